@@ -1,0 +1,1 @@
+//! Overlap of boxes and the ways to merge overlapping detections.

@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+
+pub mod definition;
+pub mod detection;
+mod digest;
+pub mod error;
+pub mod event;
+pub mod geometry;
+mod ids;
+mod image;
+pub mod manifest;
+pub mod model;
+mod problem;
+mod round;
+mod states;
+
+pub use digest::{Digest, InvalidDigest};
+pub use ids::{
+    BatchId, EffectId, ExecutionId, InvalidId, JobId, KeyId, PackageId, TenantId, WorkerId, WorkflowId,
+};
+pub use image::{IMAGE_KEY, ImageRef, Rect};
+pub use problem::{Problem, Severity};
+pub use round::round_to;
+pub use states::{
+    ExecutionMode, ExecutionStatus, JobStatus, ModelSource, NodeStatus, Task, UnknownState, WorkflowStatus,
+};

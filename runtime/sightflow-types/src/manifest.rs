@@ -1,0 +1,145 @@
+//! Block manifests: the one source for validation, the API, the palette and the docs.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What a block is: its ports, its configuration and what it asks for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Type name within its package: `draw_boxes`.
+    pub name: String,
+    /// For people: `Draw boxes`.
+    pub title: String,
+    /// One paragraph.
+    pub description: String,
+    /// Palette group: `input`, `model`, `transform`, `logic`, `visualization`, `output`.
+    pub category: String,
+    /// Icon name, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icon: Option<String>,
+    /// Other type names that mean this block.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Input ports, in order.
+    pub inputs: Vec<Port>,
+    /// Output ports, in order.
+    pub outputs: Vec<Port>,
+    /// JSON Schema (draft 2020-12) of the configuration, `additionalProperties: false`. A property may carry
+    /// `x-aliases`: other keys that mean it, and `x-value-aliases`: `{"given": "canonical"}` for enum values.
+    pub config: Value,
+    /// Capabilities asked for, for example `http:api.example.com`.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+    /// True for a block whose call changes the outside world.
+    #[serde(default)]
+    pub effect: bool,
+    /// Calls that must give the stated outputs.
+    #[serde(default)]
+    pub examples: Vec<Example>,
+}
+
+/// One input or output port.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Port {
+    /// Port name: `image`.
+    pub name: String,
+    /// Type of what travels through it.
+    pub kind: PortKind,
+    /// Inputs: must be wired. Outputs: always true unless the value may be absent.
+    #[serde(default)]
+    pub required: bool,
+    /// Inputs: takes any number of edges as a list in edge order.
+    #[serde(default)]
+    pub many: bool,
+    /// Other names that mean this port.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// One sentence.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// One worked call of a block.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// Inputs by port.
+    #[serde(default)]
+    pub inputs: Map<String, Value>,
+    /// Configuration.
+    #[serde(default)]
+    pub config: Map<String, Value>,
+    /// Expected outputs by port; ports left out are not compared.
+    #[serde(default)]
+    pub outputs: Map<String, Value>,
+}
+
+macro_rules! port_kinds {
+    ($($variant:ident = $text:literal => $base:ident),+ $(,)?) => {
+        /// Type of a port: a bare type, or a kind that refines one.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[expect(missing_docs, reason = "each variant is its own wire name")]
+        pub enum PortKind { $(#[serde(rename = $text)] $variant),+ }
+
+        impl PortKind {
+            /// The name used in manifests.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            /// The bare type that this kind refines; a bare type is its own base.
+            pub const fn base(self) -> Self {
+                match self { $(Self::$variant => Self::$base),+ }
+            }
+        }
+    };
+}
+
+port_kinds! {
+    Any = "any" => Any, Image = "image" => Image, Array = "array" => Array, Object = "object" => Object,
+    Number = "number" => Number, String = "string" => String, Boolean = "boolean" => Boolean,
+    Detections = "detections" => Array, Classifications = "classifications" => Array, Embedding = "embedding" => Array,
+    Embeddings = "embeddings" => Array, Masks = "masks" => Array, Matches = "matches" => Array, Images = "images" => Array,
+    Numbers = "numbers" => Array, TileInfo = "tile_info" => Array, Heatmap = "heatmap" => Array,
+    Detection = "detection" => Object, Classification = "classification" => Object, Mask = "mask" => Object,
+    Match = "match" => Object, GridInfo = "grid_info" => Object, Transform = "transform" => Object, Tensor = "tensor" => Object,
+}
+
+impl PortKind {
+    /// Whether a value of this kind may be wired into a port of kind `target`.
+    ///
+    /// Allowed: the same kind, `any` on either side, or one is the bare type of the other's kind. One automatic
+    /// conversion exists: a `detection` wired into `detections` becomes a list of one.
+    pub fn connects_to(self, target: Self) -> bool {
+        self == target
+            || self == Self::Any
+            || target == Self::Any
+            || self.base() == target
+            || self == target.base()
+            || (self == Self::Detection && target == Self::Detections)
+    }
+}
+
+impl std::fmt::Display for PortKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PortKind::{self, *};
+
+    #[test]
+    fn wires() {
+        let cases: [(PortKind, PortKind, bool); 9] = [
+            (Image, Image, true), (Image, Any, true), (Any, Detections, true), (Detections, Array, true), (Array, Detections, true),
+            (Detections, Masks, false), (Image, Array, false), (Detection, Detections, true), (Detections, Detection, false),
+        ];
+        for (from, to, expected) in cases {
+            assert_eq!(from.connects_to(to), expected, "{from} → {to}");
+        }
+    }
+}
