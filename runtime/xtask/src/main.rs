@@ -1,1 +1,48 @@
-fn main() {}
+//! `cargo xtask`: everything that the README and CI call, in one place.
+
+mod bench;
+mod console;
+mod demo;
+mod server;
+mod test;
+mod toolchain;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Development tasks of Sightflow.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build everything and run the main job on a real photograph.
+    Demo(demo::Options),
+    /// Run what CI runs: format, lints, docs, tests, the CUDA build's types, the demo.
+    Test(test::Options),
+    /// Measure, print raw numbers and the bars they are held to.
+    Bench(bench::Options),
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().task {
+        Task::Demo(options) => demo::run(&options),
+        Task::Test(options) => test::run(&options),
+        Task::Bench(options) => bench::run(&options),
+    }
+}
+
+/// The repository's root, two levels above this crate.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap_or(Path::new("."))
+        .to_owned()
+}

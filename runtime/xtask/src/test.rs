@@ -1,0 +1,108 @@
+//! What CI runs, and what you run before you push.
+
+use anyhow::{Result, bail};
+
+use crate::console::{self, Steps};
+use crate::toolchain::{self, cargo};
+
+/// Options of `cargo xtask test`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Run only these steps.
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Leave these steps out.
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    skip: Vec<String>,
+}
+
+type Step = (&'static str, &'static str, fn() -> Result<()>);
+
+const STEPS: &[Step] = &[
+    (
+        "toolchain",
+        "Check the toolchain",
+        toolchain::ensure_block_target,
+    ),
+    ("fmt", "Format", || {
+        console::run(&mut cargo(&["fmt", "--all", "--check"]))
+    }),
+    ("tests", "Tests, on real parts", tests),
+    ("demo", "The demo, as a newcomer runs it", demo),
+    ("clippy", "Lints", || {
+        console::run(&mut cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    }),
+    ("doc", "Documentation", doc),
+    ("cuda", "Types of the CUDA build", || {
+        console::run(&mut cargo(&[
+            "check",
+            "--locked",
+            "--package",
+            "sightflow",
+            "--features",
+            "cuda",
+        ]))
+    }),
+];
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    for name in options.only.iter().chain(&options.skip) {
+        if !STEPS.iter().any(|step| step.0 == name) {
+            bail!(
+                "there is no step `{name}`; the steps are {}",
+                STEPS
+                    .iter()
+                    .map(|step| step.0)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            );
+        }
+    }
+    let wanted = |name: &str| {
+        (options.only.is_empty() || options.only.iter().any(|only| only == name))
+            && !options.skip.iter().any(|skip| skip == name)
+    };
+    let chosen: Vec<_> = STEPS.iter().filter(|step| wanted(step.0)).collect();
+    let mut steps = Steps::new(chosen.len());
+    for (_, title, work) in chosen {
+        steps.step(title, work)?;
+    }
+    steps.summary();
+    eprintln!("All passed. Try `cargo xtask demo --stay` next and talk to the server.");
+    Ok(())
+}
+
+fn tests() -> Result<()> {
+    if toolchain::has_cargo_command("nextest") {
+        console::run(&mut cargo(&["nextest", "run", "--workspace", "--locked"]))?;
+        return console::run(&mut cargo(&[
+            "test",
+            "--workspace",
+            "--locked",
+            "--doc",
+            "--quiet",
+        ]));
+    }
+    eprintln!(
+        "      cargo-nextest is not installed, so `cargo test` runs the tests: the same ones, slower to finish."
+    );
+    eprintln!("      (`cargo install --locked cargo-nextest` installs it)");
+    console::run(&mut cargo(&["test", "--workspace", "--locked"]))
+}
+
+fn demo() -> Result<()> {
+    console::run(&mut cargo(&["xtask", "demo", "--debug"]))
+}
+
+fn doc() -> Result<()> {
+    let mut command = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
+    console::run(command.env("RUSTDOCFLAGS", "-D warnings"))
+}
