@@ -1,1 +1,29 @@
-//! (not written yet)
+#![doc = include_str!("../README.md")]
+
+mod cache;
+mod canvas;
+mod convert;
+mod decode;
+mod draw_op;
+mod encode;
+mod error;
+mod font;
+mod handle;
+mod ops;
+mod pixels;
+mod probe;
+mod thumbnail;
+
+pub use cache::{CacheStats, PixelCache};
+pub use canvas::Canvas;
+pub use draw_op::{
+    DrawOp, Ellipse, Ink, Mask, Outside, Pasted, Path, Point, Rectangle, Stroke, Text, TextBackground,
+};
+pub use encode::{EncodeFormat, encode};
+pub use error::{ImageError, MAX_PIXELS, MAX_SIDE, check_size};
+pub use font::text_size;
+pub use handle::{Image, ReadOptions};
+pub use ops::resize::ResizeFilter;
+pub use pixels::{Area, PixelFormat, Pixels, View};
+pub use probe::{Probe, SourceFormat, probe};
+pub use thumbnail::{Fit, thumbnail};

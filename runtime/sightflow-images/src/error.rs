@@ -1,0 +1,65 @@
+//! Why an image operation was refused.
+
+/// What went wrong with an image. The variants are stable: hosts map them to their own error codes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// A rectangle or point lies outside the image.
+    #[error("outside the image: {0}")]
+    OutOfBounds(String),
+    /// The image is, or would be, larger than an image may be.
+    #[error("too large: {reason}")]
+    TooLarge {
+        /// Pixels of the image that was refused.
+        pixels: u64,
+        /// The size and the limit that it exceeds.
+        reason: String,
+    },
+    /// The bytes are no image that can be decoded.
+    #[error("cannot be decoded: {0}")]
+    Undecodable(String),
+    /// An argument makes no sense; the text says which.
+    #[error("invalid argument: {0}")]
+    Invalid(String),
+}
+
+impl ImageError {
+    /// A stable name: `out_of_bounds`, `too_large`, `undecodable` or `invalid`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::OutOfBounds(_) => "out_of_bounds",
+            Self::TooLarge { .. } => "too_large",
+            Self::Undecodable(_) => "undecodable",
+            Self::Invalid(_) => "invalid",
+        }
+    }
+
+    pub(crate) fn invalid(reason: impl Into<String>) -> Self {
+        Self::Invalid(reason.into())
+    }
+}
+
+/// Most pixels an image may have: 100 megapixels.
+pub const MAX_PIXELS: u64 = 100_000_000;
+
+/// Most pixels a side of an image may have.
+pub const MAX_SIDE: u32 = 16_384;
+
+/// Checks that an image of this size may exist.
+///
+/// # Errors
+/// [`ImageError::Invalid`] if a side is 0, [`ImageError::TooLarge`] above [`MAX_PIXELS`] or [`MAX_SIDE`].
+pub fn check_size(width: u32, height: u32) -> Result<(), ImageError> {
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels == 0 {
+        return Err(ImageError::Invalid(format!("an image of {width}×{height} pixels is empty")));
+    }
+    if pixels > MAX_PIXELS {
+        let reason = format!("{width}×{height} is {:.1} megapixels; the limit is 100", pixels as f64 / 1e6);
+        return Err(ImageError::TooLarge { pixels, reason });
+    }
+    if width.max(height) > MAX_SIDE {
+        let reason = format!("{width}×{height} has a side above {MAX_SIDE} pixels");
+        return Err(ImageError::TooLarge { pixels, reason });
+    }
+    Ok(())
+}

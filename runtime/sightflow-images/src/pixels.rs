@@ -1,0 +1,226 @@
+//! Decoded pixels, their formats, and rectangles of them.
+
+use std::sync::Arc;
+
+use sightflow_types::Rect;
+
+use crate::{ImageError, check_size};
+
+/// Channels and their order; 8 bits each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PixelFormat {
+    /// One channel, `round(.299R + .587G + .114B)` of a colour.
+    Gray8,
+    /// Red, green, blue.
+    Rgb8,
+    /// Red, green, blue and straight (not premultiplied) alpha.
+    Rgba8,
+}
+
+impl PixelFormat {
+    /// Bytes a pixel: 1, 3 or 4.
+    pub const fn channels(self) -> usize {
+        match self {
+            Self::Gray8 => 1,
+            Self::Rgb8 => 3,
+            Self::Rgba8 => 4,
+        }
+    }
+}
+
+/// Columns `x..x+width`, rows `y..y+height`, in pixels; may reach outside of what it is applied to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named in the type's comment")]
+pub struct Area {
+    pub x: i32,
+    pub y: i32,
+    pub width: u32,
+    pub height: u32,
+}
+
+impl Area {
+    /// The rectangle, if it is not empty and lies within an image of this size.
+    ///
+    /// # Errors
+    /// [`ImageError::Invalid`] for an empty area, [`ImageError::OutOfBounds`] if it reaches outside.
+    pub fn within(self, (width, height): (u32, u32)) -> Result<Rect, ImageError> {
+        if self.width == 0 || self.height == 0 {
+            return Err(ImageError::Invalid(format!("an area of {}×{} pixels is empty", self.width, self.height)));
+        }
+        let inside = |start: i32, length: u32, limit: u32| {
+            u32::try_from(start).ok().filter(|start| start.checked_add(length).is_some_and(|end| end <= limit))
+        };
+        match (inside(self.x, self.width, width), inside(self.y, self.height, height)) {
+            (Some(x), Some(y)) => Ok(Rect { x, y, width: self.width, height: self.height }),
+            _ => Err(ImageError::OutOfBounds(format!(
+                "{}×{} pixels at ({}, {}) of an image of {width}×{height}",
+                self.width, self.height, self.x, self.y
+            ))),
+        }
+    }
+}
+
+impl From<Rect> for Area {
+    /// Coordinates above `i32::MAX`, which no image has, stay out of bounds.
+    fn from(rect: Rect) -> Self {
+        let coordinate = |v: u32| i32::try_from(v).unwrap_or(i32::MAX);
+        Self { x: coordinate(rect.x), y: coordinate(rect.y), width: rect.width, height: rect.height }
+    }
+}
+
+/// Packed rows of 8-bit pixels: `data.len() == width · height · format.channels()`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pixels {
+    width: u32,
+    height: u32,
+    format: PixelFormat,
+    data: Vec<u8>,
+}
+
+impl std::fmt::Debug for Pixels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pixels({}×{} {:?})", self.width, self.height, self.format)
+    }
+}
+
+impl Pixels {
+    /// Wraps packed rows.
+    ///
+    /// # Errors
+    /// Those of [`check_size`], and [`ImageError::Invalid`] if `data` has another length than the size asks for.
+    pub fn new(width: u32, height: u32, format: PixelFormat, data: Vec<u8>) -> Result<Self, ImageError> {
+        check_size(width, height)?;
+        let expected = width as usize * height as usize * format.channels();
+        if data.len() != expected {
+            return Err(ImageError::Invalid(format!(
+                "{width}×{height} {format:?} needs {expected} bytes, not {}",
+                data.len()
+            )));
+        }
+        Ok(Self { width, height, format, data })
+    }
+
+    /// Every pixel of one colour; `color` has one byte a channel of `format`.
+    ///
+    /// # Errors
+    /// Those of [`check_size`], and [`ImageError::Invalid`] for a colour of another length.
+    pub fn filled(width: u32, height: u32, format: PixelFormat, color: &[u8]) -> Result<Self, ImageError> {
+        check_size(width, height)?;
+        if color.len() != format.channels() {
+            return Err(ImageError::Invalid(format!("a {format:?} colour has {} bytes", format.channels())));
+        }
+        Ok(Self { width, height, format, data: color.repeat(width as usize * height as usize) })
+    }
+
+    /// For callers whose data has the right length by construction.
+    pub(crate) fn from_parts(width: u32, height: u32, format: PixelFormat, data: Vec<u8>) -> Self {
+        debug_assert_eq!(data.len(), width as usize * height as usize * format.channels());
+        Self { width, height, format, data }
+    }
+
+    /// Columns.
+    pub const fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Rows.
+    pub const fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// Channels and their order.
+    pub const fn format(&self) -> PixelFormat {
+        self.format
+    }
+
+    /// The packed rows.
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// The packed rows, to be changed in place.
+    pub fn data_mut(&mut self) -> &mut [u8] {
+        &mut self.data
+    }
+
+    /// The packed rows, by value.
+    pub fn into_data(self) -> Vec<u8> {
+        self.data
+    }
+
+    /// Bytes of one row.
+    pub const fn stride(&self) -> usize {
+        self.width as usize * self.format.channels()
+    }
+
+    /// Row `y`; panics if there is none.
+    pub fn row(&self, y: u32) -> &[u8] {
+        &self.data[y as usize * self.stride()..][..self.stride()]
+    }
+
+    /// The channels of one pixel; panics outside of the image.
+    pub fn get(&self, x: u32, y: u32) -> &[u8] {
+        assert!(x < self.width, "column {x} of {}", self.width);
+        &self.row(y)[x as usize * self.format.channels()..][..self.format.channels()]
+    }
+}
+
+/// A rectangle of decoded pixels that are shared with others; copies nothing.
+#[derive(Debug, Clone)]
+pub struct View {
+    pixels: Arc<Pixels>,
+    rect: Rect,
+}
+
+impl View {
+    /// `rect` must lie within `pixels`.
+    pub(crate) fn new(pixels: Arc<Pixels>, rect: Rect) -> Self {
+        debug_assert!(rect.x + rect.width <= pixels.width && rect.y + rect.height <= pixels.height);
+        Self { pixels, rect }
+    }
+
+    /// Columns.
+    pub const fn width(&self) -> u32 {
+        self.rect.width
+    }
+
+    /// Rows.
+    pub const fn height(&self) -> u32 {
+        self.rect.height
+    }
+
+    /// Channels and their order.
+    pub fn format(&self) -> PixelFormat {
+        self.pixels.format
+    }
+
+    /// Row `y` of the view; panics if there is none.
+    pub fn row(&self, y: u32) -> &[u8] {
+        assert!(y < self.rect.height, "row {y} of {}", self.rect.height);
+        let channels = self.pixels.format.channels();
+        let row = self.pixels.row(self.rect.y + y);
+        &row[self.rect.x as usize * channels..][..self.rect.width as usize * channels]
+    }
+
+    /// The rows from top to bottom.
+    pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.rect.height).map(|y| self.row(y))
+    }
+
+    /// The pixels as packed rows of their own; shares them where the view is all of them.
+    pub fn to_pixels(&self) -> Arc<Pixels> {
+        let Rect { width, height, .. } = self.rect;
+        if (width, height) == (self.pixels.width, self.pixels.height) {
+            return Arc::clone(&self.pixels);
+        }
+        let mut data = Vec::with_capacity(width as usize * height as usize * self.format().channels());
+        self.rows().for_each(|row| data.extend_from_slice(row));
+        Arc::new(Pixels::from_parts(width, height, self.format(), data))
+    }
+
+    /// A part of this view; `rect` must lie within it.
+    pub(crate) fn part(&self, rect: Rect) -> Self {
+        let rect = Rect { x: self.rect.x + rect.x, y: self.rect.y + rect.y, ..rect };
+        Self::new(Arc::clone(&self.pixels), rect)
+    }
+}

@@ -1,0 +1,211 @@
+//! What a header says, without decoding a pixel.
+
+use std::io::Cursor;
+
+use image::metadata::Orientation;
+use image::{ImageDecoder, ImageFormat};
+
+use crate::{ImageError, check_size};
+
+/// Encoding of an image file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each variant is its own name")]
+pub enum SourceFormat {
+    Png,
+    Jpeg,
+    Webp,
+    Gif,
+    Bmp,
+    Tiff,
+}
+
+impl SourceFormat {
+    /// Every format that can be decoded.
+    pub const ALL: &'static [Self] = &[Self::Png, Self::Jpeg, Self::Webp, Self::Gif, Self::Bmp, Self::Tiff];
+
+    /// Lower-case name: `png`, `jpeg`, `webp`, `gif`, `bmp`, `tiff`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Jpeg => "jpeg",
+            Self::Webp => "webp",
+            Self::Gif => "gif",
+            Self::Bmp => "bmp",
+            Self::Tiff => "tiff",
+        }
+    }
+
+    /// `image/png`, ….
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Png => "image/png",
+            Self::Jpeg => "image/jpeg",
+            Self::Webp => "image/webp",
+            Self::Gif => "image/gif",
+            Self::Bmp => "image/bmp",
+            Self::Tiff => "image/tiff",
+        }
+    }
+
+    pub(crate) const fn codec(self) -> ImageFormat {
+        match self {
+            Self::Png => ImageFormat::Png,
+            Self::Jpeg => ImageFormat::Jpeg,
+            Self::Webp => ImageFormat::WebP,
+            Self::Gif => ImageFormat::Gif,
+            Self::Bmp => ImageFormat::Bmp,
+            Self::Tiff => ImageFormat::Tiff,
+        }
+    }
+
+    /// The format that the first bytes announce.
+    fn guess(bytes: &[u8]) -> Option<Self> {
+        match image::guess_format(bytes).ok()? {
+            ImageFormat::Png => Some(Self::Png),
+            ImageFormat::Jpeg => Some(Self::Jpeg),
+            ImageFormat::WebP => Some(Self::Webp),
+            ImageFormat::Gif => Some(Self::Gif),
+            ImageFormat::Bmp => Some(Self::Bmp),
+            ImageFormat::Tiff => Some(Self::Tiff),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for SourceFormat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What the header of an encoded image says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Probe {
+    /// Encoding of the bytes.
+    pub format: SourceFormat,
+    /// Columns of the upright image, that is after `orientation` was applied.
+    pub width: u32,
+    /// Rows of the upright image.
+    pub height: u32,
+    /// EXIF orientation 1..=8; 1 where the file names none.
+    pub orientation: u8,
+    /// Whether pixels may be transparent.
+    pub has_alpha: bool,
+    /// Whether the file has more than one frame; only the first is decoded.
+    pub animated: bool,
+}
+
+impl Probe {
+    /// `image/png`, ….
+    pub const fn media_type(&self) -> &'static str {
+        self.format.media_type()
+    }
+
+    /// Width and height as the file stores them, before the orientation.
+    pub const fn stored_size(&self) -> (u32, u32) {
+        if self.orientation >= 5 { (self.height, self.width) } else { (self.width, self.height) }
+    }
+
+    pub(crate) fn transform(&self) -> Orientation {
+        Orientation::from_exif(self.orientation).unwrap_or(Orientation::NoTransforms)
+    }
+}
+
+/// Reads the header of an encoded image; decodes no pixels.
+///
+/// # Errors
+/// [`ImageError::Undecodable`] for unknown formats and broken or truncated headers, [`ImageError::TooLarge`] beyond
+/// [`crate::MAX_PIXELS`] or [`crate::MAX_SIDE`], [`ImageError::Invalid`] for an image without pixels.
+pub fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
+    let Some(format) = SourceFormat::guess(bytes) else { return Err(ImageError::Undecodable(unknown(bytes))) };
+    // The size stands at a fixed place in these headers: refuse before a decoder sees the file.
+    if let Some((width, height)) = announced_size(format, bytes) {
+        check_size(width, height)?;
+    }
+    crate::decode::guarded(format, || {
+        let mut decoder = crate::decode::open(format, bytes)?;
+        let (width, height) = decoder.dimensions();
+        check_size(width, height)?;
+        // A broken EXIF segment is no reason to refuse a picture that shows.
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms).to_exif();
+        let has_alpha = decoder.color_type().has_alpha();
+        let (width, height) = if orientation >= 5 { (height, width) } else { (width, height) };
+        Ok(Probe { format, width, height, orientation, has_alpha, animated: is_animated(format, bytes) })
+    })
+}
+
+/// Names what the bytes look like, so that the reason helps.
+fn unknown(bytes: &[u8]) -> String {
+    let formats = "PNG, JPEG, WebP, GIF, BMP or TIFF";
+    let brand = bytes.get(4..12).filter(|b| b.starts_with(b"ftyp")).map(|b| &b[4..]);
+    let text = String::from_utf8_lossy(bytes.get(..256).unwrap_or(bytes)).to_ascii_lowercase();
+    match brand {
+        _ if bytes.is_empty() => "the image is empty (0 bytes)".to_owned(),
+        Some(b"heic" | b"heix" | b"mif1" | b"hevc") => format!("HEIC is not supported; convert it to {formats}"),
+        Some(b"avif" | b"avis") => format!("AVIF is not supported; convert it to {formats}"),
+        _ if bytes.starts_with(b"%PDF") => format!("a PDF document is no image; expected {formats}"),
+        _ if text.contains("<svg") => format!("SVG is not supported; convert it to {formats}"),
+        _ if text.contains("<html") || text.contains("<!doctype html") => {
+            format!("an HTML page is no image; expected {formats}")
+        }
+        _ => format!("unknown format; expected {formats}"),
+    }
+}
+
+fn announced_size(format: SourceFormat, bytes: &[u8]) -> Option<(u32, u32)> {
+    let take = |at: usize| bytes.get(at..at + 4).and_then(|b| <[u8; 4]>::try_from(b).ok());
+    match format {
+        SourceFormat::Png if bytes.get(12..16)? == b"IHDR" => {
+            Some((u32::from_be_bytes(take(16)?), u32::from_be_bytes(take(20)?)))
+        }
+        SourceFormat::Gif => {
+            let [w0, w1, h0, h1] = take(6)?;
+            Some((u32::from(u16::from_le_bytes([w0, w1])), u32::from(u16::from_le_bytes([h0, h1]))))
+        }
+        SourceFormat::Bmp if u32::from_le_bytes(take(14)?) >= 40 => {
+            let (width, height) = (i32::from_le_bytes(take(18)?), i32::from_le_bytes(take(22)?));
+            Some((width.unsigned_abs(), height.unsigned_abs()))
+        }
+        _ => None,
+    }
+}
+
+fn is_animated(format: SourceFormat, bytes: &[u8]) -> bool {
+    match format {
+        SourceFormat::Png => {
+            image::codecs::png::PngDecoder::new(Cursor::new(bytes)).and_then(|d| d.is_apng()).unwrap_or(false)
+        }
+        SourceFormat::Webp => {
+            image::codecs::webp::WebPDecoder::new(Cursor::new(bytes)).is_ok_and(|d| d.has_animation())
+        }
+        SourceFormat::Gif => gif_frames(bytes, 2) > 1,
+        _ => false,
+    }
+}
+
+/// Counts the frames of a GIF up to `most` by walking its blocks; unpacks nothing.
+fn gif_frames(bytes: &[u8], most: usize) -> usize {
+    let table = |flags: u8| if flags & 0x80 != 0 { 3 << ((flags & 7) + 1) } else { 0 };
+    let Some(flags) = bytes.get(10) else { return 0 };
+    let (mut at, mut frames) = (13 + table(*flags), 0);
+    while frames < most {
+        at += match bytes.get(at) {
+            Some(0x21) => 2,
+            Some(0x2c) => {
+                frames += 1;
+                let Some(flags) = bytes.get(at + 9) else { return frames };
+                10 + table(*flags) + 1
+            }
+            _ => return frames,
+        };
+        // Sub-blocks: a length, that many bytes, until a length of 0.
+        loop {
+            let Some(length) = bytes.get(at) else { return frames };
+            at += 1 + usize::from(*length);
+            if *length == 0 {
+                break;
+            }
+        }
+    }
+    frames
+}
