@@ -1,1 +1,33 @@
-//! (not written yet)
+#![doc = include_str!("../README.md")]
+
+mod blob;
+mod clock;
+mod error;
+mod execution;
+mod job;
+mod model;
+mod page;
+mod signal;
+mod store;
+mod worker;
+mod workflow;
+
+pub use blob::{Blob, BlobRef, NewBlob, RefKind, SECOND_LOOK_MS, UPLOAD_TTL_MS};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use error::{Result, StoreError};
+pub use execution::{
+    Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, JobCounts, NewEvent, NewExecution, Progress,
+    RunSource, StartedExecution,
+};
+pub use job::{
+    ClaimRequest, ClaimedJob, FailureClass, FailureOutcome, Job, JobFailure, JobFilter, JobLease, JobResult, MODEL_WAIT_MS,
+    ModelHead, NewJob, RESCUE_PAGE, RescuedJob, SILENCE_MS, breaker_hold_ms,
+};
+pub use model::{ModelFilter, ModelRow, ModelState, NewModel};
+pub use page::{Page, PageRequest};
+pub use signal::Signal;
+pub use store::{QueueDepth, SharedStore, Store};
+pub use worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker, WorkerRole, WorkerState};
+pub use workflow::{
+    Created, Idempotency, NewWorkflow, OpenExecutions, Workflow, WorkflowChange, WorkflowFilter, WorkflowVersion,
+};

@@ -13,6 +13,7 @@ pub mod model;
 mod problem;
 mod round;
 mod states;
+mod time;
 
 pub use digest::{Digest, InvalidDigest};
 pub use ids::{
@@ -24,3 +25,4 @@ pub use round::round_to;
 pub use states::{
     ExecutionMode, ExecutionStatus, JobStatus, ModelSource, NodeStatus, Task, UnknownState, WorkflowStatus,
 };
+pub use time::{InvalidTimestamp, Timestamp};

@@ -1,0 +1,124 @@
+//! Workflows and their versions.
+
+use serde_json::Value;
+use sightflow_types::{Digest, TenantId, Timestamp, WorkflowId, WorkflowStatus};
+
+/// A workflow with its newest definition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workflow {
+    /// Its id.
+    pub id: WorkflowId,
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// 1..255 characters.
+    pub name: String,
+    /// Free text.
+    pub description: Option<String>,
+    /// The newest definition, as the client sent it.
+    pub definition: Value,
+    /// Drafts and active workflows run.
+    pub status: WorkflowStatus,
+    /// Number of the newest version, from 1.
+    pub version: u32,
+    /// Executions that finished by themselves.
+    pub run_count: u64,
+    /// When the last of them ended.
+    pub last_run_at: Option<Timestamp>,
+    /// Mean duration of those executions.
+    pub avg_duration_ms: Option<u64>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When anything about it changed last.
+    pub updated_at: Timestamp,
+}
+
+/// One saved version of a workflow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkflowVersion {
+    /// From 1, dense.
+    pub version: u32,
+    /// Of the definition without its layout (`viewport`, node positions), keys sorted.
+    pub digest: Digest,
+    /// The definition.
+    pub definition: Value,
+    /// What the author said about the change.
+    pub change_summary: Option<String>,
+    /// Who saved it, for example an API key's id.
+    pub changed_by: Option<String>,
+    /// When it was saved.
+    pub created_at: Timestamp,
+}
+
+/// A client's key that makes a repeated request harmless.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// 1..255 printable characters; kept 24 hours per tenant.
+    pub key: String,
+    /// Hash of method, path and body.
+    pub request_hash: [u8; 32],
+}
+
+/// What a create answered, and whether it was created by an earlier request with the same key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Created<T> {
+    /// The row, as it is now.
+    pub value: T,
+    /// True when nothing was written: the same key came before.
+    pub replayed: bool,
+}
+
+/// A workflow to create; its definition becomes version 1.
+#[derive(Debug, Clone)]
+pub struct NewWorkflow {
+    /// Whose it will be.
+    pub tenant_id: TenantId,
+    /// 1..255 characters.
+    pub name: String,
+    /// Free text.
+    pub description: Option<String>,
+    /// A definition that was validated.
+    pub definition: Value,
+    /// First status.
+    pub status: WorkflowStatus,
+    /// Who creates it.
+    pub changed_by: Option<String>,
+    /// The client's key, if it sent one.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// What to change about a workflow; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct WorkflowChange {
+    /// New name.
+    pub name: Option<String>,
+    /// New description; `Some(None)` clears it.
+    pub description: Option<Option<String>>,
+    /// New status.
+    pub status: Option<WorkflowStatus>,
+    /// New definition, whole. A change beyond layout makes a version.
+    pub definition: Option<Value>,
+    /// Said about the new version.
+    pub change_summary: Option<String>,
+    /// Who changes it.
+    pub changed_by: Option<String>,
+    /// Refuse with `StaleVersion` unless this is the newest version.
+    pub expected_version: Option<u32>,
+}
+
+/// Which workflows to list.
+#[derive(Debug, Clone, Default)]
+pub struct WorkflowFilter {
+    /// Part of the name or description, in any case of ASCII letters.
+    pub search: Option<String>,
+    /// Only this status.
+    pub status: Option<WorkflowStatus>,
+}
+
+/// What a delete does about executions that have not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenExecutions {
+    /// Refuse with `InUse`.
+    Refuse,
+    /// Cancel them in the same transaction.
+    Cancel,
+}
