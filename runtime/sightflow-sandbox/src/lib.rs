@@ -1,1 +1,23 @@
-//! (not written yet)
+#![doc = include_str!("../README.md")]
+
+mod cache;
+mod call;
+mod config;
+mod document;
+mod engine;
+mod error;
+pub mod first_party;
+mod host;
+mod manifests;
+mod package;
+mod registry;
+mod run;
+mod sandbox;
+mod ticker;
+
+pub use call::{CallContext, CallOutcome, Level, LogLine, Logs, Payload, Profile};
+pub use config::{Allocation, Limits, SandboxConfig};
+pub use error::{CallError, CallFailure, LimitKind, LoadError, Report, StartError};
+pub use package::Package;
+pub use registry::{BlockRegistry, RegistryError, ResolveError, Resolved};
+pub use sandbox::{MAX_PACKAGE_BYTES, Sandbox};

@@ -1,0 +1,82 @@
+//! What goes into a call and what comes out of it.
+
+use sightflow_images::Image;
+use tokio_util::sync::CancellationToken;
+
+use crate::Limits;
+
+/// Values across the boundary: one JSON object and the images that it names.
+#[derive(Debug, Clone)]
+pub struct Payload {
+    /// A JSON object; an image in it is `{"$image": n}`, `n` an index into `images`.
+    pub document: String,
+    /// The images.
+    pub images: Vec<Image>,
+}
+
+/// The conditions of one call.
+#[derive(Debug, Clone, Default)]
+pub struct CallContext {
+    /// What it may use.
+    pub limits: Limits,
+    /// Takes the call back: waiting ends at once, a running guest within a tick (1 ms) of its own code.
+    pub cancel: CancellationToken,
+}
+
+/// Severity of a log message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the customary four")]
+pub enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// One log message. What a guest prints to standard output arrives as `Info`, standard error as `Warn`, line by line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// Severity.
+    pub level: Level,
+    /// The text, cut where the call's allowance ended.
+    pub message: String,
+}
+
+/// The log of one call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Logs {
+    /// In the order of arrival.
+    pub lines: Vec<LogLine>,
+    /// Messages beyond [`Limits::log_lines`] or [`Limits::log_bytes`], not kept.
+    pub dropped: u64,
+}
+
+/// What one call used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// Processor time of the guest's own code, µs.
+    pub cpu_us: u64,
+    /// Processor time of host image operations, µs.
+    pub host_cpu_us: u64,
+    /// Wall clock of the call, µs, waiting for a slot excluded.
+    pub wall_us: u64,
+    /// Wall clock of waiting for a slot and a thread, µs.
+    pub queue_us: u64,
+    /// Largest sum of linear memories, bytes.
+    pub peak_memory: usize,
+    /// Pixel bytes moved by `read`, `write` and `from-pixels`.
+    pub bytes_copied: u64,
+    /// Images and canvases that the call made or was given.
+    pub handles: u64,
+}
+
+/// A successful call.
+#[derive(Debug)]
+pub struct CallOutcome {
+    /// The answer, checked: a JSON object whose image indices exist.
+    pub payload: Payload,
+    /// What the block logged.
+    pub logs: Logs,
+    /// What it used.
+    pub profile: Profile,
+}

@@ -1,0 +1,85 @@
+//! What a sandbox is built with and what one call may use.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where linear memories and instances come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allocation {
+    /// Reserved up front and reused: fastest. Needs much *address space*, not memory.
+    Pooled,
+    /// Mapped for each call, with explicit bounds checks: needs no reservation.
+    OnDemand,
+}
+
+/// How a [`Sandbox`](crate::Sandbox) is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SandboxConfig {
+    /// Calls that may run at the same time, 1..=1024. A further call waits for a free slot; it does not fail.
+    pub slots: u32,
+    /// Largest size of one linear memory in bytes; an upper bound of every [`Limits::memory_bytes`].
+    pub max_memory_bytes: usize,
+    /// What is tried first. [`Allocation::Pooled`] falls back to [`Allocation::OnDemand`] where the host refuses the
+    /// reservation (`ulimit -v`, a small container).
+    pub allocation: Allocation,
+    /// Directory of compiled packages, created when absent; `None` compiles anew in every process.
+    pub cache: Option<PathBuf>,
+}
+
+impl Default for SandboxConfig {
+    /// Four slots a core (8 to 64), 256 MiB, pooled, no cache.
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, |n| u32::try_from(n.get()).unwrap_or(16));
+        Self {
+            slots: cores.saturating_mul(4).clamp(8, 64),
+            max_memory_bytes: 256 << 20,
+            allocation: Allocation::Pooled,
+            cache: None,
+        }
+    }
+}
+
+/// What one call may use. Every field is enforced; none can be switched off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Processor time of the guest's own code. Time that host image operations take is not charged here.
+    pub cpu: Duration,
+    /// Wall clock from the start of the call, waiting for a slot excluded.
+    pub wall: Duration,
+    /// Sum of all linear memories of the call's instance, in bytes.
+    pub memory_bytes: usize,
+    /// Elements of any one table.
+    pub table_elements: usize,
+    /// Images and canvases alive at once.
+    pub handles: usize,
+    /// Bytes of the answer's document.
+    pub output_bytes: usize,
+    /// Pixel bytes moved by `read`, `write` and `from-pixels` in total, and bytes of any single host call's arguments.
+    pub host_call_bytes: usize,
+    /// Pixels of images and canvases made in the call, in total. Views make none.
+    pub pixels_created: u64,
+    /// Pixels that host operations may read or paint in total: bounds the time spent in host code.
+    pub pixels_processed: u64,
+    /// Log messages kept; later ones are counted and dropped.
+    pub log_lines: usize,
+    /// Bytes of log text kept, standard output and error included; what is beyond is cut.
+    pub log_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            cpu: Duration::from_secs(2),
+            wall: Duration::from_secs(20),
+            memory_bytes: 256 << 20,
+            table_elements: 65_536,
+            handles: 10_000,
+            output_bytes: 16 << 20,
+            host_call_bytes: 512 << 20,
+            pixels_created: 256_000_000,
+            pixels_processed: 4_000_000_000,
+            log_lines: 256,
+            log_bytes: 64 << 10,
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Why a package is refused and why a call failed.
+
+use std::time::Duration;
+
+use sightflow_types::error::code;
+
+/// Why the sandbox itself cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A field of the configuration is out of its range.
+    #[error("invalid sandbox configuration: {0}")]
+    Config(String),
+    /// The WebAssembly engine refuses the host.
+    #[error("cannot start the WebAssembly engine: {0}")]
+    Engine(String),
+}
+
+/// Why a package is refused. The texts are for its author.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// Longer than a package may be.
+    #[error("the package has {bytes} bytes; at most {limit} are accepted")]
+    TooLarge {
+        /// Length given.
+        bytes: usize,
+        /// Largest accepted length.
+        limit: usize,
+    },
+    /// Not a valid component.
+    #[error("not a WebAssembly component: {0}")]
+    Invalid(String),
+    /// Imports what no block is given.
+    #[error("the package imports `{import}`, which blocks are not given; allowed are `sightflow:block/images`, `sightflow:block/log` and the deny-all `wasi:` interfaces {allowed}")]
+    Import {
+        /// The offending import as the component spells it.
+        import: String,
+        /// The virtual interfaces.
+        allowed: &'static str,
+    },
+    /// Does not have the shape of the `block-package` world.
+    #[error("the package does not match the world `sightflow:block/block-package`: {0}")]
+    World(String),
+    /// Needs more memories, tables or instances than a slot holds.
+    #[error("the package needs more than a call may have: {0}")]
+    Resources(String),
+    /// `catalog` failed or went beyond its limits.
+    #[error("`catalog` failed: {0}")]
+    Catalog(CallError),
+    /// `catalog` answered with manifests that are not valid.
+    #[error("invalid manifests: {}", .0.join("; "))]
+    Manifests(Vec<String>),
+}
+
+/// What a block said about its failure.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// For people.
+    pub message: String,
+    /// The block's own code, for example `not_comparable`.
+    pub code: Option<String>,
+    /// Input port at fault.
+    pub port: Option<String>,
+    /// Configuration key at fault.
+    pub key: Option<String>,
+    /// Position in a list at fault.
+    pub index: Option<u64>,
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        match (&self.port, &self.key, self.index) {
+            (Some(port), _, Some(index)) => write!(f, " (port `{port}`, item {index})"),
+            (Some(port), _, None) => write!(f, " (port `{port}`)"),
+            (None, Some(key), _) => write!(f, " (config key `{key}`)"),
+            (None, None, Some(index)) => write!(f, " (item {index})"),
+            (None, None, None) => Ok(()),
+        }
+    }
+}
+
+/// Which allowance of [`Limits`](crate::Limits) a call used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant is named after the field of Limits that it stands for")]
+pub enum LimitKind {
+    #[error("table elements")]
+    TableElements,
+    #[error("image handles")]
+    Handles,
+    #[error("bytes of output")]
+    OutputBytes,
+    #[error("bytes passed to or from the host")]
+    HostCallBytes,
+    #[error("pixels created")]
+    PixelsCreated,
+    #[error("pixels processed")]
+    PixelsProcessed,
+}
+
+/// Why one call failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The package has no block of this name.
+    #[error("the package has no block `{0}`")]
+    UnknownBlock(String),
+    /// The block refuses its inputs.
+    #[error("{0}")]
+    BadInput(Report),
+    /// The block refuses its configuration.
+    #[error("{0}")]
+    BadConfig(Report),
+    /// The block could not finish.
+    #[error("{0}")]
+    Failed(Report),
+    /// The block could not finish, and a repetition may help.
+    #[error("{0}")]
+    Retry(Report),
+    /// The answer is not what the interface demands.
+    #[error("the block answered with an invalid document: {0}")]
+    InvalidOutput(String),
+    /// The guest stopped itself or broke a rule of WebAssembly.
+    #[error("the block trapped: {0}")]
+    Trap(String),
+    /// [`Limits::cpu`](crate::Limits::cpu) is used up.
+    #[error("the block used more than {} ms of processor time", .0.as_millis())]
+    Cpu(Duration),
+    /// [`Limits::wall`](crate::Limits::wall) has passed.
+    #[error("the block ran longer than {} ms", .0.as_millis())]
+    Wall(Duration),
+    /// [`Limits::memory_bytes`](crate::Limits::memory_bytes) is used up.
+    #[error("the block asked for more than {} MiB of memory", .0 >> 20)]
+    Memory(usize),
+    /// Another allowance is used up.
+    #[error("the block went beyond its limit of {limit} {kind}")]
+    Limit {
+        /// Which.
+        kind: LimitKind,
+        /// Its size.
+        limit: u64,
+    },
+    /// The caller took the call back.
+    #[error("the call was cancelled")]
+    Cancelled,
+    /// The host failed; not the block's fault.
+    #[error("the sandbox failed: {0}")]
+    Host(String),
+}
+
+impl CallError {
+    /// The stable code of [`sightflow_types::error::code`].
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownBlock(_) | Self::Host(_) => code::INTERNAL,
+            Self::BadInput(_) => code::BAD_INPUT,
+            Self::BadConfig(_) => code::BAD_CONFIG,
+            Self::Failed(_) | Self::Retry(_) | Self::InvalidOutput(_) => code::BLOCK_FAILED,
+            Self::Trap(_) => code::BLOCK_TRAP,
+            Self::Cpu(_) => code::BLOCK_CPU,
+            Self::Wall(_) => code::TIMEOUT,
+            Self::Memory(_) => code::BLOCK_MEMORY,
+            Self::Limit { .. } => code::BLOCK_LIMIT,
+            Self::Cancelled => code::CANCELLED,
+        }
+    }
+
+    /// Whether the block asked for a repetition.
+    pub fn retryable(&self) -> bool {
+        matches!(self, Self::Retry(_))
+    }
+}
+
+/// A failed call with what it left behind.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct CallFailure {
+    /// Why.
+    #[source]
+    pub error: CallError,
+    /// What the block had logged until then.
+    pub logs: crate::Logs,
+    /// What it had used until then.
+    pub profile: crate::Profile,
+}

@@ -1,0 +1,145 @@
+//! Reads and checks what `catalog` answers.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+use sightflow_types::manifest::{Manifest, Port};
+
+/// Most blocks in one package.
+const MOST_BLOCKS: usize = 256;
+
+/// The manifests, or everything that is wrong with them.
+pub(crate) fn parse(catalog: &str) -> Result<Vec<Manifest>, Vec<String>> {
+    let values: Vec<Value> = serde_json::from_str(catalog).map_err(|error| vec![format!("`catalog` is not a JSON array: {error}")])?;
+    let mut problems = Vec::new();
+    if values.is_empty() {
+        problems.push("the package has no block".to_owned());
+    }
+    if values.len() > MOST_BLOCKS {
+        return Err(vec![format!("the package has {} blocks; at most {MOST_BLOCKS} are allowed", values.len())]);
+    }
+    let mut manifests = Vec::with_capacity(values.len());
+    for (index, value) in values.into_iter().enumerate() {
+        let name = value.get("name").and_then(Value::as_str).map_or_else(|| format!("block {index}"), |name| format!("block `{name}`"));
+        match serde_json::from_value::<Manifest>(value) {
+            Ok(manifest) => {
+                check(&manifest, &mut |problem| problems.push(format!("{name}: {problem}")));
+                manifests.push(manifest);
+            }
+            Err(error) => problems.push(format!("{name}: {error}")),
+        }
+    }
+    let mut names = HashSet::new();
+    for manifest in &manifests {
+        for name in std::iter::once(&manifest.name).chain(&manifest.aliases) {
+            if !names.insert(canonical(name)) {
+                problems.push(format!("block `{}`: the name `{name}` is taken by another block of the package", manifest.name));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(manifests) } else { Err(problems) }
+}
+
+/// Type names are compared in lower case with `-` as `_`.
+pub(crate) fn canonical(name: &str) -> String {
+    name.to_lowercase().replace('-', "_")
+}
+
+fn check(manifest: &Manifest, problem: &mut dyn FnMut(String)) {
+    if !is_name(&manifest.name) {
+        problem(format!("`{}` is not a name: lower-case letters, digits and `_`, beginning with a letter, at most 64", manifest.name));
+    }
+    for (field, text) in [("title", &manifest.title), ("description", &manifest.description), ("category", &manifest.category)] {
+        if text.trim().is_empty() {
+            problem(format!("`{field}` is empty"));
+        }
+    }
+    ports("input", &manifest.inputs, problem);
+    ports("output", &manifest.outputs, problem);
+    match manifest.config.as_object() {
+        None => problem("`config` must be a JSON Schema object".to_owned()),
+        Some(schema) => {
+            if schema.get("type") != Some(&Value::from("object")) {
+                problem("`config` must have `type: object`".to_owned());
+            }
+            if schema.get("additionalProperties") != Some(&Value::from(false)) {
+                problem("`config` must have `additionalProperties: false`".to_owned());
+            }
+        }
+    }
+    // Grants are given at link time; a package that asks for one must not run as if it had it.
+    for capability in &manifest.capabilities {
+        problem(format!("the capability `{capability}` is not available to blocks of the `block-package` world"));
+    }
+}
+
+fn ports(side: &str, ports: &[Port], problem: &mut dyn FnMut(String)) {
+    let mut names = HashSet::new();
+    for port in ports {
+        if !is_name(&port.name) {
+            problem(format!("the {side} port `{}` is not a name", port.name));
+        }
+        for name in std::iter::once(&port.name).chain(&port.aliases) {
+            if !names.insert(name) {
+                problem(format!("the {side} port name `{name}` occurs twice"));
+            }
+        }
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::parse;
+
+    fn manifest(change: impl FnOnce(&mut Value)) -> Value {
+        let mut value = json!({
+            "name": "count", "title": "Count", "description": "Counts.", "category": "logic", "aliases": ["counter"],
+            "inputs": [{"name": "items", "kind": "array", "required": true}], "outputs": [{"name": "count", "kind": "number"}],
+            "config": {"type": "object", "additionalProperties": false},
+        });
+        change(&mut value);
+        value
+    }
+
+    #[test]
+    fn manifests() {
+        let ok = || manifest(|_| ());
+        let cases = [
+            (json!([ok()]), None),
+            (json!([]), Some("no block")),
+            (json!({}), Some("not a JSON array")),
+            (json!([ok(), ok()]), Some("`count` is taken")),
+            (json!([ok(), manifest(|m| { m["name"] = json!("other"); m["aliases"] = json!(["Counter"]); })]), Some("`Counter` is taken")),
+            (json!([manifest(|m| m["name"] = json!("Count it"))]), Some("is not a name")),
+            (json!([manifest(|m| m["inputs"][0]["kind"] = json!("picture"))]), Some("unknown variant `picture`")),
+            (json!([manifest(|m| m["config"] = json!("none"))]), Some("must be a JSON Schema object")),
+            (json!([manifest(|m| m["config"] = json!({"type": "object"}))]), Some("additionalProperties")),
+            (json!([manifest(|m| m["config"] = json!({"additionalProperties": false}))]), Some("type: object")),
+            (json!([manifest(|m| m["inputs"] = json!([{"name": "a", "kind": "any"}, {"name": "b", "kind": "any", "aliases": ["a"]}]))]), Some("`a` occurs twice")),
+            (json!([manifest(|m| m["capabilities"] = json!(["http:example.com"]))]), Some("http:example.com")),
+            (json!([manifest(|m| m["colour"] = json!("red"))]), Some("unknown field `colour`")),
+            (json!([manifest(|m| m["title"] = json!(" "))]), Some("`title` is empty")),
+        ];
+        for (catalog, expected) in cases {
+            match (parse(&catalog.to_string()), expected) {
+                (Ok(manifests), None) => assert_eq!(manifests.len(), 1),
+                (Err(problems), Some(part)) => assert!(problems.iter().any(|p| p.contains(part)), "{part}: {problems:?}"),
+                (answer, _) => panic!("{catalog}: {answer:?}, expected {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once() {
+        let catalog = json!([manifest(|m| { m["name"] = json!("A"); m["title"] = json!(""); m["config"] = json!(1); })]);
+        assert_eq!(parse(&catalog.to_string()).expect_err("three problems").len(), 3);
+    }
+}

@@ -1,0 +1,69 @@
+//! A loaded package: compiled, linked, its manifests read.
+
+use std::sync::Arc;
+
+use semver::Version;
+use sightflow_types::Digest;
+use sightflow_types::manifest::Manifest;
+
+use crate::host::bindings::BlockPackagePre;
+use crate::host::state::CallState;
+
+/// A package that is ready to be called. Cloning is cheap.
+#[derive(Clone)]
+pub struct Package(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    version: Version,
+    digest: Digest,
+    manifests: Vec<Manifest>,
+    pre: BlockPackagePre<CallState>,
+}
+
+impl Package {
+    pub(crate) fn new(
+        name: String,
+        version: Version,
+        digest: Digest,
+        manifests: Vec<Manifest>,
+        pre: BlockPackagePre<CallState>,
+    ) -> Self {
+        Self(Arc::new(Inner { name, version, digest, manifests, pre }))
+    }
+
+    /// `namespace/name`, for example `sightflow/logic`.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Its published version.
+    pub fn version(&self) -> &Version {
+        &self.0.version
+    }
+
+    /// SHA-256 of the component's bytes.
+    pub fn digest(&self) -> Digest {
+        self.0.digest
+    }
+
+    /// One manifest a block, in the order of the package's catalogue.
+    pub fn manifests(&self) -> &[Manifest] {
+        &self.0.manifests
+    }
+
+    /// The manifest of the block with exactly this name.
+    pub fn manifest(&self, block: &str) -> Option<&Manifest> {
+        self.0.manifests.iter().find(|manifest| manifest.name == block)
+    }
+
+    pub(crate) fn pre(&self) -> &BlockPackagePre<CallState> {
+        &self.0.pre
+    }
+}
+
+impl std::fmt::Debug for Package {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Package({}@{} {})", self.name(), self.version(), self.digest())
+    }
+}
