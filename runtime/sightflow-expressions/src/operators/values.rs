@@ -1,0 +1,231 @@
+//! What it means for two JSON values to be equal, ordered or convertible.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use serde_json::{Number, Value};
+
+/// How both sides are converted before they are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cast {
+    /// Not at all.
+    Auto,
+    String,
+    Number,
+    Boolean,
+}
+
+impl Cast {
+    /// The scalar converted; none if that is impossible.
+    fn scalar(self, value: &Value) -> Option<Value> {
+        match self {
+            Self::Auto => Some(value.clone()),
+            Self::String => match value {
+                Value::String(_) => Some(value.clone()),
+                Value::Number(number) => Some(Value::String(number.to_string())),
+                Value::Bool(flag) => Some(Value::String(flag.to_string())),
+                _ => None,
+            },
+            Self::Number => match value {
+                Value::Number(_) => Some(value.clone()),
+                Value::Bool(flag) => Some(Value::from(u8::from(*flag))),
+                Value::String(text) => Numeric::of_text(text).map(Numeric::into_value),
+                _ => None,
+            },
+            Self::Boolean => truth(value, true).map(Value::Bool),
+        }
+    }
+
+    /// The value converted, lists element by element; none if that is impossible. Null stays null.
+    pub(crate) fn apply<'v>(self, value: &'v Value) -> Option<Cow<'v, Value>> {
+        match (self, value) {
+            (Self::Auto, _) | (_, Value::Null) => Some(Cow::Borrowed(value)),
+            (_, Value::Array(items)) => {
+                let convert = |item: &Value| if item.is_null() { Some(Value::Null) } else { self.scalar(item) };
+                items.iter().map(convert).collect::<Option<Vec<_>>>().map(|items| Cow::Owned(Value::Array(items)))
+            }
+            (_, scalar) => self.scalar(scalar).map(Cow::Owned),
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::String => "string",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+        }
+    }
+}
+
+/// A number that keeps integers exact.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Numeric {
+    Integer(i128),
+    Float(f64),
+}
+
+impl Numeric {
+    pub(crate) fn of_number(number: &Number) -> Option<Self> {
+        let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+        integer.map(Self::Integer).or_else(|| number.as_f64().filter(|float| float.is_finite()).map(Self::Float))
+    }
+
+    /// A finite decimal number, spaces around it allowed.
+    pub(crate) fn of_text(text: &str) -> Option<Self> {
+        let text = text.trim();
+        // `inf` and `nan` parse as floats; digits and signs tell a number from a word.
+        if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
+            return None;
+        }
+        if let Ok(integer) = text.parse() {
+            return Some(Self::Integer(integer));
+        }
+        text.parse().ok().filter(|float: &f64| float.is_finite()).map(Self::Float)
+    }
+
+    /// A number, or a numeric string.
+    pub(crate) fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Number(number) => Self::of_number(number),
+            Value::String(text) => Self::of_text(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn compare(self, other: Self) -> Ordering {
+        match (self, other) {
+            (Self::Integer(a), Self::Integer(b)) => a.cmp(&b),
+            // Both are finite, so an order exists.
+            (a, b) => a.float().partial_cmp(&b.float()).unwrap_or(Ordering::Equal),
+        }
+    }
+
+    fn float(self) -> f64 {
+        match self {
+            Self::Integer(integer) => integer as f64,
+            Self::Float(float) => float,
+        }
+    }
+
+    fn into_value(self) -> Value {
+        match self {
+            Self::Integer(integer) => match (i64::try_from(integer), u64::try_from(integer)) {
+                (Ok(signed), _) => Value::from(signed),
+                (_, Ok(unsigned)) => Value::from(unsigned),
+                _ => Value::from(integer as f64),
+            },
+            Self::Float(float) => Value::from(float),
+        }
+    }
+}
+
+/// The equality of `equals`, `in`, `contains`: numbers as numbers, also a number against a numeric string; a boolean
+/// also against "true" and "false"; strings exactly, or without case; arrays and objects deep.
+pub fn equals(a: &Value, b: &Value, ignore_case: bool) -> bool {
+    match (a, b) {
+        (Value::Null, Value::Null) => true,
+        (Value::Bool(a), Value::Bool(b)) => a == b,
+        (Value::Bool(flag), Value::String(text)) | (Value::String(text), Value::Bool(flag)) => {
+            same_text(text, if *flag { "true" } else { "false" }, ignore_case)
+        }
+        (Value::Number(_), Value::Number(_) | Value::String(_)) | (Value::String(_), Value::Number(_)) => {
+            match (Numeric::of(a), Numeric::of(b)) {
+                (Some(a), Some(b)) => a.compare(b).is_eq(),
+                _ => false,
+            }
+        }
+        (Value::String(a), Value::String(b)) => same_text(a, b, ignore_case),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equals(a, b, ignore_case)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| equals(a, b, ignore_case)))
+        }
+        _ => false,
+    }
+}
+
+/// The order of two values: numeric if both are numbers or numeric strings, two other strings by code point; none
+/// for any other pair.
+pub(crate) fn compare(a: &Value, b: &Value, ignore_case: bool) -> Option<Ordering> {
+    if let (Some(a), Some(b)) = (Numeric::of(a), Numeric::of(b)) {
+        return Some(a.compare(b));
+    }
+    match (a, b) {
+        (Value::String(a), Value::String(b)) if ignore_case => Some(lower(a).cmp(lower(b))),
+        (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
+        _ => None,
+    }
+}
+
+/// True or false where the value says so; `ignore_case` also reads `Yes` and `TRUE`.
+pub(crate) fn truth(value: &Value, ignore_case: bool) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::Number(number) => match number.as_f64() {
+            Some(1.0) => Some(true),
+            Some(0.0) => Some(false),
+            _ => None,
+        },
+        Value::String(text) => {
+            let is = |words: [&str; 3]| words.iter().any(|word| same_text(text, word, ignore_case));
+            if is(["true", "1", "yes"]) {
+                Some(true)
+            } else if is(["false", "0", "no"]) {
+                Some(false)
+            } else {
+                None
+            }
+        }
+        _ => None,
+    }
+}
+
+fn lower(text: &str) -> impl Iterator<Item = char> + '_ {
+    text.chars().flat_map(char::to_lowercase)
+}
+
+fn same_text(a: &str, b: &str, ignore_case: bool) -> bool {
+    if ignore_case { lower(a).eq(lower(b)) } else { a == b }
+}
+
+/// The text as it is compared.
+pub(crate) fn fold(text: &str, ignore_case: bool) -> Cow<'_, str> {
+    if ignore_case { Cow::Owned(lower(text).collect()) } else { Cow::Borrowed(text) }
+}
+
+/// The value's type for messages.
+pub(crate) fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// A value in a message: short ones as they are.
+pub(crate) fn shown(value: &Value) -> String {
+    match value {
+        Value::Array(_) | Value::Object(_) => type_of(value).to_owned(),
+        scalar => {
+            let text = scalar.to_string();
+            if text.chars().count() <= 60 { text } else { format!("{}…", text.chars().take(60).collect::<String>()) }
+        }
+    }
+}
+
+/// Whether the value has the JSON type of one of [`super::TYPE_NAMES`].
+pub(crate) fn has_type(value: &Value, name: &str) -> bool {
+    match value {
+        Value::Null => name == "null",
+        Value::Bool(_) => name == "boolean",
+        Value::String(_) => name == "string",
+        Value::Array(_) => name == "array",
+        Value::Object(_) => name == "object",
+        Value::Number(number) => {
+            name == "number" || (name == "integer" && (!number.is_f64() || number.as_f64().is_some_and(|float| float.fract() == 0.0)))
+        }
+    }
+}
