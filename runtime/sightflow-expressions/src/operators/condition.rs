@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 use sightflow_types::Problem;
 
-use super::test::{Misfit, Sides, Test, expected};
-use super::values::{Cast, shown, type_of};
+use super::test::{Misfit, Test, expected};
+use super::values::{Cast, Sides, shown, type_of};
 use super::{OPERATORS, Operand, Operator, canonical};
 use crate::path::{Lookup, Path};
 use crate::reference::nearest;
@@ -302,6 +302,7 @@ impl Problems<'_> {
         if cast.is_none() {
             if !value.is_string() {
                 self.add("E-CONFIG", "value", format!("with `type: field` the value is a path, not {}", type_of(value)), None);
+                return None;
             }
             return self.path(keys, "value").map(Compared::Field);
         }

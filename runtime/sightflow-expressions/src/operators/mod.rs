@@ -173,7 +173,7 @@ impl Operator {
             letters
         };
         let letters = sorted(&spelling);
-        let swapped = all().find(|candidate| sorted(candidate) == letters);
+        let swapped = all().find(|candidate| sorted(candidate) == letters || spelling.strip_prefix("is_") == Some(candidate));
         swapped.or_else(|| nearest(&spelling, all()).and_then(|found| all().find(|candidate| *candidate == found)))
     }
 

@@ -3,7 +3,7 @@
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
-use super::values::{Cast, Numeric, compare, equals, fold, has_type, shown, truth, type_of};
+use super::values::{Numeric, Sides, compare, equals, fold, has_type, shown, truth, type_of};
 use super::{ConditionError, Operand, Operator, TYPE_NAMES, canonical};
 use crate::reference::nearest;
 
@@ -11,13 +11,6 @@ use crate::reference::nearest;
 const MAX_PATTERN_BYTES: usize = 1024;
 /// Largest compiled pattern, in bytes.
 const MAX_COMPILED_BYTES: usize = 1024 * 1024;
-
-/// Conversions of both sides.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sides {
-    pub(crate) cast: Cast,
-    pub(crate) ignore_case: bool,
-}
 
 /// A prepared positive operator.
 #[derive(Debug, Clone)]
@@ -75,7 +68,7 @@ impl Test {
             Operator::Between => {
                 let (low, high) = range(value).ok_or_else(|| wants("`[low, high]`, `{\"min\": low, \"max\": high}` or `\"low, high\"`"))?;
                 let (low, high) = (cast(&low)?, cast(&high)?);
-                match compare(&low, &high, sides.ignore_case) {
+                match compare(&low, &high, sides) {
                     None => return Err(Misfit::new(format!("{} and {} cannot be compared", shown(&low), shown(&high)))),
                     Some(order) if order.is_gt() => {
                         return Err(Misfit::new(format!("the low end {} is above the high end {}", shown(&low), shown(&high))));
@@ -122,7 +115,7 @@ impl Test {
         Ok(match self {
             Self::Equals(value) => equals(field, value, case),
             Self::Ordered(operator, value) => {
-                let order = compare(field, value, case).ok_or_else(|| not_comparable(field, value))?;
+                let order = compare(field, value, sides).ok_or_else(|| not_comparable(field, value))?;
                 match operator {
                     Operator::GreaterThan => order.is_gt(),
                     Operator::GreaterEqual => order.is_ge(),
@@ -131,8 +124,8 @@ impl Test {
                 }
             }
             Self::Between(low, high) => {
-                let above = compare(field, low, case).ok_or_else(|| not_comparable(field, low))?;
-                let below = compare(field, high, case).ok_or_else(|| not_comparable(field, high))?;
+                let above = compare(field, low, sides).ok_or_else(|| not_comparable(field, low))?;
+                let below = compare(field, high, sides).ok_or_else(|| not_comparable(field, high))?;
                 above.is_ge() && below.is_le()
             }
             Self::In(items) => items.iter().any(|item| equals(field, item, case)),

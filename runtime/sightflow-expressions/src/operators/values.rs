@@ -144,14 +144,23 @@ pub fn equals(a: &Value, b: &Value, ignore_case: bool) -> bool {
     }
 }
 
-/// The order of two values: numeric if both are numbers or numeric strings, two other strings by code point; none
-/// for any other pair.
-pub(crate) fn compare(a: &Value, b: &Value, ignore_case: bool) -> Option<Ordering> {
-    if let (Some(a), Some(b)) = (Numeric::of(a), Numeric::of(b)) {
+/// How both sides are read before they are compared.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sides {
+    pub(crate) cast: Cast,
+    pub(crate) ignore_case: bool,
+}
+
+/// The order of two values: numeric if both are numbers or numeric strings, unless strings were asked for; two other
+/// strings by code point; none for any other pair.
+pub(crate) fn compare(a: &Value, b: &Value, sides: Sides) -> Option<Ordering> {
+    if sides.cast != Cast::String
+        && let (Some(a), Some(b)) = (Numeric::of(a), Numeric::of(b))
+    {
         return Some(a.compare(b));
     }
     match (a, b) {
-        (Value::String(a), Value::String(b)) if ignore_case => Some(lower(a).cmp(lower(b))),
+        (Value::String(a), Value::String(b)) if sides.ignore_case => Some(lower(a).cmp(lower(b))),
         (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
         _ => None,
     }
