@@ -13,11 +13,13 @@ struct Key<'f> {
     default: Option<Expr>,
     /// Keywords added to the property's schema: name and value.
     keywords: Vec<(String, TokenStream)>,
+    /// Filled in by the engine, not by the user; the keyword of the schema's root that asks for it.
+    reserved: Option<&'static str>,
 }
 
 impl<'f> Key<'f> {
     fn parse(field: &'f Field) -> Result<Self> {
-        let mut key = Self { field, name: json_name(field), default: None, keywords: Vec::new() };
+        let mut key = Self { field, name: json_name(field), default: None, keywords: Vec::new(), reserved: None };
         let description = doc(&field.attrs);
         if description.is_empty() {
             return Err(Error::new_spanned(field, "a key needs a doc comment: it becomes the description"));
@@ -25,6 +27,9 @@ impl<'f> Key<'f> {
         key.keywords.push(("description".to_owned(), quote!(#description)));
         for attribute in field.attrs.iter().filter(|a| a.path().is_ident("config")) {
             attribute.parse_nested_meta(|meta| key.argument(&meta))?;
+        }
+        if key.reserved.is_some() && key.default.is_none() {
+            key.default = Some(syn::parse_quote!(::std::default::Default::default()));
         }
         if let (Some(default), Some(_)) = (&key.default, key.inner()) {
             return Err(Error::new_spanned(default, "an `Option` has no default; leave the `Option` away"));
@@ -46,6 +51,15 @@ impl<'f> Key<'f> {
             "aliases" => {
                 let aliases = strings(meta)?;
                 self.keywords.push(("x-aliases".to_owned(), quote!([#(#aliases),*])));
+                return Ok(());
+            }
+            "template" => {
+                self.keywords.push(("x-template".to_owned(), quote!(true)));
+                return Ok(());
+            }
+            "params" | "context" => {
+                self.name = format!("${argument}");
+                self.reserved = Some(if argument == "params" { "x-params" } else { "x-context" });
                 return Ok(());
             }
             "advanced" => {
@@ -78,6 +92,9 @@ impl<'f> Key<'f> {
     }
 
     fn describe(&self) -> TokenStream {
+        if let Some(keyword) = self.reserved {
+            return quote!(schema.set(#keyword, true););
+        }
         let (name, ty, whole) = (&self.name, self.bare(), &self.field.ty);
         let (words, values): (Vec<_>, Vec<_>) = self.keywords.iter().map(|(word, value)| (word, value)).unzip();
         let default = self.default.as_ref().map(|default| {

@@ -46,6 +46,9 @@ pub fn outputs(item: TokenStream) -> TokenStream {
 ///
 /// On a field, `#[config(…)]` takes `default = expression`, `min`, `max`, `above` (exclusive minimum), `min_items`,
 /// `max_items`, `min_length`, `max_length`, `pattern`, `aliases("…", …)`, `name = "…"`, `widget = "…"` and `advanced`.
+/// `template` says that the block itself evaluates the key's text, so that the engine leaves `{{ }}` and `$` in it alone.
+/// A field marked `params` or `context` is no key: the engine fills it with the run's parameters, or with
+/// `{workflow_id, execution_id, version}`, null where unknown.
 /// On the struct it takes `dropped("…", …)`, `refused(key = "hint", …)`, `rewrite(given = value, key = value, …)`,
 /// `scaled(given = "key", by = 14.0)` and `split(given("first", "second"))`.
 #[proc_macro_derive(Config, attributes(config))]
