@@ -1,1 +1,7 @@
-//! (not written yet)
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod store;
+
+pub use error::BlobError;
+pub use store::{BlobStore, digest_of};
