@@ -71,7 +71,10 @@ impl PixelCache {
 
     /// An empty cache that holds at most `max_bytes` bytes of pixels.
     pub fn new(max_bytes: usize) -> Arc<Self> {
-        Arc::new(Self { max_bytes, state: Mutex::default() })
+        Arc::new(Self {
+            max_bytes,
+            state: Mutex::default(),
+        })
     }
 
     /// The cache that images use unless they are given another.
@@ -97,7 +100,9 @@ impl PixelCache {
     /// Lets go of everything that it holds.
     pub fn clear(&self) {
         let mut state = self.lock();
-        state.entries.retain(|_, entry| matches!(entry, Entry::Decoding(_)));
+        state
+            .entries
+            .retain(|_, entry| matches!(entry, Entry::Decoding(_)));
         state.order.clear();
         (state.stats.bytes, state.stats.images) = (0, 0);
     }
@@ -120,13 +125,16 @@ impl PixelCache {
                 return pending.wait();
             }
             let pending = Arc::new(Pending::default());
-            state.entries.insert(key, Entry::Decoding(Arc::clone(&pending)));
+            state
+                .entries
+                .insert(key, Entry::Decoding(Arc::clone(&pending)));
             state.stats.misses += 1;
             pending
         };
         // Decoders cannot panic (see `decode::guarded`), so that those who wait always get an answer.
         let outcome = decode().map(Arc::new);
-        self.lock().settle(key, outcome.as_ref().ok(), self.max_bytes);
+        self.lock()
+            .settle(key, outcome.as_ref().ok(), self.max_bytes);
         pending.publish(outcome.clone());
         outcome
     }
@@ -140,7 +148,9 @@ impl PixelCache {
 impl State {
     /// The pixels, now the most recently used.
     fn touch(&mut self, key: &CacheKey) -> Option<Arc<Pixels>> {
-        let Some(Entry::Ready { pixels, stamp }) = self.entries.get_mut(key) else { return None };
+        let Some(Entry::Ready { pixels, stamp }) = self.entries.get_mut(key) else {
+            return None;
+        };
         self.order.remove(stamp);
         self.clock += 1;
         *stamp = self.clock;
@@ -152,9 +162,13 @@ impl State {
     /// Ends a decode: keeps its pixels if they fit, and makes room for them.
     fn settle(&mut self, key: CacheKey, pixels: Option<&Arc<Pixels>>, max_bytes: usize) {
         self.entries.remove(&key);
-        let Some(pixels) = pixels.filter(|pixels| pixels.data().len() <= max_bytes) else { return };
+        let Some(pixels) = pixels.filter(|pixels| pixels.data().len() <= max_bytes) else {
+            return;
+        };
         while self.stats.bytes + pixels.data().len() > max_bytes {
-            let Some((_, oldest)) = self.order.pop_first() else { break };
+            let Some((_, oldest)) = self.order.pop_first() else {
+                break;
+            };
             if let Some(Entry::Ready { pixels, .. }) = self.entries.remove(&oldest) {
                 self.stats.bytes -= pixels.data().len();
                 self.stats.images -= 1;
@@ -165,7 +179,13 @@ impl State {
         self.order.insert(self.clock, key);
         self.stats.bytes += pixels.data().len();
         self.stats.images += 1;
-        self.entries.insert(key, Entry::Ready { pixels: Arc::clone(pixels), stamp: self.clock });
+        self.entries.insert(
+            key,
+            Entry::Ready {
+                pixels: Arc::clone(pixels),
+                stamp: self.clock,
+            },
+        );
     }
 }
 
@@ -176,7 +196,10 @@ impl Pending {
             if let Some(outcome) = &*outcome {
                 return outcome.clone();
             }
-            outcome = self.done.wait(outcome).unwrap_or_else(PoisonError::into_inner);
+            outcome = self
+                .done
+                .wait(outcome)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 

@@ -16,7 +16,12 @@ pub struct Ink {
 impl Ink {
     /// A colour that covers.
     pub const fn opaque(r: u8, g: u8, b: u8) -> Self {
-        Self { r, g, b, opacity: 1.0 }
+        Self {
+            r,
+            g,
+            b,
+            opacity: 1.0,
+        }
     }
 }
 
@@ -143,7 +148,10 @@ pub struct Outside {
 
 /// One layer or two (fill, then stroke; background, then text) of a drawing.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "each variant is explained at the type that it holds")]
+#[expect(
+    missing_docs,
+    reason = "each variant is explained at the type that it holds"
+)]
 pub enum DrawOp {
     Rectangle(Rectangle),
     Path(Path),

@@ -20,7 +20,8 @@ impl Canvas {
                 let radius_y = i64::from(ellipse.radius_y);
                 for y in layer.rows(cy - radius_y, cy + radius_y) {
                     let share = (y - cy) as f64 / (arc.radius_y + 0.5);
-                    let half = ((arc.radius_x + 0.5) * (1.0 - share * share).max(0.0).sqrt()).floor() as i64;
+                    let half = ((arc.radius_x + 0.5) * (1.0 - share * share).max(0.0).sqrt())
+                        .floor() as i64;
                     layer.span(y, cx - half, cx + half);
                 }
                 Ok(())
@@ -51,23 +52,44 @@ impl Arc {
     fn of(ellipse: &Ellipse) -> Result<Self, ImageError> {
         let (start, end) = (f64::from(ellipse.start_angle), f64::from(ellipse.end_angle));
         if !start.is_finite() || !end.is_finite() {
-            return Err(ImageError::invalid("an angle of an ellipse is no finite number"));
+            return Err(ImageError::invalid(
+                "an angle of an ellipse is no finite number",
+            ));
         }
-        let sweep = if end - start >= 360.0 { 360.0 } else { (end - start).rem_euclid(360.0) };
+        let sweep = if end - start >= 360.0 {
+            360.0
+        } else {
+            (end - start).rem_euclid(360.0)
+        };
         let (radius_x, radius_y) = (f64::from(ellipse.radius_x), f64::from(ellipse.radius_y));
-        Ok(Self { center: path::exact(ellipse.center), radius_x, radius_y, start: start.rem_euclid(360.0), sweep })
+        Ok(Self {
+            center: path::exact(ellipse.center),
+            radius_x,
+            radius_y,
+            start: start.rem_euclid(360.0),
+            sweep,
+        })
     }
 
     /// Points along the curve, about `spacing` pixels apart; 0: so that lines between them stay within ⅛ pixel of it.
     fn points(&self, spacing: f64) -> Vec<(f64, f64)> {
         let radius = self.radius_x.max(self.radius_y).max(1.0);
-        let step = if spacing > 0.0 { spacing / radius } else { (1.0 / radius).sqrt().min(0.5) };
-        let pieces = (self.sweep.to_radians() / step).ceil().clamp(1.0, MOST_PIECES);
+        let step = if spacing > 0.0 {
+            spacing / radius
+        } else {
+            (1.0 / radius).sqrt().min(0.5)
+        };
+        let pieces = (self.sweep.to_radians() / step)
+            .ceil()
+            .clamp(1.0, MOST_PIECES);
         let whole = self.sweep >= 360.0;
         (0..=pieces as u32 - u32::from(whole))
             .map(|i| {
                 let angle = (self.start + self.sweep * f64::from(i) / pieces).to_radians();
-                (self.center.0 + self.radius_x * angle.cos(), self.center.1 + self.radius_y * angle.sin())
+                (
+                    self.center.0 + self.radius_x * angle.cos(),
+                    self.center.1 + self.radius_y * angle.sin(),
+                )
             })
             .collect()
     }

@@ -33,7 +33,13 @@ impl ResizeFilter {
 
     fn weight(self, x: f64) -> f64 {
         let x = x.abs();
-        let sinc = |x: f64| if x == 0.0 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) };
+        let sinc = |x: f64| {
+            if x == 0.0 {
+                1.0
+            } else {
+                (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x)
+            }
+        };
         match self {
             Self::Nearest | Self::Area => f64::from(u8::from(x <= 0.5)),
             Self::Bilinear => (1.0 - x).max(0.0),
@@ -55,11 +61,19 @@ impl ResizeFilter {
 }
 
 /// The view at another size, both within the limits of an image.
-pub(crate) fn resize(view: &View, width: u32, height: u32, filter: ResizeFilter) -> Result<Pixels, ImageError> {
+pub(crate) fn resize(
+    view: &View,
+    width: u32,
+    height: u32,
+    filter: ResizeFilter,
+) -> Result<Pixels, ImageError> {
     if filter == ResizeFilter::Nearest {
         return Ok(nearest(view, width, height));
     }
-    let (left, top) = (margin(view.width(), width, filter), margin(view.height(), height, filter));
+    let (left, top) = (
+        margin(view.width(), width, filter),
+        margin(view.height(), height, filter),
+    );
     let padded = (u64::from(view.width()) + 2 * left) * (u64::from(view.height()) + 2 * top);
     let own = u64::from(view.width()) * u64::from(view.height());
     // The vectorised convolution forgets what lies beyond an edge instead of clamping it, so the edges are repeated
@@ -86,13 +100,17 @@ fn nearest(view: &View, width: u32, height: u32) -> Pixels {
     let source = |to: u32, from: u32, size: u32| {
         ((2 * u64::from(to) + 1) * u64::from(from) / (2 * u64::from(size))) as usize
     };
-    let columns: Vec<usize> = (0..width).map(|x| source(x, view.width(), width) * channels).collect();
+    let columns: Vec<usize> = (0..width)
+        .map(|x| source(x, view.width(), width) * channels)
+        .collect();
     let mut data = Vec::with_capacity(width as usize * height as usize * channels);
     for y in 0..height {
         let row = view.row(source(y, view.height(), height) as u32);
         match channels {
             1 => data.extend(columns.iter().map(|&at| row[at])),
-            _ => columns.iter().for_each(|&at| data.extend_from_slice(&row[at..at + channels])),
+            _ => columns
+                .iter()
+                .for_each(|&at| data.extend_from_slice(&row[at..at + channels])),
         }
     }
     Pixels::from_parts(width, height, view.format(), data)
@@ -107,7 +125,8 @@ fn vectorised(
     let failed = |error: &dyn std::fmt::Display| ImageError::Invalid(format!("resize: {error}"));
     let channels = view.format().channels();
     let (w, h) = (view.width(), view.height());
-    let mut source = Vec::with_capacity((w + 2 * left) as usize * (h + 2 * top) as usize * channels);
+    let mut source =
+        Vec::with_capacity((w + 2 * left) as usize * (h + 2 * top) as usize * channels);
     for y in 0..h + 2 * top {
         let row = view.row(y.saturating_sub(top).min(h - 1));
         for _ in 0..left {
@@ -123,13 +142,21 @@ fn vectorised(
         PixelFormat::Rgb8 => fir::PixelType::U8x3,
         PixelFormat::Rgba8 => fir::PixelType::U8x4,
     };
-    let source = fir::images::Image::from_vec_u8(w + 2 * left, h + 2 * top, source, kind).map_err(|e| failed(&e))?;
+    let source = fir::images::Image::from_vec_u8(w + 2 * left, h + 2 * top, source, kind)
+        .map_err(|e| failed(&e))?;
     let mut target = fir::images::Image::new(width, height, kind);
     let options = fir::ResizeOptions::new()
         .resize_alg(fir::ResizeAlg::Convolution(filter.convolution()))
         .crop(f64::from(left), f64::from(top), f64::from(w), f64::from(h));
-    fir::Resizer::new().resize(&source, &mut target, &options).map_err(|e| failed(&e))?;
-    Ok(Pixels::from_parts(width, height, view.format(), target.into_vec()))
+    fir::Resizer::new()
+        .resize(&source, &mut target, &options)
+        .map_err(|e| failed(&e))?;
+    Ok(Pixels::from_parts(
+        width,
+        height,
+        view.format(),
+        target.into_vec(),
+    ))
 }
 
 /// Weights of the source pixels of one target column or row; taps beyond an edge count for the edge.
@@ -140,7 +167,12 @@ struct Taps {
 
 fn taps(from: u32, to: u32, filter: ResizeFilter) -> Vec<Taps> {
     if from == to {
-        return (0..from as usize).map(|first| Taps { first, weights: vec![1.0] }).collect();
+        return (0..from as usize)
+            .map(|first| Taps {
+                first,
+                weights: vec![1.0],
+            })
+            .collect();
     }
     let scale = f64::from(from) / f64::from(to);
     let widened = scale.max(1.0);
@@ -149,14 +181,24 @@ fn taps(from: u32, to: u32, filter: ResizeFilter) -> Vec<Taps> {
     (0..to)
         .map(|target| {
             let centre = (f64::from(target) + 0.5) * scale - 0.5;
-            let (start, end) = ((centre - reach).ceil() as i64, (centre + reach).floor() as i64);
+            let (start, end) = (
+                (centre - reach).ceil() as i64,
+                (centre + reach).floor() as i64,
+            );
             let (first, final_tap) = (start.clamp(0, last), end.clamp(0, last));
             let mut weights = vec![0.0; (final_tap - first + 1) as usize];
             for tap in start..=end {
-                weights[(tap.clamp(0, last) - first) as usize] += filter.weight((tap as f64 - centre) / widened);
+                weights[(tap.clamp(0, last) - first) as usize] +=
+                    filter.weight((tap as f64 - centre) / widened);
             }
             let total: f64 = weights.iter().sum();
-            Taps { first: first as usize, weights: weights.iter().map(|weight| (weight / total) as f32).collect() }
+            Taps {
+                first: first as usize,
+                weights: weights
+                    .iter()
+                    .map(|weight| (weight / total) as f32)
+                    .collect(),
+            }
         })
         .collect()
 }
@@ -164,7 +206,10 @@ fn taps(from: u32, to: u32, filter: ResizeFilter) -> Vec<Taps> {
 /// Rows first, then columns, in f32; alpha is premultiplied, as in the vectorised form.
 fn plain(view: &View, width: u32, height: u32, filter: ResizeFilter) -> Pixels {
     let channels = view.format().channels();
-    let (columns, lines) = (taps(view.width(), width, filter), taps(view.height(), height, filter));
+    let (columns, lines) = (
+        taps(view.width(), width, filter),
+        taps(view.height(), height, filter),
+    );
     let stride = width as usize * channels;
     let mut sums = vec![0.0f32; stride * height as usize];
     let mut source = Vec::new();
@@ -173,27 +218,43 @@ fn plain(view: &View, width: u32, height: u32, filter: ResizeFilter) -> Pixels {
         source.clear();
         source.extend(row.iter().map(|&v| f32::from(v)));
         if view.format() == PixelFormat::Rgba8 {
-            source.as_chunks_mut::<4>().0.iter_mut().for_each(|[r, g, b, a]| {
-                [r, g, b].into_iter().for_each(|c| *c *= *a / 255.0);
-            });
+            source
+                .as_chunks_mut::<4>()
+                .0
+                .iter_mut()
+                .for_each(|[r, g, b, a]| {
+                    [r, g, b].into_iter().for_each(|c| *c *= *a / 255.0);
+                });
         }
         for (out, taps) in narrow.chunks_exact_mut(channels).zip(&columns) {
             out.fill(0.0);
             let pixels = source[taps.first * channels..].chunks_exact(channels);
             for (pixel, weight) in pixels.zip(&taps.weights) {
-                out.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += weight * value);
+                out.iter_mut()
+                    .zip(pixel)
+                    .for_each(|(sum, value)| *sum += weight * value);
             }
         }
         for (out, taps) in sums.chunks_exact_mut(stride).zip(&lines) {
-            let Some(weight) = y.checked_sub(taps.first).and_then(|at| taps.weights.get(at)) else { continue };
-            out.iter_mut().zip(&narrow).for_each(|(sum, value)| *sum += weight * value);
+            let Some(weight) = y
+                .checked_sub(taps.first)
+                .and_then(|at| taps.weights.get(at))
+            else {
+                continue;
+            };
+            out.iter_mut()
+                .zip(&narrow)
+                .for_each(|(sum, value)| *sum += weight * value);
         }
     }
     if view.format() == PixelFormat::Rgba8 {
-        sums.as_chunks_mut::<4>().0.iter_mut().for_each(|[r, g, b, a]| {
-            let scale = if *a > 0.5 { 255.0 / *a } else { 0.0 };
-            [r, g, b].into_iter().for_each(|c| *c *= scale);
-        });
+        sums.as_chunks_mut::<4>()
+            .0
+            .iter_mut()
+            .for_each(|[r, g, b, a]| {
+                let scale = if *a > 0.5 { 255.0 / *a } else { 0.0 };
+                [r, g, b].into_iter().for_each(|c| *c *= scale);
+            });
     }
     let data = sums.iter().map(|sum| (sum + 0.5) as u8).collect();
     Pixels::from_parts(width, height, view.format(), data)
