@@ -1,1 +1,38 @@
-//! (not written yet)
+#![doc = include_str!("../../README.md")]
+
+mod block;
+mod boxes;
+mod color;
+mod config;
+pub mod draw;
+mod error;
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+pub mod guest;
+mod host;
+mod image;
+pub mod log;
+mod port;
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+
+pub use serde_json::{Map, Value, json};
+pub use sightflow_block_macros::{Choice, Config, Inputs, Outputs, block};
+pub use sightflow_types::detection::{BoundingBox, Detection, DetectionInput, FoundBox};
+pub use sightflow_types::manifest::{Example, Manifest, Port, PortKind};
+pub use sightflow_types::{Problem, Rect, detection, round_to};
+
+pub use crate::block::{Block, CheckContext, Entry};
+pub use crate::boxes::boxes;
+pub use crate::color::Color;
+pub use crate::config::{Config, ConfigType, NoConfig};
+pub use crate::draw::Canvas;
+pub use crate::error::{BlockError, Complaint};
+pub use crate::image::{Image, ImageError, PixelFormat, ResizeFilter};
+pub use crate::port::{Inputs, ListItem, Outputs, PortType};
+
+// The macros name this crate by its path; here that is the crate itself.
+extern crate self as sightflow_block;

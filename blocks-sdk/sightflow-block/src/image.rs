@@ -1,0 +1,265 @@
+//! Images: handles of pixels that stay in the host.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
+use sightflow_types::{IMAGE_KEY, Rect};
+
+use crate::{BlockError, host};
+
+/// An immutable image. A clone is another name of the same image and copies no pixels.
+///
+/// In JSON an image is `{"$image": n}`. An image may stand anywhere inside the inputs and outputs of a block, and what
+/// passes through a block as a [`crate::Value`] keeps its meaning.
+#[derive(Clone)]
+pub struct Image(Rc<Inner>);
+
+struct Inner {
+    host: host::Image,
+    /// Place in the table of this call, once it has one.
+    slot: Cell<Option<usize>>,
+}
+
+/// Channels and their order; 8 bits each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PixelFormat {
+    /// One channel.
+    Gray8,
+    /// Red, green, blue.
+    Rgb8,
+    /// Red, green, blue, alpha (straight).
+    Rgba8,
+}
+
+impl PixelFormat {
+    /// Bytes a pixel: 1, 3 or 4.
+    pub const fn channels(self) -> usize {
+        match self {
+            Self::Gray8 => 1,
+            Self::Rgb8 => 3,
+            Self::Rgba8 => 4,
+        }
+    }
+}
+
+/// How pixels are mixed when an image changes its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ResizeFilter {
+    /// The nearest pixel.
+    Nearest,
+    /// Linear in both directions.
+    Bilinear,
+    /// Catmull-Rom.
+    Bicubic,
+    /// Windowed sinc of three lobes.
+    Lanczos3,
+    /// Mean of what is covered.
+    Area,
+}
+
+/// Why the host refused an image operation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// A rectangle or point lies outside the image.
+    #[error("outside the image: {0}")]
+    OutOfBounds(String),
+    /// The result would have this many pixels, more than an image may have.
+    #[error("an image of {0} pixels is too large")]
+    TooLarge(u64),
+    /// The call used up its allowance of handles or pixels.
+    #[error("the call's allowance is used up: {0}")]
+    Budget(String),
+    /// The source cannot be decoded.
+    #[error("the image cannot be decoded: {0}")]
+    Undecodable(String),
+    /// An argument makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl From<ImageError> for BlockError {
+    fn from(error: ImageError) -> Self {
+        match &error {
+            ImageError::Undecodable(_) => Self::bad_input("undecodable_image", error.to_string()),
+            ImageError::TooLarge(_) => Self::bad_input("image_too_large", error.to_string()),
+            _ => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl Image {
+    pub(crate) fn from_host(host: host::Image) -> Self {
+        Self(Rc::new(Inner { host, slot: Cell::new(None) }))
+    }
+
+    pub(crate) fn host(&self) -> &host::Image {
+        &self.0.host
+    }
+
+    /// An image from packed rows.
+    ///
+    /// # Errors
+    /// Invalid if `pixels` has another length than width · height · channels; too large; out of allowance.
+    pub fn from_pixels((width, height): (u32, u32), format: PixelFormat, pixels: &[u8]) -> Result<Self, ImageError> {
+        host::from_pixels((width, height), format, pixels).map(Self::from_host)
+    }
+
+    /// Columns and rows.
+    pub fn size(&self) -> (u32, u32) {
+        host::size(&self.0.host)
+    }
+
+    /// The format of its pixels.
+    pub fn format(&self) -> PixelFormat {
+        host::format(&self.0.host)
+    }
+
+    /// A view of a part; copies nothing.
+    ///
+    /// # Errors
+    /// Out of bounds if the area reaches outside.
+    pub fn crop(&self, area: Rect) -> Result<Self, ImageError> {
+        host::crop(&self.0.host, area).map(Self::from_host)
+    }
+
+    /// The image in another size.
+    ///
+    /// # Errors
+    /// Too large, or a side of 0.
+    pub fn resize(&self, size: (u32, u32), filter: ResizeFilter) -> Result<Self, ImageError> {
+        host::resize(&self.0.host, size, filter).map(Self::from_host)
+    }
+
+    /// Quarter turns clockwise, then, if asked, mirrored left to right.
+    ///
+    /// # Errors
+    /// Those of decoding and of the allowance.
+    pub fn rotate(&self, quarter_turns_clockwise: u8, mirror: bool) -> Result<Self, ImageError> {
+        host::rotate(&self.0.host, quarter_turns_clockwise, mirror).map(Self::from_host)
+    }
+
+    /// The image in another format.
+    ///
+    /// # Errors
+    /// Those of decoding and of the allowance.
+    pub fn convert(&self, to: PixelFormat) -> Result<Self, ImageError> {
+        host::convert(&self.0.host, to).map(Self::from_host)
+    }
+
+    /// Gaussian blur, border reflect-101; `sigma` in pixels.
+    ///
+    /// # Errors
+    /// Invalid if `sigma` is negative or not finite.
+    pub fn blur(&self, sigma: f32) -> Result<Self, ImageError> {
+        host::blur(&self.0.host, sigma).map(Self::from_host)
+    }
+
+    /// For each channel how often each value occurs.
+    ///
+    /// # Errors
+    /// Those of decoding.
+    pub fn histogram(&self) -> Result<Vec<[u64; 256]>, ImageError> {
+        host::histogram(&self.0.host)
+    }
+
+    /// Packed rows of a part. The only call that brings pixels into the block.
+    ///
+    /// # Errors
+    /// Out of bounds if the area reaches outside.
+    pub fn read(&self, area: Rect, format: PixelFormat) -> Result<Vec<u8>, ImageError> {
+        host::read(&self.0.host, area, format)
+    }
+
+    /// Whether both are names of one image.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (width, height) = self.size();
+        write!(f, "Image({width}×{height})")
+    }
+}
+
+thread_local! {
+    /// The images of the call in progress; `{"$image": n}` is the n-th. Inputs come first and stay, so that a value which
+    /// only passes through needs no rewriting.
+    static TABLE: RefCell<Vec<Image>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Starts a call with its input images.
+pub(crate) fn begin_call(images: impl Iterator<Item = host::Image>) {
+    TABLE.with_borrow_mut(|table| {
+        table.clear();
+        for (index, host) in images.enumerate() {
+            table.push(Image(Rc::new(Inner { host, slot: Cell::new(Some(index)) })));
+        }
+    });
+}
+
+/// Ends a call: the images that its result refers to.
+pub(crate) fn end_call() -> Vec<Image> {
+    TABLE.take()
+}
+
+impl Image {
+    /// The host's image. If the block kept a clone beyond its call, another handle of it.
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn into_host(self) -> Result<host::Image, ImageError> {
+        Rc::try_unwrap(self.0).map(|inner| inner.host).or_else(|kept| {
+            let (width, height) = host::size(&kept.host);
+            host::crop(&kept.host, Rect { x: 0, y: 0, width, height })
+        })
+    }
+}
+
+impl Serialize for Image {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let slot = self.0.slot.get().unwrap_or_else(|| {
+            let slot = TABLE.with_borrow_mut(|table| {
+                table.push(self.clone());
+                table.len() - 1
+            });
+            self.0.slot.set(Some(slot));
+            slot
+        });
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry(IMAGE_KEY, &slot)?;
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Image {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ImageVisitor)
+    }
+}
+
+struct ImageVisitor;
+
+impl<'de> Visitor<'de> for ImageVisitor {
+    type Value = Image;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an image")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Image, A::Error> {
+        let mut slot = None;
+        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+            if key == IMAGE_KEY {
+                slot = Some(map.next_value::<usize>()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        slot.and_then(|slot| TABLE.with_borrow(|table| table.get(slot).cloned()))
+            .ok_or_else(|| de::Error::custom("expected an image"))
+    }
+}
