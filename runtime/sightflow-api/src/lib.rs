@@ -1,1 +1,10 @@
-//! (not written yet)
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod etag;
+mod extract;
+mod middleware;
+pub mod outgoing;
+mod page;
+mod routes;
+mod schema;

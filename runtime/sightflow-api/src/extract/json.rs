@@ -1,0 +1,93 @@
+//! Strict JSON bodies: every unknown key and the first wrong type are reported with their place.
+
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::{body, fields};
+use crate::error::{ApiError, Code};
+
+/// A JSON body of an ordinary route, at most [`body::JSON_LIMIT`] bytes.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        require_json(&parts.headers)?;
+        let bytes = body::read(body, &parts.headers, body::JSON_LIMIT).await?;
+        typed(parse_object(&bytes)?).map(Self)
+    }
+}
+
+/// `415` unless the body is declared as JSON.
+pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    if is_json(headers) {
+        return Ok(());
+    }
+    Err(ApiError::new(Code::UnsupportedMediaType, "send the body as `Content-Type: application/json`"))
+}
+
+/// Whether the Content-Type is `application/json` or `application/…+json`.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    media_type(headers).is_some_and(|kind| kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json")))
+}
+
+/// The Content-Type without parameters, in lower case.
+pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+/// Bytes to a JSON object; anything else is `bad_json` or `invalid_field`.
+pub(crate) fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(other) => Err(ApiError::field("", format!("the body must be a JSON object, not {}", kind_of(&other)))),
+        Err(error) if bytes.is_empty() => Err(ApiError { source: Some(error.into()), ..ApiError::new(Code::BadJson, "the body is empty; send a JSON object") }),
+        Err(error) => Err(ApiError::new(Code::BadJson, format!("the body is not valid JSON: {error}"))),
+    }
+}
+
+/// An object to a request type; unknown keys are found first and all at once.
+pub(crate) fn typed<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T, ApiError> {
+    if let Some(known) = fields::of::<T>() {
+        let problems = fields::unknown(object.keys().map(String::as_str), known, |key| format!("/{}", fields::escape(key)));
+        if !problems.is_empty() {
+            return Err(ApiError::problems(Code::UnknownField, "the request: unknown fields", problems));
+        }
+    }
+    serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
+        let pointer = pointer(error.path());
+        ApiError::field(pointer.clone(), match pointer.strip_prefix('/') {
+            Some(name) => format!("`{name}`: {}", error.inner()),
+            None => error.inner().to_string(),
+        })
+    })
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => format!("/{}", fields::escape(key)),
+            Segment::Enum { variant } => format!("/{}", fields::escape(variant)),
+            Segment::Unknown => String::new(),
+        })
+        .collect()
+}
+
+/// What a JSON value is, for messages: `an object`.
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}

@@ -1,0 +1,15 @@
+//! Extractors whose rejections come out in the one error shape.
+
+pub(crate) mod body;
+pub(crate) mod fields;
+mod json;
+mod multipart;
+mod path;
+mod query;
+mod seconds;
+
+pub(crate) use json::{Json, media_type, parse_object, require_json, typed};
+pub(crate) use multipart::Multipart;
+pub(crate) use path::{Path, Qualified};
+pub(crate) use query::{Many, Query};
+pub(crate) use seconds::Seconds;

@@ -1,0 +1,49 @@
+//! Images that come in with a request: looked at, stored byte for byte, recorded as an upload of the tenant.
+
+use bytes::Bytes;
+use sightflow_images::Probe;
+use sightflow_store::{Blob, BlobRef, NewBlob, StoreError};
+use sightflow_types::{Digest, ImageRef, TenantId};
+
+use crate::error::{ApiError, Code};
+use crate::extract::body::IMAGE_LIMIT;
+use crate::state::ApiState;
+
+/// Reads the header of an image; `what` names it in messages.
+pub(crate) fn check(bytes: &Bytes, what: &str, pointer: &str) -> Result<Probe, ApiError> {
+    let invalid = |reason: String| ApiError::at(Code::ImageInvalid, pointer, format!("{what}: {reason}"));
+    if bytes.len() > IMAGE_LIMIT {
+        return Err(invalid(format!("larger than {} MiB", IMAGE_LIMIT >> 20)));
+    }
+    sightflow_images::probe(bytes).map_err(|error| invalid(error.to_string()))
+}
+
+/// Stores an image that [`check`] has passed and gives the tenant a reference to it.
+pub(crate) async fn keep(state: &ApiState, tenant: TenantId, bytes: Bytes, probe: Probe) -> Result<Blob, ApiError> {
+    let size = bytes.len() as u64;
+    let digest = state.blobs.put(bytes).await?;
+    let new = NewBlob { digest, size, media_type: probe.media_type().to_owned(), width: Some(probe.width), height: Some(probe.height) };
+    Ok(state.store.record_blob(new, BlobRef::upload(tenant, state.store.now())).await?)
+}
+
+/// The reference to a stored image, or none if the tenant cannot read such a blob.
+pub(crate) async fn find(state: &ApiState, tenant: TenantId, digest: &Digest) -> Result<Option<Blob>, ApiError> {
+    match state.store.blob(tenant, digest).await {
+        Ok(blob) => Ok(Some(blob)),
+        Err(StoreError::NotFound(_) | StoreError::MissingBlob(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The whole image in a blob.
+pub(crate) fn reference(blob: &Blob) -> ImageRef {
+    ImageRef {
+        digest: blob.digest,
+        width: blob.width.unwrap_or_default(),
+        height: blob.height.unwrap_or_default(),
+        format: blob.media_type.strip_prefix("image/").map(str::to_owned),
+        view: None,
+        ignore_orientation: false,
+        url: None,
+    }
+}

@@ -1,0 +1,80 @@
+//! `/blocks`: the one source for palette, validation and documentation.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::error::{ApiError, ErrorBody};
+use crate::etag;
+use crate::extract::{Path, Qualified, Query};
+use crate::state::ApiState;
+use crate::views::block::{BlockView, Category};
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListQuery {
+    /// One palette group.
+    category: Option<String>,
+    /// Part of the type, an alias, the title or the description.
+    search: Option<String>,
+}
+
+/// The block catalogue.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BlockList {
+    items: Vec<BlockView>,
+    categories: Vec<Category>,
+    /// Changes whenever the catalogue changes; without the filters.
+    etag: String,
+}
+
+/// Every block that a definition can name.
+#[utoipa::path(get, path = "/blocks", tag = "blocks", params(ListQuery), responses((status = 200, body = BlockList), (status = 304), (status = 400, body = ErrorBody)))]
+pub(crate) async fn list(State(state): State<ApiState>, Query(query): Query<ListQuery>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let catalog = state.engine.catalog();
+    let all: Vec<BlockView> = catalog.entries().iter().map(|entry| BlockView::from(&**entry)).collect();
+    let text = serde_json::to_vec(&all).map_err(ApiError::internal)?;
+    let mut categories: Vec<Category> = Vec::new();
+    for block in &all {
+        if !categories.iter().any(|known| known.id == block.category) {
+            categories.push(Category::named(&block.category));
+        }
+    }
+    let items = all.into_iter().filter(|block| query.matches(block)).collect();
+    etag::json(&headers, &BlockList { items, categories, etag: sightflow_blobs::digest_of(&text).hex()[..16].to_owned() })
+}
+
+impl ListQuery {
+    fn matches(&self, block: &BlockView) -> bool {
+        let category = self.category.as_ref().is_none_or(|wanted| *wanted == block.category);
+        let search = self.search.as_ref().is_none_or(|wanted| {
+            let wanted = wanted.to_lowercase();
+            let texts = [&block.block_type, &block.title, &block.description];
+            texts.into_iter().chain(&block.aliases).any(|text| text.to_lowercase().contains(&wanted))
+        });
+        category && search
+    }
+}
+
+/// One block with its documentation; `type` may be an alias, or `namespace/package/block@requirement`.
+#[utoipa::path(get, path = "/blocks/{type}", tag = "blocks", params(("type" = String, Path)),
+    responses((status = 200, body = BlockView), (status = 304), (status = 404, body = ErrorBody)))]
+pub(crate) async fn get(State(state): State<ApiState>, Path(name): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
+    one(&state, &name, &headers)
+}
+
+/// The same for `namespace/package/block`.
+pub(crate) async fn get_qualified(State(state): State<ApiState>, Qualified(name): Qualified, headers: HeaderMap) -> Result<Response, ApiError> {
+    one(&state, &name, &headers)
+}
+
+fn one(state: &ApiState, name: &str, headers: &HeaderMap) -> Result<Response, ApiError> {
+    let catalog = state.engine.catalog();
+    let entry = catalog.resolve(name).map_err(|unknown| {
+        let hint = unknown.suggestion.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        ApiError::new(crate::error::Code::NotFound, format!("{}{hint}", unknown.message))
+    })?;
+    etag::json(headers, &BlockView::full(entry))
+}

@@ -1,0 +1,225 @@
+//! `GET /executions/{id}/events`: what happened, as a live stream or by long poll.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::sse::{Event as Frame, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::Stream;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sightflow_store::Event;
+use sightflow_types::{ExecutionId, TenantId, Timestamp, event};
+use tokio::time::Instant;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::caller::Caller;
+use crate::error::{ApiError, Code, ErrorBody};
+use crate::extract::{Path, Query, Seconds};
+use crate::schema;
+use crate::state::ApiState;
+use crate::wait::{News, Woken};
+
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const RETRY: Duration = Duration::from_millis(2000);
+/// A live reader this many events behind is closed and comes back with its last id.
+const LAG: u32 = 1000;
+const LONGEST_POLL: u64 = 60;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EventsQuery {
+    /// Only events with a larger `seq`; the header `Last-Event-ID` means the same.
+    after: Option<i64>,
+    /// With `Accept: application/json`: hold the answer until there is an event, for example `20s`; at most 60 s.
+    #[param(value_type = Option<String>)]
+    wait: Option<Seconds>,
+}
+
+/// One recorded event, with the fields of its kind beside these.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
+pub(crate) struct EventView {
+    /// From 1, dense within the execution.
+    seq: i64,
+    #[schema(value_type = schema::Time)]
+    at: Timestamp,
+    /// Its kind, for example `node.completed`.
+    event: String,
+    #[schema(value_type = String)]
+    execution_id: ExecutionId,
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    payload: Map<String, Value>,
+}
+
+/// Answer of a long poll.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventPage {
+    items: Vec<EventView>,
+    /// Pass as `after` next time.
+    last_seq: i64,
+    /// True when nothing will follow.
+    terminal: bool,
+}
+
+impl EventView {
+    fn new(execution_id: ExecutionId, event: Event) -> Self {
+        let mut payload = match event.payload {
+            Value::Object(payload) => payload,
+            Value::Null => Map::new(),
+            other => Map::from_iter([("value".to_owned(), other)]),
+        };
+        for own in ["seq", "at", "event", "execution_id"] {
+            payload.remove(own);
+        }
+        for where_ in ["node_id", "item"] {
+            payload.entry(where_).or_insert(Value::Null);
+        }
+        Self { seq: event.seq, at: event.at, event: event.kind, execution_id, payload }
+    }
+}
+
+/// Events of an execution: `text/event-stream` from the start or after a `seq`, then live; or JSON by long poll.
+#[utoipa::path(get, path = "/executions/{id}/events", tag = "executions", params(("id" = String, Path), EventsQuery),
+    responses((status = 200, description = "A stream of events, or one page with `Accept: application/json`", content((String = "text/event-stream"), (EventPage = "application/json"))),
+        (status = 404, body = ErrorBody), (status = 410, body = ErrorBody)))]
+pub(crate) async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<ExecutionId>, Query(query): Query<EventsQuery>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let last_id = match headers.get("last-event-id") {
+        Some(text) => Some(text.to_str().ok().and_then(|text| text.trim().parse().ok()).ok_or_else(|| ApiError::new(Code::InvalidField, "Last-Event-ID must be a number"))?),
+        None => None,
+    };
+    let after = last_id.or(query.after).unwrap_or(0).max(0);
+    let mut reader = Reader::open(state, caller.tenant, id, after).await?;
+    if wants_json(&headers) {
+        let patience = query.wait.map_or(0, |wait| wait.0.min(LONGEST_POLL));
+        return Ok(Json(reader.poll(Duration::from_secs(patience)).await?).into_response());
+    }
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive");
+    let mut response = Sse::new(reader.frames()).keep_alive(keep_alive).into_response();
+    // A proxy that buffers would hold events back.
+    response.headers_mut().insert("x-accel-buffering", header::HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// JSON only where the client names it and not the stream.
+fn wants_json(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accept.contains("application/json") && !accept.contains("text/event-stream")
+}
+
+/// Reads the recorded events in order and waits for more.
+struct Reader {
+    state: ApiState,
+    tenant: TenantId,
+    id: ExecutionId,
+    news: News,
+    seq: i64,
+    /// Nothing will be recorded any more.
+    over: bool,
+    /// Caught up once: from here on, being far behind is lag.
+    live: bool,
+}
+
+/// What one look into the store gave.
+enum Look {
+    Events(Vec<Event>),
+    Lagged,
+    Nothing,
+}
+
+impl Reader {
+    async fn open(state: ApiState, tenant: TenantId, id: ExecutionId, after: i64) -> Result<Self, ApiError> {
+        let news = News::of(&state, id);
+        let execution = state.store.execution(tenant, id).await?;
+        if execution.event_seq > after {
+            let first = state.store.events_after(tenant, id, after, 1).await?;
+            if first.first().is_none_or(|event| event.seq != after + 1) {
+                return Err(ApiError::new(Code::EventsExpired, "the events of this execution are past their retention; read the execution itself"));
+            }
+        }
+        let over = execution.status.is_terminal() && execution.event_seq <= after;
+        Ok(Self { state, tenant, id, news, seq: after, over, live: false })
+    }
+
+    /// Events after the last one, without waiting.
+    async fn look(&mut self) -> Result<Look, ApiError> {
+        if self.over {
+            return Ok(Look::Nothing);
+        }
+        let events = self.state.store.events_after(self.tenant, self.id, self.seq, LAG).await?;
+        let Some(last) = events.last() else {
+            self.live = true;
+            return Ok(Look::Nothing);
+        };
+        if self.live && events.len() >= LAG as usize {
+            return Ok(Look::Lagged);
+        }
+        self.seq = last.seq;
+        self.over = event::is_terminal(&last.kind);
+        Ok(Look::Events(events))
+    }
+
+    async fn poll(&mut self, patience: Duration) -> Result<EventPage, ApiError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Look::Events(events) = self.look().await? {
+                let items = events.into_iter().map(|event| EventView::new(self.id, event)).collect();
+                return Ok(EventPage { items, last_seq: self.seq, terminal: self.over });
+            }
+            let woken = !self.over && matches!(tokio::time::timeout_at(deadline, self.news.next()).await, Ok(Woken::News));
+            if !woken {
+                return Ok(EventPage { items: Vec::new(), last_seq: self.seq, terminal: self.over });
+            }
+        }
+    }
+
+    /// The next events, waiting for them; none when the stream is to end.
+    async fn next(&mut self) -> Option<Look> {
+        loop {
+            match self.look().await {
+                Ok(Look::Nothing) if self.over => return None,
+                Ok(Look::Nothing) => {
+                    if self.news.next().await == Woken::Stopping {
+                        return None;
+                    }
+                }
+                Ok(found) => return Some(found),
+                // The execution was deleted, or the store went away: the client reconnects and learns which.
+                Err(error) => {
+                    tracing::debug!(code = error.code.as_str(), "an event stream ends");
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn frames(self) -> impl Stream<Item = Result<Frame, Infallible>> {
+        let greeting = VecDeque::from([Frame::default().retry(RETRY)]);
+        futures::stream::unfold((Some(self), greeting), |(mut reader, mut frames)| async move {
+            if frames.is_empty() {
+                match reader.as_mut()?.next().await? {
+                    Look::Events(events) => {
+                        let id = reader.as_ref()?.id;
+                        frames.extend(events.into_iter().filter_map(|event| frame(id, event)));
+                    }
+                    Look::Lagged | Look::Nothing => {
+                        frames.push_back(Frame::default().event("lagged").data("{}"));
+                        reader = None;
+                    }
+                }
+            }
+            let frame = frames.pop_front()?;
+            Some((Ok(frame), (reader, frames)))
+        })
+    }
+}
+
+fn frame(id: ExecutionId, event: Event) -> Option<Frame> {
+    let frame = Frame::default().id(event.seq.to_string()).event(&event.kind);
+    frame.json_data(EventView::new(id, event)).ok()
+}

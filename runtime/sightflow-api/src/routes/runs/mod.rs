@@ -1,0 +1,4 @@
+//! runs
+
+mod forms;
+mod request;

@@ -1,0 +1,290 @@
+//! `/workflows`.
+
+mod diff;
+mod list;
+mod versions;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value, json};
+use sightflow_store::{Created, NewWorkflow, OpenExecutions, StoreError, Workflow, WorkflowChange};
+use sightflow_types::{Problem, WorkflowId, WorkflowStatus};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::caller::Caller;
+use crate::error::{ApiError, Code, Detail, ErrorBody};
+use crate::extract::body::{self, JSON_LIMIT};
+use crate::extract::{self, Path, Query, parse_object, typed};
+use crate::state::ApiState;
+use crate::views::workflow::{Deleted, WorkflowView};
+use crate::{etag, idempotency, schema};
+
+pub(crate) use list::{__path_list, list};
+pub(crate) use versions::{__path_diff, __path_get_version, __path_restore, __path_versions, diff, get_version, restore, versions};
+
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct CreateWorkflow {
+    /// 1..255 characters.
+    #[schema(min_length = 1, max_length = 255)]
+    name: String,
+    description: Option<String>,
+    /// Default: the empty graph.
+    #[schema(value_type = Option<Object>)]
+    definition: Option<Value>,
+    /// Default `draft`.
+    #[schema(value_type = Option<schema::WorkflowStatus>)]
+    status: Option<WorkflowStatus>,
+}
+
+/// Saves a workflow.
+#[utoipa::path(post, path = "/workflows", tag = "workflows", params(("Idempotency-Key" = Option<String>, Header)), request_body = CreateWorkflow,
+    responses((status = 201, body = WorkflowView), (status = 400, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(crate) async fn create(State(state): State<ApiState>, caller: Caller, request: Request) -> Result<Response, ApiError> {
+    let (parts, bytes) = json_body(request).await?;
+    let body: CreateWorkflow = typed(parse_object(&bytes)?)?;
+    let new = NewWorkflow {
+        tenant_id: caller.tenant,
+        name: checked_name(body.name)?,
+        description: body.description,
+        definition: body.definition.unwrap_or_else(empty_graph),
+        status: body.status.unwrap_or(WorkflowStatus::Draft),
+        changed_by: None,
+        idempotency: idempotency::key(&parts.headers, &parts.method, &parts.uri, &bytes)?,
+    };
+    let warnings = check(&state, caller, &new.definition).await?;
+    created(state.store.create_workflow(new).await?, warnings)
+}
+
+/// One workflow.
+#[utoipa::path(get, path = "/workflows/{id}", tag = "workflows", params(("id" = String, Path)),
+    responses((status = 200, body = WorkflowView), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
+pub(crate) async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<WorkflowId>, headers: HeaderMap) -> Result<Response, ApiError> {
+    answer(&state, caller, state.store.workflow(caller.tenant, id).await?, &headers).await
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct PatchWorkflow {
+    /// 1..255 characters.
+    name: Option<String>,
+    /// `null` clears it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    description: Option<Option<String>>,
+    #[schema(value_type = Option<schema::WorkflowStatus>)]
+    status: Option<WorkflowStatus>,
+    /// The whole definition; a change beyond layout makes a version.
+    #[schema(value_type = Option<Object>)]
+    definition: Option<Value>,
+    /// What changed, for the list of versions.
+    change_summary: Option<String>,
+}
+
+/// Tells `null` from absent.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// Changes a workflow. `If-Match` with the ETag that was read refuses to overwrite somebody else's change.
+#[utoipa::path(patch, path = "/workflows/{id}", tag = "workflows", params(("id" = String, Path), ("If-Match" = Option<String>, Header)), request_body = PatchWorkflow,
+    responses((status = 200, body = WorkflowView), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 412, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(crate) async fn patch(State(state): State<ApiState>, caller: Caller, Path(id): Path<WorkflowId>, headers: HeaderMap, extract::Json(body): extract::Json<Map<String, Value>>) -> Result<Response, ApiError> {
+    if body.is_empty() {
+        return Err(ApiError::field("", "the request changes nothing; send at least one field"));
+    }
+    for name in ["name", "status", "definition"] {
+        if body.get(name).is_some_and(Value::is_null) {
+            return Err(ApiError::field(format!("/{name}"), format!("`{name}` cannot be null; leave it out to keep it")));
+        }
+    }
+    let body: PatchWorkflow = typed(body)?;
+    let current = state.store.workflow(caller.tenant, id).await?;
+    if !etag::matches(&headers, &revision(&current)) {
+        return Err(ApiError::new(Code::StaleVersion, format!("the workflow has changed since (it is now at version {})", current.version)));
+    }
+    if let Some(definition) = &body.definition {
+        check(&state, caller, definition).await?;
+    }
+    let change = WorkflowChange {
+        name: body.name.map(checked_name).transpose()?,
+        description: body.description,
+        status: body.status,
+        definition: body.definition,
+        change_summary: body.change_summary,
+        changed_by: None,
+        expected_version: headers.contains_key(header::IF_MATCH).then_some(current.version),
+    };
+    let changed = state.store.update_workflow(caller.tenant, id, change).await?;
+    answer(&state, caller, changed, &HeaderMap::new()).await
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeleteQuery {
+    /// Cancel executions that have not ended, instead of refusing.
+    #[serde(default)]
+    #[param(value_type = Option<bool>)]
+    cancel: bool,
+}
+
+/// Deletes a workflow; its executions stay readable.
+#[utoipa::path(delete, path = "/workflows/{id}", tag = "workflows", params(("id" = String, Path), DeleteQuery),
+    responses((status = 200, body = Deleted), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+pub(crate) async fn delete(State(state): State<ApiState>, caller: Caller, Path(id): Path<WorkflowId>, Query(query): Query<DeleteQuery>) -> Result<Json<Deleted>, ApiError> {
+    let open = if query.cancel { OpenExecutions::Cancel } else { OpenExecutions::Refuse };
+    state.store.delete_workflow(caller.tenant, id, open).await.map_err(|error| match error {
+        StoreError::InUse(_) => ApiError::new(Code::InUse, "the workflow has executions that have not ended; cancel them, or delete with ?cancel=true"),
+        other => other.into(),
+    })?;
+    Ok(Json(Deleted { id: id.to_string(), deleted: true }))
+}
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub(crate) struct Duplicate {
+    /// Default: the old name and ` (copy)`.
+    name: Option<String>,
+}
+
+/// Copies a workflow: a draft at version 1.
+#[utoipa::path(post, path = "/workflows/{id}/duplicate", tag = "workflows", params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = Option<Duplicate>,
+    responses((status = 201, body = WorkflowView), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+pub(crate) async fn duplicate(State(state): State<ApiState>, caller: Caller, Path(id): Path<WorkflowId>, request: Request) -> Result<Response, ApiError> {
+    let (parts, bytes) = optional_json_body(request).await?;
+    let body: Duplicate = if bytes.is_empty() { Duplicate::default() } else { typed(parse_object(&bytes)?)? };
+    let original = state.store.workflow(caller.tenant, id).await?;
+    let name = match body.name {
+        Some(name) => checked_name(name)?,
+        None => original.name.chars().take(255 - " (copy)".len()).chain(" (copy)".chars()).collect(),
+    };
+    let new = NewWorkflow {
+        tenant_id: caller.tenant,
+        name,
+        description: original.description,
+        definition: original.definition,
+        status: WorkflowStatus::Draft,
+        changed_by: None,
+        idempotency: idempotency::key(&parts.headers, &parts.method, &parts.uri, &bytes)?,
+    };
+    let warnings = warnings(&state, caller, &new.definition).await?;
+    created(state.store.create_workflow(new).await?, warnings)
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct ValidateWorkflow {
+    #[schema(value_type = Object)]
+    definition: Value,
+}
+
+/// What validation found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Validation {
+    valid: bool,
+    errors: Vec<Detail>,
+    warnings: Vec<Detail>,
+    /// Null when the definition is not valid.
+    plan: Option<PlanView>,
+}
+
+/// How a definition would run.
+#[derive(Debug, Serialize, ToSchema)]
+struct PlanView {
+    /// Node ids by level; the nodes of one level do not depend on each other.
+    order: Vec<Vec<String>>,
+    /// Canonical block type by node id.
+    blocks: std::collections::BTreeMap<String, String>,
+}
+
+/// Checks a definition and saves nothing.
+#[utoipa::path(post, path = "/workflows/validate", tag = "workflows", request_body = ValidateWorkflow,
+    responses((status = 200, description = "Also when the definition is not valid", body = Validation), (status = 400, body = ErrorBody)))]
+pub(crate) async fn validate(State(state): State<ApiState>, caller: Caller, extract::Json(body): extract::Json<ValidateWorkflow>) -> Result<Json<Validation>, ApiError> {
+    let compiled = state.compile(caller.tenant, &body.definition).await?;
+    Ok(Json(Validation {
+        valid: compiled.errors.is_empty(),
+        errors: compiled.errors.into_iter().map(Detail::from).collect(),
+        warnings: compiled.warnings.into_iter().map(Detail::from).collect(),
+        plan: compiled.plan.map(|plan| PlanView { order: plan.order(), blocks: plan.blocks() }),
+    }))
+}
+
+/// How many executions went.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Cleared {
+    deleted_count: u64,
+}
+
+/// Deletes the ended executions of a workflow.
+#[utoipa::path(post, path = "/workflows/{id}/clear-executions", tag = "workflows", params(("id" = String, Path)),
+    responses((status = 200, body = Cleared), (status = 404, body = ErrorBody)))]
+pub(crate) async fn clear_executions(State(state): State<ApiState>, caller: Caller, Path(id): Path<WorkflowId>) -> Result<Json<Cleared>, ApiError> {
+    state.store.workflow(caller.tenant, id).await?;
+    Ok(Json(Cleared { deleted_count: state.store.clear_executions(caller.tenant, id).await? }))
+}
+
+/// The pointer prefix of a definition inside a request.
+const DEFINITION: &str = "/definition";
+
+/// Refuses a definition with every problem; answers the warnings.
+async fn check(state: &ApiState, caller: Caller, definition: &Value) -> Result<Vec<Problem>, ApiError> {
+    if !definition.is_object() {
+        return Err(ApiError::field(DEFINITION, "`definition` must be an object"));
+    }
+    let compiled = state.compile(caller.tenant, definition).await?;
+    if compiled.errors.is_empty() { Ok(compiled.warnings) } else { Err(ApiError::problems(Code::DefinitionInvalid, "the definition", compiled.errors)) }
+}
+
+/// What validation has to say about a saved definition without refusing it.
+pub(crate) async fn warnings(state: &ApiState, caller: Caller, definition: &Value) -> Result<Vec<Problem>, ApiError> {
+    Ok(state.compile(caller.tenant, definition).await?.warnings)
+}
+
+async fn answer(state: &ApiState, caller: Caller, workflow: Workflow, headers: &HeaderMap) -> Result<Response, ApiError> {
+    let warnings = warnings(state, caller, &workflow.definition).await?;
+    let revision = revision(&workflow);
+    etag::tagged_json(headers, &WorkflowView::full(workflow, warnings), &revision)
+}
+
+/// Changes with everything that a PATCH can change, and with nothing else.
+fn revision(workflow: &Workflow) -> String {
+    let content = json!([workflow.name, workflow.description, workflow.status, workflow.definition]).to_string();
+    format!("{}-{}", workflow.version, &sightflow_blobs::digest_of(content.as_bytes()).hex()[..8])
+}
+
+fn created(created: Created<Workflow>, warnings: Vec<Problem>) -> Result<Response, ApiError> {
+    let revision = revision(&created.value);
+    let location = HeaderValue::from_str(&format!("/api/v1/workflows/{}", created.value.id)).map_err(ApiError::internal)?;
+    let mut response = etag::tagged_json(&HeaderMap::new(), &WorkflowView::full(created.value, warnings), &revision)?;
+    *response.status_mut() = StatusCode::CREATED;
+    response.headers_mut().insert(header::LOCATION, location);
+    idempotency::mark(&mut response, created.replayed);
+    Ok(response.into_response())
+}
+
+fn checked_name(name: String) -> Result<String, ApiError> {
+    match name.chars().count() {
+        1..=255 if !name.trim().is_empty() => Ok(name),
+        _ => Err(ApiError::field("/name", "`name` must have 1 to 255 characters and not only spaces")),
+    }
+}
+
+fn empty_graph() -> Value {
+    json!({"version": "1.0", "nodes": [], "edges": []})
+}
+
+/// The head and the bytes of a JSON request.
+async fn json_body(request: Request) -> Result<(axum::http::request::Parts, bytes::Bytes), ApiError> {
+    extract::require_json(request.headers())?;
+    optional_json_body(request).await
+}
+
+/// The same where an empty body of any type means no wishes.
+async fn optional_json_body(request: Request) -> Result<(axum::http::request::Parts, bytes::Bytes), ApiError> {
+    let (parts, body) = request.into_parts();
+    let bytes = body::read(body, &parts.headers, JSON_LIMIT).await?;
+    if !bytes.is_empty() {
+        extract::require_json(&parts.headers)?;
+    }
+    Ok((parts, bytes))
+}
