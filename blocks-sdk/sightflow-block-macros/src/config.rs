@@ -211,24 +211,10 @@ fn hints(item: &DeriveInput) -> Result<Vec<TokenStream>> {
                     };
                     let (keys, values): (Vec<_>, Vec<_>) = pairs.unzip();
                     hints.push(quote! {
-                        schema.rewrite(#given, ::sightflow_block::__private::literal(#value), &[
+                        schema.rewrite(#given, &::sightflow_block::__private::literal(#value), &[
                             #((#keys, ::sightflow_block::__private::literal(#values))),*
                         ]);
                     });
-                }
-                "scaled" => match pairs(&meta)?.as_slice() {
-                    [(given, key), (by, factor)] if by == "by" => hints.push(quote!(schema.scaled(#given, #key, #factor);)),
-                    _ => return Err(meta.error("expected `scaled(given = \"key\", by = factor)`")),
-                },
-                "split" => {
-                    let content;
-                    parenthesized!(content in meta.input);
-                    let given = content.parse::<Ident>()?.to_string();
-                    let list;
-                    parenthesized!(list in content);
-                    let keys = list.parse_terminated(<LitStr as syn::parse::Parse>::parse, Token![,])?;
-                    let keys: Vec<_> = keys.iter().map(LitStr::value).collect();
-                    hints.push(quote!(schema.split(#given, &[#(#keys),*]);));
                 }
                 _ => return Err(meta.error("unknown argument of #[config]")),
             }

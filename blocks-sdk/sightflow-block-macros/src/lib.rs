@@ -49,8 +49,7 @@ pub fn outputs(item: TokenStream) -> TokenStream {
 /// `template` says that the block itself evaluates the key's text, so that the engine leaves `{{ }}` and `$` in it alone.
 /// A field marked `params` or `context` is no key: the engine fills it with the run's parameters, or with
 /// `{workflow_id, execution_id, version}`, null where unknown.
-/// On the struct it takes `dropped("…", …)`, `refused(key = "hint", …)`, `rewrite(given = value, key = value, …)`,
-/// `scaled(given = "key", by = 14.0)` and `split(given("first", "second"))`.
+/// On the struct it takes `dropped("…", …)`, `refused(key = "hint", …)` and `rewrite(given = value, key = value, …)`.
 #[proc_macro_derive(Config, attributes(config))]
 pub fn config(item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as DeriveInput);

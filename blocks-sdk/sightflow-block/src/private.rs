@@ -166,7 +166,6 @@ pub struct Schema {
     root: Map<String, Value>,
     properties: Map<String, Value>,
     required: Vec<Value>,
-    rewrites: Vec<Value>,
 }
 
 impl Schema {
@@ -180,7 +179,7 @@ impl Schema {
     /// Starts from the schema of a type.
     pub fn new(schema: Value) -> Self {
         let root = if let Value::Object(root) = schema { root } else { Map::new() };
-        Self { root, properties: Map::new(), required: Vec::new(), rewrites: Vec::new() }
+        Self { root, properties: Map::new(), required: Vec::new() }
     }
 
     /// Sets a keyword.
@@ -207,20 +206,12 @@ impl Schema {
         refused[key] = literal(hint);
     }
 
-    /// `given: value` stands for `keys`.
-    pub fn rewrite(&mut self, given: &str, value: Value, keys: &[(&str, Value)]) {
+    /// `given: value` stands for `keys`; a key that is null is taken away.
+    pub fn rewrite(&mut self, given: &str, value: &Value, keys: &[(&str, Value)]) {
         let set: Map<String, Value> = keys.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-        self.rewrites.push(json!({"key": given, "value": value, "set": set}));
-    }
-
-    /// `given: n` stands for `key: n·by`.
-    pub fn scaled(&mut self, given: &str, key: impl Serialize, by: impl Serialize) {
-        self.rewrites.push(json!({"key": given, "scale": {"to": literal(key), "by": literal(by)}}));
-    }
-
-    /// `given: [a, b]` stands for one key each.
-    pub fn split(&mut self, given: &str, keys: &[&str]) {
-        self.rewrites.push(json!({"key": given, "split": keys}));
+        let case = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let rewrites = self.root.entry("x-rewrites").or_insert_with(|| json!({}));
+        rewrites[given][case] = Value::Object(set);
     }
 
     /// The finished schema.
@@ -228,9 +219,6 @@ impl Schema {
         self.root.insert("properties".to_owned(), Value::Object(self.properties));
         if !self.required.is_empty() {
             self.root.insert("required".to_owned(), Value::Array(self.required));
-        }
-        if !self.rewrites.is_empty() {
-            self.root.insert("x-rewrites".to_owned(), Value::Array(self.rewrites));
         }
         Value::Object(self.root)
     }

@@ -40,21 +40,10 @@ fn rewritten(schema: &Value, key: &str, value: &Value) -> Vec<(String, Value)> {
     if contains(&schema["x-dropped"], key) {
         return Vec::new();
     }
-    for rule in schema["x-rewrites"].as_array().into_iter().flatten().filter(|rule| rule["key"] == key) {
-        if let (Some(expected), Some(set)) = (rule.get("value"), rule["set"].as_object())
-            && matches(expected, value)
-        {
+    if let Some(cases) = schema["x-rewrites"][key].as_object() {
+        let case = value.as_str().map_or_else(|| value.to_string(), normal);
+        if let Some(Value::Object(set)) = cases.get(&case) {
             return set.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-        }
-        if let (Some(scale), Some(number)) = (rule.get("scale"), value.as_f64()) {
-            let by = scale["by"].as_f64().unwrap_or(1.0);
-            return vec![(scale["to"].as_str().unwrap_or_default().to_owned(), Value::from(number * by))];
-        }
-        if let (Some(keys), Some(values)) = (rule["split"].as_array(), value.as_array())
-            && keys.len() == values.len()
-        {
-            let names = keys.iter().map(|key| key.as_str().unwrap_or_default().to_owned());
-            return names.zip(values.iter().cloned()).collect();
         }
     }
     let canonical = properties(schema).find(|(name, property)| *name == key || contains(&property["x-aliases"], key));
@@ -76,13 +65,6 @@ fn canonical_value(property: &Value, value: &Value) -> Value {
 /// Enum names ignore case and read `-` as `_`.
 fn normal(name: &str) -> String {
     name.to_lowercase().replace('-', "_")
-}
-
-fn matches(expected: &Value, value: &Value) -> bool {
-    match (expected.as_str(), value.as_str()) {
-        (Some(expected), Some(value)) => normal(expected) == normal(value),
-        _ => expected == value,
-    }
 }
 
 fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
