@@ -76,3 +76,5 @@ impl BlobRef {
         Self { tenant_id, kind: RefKind::Upload, ref_id: tenant_id.uuid(), expires_at: Some(now.plus_millis(UPLOAD_TTL_MS)) }
     }
 }
+
+wire_names!(RefKind, "reference kind", { Upload = "upload", Input = "input", Output = "output", Block = "block", Model = "model" });

@@ -241,3 +241,5 @@ pub struct RescuedJob {
     /// `E-WORKER-LOST` or `E-JOB-TIMEOUT`.
     pub code: String,
 }
+
+wire_names!(FailureClass, "failure class", { Transient = "transient", Oom = "oom", Poison = "poison", Model = "model" });

@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+#[macro_use]
+mod names;
+
 mod blob;
 mod clock;
 mod error;
@@ -7,7 +10,9 @@ mod execution;
 mod job;
 mod model;
 mod page;
+mod retry;
 mod signal;
+mod sqlite;
 mod store;
 mod worker;
 mod workflow;
@@ -26,6 +31,7 @@ pub use job::{
 pub use model::{ModelFilter, ModelRow, ModelState, NewModel};
 pub use page::{Page, PageRequest};
 pub use signal::Signal;
+pub use sqlite::{SqliteOptions, SqliteStore};
 pub use store::{QueueDepth, SharedStore, Store};
 pub use worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker, WorkerRole, WorkerState};
 pub use workflow::{

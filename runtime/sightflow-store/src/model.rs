@@ -80,3 +80,5 @@ pub struct ModelFilter {
     /// Part of the id or name, in any case of ASCII letters.
     pub search: Option<String>,
 }
+
+wire_names!(ModelState, "model state", { Available = "available", Disabled = "disabled", Broken = "broken" });

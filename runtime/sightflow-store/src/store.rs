@@ -186,4 +186,6 @@ pub trait Store: Send + Sync + 'static {
     async fn queue_depth(&self) -> Result<QueueDepth>;
     /// Succeeds when the store can write.
     async fn ping(&self) -> Result<()>;
+    /// Finishes what is queued and lets go of the database. Operations after that are `Unavailable`.
+    async fn close(&self);
 }

@@ -98,3 +98,6 @@ pub struct HeartbeatAnswer {
     /// Of the jobs that it believes to hold, those it no longer does: stop them.
     pub lost: Vec<JobId>,
 }
+
+wire_names!(WorkerRole, "role", { Engine = "engine", Worker = "worker" });
+wire_names!(WorkerState, "worker state", { Starting = "starting", Ready = "ready", Draining = "draining", Gone = "gone" });

@@ -1,0 +1,90 @@
+//! `wf_execution_events`: dense numbers, whoever writes.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use sightflow_types::{ExecutionId, TenantId, Timestamp};
+use sqlx::SqlitePool;
+
+use super::row::{json, parse};
+use super::writer::Tx;
+use crate::error::Result;
+use crate::execution::Event;
+
+/// An event on its way into the database.
+#[derive(Debug, Serialize)]
+pub(super) struct Entry {
+    #[serde(rename = "e")]
+    execution: String,
+    #[serde(rename = "k")]
+    kind: String,
+    #[serde(rename = "p")]
+    payload: Value,
+}
+
+impl Entry {
+    pub(super) fn new(execution: &str, kind: &str, payload: Value) -> Self {
+        Self { execution: execution.to_owned(), kind: kind.to_owned(), payload }
+    }
+}
+
+/// An event about a job; `extra` adds to the usual fields.
+pub(super) fn of_job(execution: &str, kind: &str, job: &str, node: &str, item: &str, extra: Value) -> Result<Entry> {
+    let id: sightflow_types::JobId = parse(job)?;
+    let mut payload = json!({ "job_id": id, "node_id": node, "item": if item.is_empty() { Value::Null } else { Value::from(item) } });
+    if let (Some(payload), Value::Object(extra)) = (payload.as_object_mut(), extra) {
+        payload.extend(extra);
+    }
+    Ok(Entry::new(execution, kind, payload))
+}
+
+/// Records events in the given order, numbers them, and tells the executions' followers.
+pub(super) async fn record(tx: &mut Tx, entries: &[Entry]) -> Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let list = serde_json::to_string(entries).map_err(|error| crate::StoreError::Refused(error.to_string()))?;
+    sqlx::query(
+        "UPDATE wf_executions SET event_seq = event_seq + c.n, updated_at = max(updated_at, ?2)
+         FROM (SELECT value ->> 'e' AS id, count(*) AS n FROM json_each(?1) GROUP BY 1) c WHERE wf_executions.id = c.id",
+    )
+    .bind(&list)
+    .bind(tx.now)
+    .execute(&mut tx.conn)
+    .await?;
+    sqlx::query(
+        "INSERT INTO wf_execution_events (execution_id, seq, at, kind, payload)
+         SELECT e.id, e.event_seq - count(*) OVER (PARTITION BY e.id) + row_number() OVER (PARTITION BY e.id ORDER BY i.key), ?2,
+           i.value ->> 'k', i.value -> 'p'
+         FROM json_each(?1) i CROSS JOIN wf_executions e WHERE e.id = i.value ->> 'e'",
+    )
+    .bind(&list)
+    .bind(tx.now)
+    .execute(&mut tx.conn)
+    .await?;
+    for entry in entries {
+        tx.signals.news(parse(&entry.execution)?);
+    }
+    Ok(())
+}
+
+pub(super) async fn after(db: &SqlitePool, tenant: TenantId, id: ExecutionId, seq: i64, limit: u32) -> Result<Vec<Event>> {
+    let found: Option<i64> = sqlx::query_scalar("SELECT event_seq FROM wf_executions WHERE id = ?1 AND tenant_id = ?2")
+        .bind(id.uuid().to_string())
+        .bind(tenant.uuid().to_string())
+        .fetch_optional(db)
+        .await?;
+    if found.is_none() {
+        return Err(crate::StoreError::NotFound("execution"));
+    }
+    let rows: Vec<(i64, i64, String, String)> = sqlx::query_as(
+        "SELECT seq, at, kind, payload FROM wf_execution_events WHERE execution_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+    )
+    .bind(id.uuid().to_string())
+    .bind(seq)
+    .bind(limit.clamp(1, 1000))
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|(seq, at, kind, payload)| Ok(Event { seq, at: Timestamp::from_millis(at), kind, payload: json(&payload)? }))
+        .collect()
+}

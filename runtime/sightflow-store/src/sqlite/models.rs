@@ -1,0 +1,201 @@
+//! `wf_models`: the registry and its circuit breaker.
+
+use std::collections::HashMap;
+
+use serde_json::json;
+use sightflow_types::{TenantId, Timestamp};
+use sqlx::{SqliteExecutor, SqlitePool};
+
+use super::jobs::defer;
+use super::row::{json, number_some, parse, parse_some, stored, time};
+use super::writer::Tx;
+use crate::error::{Result, StoreError};
+use crate::model::{ModelFilter, ModelRow, ModelState, NewModel};
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    tenant_id: String,
+    source: String,
+    task: String,
+    name: String,
+    digest: Option<String>,
+    size: Option<i64>,
+    format: String,
+    spec: String,
+    state: String,
+    blocked_until: Option<i64>,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl TryFrom<Row> for ModelRow {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self> {
+        Ok(Self {
+            id: row.id,
+            tenant_id: parse(&row.tenant_id)?,
+            source: parse(&row.source)?,
+            task: parse(&row.task)?,
+            name: row.name,
+            digest: parse_some(row.digest.as_deref())?,
+            size: number_some(row.size)?,
+            format: row.format,
+            spec: json(&row.spec)?,
+            state: parse(&row.state)?,
+            blocked_until: time(row.blocked_until),
+            created_at: Timestamp::from_millis(row.created_at),
+            updated_at: Timestamp::from_millis(row.updated_at),
+        })
+    }
+}
+
+pub(super) async fn upsert(tx: &mut Tx, new: NewModel) -> Result<ModelRow> {
+    let row = sqlx::query_as::<_, Row>(
+        "INSERT INTO wf_models (id, tenant_id, source, task, name, digest, size, format, spec, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
+         ON CONFLICT (tenant_id, id) DO UPDATE SET source = excluded.source, task = excluded.task, name = excluded.name, size = excluded.size,
+           format = excluded.format, spec = excluded.spec, updated_at = max(?10, updated_at + 1), digest = excluded.digest,
+           state = CASE WHEN digest IS excluded.digest THEN state ELSE 'available' END,
+           blocked_until = CASE WHEN digest IS excluded.digest THEN blocked_until END
+         RETURNING *",
+    )
+    .bind(&new.id)
+    .bind(new.tenant_id.uuid().to_string())
+    .bind(new.source.as_str())
+    .bind(new.task.as_str())
+    .bind(&new.name)
+    .bind(new.digest.map(|digest| digest.to_string()))
+    .bind(new.size.map(stored).transpose()?)
+    .bind(&new.format)
+    .bind(new.spec.to_string())
+    .bind(tx.now)
+    .fetch_one(&mut tx.conn)
+    .await?;
+    tx.signals.models_changed();
+    row.try_into()
+}
+
+pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: &str) -> Result<ModelRow> {
+    sqlx::query_as::<_, Row>("SELECT * FROM wf_models WHERE id = ?1 AND tenant_id IN (?2, ?3) ORDER BY tenant_id = ?2 DESC LIMIT 1")
+        .bind(id)
+        .bind(tenant.uuid().to_string())
+        .bind(TenantId::BUILT_IN.uuid().to_string())
+        .fetch_optional(db)
+        .await?
+        .ok_or(StoreError::NotFound("model"))?
+        .try_into()
+}
+
+pub(super) async fn list(db: &SqlitePool, tenant: TenantId, filter: ModelFilter) -> Result<Vec<ModelRow>> {
+    let rows = sqlx::query_as::<_, Row>(
+        "SELECT * FROM wf_models m WHERE (tenant_id = ?1 OR (tenant_id = ?2
+             AND NOT EXISTS (SELECT 1 FROM wf_models own WHERE own.tenant_id = ?1 AND own.tenant_id <> ?2 AND own.id = m.id)))
+           AND (?3 IS NULL OR task = ?3) AND (?4 IS NULL OR source = ?4) AND (?5 IS NULL OR state = ?5)
+           AND (?6 IS NULL OR instr(lower(id), lower(?6)) > 0 OR instr(lower(name), lower(?6)) > 0)
+         ORDER BY id",
+    )
+    .bind(tenant.uuid().to_string())
+    .bind(TenantId::BUILT_IN.uuid().to_string())
+    .bind(filter.task.map(sightflow_types::Task::as_str))
+    .bind(filter.source.map(sightflow_types::ModelSource::as_str))
+    .bind(filter.state.map(ModelState::as_str))
+    .bind(filter.search)
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(ModelRow::try_from).collect()
+}
+
+pub(super) async fn set_state(tx: &mut Tx, tenant: TenantId, id: &str, state: ModelState) -> Result<ModelRow> {
+    let row = sqlx::query_as::<_, Row>(
+        "UPDATE wf_models SET state = ?3, updated_at = max(?4, updated_at + 1) WHERE tenant_id = ?1 AND id = ?2 RETURNING *",
+    )
+    .bind(tenant.uuid().to_string())
+    .bind(id)
+    .bind(state.as_str())
+    .bind(tx.now)
+    .fetch_optional(&mut tx.conn)
+    .await?
+    .ok_or(StoreError::NotFound("model"))?;
+    tx.signals.models_changed();
+    row.try_into()
+}
+
+/// Until when each of these models is blocked for the tenant; models that are not are left out.
+pub(super) async fn blocked<'a>(tx: &mut Tx, tenant: &str, models: impl Iterator<Item = &'a str>) -> Result<HashMap<String, i64>> {
+    let models: std::collections::BTreeSet<_> = models.collect();
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT m.id, m.blocked_until FROM json_each(?1) i CROSS JOIN wf_models m
+         WHERE m.id = i.value AND m.blocked_until > ?4 AND m.tenant_id =
+           (SELECT o.tenant_id FROM wf_models o WHERE o.id = i.value AND o.tenant_id IN (?2, ?3) ORDER BY o.tenant_id = ?2 DESC LIMIT 1)",
+    )
+    .bind(json!(models).to_string())
+    .bind(tenant)
+    .bind(TenantId::BUILT_IN.uuid().to_string())
+    .bind(tx.now)
+    .fetch_all(&mut tx.conn)
+    .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Blocks a model until then; its waiting jobs leave the queue for that time.
+pub(super) async fn open_breaker(tx: &mut Tx, tenant: &str, model: &str, until: i64) -> Result<()> {
+    let built_in = TenantId::BUILT_IN.uuid().to_string();
+    let owner: Option<String> = sqlx::query_scalar(
+        "UPDATE wf_models SET blocked_until = max(coalesce(blocked_until, 0), ?4), updated_at = max(?5, updated_at + 1)
+         WHERE id = ?1 AND tenant_id =
+           (SELECT o.tenant_id FROM wf_models o WHERE o.id = ?1 AND o.tenant_id IN (?2, ?3) ORDER BY o.tenant_id = ?2 DESC LIMIT 1)
+         RETURNING tenant_id",
+    )
+    .bind(model)
+    .bind(tenant)
+    .bind(&built_in)
+    .bind(until)
+    .bind(tx.now)
+    .fetch_optional(&mut tx.conn)
+    .await?;
+    // A model without a row has no breaker: only the job that failed waits.
+    let Some(owner) = owner else { return Ok(()) };
+    tx.signals.models_changed();
+    // A tenant's own model of this name is another model, whichever owner the breaker belongs to.
+    let ids: Vec<String> = sqlx::query_scalar(
+        "DELETE FROM wf_ready_jobs WHERE model_id = ?1 AND CASE WHEN ?2 = ?3
+           THEN tenant_id = ?3 OR tenant_id NOT IN (SELECT o.tenant_id FROM wf_models o WHERE o.id = ?1) ELSE tenant_id = ?2 END
+         RETURNING job_id",
+    )
+    .bind(model)
+    .bind(&owner)
+    .bind(&built_in)
+    .fetch_all(&mut tx.conn)
+    .await?;
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let list = json!(ids).to_string();
+    sqlx::query(
+        "UPDATE wf_inference_jobs SET status = 'pending', run_at = ?2, metadata = json_insert(metadata, '$.held_since', ?3),
+           updated_at = max(?3, updated_at + 1)
+         WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'queued'",
+    )
+    .bind(&list)
+    .bind(until)
+    .bind(tx.now)
+    .execute(&mut tx.conn)
+    .await?;
+    defer(tx, &list).await
+}
+
+pub(super) async fn close_breaker(tx: &mut Tx, model: &str) -> Result<()> {
+    let closed = sqlx::query(
+        "UPDATE wf_models SET blocked_until = NULL, updated_at = max(?2, updated_at + 1) WHERE id = ?1 AND blocked_until IS NOT NULL",
+    )
+    .bind(model)
+    .bind(tx.now)
+    .execute(&mut tx.conn)
+    .await?;
+    if closed.rows_affected() > 0 {
+        tx.signals.models_changed();
+    }
+    Ok(())
+}
