@@ -1,16 +1,35 @@
 //! A loaded model: requests in, results out.
 
+mod engine;
+
+use std::sync::Arc;
+use std::time::Instant;
+
 use serde_json::Value;
 use sightflow_images::Pixels;
-use sightflow_types::model::ModelSpec;
+use sightflow_types::model::{ModelSpec, validate_params};
 
+use crate::decode::{self, Outputs, Seen};
+use crate::error::catching;
+use crate::graph::Graph;
+use crate::onnx::ModelProto;
+use crate::preprocess::Placement;
 use crate::{Device, FailureClass, ModelError, RunFailure};
+use engine::Engine;
 
-/// A model that is ready to run. Clones share the weights.
+/// A model that is ready to run. Clones share the weights and may run at the same time on different threads.
 #[derive(Clone)]
 pub struct Model {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     spec: ModelSpec,
     device: Device,
+    engine: Engine,
+    notes: Vec<String>,
+    /// Images that go through the graph at once at most.
+    pass: usize,
 }
 
 /// One image and the settings of its job.
@@ -25,11 +44,11 @@ pub struct Request<'a> {
 /// What a batch answered.
 #[derive(Debug, Clone)]
 pub struct BatchOutcome {
-    /// One per request, in order. Ids inside are the position in the list; the engine puts the node before them.
+    /// One per request, in order. Ids of detections are their position in the list; the engine puts the node before.
     pub results: Vec<Result<Value, RunFailure>>,
     /// Where the time went, for the whole batch.
     pub timings: Timings,
-    /// Images that went through the graph in one pass: the number of requests, or 1 where the file fixes its batch size.
+    /// The largest number of images that went through the graph in one pass; 1 where the file fixes its batch size.
     pub batch_size: usize,
 }
 
@@ -44,42 +63,294 @@ pub struct Timings {
     pub postprocess_ms: f64,
 }
 
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model")
+            .field("task", &self.shared.spec.task)
+            .field("device", &self.shared.device)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Model {
-    /// Builds a model from a file's bytes.
+    /// Builds a model from a file's bytes and runs it once on a blank image, so that what loads also runs.
     ///
     /// # Errors
     /// [`ModelError`]: the file is broken, uses operators that are not supported (all of them are listed), or does not
     /// fit the spec.
     pub fn load(bytes: &[u8], spec: &ModelSpec, device: Device) -> Result<Self, ModelError> {
-        crate::onnx::ModelProto::parse(bytes)?;
-        Ok(Self { spec: spec.clone(), device })
+        let engine = {
+            // The file's own copy of the weights is gone before the trial runs.
+            let graph = Graph::build(&ModelProto::parse(bytes)?)?;
+            catching(|| Engine::prepare(&graph, device)).map_err(ModelError::Backend)?
+        };
+        let mut shared = Shared {
+            spec: spec.clone(),
+            device,
+            engine,
+            notes: Vec::new(),
+            pass: 1,
+        };
+        shared.try_out()?;
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 
     /// What the model is.
     pub fn spec(&self) -> &ModelSpec {
-        &self.spec
+        &self.shared.spec
     }
 
     /// Where it runs.
     pub fn device(&self) -> Device {
-        self.device
+        self.shared.device
     }
 
     /// What a user should know about how it runs here, for example that its batch size is fixed.
     pub fn notes(&self) -> &[String] {
-        &[]
+        &self.shared.notes
     }
 
     /// Runs a batch on the calling thread; blocks until all is done.
     ///
-    /// A request that cannot be processed fails alone. If the pass through the graph fails, all requests that took part
-    /// fail with the same error; the caller may try them one by one.
+    /// Images may have different sizes and requests different settings. A request that cannot be processed fails alone.
+    /// If a pass through the graph fails, all requests that took part fail with the same error; the caller may try them
+    /// one by one.
     pub fn run(&self, requests: &[Request<'_>]) -> BatchOutcome {
-        let failure = RunFailure::new(FailureClass::Model, "inference", "being written");
-        BatchOutcome {
-            results: requests.iter().map(|_| Err(failure.clone())).collect(),
+        Batch::new(&self.shared, requests).run()
+    }
+
+    /// Runs the graph alone on a prepared input and returns every output as name, shape and values; for measurements and
+    /// comparisons with other runtimes.
+    ///
+    /// `input` holds `count` images in the order images, rows, columns, channels.
+    ///
+    /// # Errors
+    /// What the backend said.
+    pub fn run_raw(
+        &self,
+        input: Vec<f32>,
+        count: usize,
+    ) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>, String> {
+        let outputs = self.shared.infer(input, count)?;
+        let floats = |tensor: &crate::value::HostTensor| {
+            tensor.floats().map(<[f32]>::to_vec).unwrap_or_default()
+        };
+        Ok(outputs
+            .tensors
+            .iter()
+            .map(|(name, tensor)| (name.clone(), tensor.shape.clone(), floats(tensor)))
+            .collect())
+    }
+
+    /// An image as the model's input, in the order rows, columns, channels; for measurements and comparisons.
+    pub fn prepare(&self, image: &Pixels) -> Vec<f32> {
+        let mut input = vec![0.0; self.shared.input_length()];
+        let view = crate::preprocess::View::whole(image);
+        self.shared
+            .placement(view)
+            .fill(image, &self.shared.spec, &mut input);
+        input
+    }
+}
+
+impl Shared {
+    /// Elements of one image in the input tensor.
+    fn input_length(&self) -> usize {
+        let [width, height] = self.spec.input_size();
+        width as usize * height as usize * 3
+    }
+
+    fn placement(&self, view: crate::preprocess::View) -> Placement {
+        Placement::new(view, self.spec.preprocess.resize, self.spec.input_size())
+    }
+
+    fn infer(&self, input: Vec<f32>, count: usize) -> Result<Outputs, String> {
+        let [width, height] = self.spec.input_size();
+        let size = [count, height as usize, width as usize];
+        let tensors = catching(|| self.engine.run(input, size, self.spec.inputs.image.layout))?;
+        Ok(Outputs { tensors })
+    }
+
+    /// One blank image must come out as a result; two must give the same twice, or images go through one by one.
+    fn try_out(&mut self) -> Result<(), ModelError> {
+        let length = self.input_length();
+        let one = self
+            .infer(vec![0.0; length], 1)
+            .map_err(ModelError::Backend)?;
+        let [width, height] = self.spec.input_size();
+        let blank = Pixels::filled(width, height, sightflow_images::PixelFormat::Gray8, &[0]);
+        let blank = blank.map_err(|error| ModelError::Mismatch(error.to_string()))?;
+        let placement = self.placement(crate::preprocess::View::whole(&blank));
+        let seen = Seen {
+            outputs: &one,
+            index: 0,
+            placement,
+        };
+        // A blank image may well have a zero vector; only outputs of another form than the spec says are an error.
+        if let Err(failure) = decode::decode(&self.spec, &Value::Null, &blank, &[seen])
+            && failure.class == FailureClass::Model
+        {
+            return Err(ModelError::Mismatch(failure.message));
+        }
+        let free = self.spec.inputs.image.dynamic_batch
+            && self.infer(vec![0.0; 2 * length], 2).is_ok_and(|two| {
+                two.tensors
+                    .iter()
+                    .zip(&one.tensors)
+                    .all(|((_, two), (_, one))| {
+                        two.shape.first() == Some(&2) && two.shape.get(1..) == one.shape.get(1..)
+                    })
+            });
+        if free {
+            self.pass = engine::largest_pass(self.device);
+        } else {
+            self.notes
+                .push("the batch size is fixed at 1: images run one after the other".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// A batch on its way through.
+struct Batch<'a> {
+    model: &'a Shared,
+    requests: &'a [Request<'a>],
+    /// What failed so far.
+    failures: Vec<Option<RunFailure>>,
+    /// Views of all requests that have not failed, each with its request.
+    views: Vec<(usize, Placement)>,
+    timings: Timings,
+}
+
+impl<'a> Batch<'a> {
+    fn new(model: &'a Shared, requests: &'a [Request<'a>]) -> Self {
+        Self {
+            model,
+            requests,
+            failures: vec![None; requests.len()],
+            views: Vec::new(),
             timings: Timings::default(),
-            batch_size: 1,
         }
     }
+
+    fn run(mut self) -> BatchOutcome {
+        for (index, request) in self.requests.iter().enumerate() {
+            match check_params(&self.model.spec, request.params) {
+                Ok(()) => {
+                    let views = decode::views(&self.model.spec, request.params, request.image);
+                    self.views.extend(
+                        views
+                            .into_iter()
+                            .map(|view| (index, self.model.placement(view))),
+                    );
+                }
+                Err(failure) => self.failures[index] = Some(failure),
+            }
+        }
+        // One per view; which pass it was in, and where.
+        let mut passes = Vec::new();
+        let mut batch_size = 0;
+        for views in std::mem::take(&mut self.views).chunks(self.model.pass) {
+            batch_size = batch_size.max(views.len());
+            if let Some(outputs) = self.pass(views) {
+                passes.push((outputs, views.to_vec()));
+            }
+        }
+        let started = Instant::now();
+        let results = (0..self.requests.len())
+            .map(|index| self.result(index, &passes))
+            .collect();
+        self.timings.postprocess_ms = milliseconds(started);
+        BatchOutcome {
+            results,
+            timings: self.timings,
+            batch_size,
+        }
+    }
+
+    /// Sends some views through the graph.
+    fn pass(&mut self, views: &[(usize, Placement)]) -> Option<Outputs> {
+        let started = Instant::now();
+        let length = self.model.input_length();
+        let mut input = vec![0.0; views.len() * length];
+        for ((request, placement), out) in views.iter().zip(input.chunks_exact_mut(length)) {
+            let image = self.requests[*request].image;
+            let filled = catching(|| {
+                placement.fill(image, &self.model.spec, out);
+                Ok(())
+            });
+            if let Err(message) = filled {
+                self.failures[*request] =
+                    Some(RunFailure::new(FailureClass::Poison, "bad_image", message));
+            }
+        }
+        self.timings.preprocess_ms += milliseconds(started);
+        let started = Instant::now();
+        let outputs = self.model.infer(input, views.len());
+        self.timings.inference_ms += milliseconds(started);
+        outputs
+            .map_err(|message| {
+                let failure = RunFailure::of_backend(message);
+                for (request, _) in views {
+                    self.failures[*request].get_or_insert_with(|| failure.clone());
+                }
+            })
+            .ok()
+    }
+
+    fn result(
+        &self,
+        index: usize,
+        passes: &[(Outputs, Vec<(usize, Placement)>)],
+    ) -> Result<Value, RunFailure> {
+        if let Some(failure) = &self.failures[index] {
+            return Err(failure.clone());
+        }
+        let mut seen = Vec::new();
+        for (outputs, views) in passes {
+            for (place, (request, placement)) in views.iter().enumerate() {
+                if *request == index {
+                    seen.push(Seen {
+                        outputs,
+                        index: place,
+                        placement: *placement,
+                    });
+                }
+            }
+        }
+        let Request { image, params } = self.requests[index];
+        let mut result = Err(RunFailure::new(
+            FailureClass::Model,
+            "inference",
+            "postprocessing failed",
+        ));
+        let caught = catching(|| {
+            result = decode::decode(&self.model.spec, params, image, &seen);
+            Ok(())
+        });
+        caught.map_err(|message| RunFailure::new(FailureClass::Model, "inference", message))?;
+        result
+    }
+}
+
+fn check_params(spec: &ModelSpec, params: &Value) -> Result<(), RunFailure> {
+    let problems = validate_params(spec, params);
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let messages: Vec<_> = problems
+        .into_iter()
+        .map(|problem| problem.message)
+        .collect();
+    Err(RunFailure::new(
+        FailureClass::Poison,
+        "bad_params",
+        messages.join("; "),
+    ))
+}
+
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
 }

@@ -1,0 +1,96 @@
+//! Feature maps whose channels lie next to each other in memory.
+
+use burn_backend::{Shape, TensorData};
+use burn_flex::{FlexTensor, Layout};
+
+/// A view of `[N, C, H, W]` in which a pixel's channels are adjacent and pixels follow each other at a fixed distance.
+pub(super) struct ChannelsLast {
+    tensor: FlexTensor,
+    pub(super) count: usize,
+    pub(super) channels: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+    /// Elements from a pixel to the next; more than `channels` for a part of a split tensor.
+    pub(super) pixel: usize,
+}
+
+impl ChannelsLast {
+    /// The tensor itself if it has this form, else a copy.
+    pub(super) fn of(tensor: FlexTensor) -> Result<Self, String> {
+        let shape: Vec<usize> = tensor.layout().shape().iter().copied().collect();
+        let [count, channels, height, width] = shape[..] else {
+            return Err(format!("images have four dimensions, not {}", shape.len()));
+        };
+        let pixel = match tensor.layout().strides() {
+            &[image, channel, row, pixel]
+                if (channel == 1 || channels == 1)
+                    && pixel >= channels as isize
+                    && row == pixel * width as isize
+                    && (count == 1 || image == row * height as isize) =>
+            {
+                Some(pixel as usize)
+            }
+            _ => None,
+        };
+        Ok(match pixel {
+            Some(pixel) => Self {
+                tensor,
+                count,
+                channels,
+                height,
+                width,
+                pixel,
+            },
+            None => Self {
+                tensor: interleave(&tensor, [count, channels, height, width]),
+                count,
+                channels,
+                height,
+                width,
+                pixel: channels,
+            },
+        })
+    }
+
+    /// The elements from the first one on.
+    pub(super) fn data(&self) -> &[f32] {
+        &self.tensor.storage::<f32>()[self.tensor.layout().start_offset()..]
+    }
+}
+
+/// Wraps elements in the order images, rows, columns, channels.
+pub(super) fn channels_last(
+    data: Vec<f32>,
+    [count, channels, height, width]: [usize; 4],
+) -> FlexTensor {
+    debug_assert_eq!(data.len(), count * channels * height * width);
+    let strides =
+        [height * width * channels, 1, width * channels, channels].map(|stride| stride as isize);
+    let layout = Layout::new(
+        Shape::from([count, channels, height, width].to_vec()),
+        strides.to_vec(),
+        0,
+    );
+    let length = data.len();
+    FlexTensor::from_data(TensorData::new(data, [length])).with_layout(layout)
+}
+
+fn interleave(tensor: &FlexTensor, [count, channels, height, width]: [usize; 4]) -> FlexTensor {
+    let strides = tensor.layout().strides();
+    let start = tensor.layout().start_offset() as isize;
+    let source = tensor.storage::<f32>();
+    let mut data = Vec::with_capacity(count * channels * height * width);
+    for n in 0..count as isize {
+        for row in 0..height as isize {
+            let line = start + n * strides[0] + row * strides[2];
+            for column in 0..width as isize {
+                let pixel = line + column * strides[3];
+                data.extend(
+                    (0..channels as isize)
+                        .map(|channel| source[(pixel + channel * strides[1]) as usize]),
+                );
+            }
+        }
+    }
+    channels_last(data, [count, channels, height, width])
+}

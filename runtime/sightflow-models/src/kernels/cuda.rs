@@ -1,0 +1,28 @@
+//! NVIDIA GPUs: burn's operations throughout.
+
+use burn_backend::tensor::FloatTensor;
+use burn_cuda::{Cuda, CudaDevice};
+
+use super::{BurnConvolution, Kernels};
+use crate::ops::Convolution;
+use crate::value::HostTensor;
+
+impl Kernels for Cuda<f32, i32> {
+    type Prepared = BurnConvolution<Self>;
+
+    fn prepare_convolution(
+        conv: &Convolution,
+        weights: &HostTensor,
+        bias: Option<&HostTensor>,
+        device: &CudaDevice,
+    ) -> Result<Self::Prepared, String> {
+        BurnConvolution::prepare(conv, weights, bias, device)
+    }
+
+    fn convolve(
+        prepared: &Self::Prepared,
+        x: FloatTensor<Self>,
+    ) -> Result<FloatTensor<Self>, String> {
+        Ok(prepared.run(x))
+    }
+}

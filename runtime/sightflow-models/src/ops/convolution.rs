@@ -1,0 +1,217 @@
+//! Convolution, and batch normalisation where it cannot be joined with one.
+
+use super::{Activation, Args, Op};
+use crate::graph::Node;
+use crate::kernels::Kernels;
+use crate::value::{HostTensor, Value, dims, shape};
+
+/// Zeros around an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Padding {
+    pub(crate) top: usize,
+    pub(crate) left: usize,
+    pub(crate) bottom: usize,
+    pub(crate) right: usize,
+}
+
+impl Padding {
+    pub(crate) fn is_symmetric(&self) -> bool {
+        self.top == self.bottom && self.left == self.right
+    }
+}
+
+/// How padding is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AutoPad {
+    /// As given.
+    Explicit(Padding),
+    /// So that the output is the input divided by the stride; an odd zero goes to the end.
+    SameUpper,
+    /// The same; an odd zero goes to the start.
+    SameLower,
+}
+
+/// Where windows are placed on an image: the settings that convolutions and pools share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) kernel: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    pub(crate) dilation: [usize; 2],
+    pub(crate) padding: AutoPad,
+}
+
+impl Window {
+    /// Reads the attributes; `kernel` may be missing for convolutions, whose weights tell it.
+    pub(crate) fn parse(node: &Node<'_>) -> Result<Self, String> {
+        let kernel = node.sizes("kernel_shape", [0, 0])?;
+        let padding = match node.text("auto_pad", "NOTSET").as_str() {
+            "NOTSET" => {
+                let [top, left, bottom, right] = node.sizes("pads", [0; 4])?;
+                AutoPad::Explicit(Padding {
+                    top,
+                    left,
+                    bottom,
+                    right,
+                })
+            }
+            "VALID" => AutoPad::Explicit(Padding::default()),
+            "SAME_UPPER" => AutoPad::SameUpper,
+            "SAME_LOWER" => AutoPad::SameLower,
+            other => return Err(node.refuse(&format!("with auto_pad = {other}"))),
+        };
+        let window = Self {
+            kernel,
+            stride: node.sizes("strides", [1, 1])?,
+            dilation: node.sizes("dilations", [1, 1])?,
+            padding,
+        };
+        if window.stride.contains(&0) || window.dilation.contains(&0) {
+            return Err(node.refuse("with a stride or dilation of 0"));
+        }
+        Ok(window)
+    }
+
+    /// Padding for an image of this height and width.
+    pub(crate) fn padding_for(&self, size: [usize; 2]) -> Padding {
+        let (upper, total) = match self.padding {
+            AutoPad::Explicit(padding) => return padding,
+            AutoPad::SameUpper => (true, [self.same(size, 0), self.same(size, 1)]),
+            AutoPad::SameLower => (false, [self.same(size, 0), self.same(size, 1)]),
+        };
+        let start = total.map(|total| if upper { total / 2 } else { total - total / 2 });
+        Padding {
+            top: start[0],
+            left: start[1],
+            bottom: total[0] - start[0],
+            right: total[1] - start[1],
+        }
+    }
+
+    fn same(&self, size: [usize; 2], axis: usize) -> usize {
+        let outputs = size[axis].div_ceil(self.stride[axis]).max(1);
+        ((outputs - 1) * self.stride[axis] + self.extent(axis)).saturating_sub(size[axis])
+    }
+
+    /// Pixels that a window spans.
+    fn extent(&self, axis: usize) -> usize {
+        (self.kernel[axis].max(1) - 1) * self.dilation[axis] + 1
+    }
+
+    /// Height and width of the result.
+    ///
+    /// # Errors
+    /// The window is larger than the padded image.
+    pub(crate) fn output(&self, size: [usize; 2], padding: Padding) -> Result<[usize; 2], String> {
+        let along = |axis: usize, pad: usize| {
+            let room = (size[axis] + pad)
+                .checked_sub(self.extent(axis))
+                .ok_or("the window is larger than the image")?;
+            Ok::<_, String>(room / self.stride[axis] + 1)
+        };
+        Ok([
+            along(0, padding.top + padding.bottom)?,
+            along(1, padding.left + padding.right)?,
+        ])
+    }
+}
+
+/// A two-dimensional convolution, with what was joined with it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Convolution {
+    pub(crate) window: Window,
+    pub(crate) groups: usize,
+    /// Applied to each result.
+    pub(crate) activation: Option<Activation>,
+}
+
+pub(super) fn convolution(node: &Node<'_>) -> Result<Op, String> {
+    if node
+        .ints("kernel_shape")
+        .is_some_and(|kernel| kernel.len() != 2)
+    {
+        return Err(node.refuse("in other than two dimensions"));
+    }
+    let groups = usize::try_from(node.int("group", 1))
+        .ok()
+        .filter(|groups| *groups > 0);
+    let groups = groups.ok_or_else(|| node.refuse("with a group count below 1"))?;
+    Ok(Op::Convolution(Convolution {
+        window: Window::parse(node)?,
+        groups,
+        activation: None,
+    }))
+}
+
+impl Convolution {
+    /// Takes the kernel's size from the weights `[out, in / groups, rows, columns]`.
+    pub(crate) fn sized(&self, weights: &HostTensor) -> Result<Self, String> {
+        let [out, _, rows, columns] = weights.shape[..] else {
+            return Err(format!(
+                "weights with {} dimensions instead of four",
+                weights.shape.len()
+            ));
+        };
+        if out % self.groups != 0 {
+            return Err(format!(
+                "{out} outputs do not divide into {} groups",
+                self.groups
+            ));
+        }
+        let mut sized = self.clone();
+        sized.window.kernel = [rows, columns];
+        Ok(sized)
+    }
+
+    /// Runs with weights that are only known now; steps with constant weights are prepared when the model is loaded.
+    pub(super) fn run<B: Kernels>(&self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
+        let x = args.float(0)?;
+        let weights = args.take(1)?.into_host()?;
+        let bias = if args.has(2) {
+            Some(args.take(2)?.into_host()?)
+        } else {
+            None
+        };
+        let prepared =
+            B::prepare_convolution(&self.sized(&weights)?, &weights, bias.as_ref(), args.device)?;
+        B::convolve(&prepared, x).map(Value::Float)
+    }
+}
+
+pub(super) fn batch_normalization(node: &Node<'_>) -> Result<Op, String> {
+    if node.int("training_mode", 0) != 0
+        || node.int("spatial", 1) == 0
+        || node.proto.output.len() > 1
+    {
+        return Err(node.refuse("in training mode"));
+    }
+    Ok(Op::BatchNormalization {
+        epsilon: node.float("epsilon", 1e-5),
+    })
+}
+
+/// `(x − mean) / sqrt(variance + ε) · scale + bias` per channel.
+pub(super) fn normalize<B: Kernels>(
+    epsilon: f32,
+    mut args: Args<'_, B>,
+) -> Result<Value<B>, String> {
+    let x = args.float(0)?;
+    let rank = dims::<B>(&x).len();
+    let mut per_channel = |index| {
+        let tensor = args.float(index)?;
+        let mut dims_of = vec![1; rank];
+        dims_of[1] = dims::<B>(&tensor)[0];
+        Ok::<_, String>(B::float_reshape(tensor, shape(&dims_of)))
+    };
+    let (scale, bias, mean, variance) = (
+        per_channel(1)?,
+        per_channel(2)?,
+        per_channel(3)?,
+        per_channel(4)?,
+    );
+    let deviation = B::float_sqrt(B::float_add_scalar(variance, f64::from(epsilon).into()));
+    let scale = B::float_div(scale, deviation);
+    Ok(Value::Float(B::float_add(
+        B::float_mul(B::float_sub(x, mean), scale),
+        bias,
+    )))
+}

@@ -1,0 +1,295 @@
+//! Operators that treat every element by itself.
+
+use burn_backend::ops::ActivationOps;
+use burn_backend::tensor::FloatTensor;
+
+use super::{Args, Op};
+use crate::graph::Node;
+use crate::kernels::Kernels;
+use crate::value::{HostData, HostTensor, Value, dims, shape};
+
+/// Functions that can be joined with the operator before them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Activation {
+    /// Between two bounds; ReLU is 0 to infinity.
+    Clip(f32, f32),
+    /// `x` above 0, else `alpha · x`.
+    LeakyRelu(f32),
+    /// `x · sigmoid(x)`.
+    Silu,
+    /// `max(0, min(1, alpha · x + beta))`.
+    HardSigmoid(f32, f32),
+    /// `x · max(0, min(1, x / 6 + 0.5))`.
+    HardSwish,
+}
+
+impl Activation {
+    /// The function of one number.
+    #[inline(always)]
+    pub(crate) fn of(self, x: f32) -> f32 {
+        match self {
+            Self::Clip(low, high) => x.max(low).min(high),
+            Self::LeakyRelu(alpha) => {
+                if x < 0.0 {
+                    alpha * x
+                } else {
+                    x
+                }
+            }
+            Self::Silu => x / (1.0 + (-x).exp()),
+            Self::HardSigmoid(alpha, beta) => (alpha * x + beta).clamp(0.0, 1.0),
+            Self::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
+        }
+    }
+
+    pub(super) fn run<B: Kernels>(self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
+        Ok(Value::Float(B::activate(args.float(0)?, self)))
+    }
+}
+
+pub(super) fn hard_sigmoid(node: &Node<'_>) -> Result<Op, String> {
+    Ok(Op::Activation(Activation::HardSigmoid(
+        node.float("alpha", 0.2),
+        node.float("beta", 0.5),
+    )))
+}
+
+pub(super) fn clip(node: &Node<'_>) -> Result<Op, String> {
+    if node.opset >= 11 {
+        return Ok(Op::Clip);
+    }
+    let bound = |name, missing| node.optional_float(name).unwrap_or(missing);
+    Ok(Op::Activation(Activation::Clip(
+        bound("min", f32::NEG_INFINITY),
+        bound("max", f32::INFINITY),
+    )))
+}
+
+pub(super) fn run_clip<B: Kernels>(mut args: Args<'_, B>) -> Result<Value<B>, String> {
+    let low = args
+        .optional_scalar(1)?
+        .map_or(f32::NEG_INFINITY, |low| low as f32);
+    let high = args
+        .optional_scalar(2)?
+        .map_or(f32::INFINITY, |high| high as f32);
+    Ok(Value::Float(B::activate(
+        args.float(0)?,
+        Activation::Clip(low, high),
+    )))
+}
+
+/// Functions of one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unary {
+    Exp,
+    Neg,
+    Sigmoid,
+    Sqrt,
+    Tanh,
+}
+
+impl Unary {
+    pub(super) fn run<B: Kernels>(self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
+        let x = args.float(0)?;
+        Ok(Value::Float(match self {
+            Self::Exp => B::float_exp(x),
+            Self::Neg => B::float_neg(x),
+            Self::Sigmoid => <B as ActivationOps<B>>::sigmoid(x),
+            Self::Sqrt => B::float_sqrt(x),
+            Self::Tanh => B::float_tanh(x),
+        }))
+    }
+}
+
+/// Functions of two numbers, with broadcasting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Binary {
+    Add,
+    Sub,
+    Mul,
+    Div,
+}
+
+impl Binary {
+    pub(super) fn run<B: Kernels>(self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
+        match (args.take(0)?, args.take(1)?) {
+            (Value::Host(a), Value::Host(b)) => self.on_host(&a, &b).map(Value::Host),
+            (Value::Float(x), Value::Host(number)) if fits_as_scalar::<B>(&number, &x) => Ok(
+                Value::Float(self.with_scalar::<B>(x, number.floats().map_or(0.0, |data| data[0]))),
+            ),
+            (a, b) => {
+                let mut pair = Args::new(vec![Some(a), Some(b)], 1, args.device);
+                Ok(Value::Float(
+                    self.on_device::<B>(pair.float(0)?, pair.float(1)?),
+                ))
+            }
+        }
+    }
+
+    fn with_scalar<B: Kernels>(self, x: FloatTensor<B>, number: f32) -> FloatTensor<B> {
+        let number = number.into();
+        match self {
+            Self::Add => B::float_add_scalar(x, number),
+            Self::Sub => B::float_sub_scalar(x, number),
+            Self::Mul => B::float_mul_scalar(x, number),
+            Self::Div => B::float_div_scalar(x, number),
+        }
+    }
+
+    fn on_device<B: Kernels>(self, a: FloatTensor<B>, b: FloatTensor<B>) -> FloatTensor<B> {
+        let (from_a, from_b) = (dims::<B>(&a), dims::<B>(&b));
+        if self == Self::Add && from_a == from_b {
+            return B::add_same_shape(a, b);
+        }
+        let rank = from_a.len().max(from_b.len());
+        let (a, b) = (raise::<B>(a, &from_a, rank), raise::<B>(b, &from_b, rank));
+        match self {
+            Self::Add => B::float_add(a, b),
+            Self::Sub => B::float_sub(a, b),
+            Self::Mul => B::float_mul(a, b),
+            Self::Div => B::float_div(a, b),
+        }
+    }
+
+    /// Exact integers, or floats of one element.
+    fn on_host(self, a: &HostTensor, b: &HostTensor) -> Result<HostTensor, String> {
+        let (dims, pairs) = broadcast(&a.shape, &b.shape)?;
+        let data = match (&a.data, &b.data) {
+            (HostData::Int(a), HostData::Int(b)) => {
+                let results: Option<Vec<i64>> =
+                    pairs.map(|(i, j)| self.of_ints(a[i], b[j])).collect();
+                HostData::Int(results.ok_or("integer overflow or division by zero")?)
+            }
+            (HostData::Float(a), HostData::Float(b)) => {
+                HostData::Float(pairs.map(|(i, j)| self.of_floats(a[i], b[j])).collect())
+            }
+            _ => return Err("integers and floats do not mix".to_owned()),
+        };
+        Ok(HostTensor { shape: dims, data })
+    }
+
+    fn of_ints(self, a: i64, b: i64) -> Option<i64> {
+        match self {
+            Self::Add => a.checked_add(b),
+            Self::Sub => a.checked_sub(b),
+            Self::Mul => a.checked_mul(b),
+            Self::Div => a.checked_div(b),
+        }
+    }
+
+    fn of_floats(self, a: f32, b: f32) -> f32 {
+        match self {
+            Self::Add => a + b,
+            Self::Sub => a - b,
+            Self::Mul => a * b,
+            Self::Div => a / b,
+        }
+    }
+}
+
+/// One float whose dimensions do not add any to the other operand's.
+fn fits_as_scalar<B: Kernels>(number: &HostTensor, x: &FloatTensor<B>) -> bool {
+    number.floats().is_some_and(|data| data.len() == 1) && number.shape.len() <= dims::<B>(x).len()
+}
+
+/// Adds dimensions of one element at the front.
+pub(super) fn raise<B: Kernels>(x: FloatTensor<B>, from: &[usize], rank: usize) -> FloatTensor<B> {
+    if from.len() == rank {
+        return x;
+    }
+    let mut raised = vec![1; rank - from.len()];
+    raised.extend(from);
+    B::float_reshape(x, shape(&raised))
+}
+
+/// The common shape of two tensors, and for each of its elements the positions in both.
+fn broadcast(
+    a: &[usize],
+    b: &[usize],
+) -> Result<(Vec<usize>, impl Iterator<Item = (usize, usize)> + use<>), String> {
+    let rank = a.len().max(b.len());
+    let at = |dims: &[usize], axis: usize| {
+        (axis + dims.len())
+            .checked_sub(rank)
+            .map_or(1, |axis| dims[axis])
+    };
+    let mut common = Vec::with_capacity(rank);
+    for axis in 0..rank {
+        common.push(match (at(a, axis), at(b, axis)) {
+            (x, y) if x == y || y == 1 => x,
+            (1, y) => y,
+            (x, y) => return Err(format!("dimensions of {x} and {y} do not fit")),
+        });
+    }
+    let aligned = |dims: &[usize]| (0..rank).map(|axis| at(dims, axis)).collect::<Vec<_>>();
+    let (a, b, of) = (aligned(a), aligned(b), common.clone());
+    let count: usize = common.iter().product();
+    let position = move |dims: &[usize], mut index: usize| {
+        let (mut offset, mut stride) = (0, 1);
+        for axis in (0..of.len()).rev() {
+            let coordinate = index % of[axis];
+            index /= of[axis];
+            offset += if dims[axis] == 1 {
+                0
+            } else {
+                coordinate * stride
+            };
+            stride *= dims[axis];
+        }
+        offset
+    };
+    Ok((
+        common,
+        (0..count).map(move |index| (position(&a, index), position(&b, index))),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_arithmetic_broadcasts() {
+        let column = HostTensor::int(vec![2, 1], vec![10, 20]);
+        let row = HostTensor::ints(vec![1, 2, 3]);
+        let sum = Binary::Add.on_host(&column, &row).expect("fits");
+        assert_eq!(
+            sum,
+            HostTensor::int(vec![2, 3], vec![11, 12, 13, 21, 22, 23])
+        );
+        let scalar = HostTensor::int(vec![], vec![-7]);
+        assert_eq!(
+            Binary::Div.on_host(&scalar, &HostTensor::ints(vec![2])),
+            Ok(HostTensor::ints(vec![-3]))
+        );
+        assert!(
+            Binary::Div
+                .on_host(&scalar, &HostTensor::ints(vec![0]))
+                .is_err()
+        );
+        assert!(
+            Binary::Add
+                .on_host(&HostTensor::ints(vec![1, 2]), &row)
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn activations() {
+        for (activation, x, expected) in [
+            (Activation::Clip(0.0, 6.0), 7.0, 6.0),
+            (Activation::Clip(0.0, f32::INFINITY), -1.0, 0.0),
+            (Activation::LeakyRelu(0.1), -2.0, -0.2),
+            (Activation::LeakyRelu(0.1), 2.0, 2.0),
+            (Activation::HardSigmoid(0.2, 0.5), 1.0, 0.7),
+            (Activation::HardSwish, 3.0, 3.0),
+            (Activation::HardSwish, 1.0, 2.0 / 3.0),
+            (Activation::Silu, 0.0, 0.0),
+        ] {
+            assert!(
+                (activation.of(x) - expected).abs() < 1e-6,
+                "{activation:?} {x}"
+            );
+        }
+    }
+}

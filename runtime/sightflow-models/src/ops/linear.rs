@@ -1,0 +1,83 @@
+//! Matrix products and what classifiers end with.
+
+use burn_backend::ops::ActivationOps;
+
+use super::elementwise::raise;
+use super::{Args, Op, axis_of};
+use crate::graph::Node;
+use crate::kernels::Kernels;
+use crate::value::{Value, dims};
+
+/// `alpha · A · B + beta · C`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Gemm {
+    alpha: f32,
+    beta: f32,
+    transpose_a: bool,
+    transpose_b: bool,
+}
+
+pub(super) fn gemm(node: &Node<'_>) -> Result<Op, String> {
+    Ok(Op::Gemm(Gemm {
+        alpha: node.float("alpha", 1.0),
+        beta: node.float("beta", 1.0),
+        transpose_a: node.int("transA", 0) != 0,
+        transpose_b: node.int("transB", 0) != 0,
+    }))
+}
+
+impl Gemm {
+    pub(super) fn run<B: Kernels>(self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
+        let (mut a, mut b) = (args.float(0)?, args.float(1)?);
+        if self.transpose_a {
+            a = B::float_transpose(a);
+        }
+        if self.transpose_b {
+            b = B::float_transpose(b);
+        }
+        let mut product = B::float_matmul(a, b);
+        if self.alpha != 1.0 {
+            product = B::float_mul_scalar(product, self.alpha.into());
+        }
+        if args.has(2) {
+            let mut c = args.float(2)?;
+            if self.beta != 1.0 {
+                c = B::float_mul_scalar(c, self.beta.into());
+            }
+            let from = dims::<B>(&c);
+            product = B::float_add(product, raise::<B>(c, &from, 2));
+        }
+        Ok(Value::Float(product))
+    }
+}
+
+pub(super) fn matmul<B: Kernels>(mut args: Args<'_, B>) -> Result<Value<B>, String> {
+    let (a, b) = (args.float(0)?, args.float(1)?);
+    let (from_a, from_b) = (dims::<B>(&a), dims::<B>(&b));
+    if from_a.len() < 2 || from_b.len() < 2 {
+        return Err("a product with a vector is not supported".to_owned());
+    }
+    let rank = from_a.len().max(from_b.len());
+    Ok(Value::Float(B::float_matmul(
+        raise::<B>(a, &from_a, rank),
+        raise::<B>(b, &from_b, rank),
+    )))
+}
+
+pub(super) fn softmax(node: &Node<'_>) -> Result<Op, String> {
+    // Before version 13 the axis split the tensor in two parts; that is the same only for the last axis.
+    let axis = node.int("axis", if node.opset >= 13 { -1 } else { 1 });
+    if node.opset < 13 && axis != -1 {
+        return Err(node.refuse("before operator set 13 on another axis than the last"));
+    }
+    Ok(Op::Softmax { axis })
+}
+
+pub(super) fn run_softmax<B: Kernels>(
+    axis: i64,
+    mut args: Args<'_, B>,
+) -> Result<Value<B>, String> {
+    let x = args.float(0)?;
+    let axis = axis_of(axis, dims::<B>(&x).len())?;
+    Ok(Value::Float(<B as ActivationOps<B>>::softmax(x, axis)))
+}
