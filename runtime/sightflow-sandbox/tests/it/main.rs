@@ -1,0 +1,9 @@
+//! The sandbox from outside: hostile guests, limits, isolation, the cache and the registry.
+
+mod cache;
+mod guests;
+mod isolation;
+mod limits;
+mod load;
+mod registry;
+mod values;
