@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use sightflow_blobs::BlobStore;
-use sightflow_engine::Engine;
+use sightflow_engine::{BlockHost, Catalog, Compiled, Limits};
 use sightflow_store::SharedStore;
+use sightflow_types::TenantId;
 use tokio::sync::watch;
 
+use crate::error::ApiError;
+use crate::models::Models;
 use crate::outgoing::Outgoing;
 
 /// Settings of the HTTP side.
@@ -33,16 +37,19 @@ impl Default for ApiConfig {
 pub struct ApiState {
     pub(crate) store: SharedStore,
     pub(crate) blobs: BlobStore,
-    pub(crate) engine: Arc<Engine>,
+    pub(crate) catalog: Arc<Catalog>,
+    host: Arc<dyn BlockHost>,
+    models: Arc<Models>,
     pub(crate) outgoing: Outgoing,
     pub(crate) config: Arc<ApiConfig>,
     drain: Arc<watch::Sender<bool>>,
 }
 
 impl ApiState {
-    /// Puts the parts together.
-    pub fn new(store: SharedStore, blobs: BlobStore, engine: Arc<Engine>, outgoing: Outgoing, config: ApiConfig) -> Self {
-        Self { store, blobs, engine, outgoing, config: Arc::new(config), drain: Arc::new(watch::Sender::new(false)) }
+    /// Puts the parts together. The engine itself is not among them: what the API accepts, the engine finds in the store.
+    pub fn new(store: SharedStore, blobs: BlobStore, catalog: Arc<Catalog>, host: Arc<dyn BlockHost>, outgoing: Outgoing, config: ApiConfig) -> Self {
+        let models = Arc::new(Models::new(&store));
+        Self { store, blobs, catalog, host, models, outgoing, config: Arc::new(config), drain: Arc::new(watch::Sender::new(false)) }
     }
 
     /// The server is about to stop: `/readyz` answers 503, new runs are refused, event streams and waits end.
@@ -53,5 +60,17 @@ impl ApiState {
     /// Whether [`ApiState::drain`] was called, and when it will be.
     pub(crate) fn draining(&self) -> watch::Receiver<bool> {
         self.drain.subscribe()
+    }
+
+    /// Everything that a save checks, the blocks' own checks included.
+    pub(crate) async fn validate(&self, tenant: TenantId, definition: &Value) -> Result<Compiled, ApiError> {
+        let models = self.models.snapshot(&self.store, tenant).await?;
+        Ok(sightflow_engine::validate(definition, &self.catalog, &models, &Limits::default(), &*self.host).await)
+    }
+
+    /// The plan of a definition that was saved before: the blocks are not asked again.
+    pub(crate) async fn compile(&self, tenant: TenantId, definition: &Value) -> Result<Compiled, ApiError> {
+        let models = self.models.snapshot(&self.store, tenant).await?;
+        Ok(sightflow_engine::compile(definition, &self.catalog, &models, &Limits::default()))
     }
 }

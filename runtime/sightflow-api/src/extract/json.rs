@@ -60,7 +60,11 @@ pub(crate) fn typed<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T
         }
     }
     serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
-        let pointer = pointer(error.path());
+        let mut pointer = pointer(error.path());
+        // serde blames the object for a field that is missing; the client looks for the field.
+        if let Some(name) = error.inner().to_string().strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+            pointer = format!("{pointer}/{}", fields::escape(name));
+        }
         ApiError::field(pointer.clone(), match pointer.strip_prefix('/') {
             Some(name) => format!("`{name}`: {}", error.inner()),
             None => error.inner().to_string(),

@@ -39,7 +39,7 @@ impl PathValue for u32 {
 /// One value, or a pair, from the path, in the order of the template.
 pub(crate) struct Path<T>(pub(crate) T);
 
-async fn segments<S: Sync>(parts: &mut Parts, state: &S) -> Result<RawPathParams, ApiError> {
+async fn segments<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<RawPathParams, ApiError> {
     RawPathParams::from_request_parts(parts, state).await.map_err(|error| ApiError::new(Code::InvalidId, error.to_string()))
 }
 
@@ -48,7 +48,7 @@ fn read<T: PathValue>(segment: Option<(&str, &str)>) -> Result<T, ApiError> {
     T::read(text).map_err(|message| ApiError::new(Code::InvalidId, message))
 }
 
-impl<S: Sync, T: PathValue> FromRequestParts<S> for Path<T> {
+impl<S: Send + Sync, T: PathValue> FromRequestParts<S> for Path<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
@@ -57,7 +57,7 @@ impl<S: Sync, T: PathValue> FromRequestParts<S> for Path<T> {
     }
 }
 
-impl<S: Sync, A: PathValue, B: PathValue> FromRequestParts<S> for Path<(A, B)> {
+impl<S: Send + Sync, A: PathValue, B: PathValue> FromRequestParts<S> for Path<(A, B)> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
@@ -70,7 +70,7 @@ impl<S: Sync, A: PathValue, B: PathValue> FromRequestParts<S> for Path<(A, B)> {
 /// All segments of the template, joined by slashes: `namespace/package/block`.
 pub(crate) struct Qualified(pub(crate) String);
 
-impl<S: Sync> FromRequestParts<S> for Qualified {
+impl<S: Send + Sync> FromRequestParts<S> for Qualified {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {

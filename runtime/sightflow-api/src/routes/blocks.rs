@@ -33,7 +33,7 @@ pub(crate) struct BlockList {
 /// Every block that a definition can name.
 #[utoipa::path(get, path = "/blocks", tag = "blocks", params(ListQuery), responses((status = 200, body = BlockList), (status = 304), (status = 400, body = ErrorBody)))]
 pub(crate) async fn list(State(state): State<ApiState>, Query(query): Query<ListQuery>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let catalog = state.engine.catalog();
+    let catalog = &state.catalog;
     let all: Vec<BlockView> = catalog.entries().iter().map(|entry| BlockView::from(&**entry)).collect();
     let text = serde_json::to_vec(&all).map_err(ApiError::internal)?;
     let mut categories: Vec<Category> = Vec::new();
@@ -71,7 +71,7 @@ pub(crate) async fn get_qualified(State(state): State<ApiState>, Qualified(name)
 }
 
 fn one(state: &ApiState, name: &str, headers: &HeaderMap) -> Result<Response, ApiError> {
-    let catalog = state.engine.catalog();
+    let catalog = &state.catalog;
     let entry = catalog.resolve(name).map_err(|unknown| {
         let hint = unknown.suggestion.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         ApiError::new(crate::error::Code::NotFound, format!("{}{hint}", unknown.message))

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
 /// The document, serialised once.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Document(Arc<Bytes>);
 
 impl Document {

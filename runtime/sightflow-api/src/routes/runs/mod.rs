@@ -1,4 +1,89 @@
-//! runs
+//! `/workflows/{id}/run` and `/run`: accept a run, and wait for it where the client asked to.
 
+mod accept;
+mod body;
 mod forms;
+mod images;
 mod request;
+
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Deserialize;
+use sightflow_types::WorkflowId;
+use utoipa::IntoParams;
+
+use self::accept::Target;
+use self::request::{InlineRunRequest, RunRequest};
+use crate::caller::Caller;
+use crate::error::{ApiError, ErrorBody};
+use crate::extract::{Path, Query};
+use crate::state::ApiState;
+use crate::views::execution::{Accepted, ExecutionView};
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RunQuery {
+    /// An older version; default: the newest.
+    version: Option<u32>,
+}
+
+/// Runs a saved workflow: `202` at once, or with `mode: "sync"` or `Prefer: wait=N` the finished execution.
+#[utoipa::path(post, path = "/workflows/{id}/run", tag = "runs",
+    params(("id" = String, Path), RunQuery, ("Prefer" = Option<String>, Header), ("Idempotency-Key" = Option<String>, Header)),
+    request_body(content((RunRequest = "application/json"), (RunRequest = "multipart/form-data"))),
+    responses((status = 200, description = "Ended while the request waited", body = ExecutionView), (status = 202, body = Accepted), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 422, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub(crate) async fn run(State(state): State<ApiState>, caller: Caller, Path(id): Path<WorkflowId>, Query(query): Query<RunQuery>, request: Request) -> Result<Response, ApiError> {
+    accept::run(&state, caller, Target::Workflow { id, version: query.version }, request).await
+}
+
+/// Alias of `POST /workflows/{id}/run`.
+#[utoipa::path(post, path = "/workflows/{id}/execute", tag = "runs",
+    params(("id" = String, Path), RunQuery, ("Prefer" = Option<String>, Header), ("Idempotency-Key" = Option<String>, Header)),
+    request_body(content((RunRequest = "application/json"), (RunRequest = "multipart/form-data"))),
+    responses((status = 200, description = "Ended while the request waited", body = ExecutionView), (status = 202, body = Accepted), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 422, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub(crate) async fn execute(State(state): State<ApiState>, caller: Caller, Path(id): Path<WorkflowId>, Query(query): Query<RunQuery>, request: Request) -> Result<Response, ApiError> {
+    accept::run(&state, caller, Target::Workflow { id, version: query.version }, request).await
+}
+
+/// Runs a definition that is sent along and kept with the execution.
+#[utoipa::path(post, path = "/run", tag = "runs",
+    params(("Prefer" = Option<String>, Header), ("Idempotency-Key" = Option<String>, Header)),
+    request_body(content((InlineRunRequest = "application/json"), (InlineRunRequest = "multipart/form-data"))),
+    responses((status = 200, description = "Ended while the request waited", body = ExecutionView), (status = 202, body = Accepted), (status = 400, body = ErrorBody),
+        (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 422, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub(crate) async fn run_inline(State(state): State<ApiState>, caller: Caller, request: Request) -> Result<Response, ApiError> {
+    accept::run(&state, caller, Target::Inline, request).await
+}
+
+/// `Prefer: wait=N` in seconds; other preferences are not ours and are passed over.
+fn preferred_wait(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+    for value in headers.get_all("prefer") {
+        for preference in value.to_str().unwrap_or_default().split([',', ';']) {
+            let Some((name, seconds)) = preference.split_once('=') else { continue };
+            if name.trim().eq_ignore_ascii_case("wait") {
+                let seconds = seconds.trim().trim_matches('"').parse();
+                return seconds.map(Some).map_err(|_| ApiError::new(crate::error::Code::InvalidField, "Prefer: wait=N needs a number of seconds"));
+            }
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefer_wait() {
+        for (header, expected) in [(None, Some(None)), (Some("wait=5"), Some(Some(5))), (Some("respond-async, wait=\"7\""), Some(Some(7))), (Some("return=minimal"), Some(None)), (Some("wait=soon"), None)] {
+            let mut headers = HeaderMap::new();
+            if let Some(header) = header {
+                headers.insert("prefer", header.parse().unwrap());
+            }
+            assert_eq!(preferred_wait(&headers).ok(), expected, "{header:?}");
+        }
+    }
+}

@@ -31,7 +31,7 @@ pub(crate) struct RunRequest {
     timeout_seconds: Option<u32>,
     /// Further attempts per job, 0..10; default 3.
     #[schema(minimum = 0, maximum = 10)]
-    max_retries: Option<u32>,
+    max_retries: Option<u8>,
     /// Kept with the execution and returned with it.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
@@ -65,7 +65,7 @@ pub(crate) struct Run {
     /// 1..3600.
     pub(crate) timeout_seconds: u32,
     /// 0..10.
-    pub(crate) max_retries: u32,
+    pub(crate) max_retries: u8,
     /// The client's own.
     pub(crate) metadata: Map<String, Value>,
 }
@@ -115,7 +115,7 @@ impl Run {
         let problems: Vec<Problem> = [
             ("priority", u32::from(self.priority), 1..=10),
             ("timeout_seconds", self.timeout_seconds, 1..=3600),
-            ("max_retries", self.max_retries, 0..=10),
+            ("max_retries", u32::from(self.max_retries), 0..=10),
         ]
         .into_iter()
         .filter(|(_, value, range)| !range.contains(value))

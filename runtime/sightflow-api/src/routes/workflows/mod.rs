@@ -200,7 +200,7 @@ struct PlanView {
 #[utoipa::path(post, path = "/workflows/validate", tag = "workflows", request_body = ValidateWorkflow,
     responses((status = 200, description = "Also when the definition is not valid", body = Validation), (status = 400, body = ErrorBody)))]
 pub(crate) async fn validate(State(state): State<ApiState>, caller: Caller, extract::Json(body): extract::Json<ValidateWorkflow>) -> Result<Json<Validation>, ApiError> {
-    let compiled = state.compile(caller.tenant, &body.definition).await?;
+    let compiled = state.validate(caller.tenant, &body.definition).await?;
     Ok(Json(Validation {
         valid: compiled.errors.is_empty(),
         errors: compiled.errors.into_iter().map(Detail::from).collect(),
@@ -231,13 +231,13 @@ async fn check(state: &ApiState, caller: Caller, definition: &Value) -> Result<V
     if !definition.is_object() {
         return Err(ApiError::field(DEFINITION, "`definition` must be an object"));
     }
-    let compiled = state.compile(caller.tenant, definition).await?;
+    let compiled = state.validate(caller.tenant, definition).await?;
     if compiled.errors.is_empty() { Ok(compiled.warnings) } else { Err(ApiError::problems(Code::DefinitionInvalid, "the definition", compiled.errors)) }
 }
 
 /// What validation has to say about a saved definition without refusing it.
 pub(crate) async fn warnings(state: &ApiState, caller: Caller, definition: &Value) -> Result<Vec<Problem>, ApiError> {
-    Ok(state.compile(caller.tenant, definition).await?.warnings)
+    Ok(state.validate(caller.tenant, definition).await?.warnings)
 }
 
 async fn answer(state: &ApiState, caller: Caller, workflow: Workflow, headers: &HeaderMap) -> Result<Response, ApiError> {

@@ -1,0 +1,180 @@
+//! What happens to a run request, in this order: read, look up, plan, check, store images, submit, wait.
+//!
+//! Nothing is written before everything was checked, and what is answered with 202 is durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+use sightflow_engine::{Plan, validate_run};
+use sightflow_store::{Created, Execution, NewExecution, RunSource};
+use sightflow_types::{ExecutionMode, ExecutionStatus, Problem, WorkflowId, WorkflowStatus};
+
+use super::body::{self, RunBody};
+use super::images;
+use super::preferred_wait;
+use super::request::Run;
+use crate::caller::Caller;
+use crate::error::{ApiError, Code};
+use crate::state::ApiState;
+use crate::views::execution::{Accepted, ExecutionView};
+use crate::{idempotency, wait};
+
+/// Longest time that a request waits for its execution.
+const LONGEST_WAIT: u64 = 300;
+
+/// What is to run.
+pub(super) enum Target {
+    /// A saved workflow.
+    Workflow {
+        /// Which.
+        id: WorkflowId,
+        /// None: the newest.
+        version: Option<u32>,
+    },
+    /// The definition in the body.
+    Inline,
+}
+
+/// Accepts a run and answers 202, or 200 when it ended while the request waited.
+pub(super) async fn run(state: &ApiState, caller: Caller, target: Target, request: Request) -> Result<Response, ApiError> {
+    let waiting = admit(state).await?;
+    let body = body::read(request, matches!(target, Target::Inline)).await?;
+    let preferred = preferred_wait(&body.parts.headers)?;
+    let patience = patience(&body.run, preferred);
+    let headers = body.parts.headers.clone();
+    let created = submit(state, caller, target, body).await?;
+    let mut response = answer(state, caller, created, patience).await?;
+    response.headers_mut().insert("x-queue-depth", HeaderValue::from(waiting));
+    if let Some(seconds) = preferred {
+        response.headers_mut().insert("preference-applied", HeaderValue::from_str(&format!("wait={seconds}")).map_err(ApiError::internal)?);
+    }
+    tracing::debug!(traced = headers.contains_key("traceparent"), "run accepted");
+    Ok(response)
+}
+
+/// Refuses before anything is read when the server stops or too much waits; answers how much waits.
+async fn admit(state: &ApiState) -> Result<u64, ApiError> {
+    if *state.draining().borrow() {
+        return Err(ApiError::new(Code::Unavailable, "the server is shutting down"));
+    }
+    let depth = state.store.queue_depth().await?;
+    let oldest = depth.oldest_waiting_since.map_or(0, |since| state.store.now().millis_since(since));
+    if depth.waiting_executions >= state.config.max_waiting_executions || oldest > state.config.max_wait_ms {
+        return Err(ApiError::new(Code::QueueFull, format!("{} executions wait; try again later", depth.waiting_executions)));
+    }
+    Ok(depth.waiting_executions)
+}
+
+fn patience(run: &Run, preferred: Option<u64>) -> Duration {
+    let wanted = match (preferred, run.mode) {
+        (Some(seconds), _) => seconds,
+        (None, ExecutionMode::Sync) => u64::from(run.timeout_seconds),
+        (None, ExecutionMode::Async | ExecutionMode::Background) => 0,
+    };
+    Duration::from_secs(wanted.min(LONGEST_WAIT))
+}
+
+async fn submit(state: &ApiState, caller: Caller, target: Target, body: RunBody) -> Result<Created<Execution>, ApiError> {
+    let RunBody { mut run, images, definition, identity, parts } = body;
+    let (source, definition) = find(state, caller, target, definition).await?;
+    let plan = plan(state, caller, &definition).await?;
+    let mut checked = images::check(state, caller, images, &mut run.input).await?;
+    let checked_run = validate_run(&plan, &run.input, &run.parameters).map_err(|problems| unfit(problems, run.input_pointer))?;
+    let (mut values, mut parameters) = (Value::Object(checked_run.values.clone()), Value::Object(checked_run.parameters.clone()));
+    checked.add_references(&mut values);
+    checked.add_references(&mut parameters);
+    let idempotency = idempotency::key(&parts.headers, &parts.method, &parts.uri, &identity)?;
+    let input_blobs = checked.store(state, caller).await?;
+    let new = NewExecution {
+        tenant_id: caller.tenant,
+        source,
+        mode: run.mode,
+        priority: run.priority,
+        input: checked_run.to_input(),
+        parameters: checked_run.parameters,
+        metadata: Value::Object(run.metadata),
+        timeout_seconds: run.timeout_seconds,
+        max_retries: run.max_retries,
+        traceparent: traceparent(&parts.headers),
+        input_blobs,
+        idempotency,
+    };
+    Ok(state.store.submit(new).await?)
+}
+
+/// The definition to run and how the execution names it.
+async fn find(state: &ApiState, caller: Caller, target: Target, inline: Option<Value>) -> Result<(RunSource, Value), ApiError> {
+    let Target::Workflow { id, version } = target else {
+        let definition = inline.ok_or_else(|| ApiError::internal("an inline run without a definition"))?;
+        return Ok((RunSource::Inline(definition.clone()), definition));
+    };
+    let workflow = state.store.workflow(caller.tenant, id).await?;
+    if workflow.status == WorkflowStatus::Archived {
+        return Err(ApiError::new(Code::WorkflowArchived, "the workflow is archived; set its status to draft or active to run it"));
+    }
+    let version = version.unwrap_or(workflow.version);
+    let definition = if version == workflow.version { workflow.definition } else { state.store.workflow_version(caller.tenant, id, version).await?.definition };
+    // The version that was checked is the version that runs, whatever is saved meanwhile.
+    Ok((RunSource::Workflow { id, version: Some(version) }, definition))
+}
+
+async fn plan(state: &ApiState, caller: Caller, definition: &Value) -> Result<Arc<Plan>, ApiError> {
+    let compiled = state.compile(caller.tenant, definition).await?;
+    compiled.plan.ok_or_else(|| ApiError::problems(Code::DefinitionInvalid, "the definition", compiled.errors))
+}
+
+/// Input that does not fit the workflow; pointers follow the spelling of the request.
+fn unfit(mut problems: Vec<Problem>, input_pointer: &str) -> ApiError {
+    let only_parameters = problems.iter().all(|problem| problem.pointer.starts_with("/parameters"));
+    for problem in &mut problems {
+        if let Some(rest) = problem.pointer.strip_prefix("/input") {
+            problem.pointer = format!("{input_pointer}{rest}");
+        }
+    }
+    let (code, what) = if only_parameters { (Code::ParametersInvalid, "the parameters") } else { (Code::InputInvalid, "the run's input") };
+    ApiError::problems(code, what, problems)
+}
+
+/// The W3C trace context, if it is well formed.
+fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let hex = |part: &str, length| part.len() == length && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let parts: Vec<&str> = text.split('-').collect();
+    let well_formed = matches!(parts.as_slice(), [version, trace, span, flags] if hex(version, 2) && hex(trace, 32) && hex(span, 16) && hex(flags, 2));
+    well_formed.then(|| text.to_owned())
+}
+
+async fn answer(state: &ApiState, caller: Caller, created: Created<Execution>, patience: Duration) -> Result<Response, ApiError> {
+    let Created { value: mut execution, replayed } = created;
+    if !patience.is_zero() {
+        execution = wait::until_terminal(state, caller.tenant, execution.id, patience).await?;
+    }
+    let mut response = if !patience.is_zero() && execution.status.is_terminal() {
+        Json(ExecutionView::full(execution)).into_response()
+    } else {
+        accepted(&execution, replayed)?
+    };
+    idempotency::mark(&mut response, replayed);
+    Ok(response)
+}
+
+fn accepted(execution: &Execution, replayed: bool) -> Result<Response, ApiError> {
+    let status_url = format!("/api/v1/executions/{}", execution.id);
+    let location = HeaderValue::from_str(&status_url).map_err(ApiError::internal)?;
+    let body = Accepted {
+        id: execution.id,
+        execution_id: execution.id,
+        workflow_id: execution.workflow_id,
+        // A replay repeats what the first answer said.
+        status: if replayed { ExecutionStatus::Pending } else { execution.status },
+        events_url: format!("{status_url}/events"),
+        status_url,
+        created_at: execution.created_at,
+    };
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(body)).into_response())
+}
