@@ -1,1 +1,22 @@
-//! (not written yet)
+#![doc = include_str!("../README.md")]
+
+pub mod catalog;
+pub mod host;
+mod images;
+mod input;
+mod models;
+pub mod plan;
+pub mod run;
+pub mod server;
+
+pub use catalog::{BlockEntry, Catalog, CatalogError, EngineKind, Package};
+pub use host::{BlockHost, BlockRef, CallContext, CallError, CheckContext, Payload};
+pub use images::{ImageIo, Purpose};
+pub use input::{ImageSource, RunInput, validate_run};
+pub use models::{ModelCatalog, ModelEntry};
+pub use plan::{Compiled, Limits, Plan, compile, validate};
+pub use run::{
+    End, JobOutcome, JobRequest, JobRunner, Observer, RunOutcome, RunParts, RunRequest, Silent,
+    run_plan,
+};
+pub use server::{Engine, EngineConfig, EngineParts, FetchError, ImageFetcher, load_models};

@@ -1,0 +1,171 @@
+//! Order, cycles and branches that exclude each other.
+
+use std::collections::BTreeSet;
+
+use sightflow_types::Problem;
+
+use super::compile::Draft;
+use super::{Feed, PlanInput, Wire};
+
+/// The output of a `condition` that delivers on `side`.
+pub(crate) const fn gated_output(side: bool) -> &'static str {
+    if side { "true_output" } else { "false_output" }
+}
+
+/// Nodes by level, or a problem that names a cycle in order.
+pub(super) fn levels(drafts: &[Draft], problems: &mut Vec<Problem>) -> Option<Vec<Vec<usize>>> {
+    let mut level: Vec<Option<usize>> = vec![None; drafts.len()];
+    let mut open: Vec<usize> = (0..drafts.len()).collect();
+    let mut levels: Vec<Vec<usize>> = Vec::new();
+    while !open.is_empty() {
+        let (ready, waiting): (Vec<usize>, Vec<usize>) = open.iter().partition(|&&index| {
+            drafts[index]
+                .depends_on
+                .iter()
+                .all(|&source| level[source].is_some())
+        });
+        if ready.is_empty() {
+            problems.push(cycle(drafts, &waiting));
+            return None;
+        }
+        for &index in &ready {
+            level[index] = Some(levels.len());
+        }
+        levels.push(ready);
+        open = waiting;
+    }
+    Some(levels)
+}
+
+fn cycle(drafts: &[Draft], waiting: &[usize]) -> Problem {
+    // Every waiting node depends on a waiting one, so walking back must come round.
+    let stuck: BTreeSet<usize> = waiting.iter().copied().collect();
+    let mut walk = vec![waiting[0]];
+    let mut here = waiting[0];
+    let round = loop {
+        let Some(&before) = drafts[here]
+            .depends_on
+            .iter()
+            .find(|source| stuck.contains(source))
+        else {
+            break 0;
+        };
+        if let Some(at) = walk.iter().position(|&index| index == before) {
+            break at;
+        }
+        walk.push(before);
+        here = before;
+    };
+    let mut names: Vec<&str> = walk[round..]
+        .iter()
+        .rev()
+        .map(|&index| &*drafts[index].id)
+        .collect();
+    if let Some(first) =
+        (0..names.len()).min_by_key(|&at| drafts.iter().position(|draft| &*draft.id == names[at]))
+    {
+        names.rotate_left(first);
+    }
+    names.push(names[0]);
+    let at = drafts
+        .iter()
+        .find(|draft| &*draft.id == names[0])
+        .map_or(0, |draft| draft.at);
+    Problem::new(
+        "E-CYCLE",
+        format!("/nodes/{at}"),
+        format!(
+            "the nodes depend on each other in a circle: {}",
+            names.join(" → ")
+        ),
+    )
+}
+
+/// A side of a condition that must be taken for a value to be there: condition node and output port.
+type Guards = BTreeSet<(usize, bool)>;
+
+/// Several edges into one port are legal when their branches exclude each other.
+pub(super) fn check_fan_in(
+    drafts: &mut [Draft],
+    levels: &[Vec<usize>],
+    problems: &mut Vec<Problem>,
+) {
+    let mut guards: Vec<Guards> = vec![Guards::new(); drafts.len()];
+    for &index in levels.iter().flatten() {
+        for input in &drafts[index].inputs {
+            if let Feed::First(wires) = &input.feed
+                && let Some((one, other)) = conflict(drafts, &guards, wires)
+            {
+                let message = format!(
+                    "`{}.{}` is fed by `{}` and `{}`, and both can be there at once; only branches of one condition may meet in a port",
+                    drafts[index].id, input.port, drafts[one].id, drafts[other].id
+                );
+                problems.push(Problem::new(
+                    "E-PORT-CONFLICT",
+                    format!("/nodes/{}", drafts[index].at),
+                    message,
+                ));
+            }
+        }
+        guards[index] = node_guards(drafts, &guards, &drafts[index].inputs);
+    }
+}
+
+fn wire_guards(drafts: &[Draft], guards: &[Guards], wire: &Wire) -> Guards {
+    let mut found = guards[wire.node].clone();
+    if drafts[wire.node]
+        .entry
+        .as_ref()
+        .is_some_and(|entry| entry.block_type == "condition")
+    {
+        for port in std::iter::once(&wire.port).chain(&wire.gate) {
+            for side in [true, false] {
+                if **port == *gated_output(side) {
+                    found.insert((wire.node, side));
+                }
+            }
+        }
+    }
+    found
+}
+
+fn conflict(drafts: &[Draft], guards: &[Guards], wires: &[Wire]) -> Option<(usize, usize)> {
+    let all: Vec<Guards> = wires
+        .iter()
+        .map(|wire| wire_guards(drafts, guards, wire))
+        .collect();
+    for (at, one) in all.iter().enumerate() {
+        for (offset, other) in all[at + 1..].iter().enumerate() {
+            if !one
+                .iter()
+                .any(|&(node, side)| other.contains(&(node, !side)))
+            {
+                return Some((wires[at].node, wires[at + 1 + offset].node));
+            }
+        }
+    }
+    None
+}
+
+/// What must hold for a node to run: everything that each required port needs, and what all its edges have in common.
+fn node_guards(drafts: &[Draft], guards: &[Guards], inputs: &[PlanInput]) -> Guards {
+    let common = |wires: &[Wire]| {
+        let mut sets = wires.iter().map(|wire| wire_guards(drafts, guards, wire));
+        let first = sets.next().unwrap_or_default();
+        sets.fold(first, |all, next| {
+            all.intersection(&next).copied().collect()
+        })
+    };
+    let mut found = Guards::new();
+    let mut edges = Vec::new();
+    for input in inputs {
+        if let Feed::First(wires) | Feed::Many(wires) = &input.feed {
+            if input.required {
+                found.extend(common(wires));
+            }
+            edges.extend(wires.iter().cloned());
+        }
+    }
+    found.extend(common(&edges));
+    found
+}

@@ -1,0 +1,124 @@
+//! Inference jobs through the store: enqueued once, waited for by wake-ups, answered from their rows.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use sightflow_store::{Job, NewJob, Store, StoreError};
+use sightflow_types::error::{RunError, code};
+use sightflow_types::{JobId, JobStatus};
+
+use super::hub::Handle;
+use crate::run::{JobOutcome, JobRequest, JobRunner};
+
+pub(super) struct StoreJobs {
+    store: Arc<dyn Store>,
+    handle: Arc<Handle>,
+    timeout_ms: u32,
+}
+
+impl StoreJobs {
+    pub(super) fn new(store: Arc<dyn Store>, handle: Arc<Handle>, timeout_ms: u32) -> Self {
+        Self {
+            store,
+            handle,
+            timeout_ms,
+        }
+    }
+
+    /// A lost lease stops the whole walk; the error itself is never recorded.
+    fn failed(&self, failure: &StoreError) -> RunError {
+        if matches!(failure, StoreError::StaleLease) {
+            self.handle.lost.cancel();
+        }
+        RunError::new(code::INTERNAL, format!("the job queue failed: {failure}"))
+    }
+}
+
+#[async_trait]
+impl JobRunner for StoreJobs {
+    async fn run(&self, requests: Vec<JobRequest>) -> Result<Vec<JobOutcome>, RunError> {
+        // Listen first, so that nothing between the enqueue and the wait is missed.
+        let mut news = self.handle.news.subscribe();
+        let new = requests.into_iter().map(|request| NewJob {
+            pixels: u64::from(request.input.width) * u64::from(request.input.height),
+            input: serde_json::to_value(&request.input).unwrap_or_default(),
+            node_id: request.node_id,
+            item_path: request.item_path,
+            task: request.task,
+            model_id: request.model_id,
+            model_source: request.model_source,
+            model_digest: request.model_digest,
+            params: request.params,
+            vt: 0,
+            timeout_ms: self.timeout_ms,
+        });
+        let mut jobs = self
+            .store
+            .enqueue_jobs(self.handle.lease, new.collect())
+            .await
+            .map_err(|failure| self.failed(&failure))?;
+        let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+        while !jobs.iter().all(|job| job.status.is_terminal()) {
+            if news.changed().await.is_err() {
+                return Err(RunError::new(
+                    code::INTERNAL,
+                    "the engine stopped listening",
+                ));
+            }
+            let all = self
+                .store
+                .jobs_of(self.handle.lease.execution_id)
+                .await
+                .map_err(|failure| self.failed(&failure))?;
+            jobs = ids
+                .iter()
+                .filter_map(|id| all.iter().find(|job| job.id == *id))
+                .cloned()
+                .collect();
+            if jobs.len() != ids.len() {
+                return Err(RunError::new(
+                    code::INTERNAL,
+                    "a job of this execution has vanished",
+                ));
+            }
+        }
+        Ok(jobs.into_iter().map(outcome).collect())
+    }
+}
+
+fn outcome(job: Job) -> JobOutcome {
+    let result = match (job.status, job.result) {
+        (JobStatus::Completed, Some(result)) => Ok(result),
+        (JobStatus::Cancelled, _) => Err(RunError::new(
+            code::CANCELLED,
+            "its inference job was cancelled",
+        )),
+        (JobStatus::Completed, None) => Err(RunError::new(
+            code::JOB_FAILED,
+            "its inference job ended without a result",
+        )),
+        _ => {
+            let kind = job.error_code.as_deref().unwrap_or(code::JOB_FAILED);
+            Err(RunError::new(
+                kind,
+                job.error_message
+                    .unwrap_or_else(|| "its inference job failed".to_owned()),
+            ))
+        }
+    };
+    let mut metadata = job.metadata;
+    if let (Value::Object(object), Some(digest)) = (&mut metadata, job.model_digest) {
+        object
+            .entry("model_digest")
+            .or_insert_with(|| Value::String(digest.to_string()));
+    }
+    JobOutcome {
+        job_id: Some(job.id),
+        result,
+        metadata,
+        queue_ms: job.queue_ms,
+        compute_ms: job.compute_ms,
+        attempts: job.attempt,
+    }
+}
