@@ -1,1 +1,10 @@
-//! (not written yet)
+#![doc = include_str!("../README.md")]
+
+pub mod condition;
+pub mod filter;
+pub mod keys;
+pub mod map;
+pub mod transform;
+
+
+sightflow_block::export_package!(condition::condition, filter::filter, map::map);
