@@ -12,13 +12,21 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::path::{Lookup, Path, Short, Step, walk};
+use crate::path::{Lookup, Path, Short, Step, position, walk};
 
-/// A JSON value as text, with an index of its keys if it is an object.
+/// A JSON value as text, with an index of its keys or elements once something asks for one.
 #[derive(Clone)]
 pub struct RawItem<'a> {
     text: &'a RawValue,
-    fields: OnceCell<Option<Fields<'a>>>,
+    parts: OnceCell<Parts<'a>>,
+}
+
+/// The first level of a value.
+#[derive(Clone)]
+enum Parts<'a> {
+    Object(Fields<'a>),
+    Array(Vec<&'a RawValue>),
+    Scalar,
 }
 
 /// The keys of an object and the text of their values, in the order of the text.
@@ -28,7 +36,7 @@ struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 impl<'a> RawItem<'a> {
     /// An item over valid JSON text.
     pub fn new(text: &'a RawValue) -> Self {
-        Self { text, fields: OnceCell::new() }
+        Self { text, parts: OnceCell::new() }
     }
 
     /// The JSON text.
@@ -43,36 +51,52 @@ impl<'a> RawItem<'a> {
 
     /// Keys and values of an object in the order of the text; none for anything else.
     pub fn entries(&self) -> Option<impl Iterator<Item = (&str, &'a RawValue)>> {
-        self.fields().map(|fields| fields.0.iter().map(|(key, value)| (key.as_ref(), *value)))
+        match self.parts() {
+            Parts::Object(fields) => Some(fields.0.iter().map(|(key, value)| (key.as_ref(), *value))),
+            _ => None,
+        }
     }
 
-    fn fields(&self) -> Option<&Fields<'a>> {
-        let read = || if self.text.get().starts_with('{') { serde_json::from_str(self.text.get()).ok() } else { None };
-        self.fields.get_or_init(read).as_ref()
+    fn parts(&self) -> &Parts<'a> {
+        let read = || match self.text.get().as_bytes().first() {
+            Some(b'{') => serde_json::from_str(self.text.get()).map_or(Parts::Scalar, Parts::Object),
+            Some(b'[') => serde_json::from_str(self.text.get()).map_or(Parts::Scalar, Parts::Array),
+            _ => Parts::Scalar,
+        };
+        self.parts.get_or_init(read)
+    }
+
+    fn find(&self, steps: &[Step]) -> Option<Value> {
+        let Some((first, rest)) = steps.split_first() else { return Some(self.to_value()) };
+        match (self.parts(), first) {
+            (Parts::Object(fields), Step::Name(name) | Step::Key(name)) => {
+                if let Some(text) = fields.get(name) {
+                    return RawItem::new(text).find(rest);
+                }
+                if matches!(first, Step::Key(_)) {
+                    return None;
+                }
+                if let Some(short) = Short::of(name)
+                    && let Some(text) = fields.get(short.key())
+                {
+                    return match short {
+                        Short::Same(_) => RawItem::new(text).find(rest),
+                        Short::Box(side) => below(side.of(&parse(text))?, rest),
+                    };
+                }
+                if name == "length" { below(Value::from(fields.0.len()), rest) } else { None }
+            }
+            (Parts::Array(items), Step::Index(index)) => RawItem::new(items.get(position(*index, items.len())?)?).find(rest),
+            (Parts::Array(items), Step::Name(name)) if name == "length" => below(Value::from(items.len()), rest),
+            (Parts::Scalar, _) => below(self.to_value(), steps),
+            _ => None,
+        }
     }
 }
 
 impl Lookup for RawItem<'_> {
     fn lookup(&self, path: &Path) -> Option<Cow<'_, Value>> {
-        let Some((first, rest)) = path.steps().split_first() else { return Some(Cow::Owned(self.to_value())) };
-        let (Step::Name(name) | Step::Key(name), Some(fields)) = (first, self.fields()) else {
-            return walk(&self.to_value(), path.steps()).map(owned);
-        };
-        if let Some(text) = fields.get(name) {
-            return below(parse(text), rest);
-        }
-        if matches!(first, Step::Key(_)) {
-            return None;
-        }
-        if let Some(short) = Short::of(name)
-            && let Some(text) = fields.get(short.key())
-        {
-            return match short {
-                Short::Same(_) => below(parse(text), rest),
-                Short::Box(side) => below(side.of(&parse(text))?, rest),
-            };
-        }
-        if name == "length" { below(Value::from(fields.0.len()), rest) } else { None }
+        self.find(path.steps()).map(Cow::Owned)
     }
 }
 
@@ -83,12 +107,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn below(value: Value, rest: &[Step]) -> Option<Cow<'static, Value>> {
-    if rest.is_empty() { Some(Cow::Owned(value)) } else { walk(&value, rest).map(owned) }
-}
-
-fn owned(value: Cow<'_, Value>) -> Cow<'static, Value> {
-    Cow::Owned(value.into_owned())
+fn below(value: Value, rest: &[Step]) -> Option<Value> {
+    if rest.is_empty() { Some(value) } else { walk(&value, rest).map(Cow::into_owned) }
 }
 
 fn parse(text: &RawValue) -> Value {
@@ -184,7 +204,7 @@ mod tests {
         let paths = [
             ".", "class", "label", "score", "confidence", "x1", "y2", "width", "cx", "cy", "length", "tags", "tags.length",
             "tags[-1].b[0]", "tags[5]", "bbox.x1", "bbox[0]", "class.length", "[\"class\"]", "[\"length\"]", "[\"odd \\\"key\\\"\"]", "é",
-            "a", "a.b", "[1].a", "[-1][0]", "[0]", "nowhere", "length.length",
+            "a", "a.b", "[1].a", "[-1][0]", "[0]", "nowhere", "length.length", "[1].length", "[\"a\"]", "tags[1].b.length",
         ];
         for item in &items {
             let text = item.to_string();

@@ -9,7 +9,7 @@ mod values;
 pub use condition::{Condition, ConditionError, Fault};
 pub use conditions::{CONDITION_KEYS, Conditions, Judge, Verdict};
 pub use logic::{LogicMode, rewrite_logic};
-pub use values::equals;
+pub use values::{equals, sort_order, to_number, truth};
 
 use crate::reference::nearest;
 

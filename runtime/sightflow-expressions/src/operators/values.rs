@@ -26,12 +26,7 @@ impl Cast {
                 Value::Bool(flag) => Some(Value::String(flag.to_string())),
                 _ => None,
             },
-            Self::Number => match value {
-                Value::Number(_) => Some(value.clone()),
-                Value::Bool(flag) => Some(Value::from(u8::from(*flag))),
-                Value::String(text) => Numeric::of_text(text).map(Numeric::into_value),
-                _ => None,
-            },
+            Self::Number => to_number(value),
             Self::Boolean => truth(value, true).map(Value::Bool),
         }
     }
@@ -120,6 +115,16 @@ impl Numeric {
     }
 }
 
+/// The number that a number, a numeric string or a boolean (1 and 0) is; none for anything else.
+pub fn to_number(value: &Value) -> Option<Value> {
+    match value {
+        Value::Number(_) => Some(value.clone()),
+        Value::Bool(flag) => Some(Value::from(u8::from(*flag))),
+        Value::String(text) => Numeric::of_text(text).map(Numeric::into_value),
+        _ => None,
+    }
+}
+
 /// The equality of `equals`, `in`, `contains`: numbers as numbers, also a number against a numeric string; a boolean
 /// also against "true" and "false"; strings exactly, or without case; arrays and objects deep.
 pub fn equals(a: &Value, b: &Value, ignore_case: bool) -> bool {
@@ -166,8 +171,35 @@ pub(crate) fn compare(a: &Value, b: &Value, sides: Sides) -> Option<Ordering> {
     }
 }
 
-/// True or false where the value says so; `ignore_case` also reads `Yes` and `TRUE`.
-pub(crate) fn truth(value: &Value, ignore_case: bool) -> Option<bool> {
+/// How a list is sorted by these keys: by number if all are numbers or numeric strings, by code point if all are strings,
+/// false before true if all are booleans. Keys that are `None` are not looked at.
+///
+/// # Errors
+/// The position of the first key that has no order with those before it.
+pub fn sort_order<'v>(keys: impl Iterator<Item = Option<&'v Value>>) -> Result<fn(&Value, &Value) -> Ordering, usize> {
+    let (mut numbers, mut texts, mut flags) = (true, true, true);
+    for (at, key) in keys.enumerate().filter_map(|(at, key)| Some((at, key?))) {
+        numbers &= Numeric::of(key).is_some();
+        texts &= key.is_string();
+        flags &= key.is_boolean();
+        if !(numbers || texts || flags) {
+            return Err(at);
+        }
+    }
+    let by_number = |a: &Value, b: &Value| match (Numeric::of(a), Numeric::of(b)) {
+        (Some(a), Some(b)) => a.compare(b),
+        _ => Ordering::Equal,
+    };
+    Ok(match (numbers, texts) {
+        (true, _) => by_number,
+        (_, true) => |a, b| a.as_str().cmp(&b.as_str()),
+        _ => |a, b| a.as_bool().cmp(&b.as_bool()),
+    })
+}
+
+/// True for true, 1, "true", "1", "yes"; false for false, 0, "false", "0", "no"; `ignore_case` also reads `Yes` and
+/// `TRUE`. Anything else is neither.
+pub fn truth(value: &Value, ignore_case: bool) -> Option<bool> {
     match value {
         Value::Bool(flag) => Some(*flag),
         Value::Number(number) => match number.as_f64() {
@@ -235,6 +267,48 @@ pub(crate) fn has_type(value: &Value, name: &str) -> bool {
         Value::Object(_) => name == "object",
         Value::Number(number) => {
             name == "number" || (name == "integer" && (!number.is_f64() || number.as_f64().is_some_and(|float| float.fract() == 0.0)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn lists_have_one_order_or_none() {
+        for (keys, expected) in [
+            (json!([3, 1.5, "2"]), Ok(json!([1.5, "2", 3]))),
+            (json!(["10", "9"]), Ok(json!(["9", "10"]))),
+            (json!(["b", "a", "10", "9"]), Ok(json!(["10", "9", "a", "b"]))),
+            (json!([true, false, true]), Ok(json!([false, true, true]))),
+            (json!([]), Ok(json!([]))),
+            (json!([1, 2, "x"]), Err(2)),
+            (json!(["x", 1]), Err(1)),
+            (json!([true, 1]), Err(1)),
+            (json!([[1]]), Err(0)),
+        ] {
+            let mut list = keys.as_array().unwrap().clone();
+            let sorted = sort_order(keys.as_array().unwrap().iter().map(Some)).map(|order| {
+                list.sort_by(order);
+                Value::Array(list)
+            });
+            assert_eq!(sorted, expected, "{keys}");
+        }
+    }
+
+    #[test]
+    fn reads_truth() {
+        for (value, strict, loose) in [
+            (json!("YES"), None, Some(true)),
+            (json!("no"), Some(false), Some(false)),
+            (json!(0.0), Some(false), Some(false)),
+            (json!(2), None, None),
+            (json!(null), None, None),
+        ] {
+            assert_eq!((truth(&value, false), truth(&value, true)), (strict, loose), "{value}");
         }
     }
 }
