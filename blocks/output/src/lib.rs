@@ -1,1 +1,7 @@
-//! (not written yet)
+#![doc = include_str!("../README.md")]
+
+pub mod flatten;
+pub mod json_output;
+pub mod select;
+
+sightflow_block::export_package!(json_output::json_output);
