@@ -259,3 +259,71 @@ fn plain(view: &View, width: u32, height: u32, filter: ResizeFilter) -> Pixels {
     let data = sums.iter().map(|sum| (sum + 0.5) as u8).collect();
     Pixels::from_parts(width, height, view.format(), data)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sightflow_types::Rect;
+
+    use super::*;
+
+    /// Noise, so that a shift by a fraction of a pixel shows.
+    fn noise(width: u32, height: u32, format: PixelFormat) -> View {
+        let mut state = 7u32;
+        let mut data: Vec<u8> = Vec::new();
+        data.resize_with(width as usize * height as usize * format.channels(), || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        });
+        if format == PixelFormat::Rgba8 {
+            data.iter_mut()
+                .skip(3)
+                .step_by(4)
+                .for_each(|alpha| *alpha = 255);
+        }
+        View::new(
+            Arc::new(Pixels::from_parts(width, height, format, data)),
+            Rect {
+                x: 0,
+                y: 0,
+                width,
+                height,
+            },
+        )
+    }
+
+    #[test]
+    fn both_forms_agree() {
+        use ResizeFilter::{Area, Bicubic, Bilinear, Lanczos3};
+        for filter in [Bilinear, Bicubic, Lanczos3, Area] {
+            for format in [PixelFormat::Gray8, PixelFormat::Rgb8, PixelFormat::Rgba8] {
+                for (from, to) in [
+                    ((97, 61), (50, 40)),
+                    ((97, 61), (200, 130)),
+                    ((40, 30), (9, 90)),
+                    ((64, 48), (64, 20)),
+                ] {
+                    let view = noise(from.0, from.1, format);
+                    let margins = (
+                        margin(from.0, to.0, filter) as u32,
+                        margin(from.1, to.1, filter) as u32,
+                    );
+                    let fast = vectorised(&view, margins, to, filter).unwrap();
+                    let slow = plain(&view, to.0, to.1, filter);
+                    let worst = fast
+                        .data()
+                        .iter()
+                        .zip(slow.data())
+                        .map(|(a, b)| a.abs_diff(*b))
+                        .max();
+                    // The vectorised form rounds between its two passes.
+                    assert!(
+                        worst <= Some(3),
+                        "{filter:?} {format:?} {from:?} to {to:?}: off by {worst:?}"
+                    );
+                }
+            }
+        }
+    }
+}
