@@ -1,0 +1,151 @@
+//! The release binary over HTTP: start, memory, acceptance under load, a chain of logic.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::measure::{Times, detections, root};
+
+struct Server {
+    process: Child,
+    address: String,
+    agent: ureq::Agent,
+}
+
+impl Server {
+    fn start(data: &Path, models: bool) -> Result<(Self, Duration)> {
+        let binary = root().join("target/release/sightflow");
+        let binary = std::env::var_os("CARGO_TARGET_DIR").map_or(binary, |dir| Path::new(&dir).join("release/sightflow"));
+        let mut command = Command::new(&binary);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).env("SIGHTFLOW_LOG", "warn").stdout(Stdio::piped());
+        if models {
+            command.arg("--starter-models").arg(root().join("examples/models"));
+        }
+        let start = Instant::now();
+        let mut process = command.spawn().with_context(|| binary.display().to_string())?;
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().context("no stdout")?).read_line(&mut line)?;
+        let time = start.elapsed();
+        let address = line.split_whitespace().find(|word| word.starts_with("http://")).context("the server did not start")?.to_owned();
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        Ok((Self { process, address, agent }, time))
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let mut response = self.agent.post(format!("{}{path}", self.address)).send_json(body)?;
+        let status = response.status();
+        let answer: Value = response.body_mut().read_json()?;
+        ensure!(status.is_success(), "{path}: {status} {answer}");
+        Ok(answer)
+    }
+
+    fn get(&self, path: &str) -> Result<Value> {
+        Ok(self.agent.get(format!("{}{path}", self.address)).call()?.body_mut().read_json()?)
+    }
+
+    fn save(&self, definition: &Value) -> Result<String> {
+        let workflow = self.post("/api/v1/workflows", &json!({"name": "bench", "definition": definition}))?;
+        Ok(workflow["id"].as_str().context("no id")?.to_owned())
+    }
+
+    fn resident_mib(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.split_whitespace().next().context("no number")?.parse::<f64>()? / 1024.0)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+pub(crate) fn run() -> Result<()> {
+    let data = tempfile::TempDir::new()?;
+    let (server, cold) = Server::start(data.path(), false)?;
+    drop(server);
+    let warm = (0..5).map(|_| Server::start(data.path(), false).map(|(_, time)| time)).collect::<Result<Vec<_>>>()?;
+    println!("start to ready, empty cache                  {:.0} ms", cold.as_secs_f64() * 1e3);
+    Times::new(warm).print("start to ready, compiled blocks cached", "");
+    let (server, _) = Server::start(data.path(), true)?;
+    println!("resident memory, idle                        {:.0} MiB", server.resident_mib()?);
+    chain(&server)?;
+    acceptance(&server)?;
+    models(&server)?;
+    Ok(())
+}
+
+/// Ten logic nodes, asked for synchronously: submit, run, finish, answer.
+fn chain(server: &Server) -> Result<()> {
+    let workflow = server.save(&crate::chain::definition(10))?;
+    let body = json!({"input": {"items": detections(5)}, "mode": "sync"});
+    let path = format!("/api/v1/workflows/{workflow}/run");
+    let call = || {
+        let execution = server.post(&path, &body)?;
+        ensure!(execution["status"] == "completed", "{execution}");
+        Ok(())
+    };
+    crate::measure::repeat(20, 200, call)?.print("10 logic nodes over HTTP, mode sync", "");
+    Ok(())
+}
+
+/// Fifty clients, each posting runs one after another.
+fn acceptance(server: &Server) -> Result<()> {
+    const CLIENTS: usize = 50;
+    const RUNS: usize = 40;
+    let workflow = server.save(&crate::chain::definition(1))?;
+    let path = format!("/api/v1/workflows/{workflow}/run");
+    let body = json!({"input": {"items": []}});
+    let start = Instant::now();
+    let times: Vec<Duration> = std::thread::scope(|scope| {
+        let client = || -> Result<Vec<Duration>> {
+            let mut times = Vec::new();
+            for _ in 0..RUNS {
+                let start = Instant::now();
+                server.post(&path, &body)?;
+                times.push(start.elapsed());
+            }
+            Ok(times)
+        };
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
+        clients.into_iter().map(|client| client.join().unwrap_or_else(|_| bail!("a client panicked"))).collect::<Result<Vec<_>>>()
+    })?
+    .concat();
+    println!("{} runs accepted in {:.2} s", times.len(), start.elapsed().as_secs_f64());
+    Times::new(times).print("POST run to 202, 50 clients", "bar p99 < 40000");
+    loop {
+        let open = server.get("/api/v1/executions?status=pending&status=running&limit=1")?;
+        if open["items"].as_array().is_some_and(Vec::is_empty) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    println!("all of them ended after {:.2} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// One run of each example with a model, then the memory.
+fn models(server: &Server) -> Result<()> {
+    let photo = std::fs::read(root().join("examples/images/astronaut.png"))?;
+    let blob: Value = server.agent.post(format!("{}/api/v1/blobs", server.address)).content_type("application/octet-stream").send(&photo)?.body_mut().read_json()?;
+    for name in ["02-detect-and-draw", "03-embed", "05-classify"] {
+        let file = root().join(format!("examples/workflows/{name}.json"));
+        let example: Value = serde_json::from_slice(&std::fs::read(file)?)?;
+        let path = format!("/api/v1/workflows/{}/run", server.save(&example["definition"])?);
+        let body = json!({"input": {"image": blob["digest"]}, "mode": "sync"});
+        let run = || {
+            let execution = server.post(&path, &body)?;
+            ensure!(execution["status"] == "completed", "{execution}");
+            Ok(())
+        };
+        crate::measure::repeat(2, 20, run)?.print(&format!("{name} over HTTP, mode sync"), "");
+    }
+    println!("resident memory, three models loaded         {:.0} MiB", server.resident_mib()?);
+    Ok(())
+}

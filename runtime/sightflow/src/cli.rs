@@ -1,0 +1,122 @@
+//! The command line: verbs and their options. Data goes to stdout, everything else to stderr;
+//! exit status 0 done, 1 the thing asked for did not work, 2 misuse.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use sightflow_models::DeviceChoice;
+
+/// A WebAssembly-extensible runtime for computer-vision workflows.
+#[derive(Parser)]
+#[command(name = "sightflow", version, disable_version_flag = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What the binary can do.
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Serve the API, with an engine and, unless `--workers 0`, workers in this process.
+    Serve(ServeOptions),
+    /// Run a definition once and print its outputs.
+    Run(RunOptions),
+    /// Work with definitions.
+    #[command(subcommand)]
+    Workflow(WorkflowVerb),
+    /// Print the version.
+    Version,
+}
+
+/// Where data lies and what runs models: shared by every verb that runs workflows.
+#[derive(Args, Clone)]
+pub struct RuntimeOptions {
+    /// Compute threads of the in-process worker; 0 runs none. Default: one for each core, one for a GPU.
+    #[arg(long, env = "SIGHTFLOW_WORKERS", value_name = "N")]
+    pub workers: Option<usize>,
+    /// What runs models: `auto`, `cpu`, `cuda` or `cuda:N`.
+    #[arg(long, env = "SIGHTFLOW_DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Register the models that this directory's `models.json` lists.
+    #[arg(long, env = "SIGHTFLOW_STARTER_MODELS", value_name = "DIR")]
+    pub starter_models: Option<PathBuf>,
+    /// Where compiled components are cached. Default: `cache` under the data directory.
+    #[arg(long, env = "SIGHTFLOW_CACHE", value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// Networks that `image_url` may reach although they are private, for example `127.0.0.0/8`. Repeatable.
+    #[arg(long, env = "SIGHTFLOW_ALLOW_NETWORK", value_name = "CIDR", value_delimiter = ',')]
+    pub allow_network: Vec<String>,
+}
+
+/// Options of `serve`.
+#[derive(Args)]
+pub struct ServeOptions {
+    /// Address and port; port 0 takes a free one. Only loopback addresses: there are no accounts yet.
+    #[arg(long, env = "SIGHTFLOW_LISTEN", default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080), value_parser = loopback)]
+    pub listen: SocketAddr,
+    /// Directory of the database, the blobs and the cache; made if it is missing.
+    #[arg(long, env = "SIGHTFLOW_DATA", default_value = "sightflow-data")]
+    pub data: PathBuf,
+    /// Shared options.
+    #[command(flatten)]
+    pub runtime: RuntimeOptions,
+}
+
+/// Options of `run`.
+#[derive(Args)]
+pub struct RunOptions {
+    /// The definition: JSON, bare or as `{"name": …, "definition": …}`.
+    pub file: PathBuf,
+    /// An input: `image=photo.jpg` reads a picture, anything else is JSON or, failing that, text. Repeatable.
+    #[arg(long = "input", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub inputs: Vec<(String, String)>,
+    /// A parameter: JSON or, failing that, text. Repeatable.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub parameters: Vec<(String, String)>,
+    /// Write output pictures into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Keep the run under this data directory. Default: a temporary one.
+    #[arg(long, env = "SIGHTFLOW_DATA")]
+    pub data: Option<PathBuf>,
+    /// Shared options.
+    #[command(flatten)]
+    pub runtime: RuntimeOptions,
+}
+
+/// Verbs for definitions.
+#[derive(Subcommand)]
+pub enum WorkflowVerb {
+    /// Check a definition and print every problem with its place in the file.
+    Validate(ValidateOptions),
+}
+
+/// Options of `workflow validate`.
+#[derive(Args)]
+pub struct ValidateOptions {
+    /// The definition: JSON, bare or as `{"name": …, "definition": …}`.
+    pub file: PathBuf,
+    /// Models that the definition may name: those that this directory's `models.json` lists.
+    #[arg(long, env = "SIGHTFLOW_STARTER_MODELS", value_name = "DIR")]
+    pub starter_models: Option<PathBuf>,
+    /// Print the answer of `POST /api/v1/workflows/validate` instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "expected ADDRESS:PORT, for example 127.0.0.1:8080".to_owned())?;
+    if !address.ip().is_loopback() {
+        return Err("only a loopback address can be served without accounts: use 127.0.0.1 and, for others, a proxy that authenticates".to_owned());
+    }
+    Ok(address)
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}

@@ -1,0 +1,44 @@
+//! `sightflow workflow validate`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde_json::json;
+use sightflow_engine::{Limits, ModelCatalog, ModelEntry};
+use sightflow_types::{ModelSource, Problem};
+
+use crate::cli::ValidateOptions;
+use crate::wiring::Blocks;
+use crate::{models, once};
+
+pub(crate) fn run(options: &ValidateOptions) -> Result<ExitCode> {
+    let definition = once::definition(&options.file)?;
+    let found = options.starter_models.as_deref().map(models::read).transpose()?.unwrap_or_default();
+    let models = ModelCatalog::new(found.into_iter().map(|model| ModelEntry {
+        id: model.id,
+        source: ModelSource::Pretrained,
+        digest: None,
+        available: true,
+        spec: model.info.spec,
+    }));
+    let blocks = Blocks::load(None)?;
+    let validate = sightflow_engine::validate(&definition, &blocks.catalog, &models, &Limits::default(), &*blocks.host);
+    let compiled = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(validate);
+    let valid = compiled.errors.is_empty();
+    if options.json {
+        let answer = json!({"valid": valid, "errors": compiled.errors, "warnings": compiled.warnings});
+        println!("{}", serde_json::to_string_pretty(&answer)?);
+    } else {
+        for problem in compiled.errors.iter().chain(&compiled.warnings) {
+            println!("{}", line(problem));
+        }
+        let count = compiled.errors.len();
+        eprintln!("{}: {}", options.file.display(), if valid { "valid".to_owned() } else { format!("{count} problem{}", if count == 1 { "" } else { "s" }) });
+    }
+    Ok(if valid { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn line(problem: &Problem) -> String {
+    let suggestion = problem.suggestion.as_ref().map_or_else(String::new, |text| format!(" (did you mean `{text}`?)"));
+    format!("{} {}: {}{suggestion}", problem.code, problem.pointer, problem.message)
+}

@@ -1,0 +1,9 @@
+//! The real binary, real components, real weights, real photographs, over HTTP.
+
+mod bad_input;
+mod client;
+mod command_line;
+mod durability;
+mod scenes;
+mod server;
+mod workflows;

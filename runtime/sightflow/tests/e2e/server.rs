@@ -1,0 +1,76 @@
+//! Starts the real binary on a free port.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::client::Client;
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// The binary with its arguments for serving `data` on a free port. Compiled components are shared between tests.
+fn command(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sightflow"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--starter-models"]).arg(root().join("examples/models"));
+    command.arg("--data").arg(data).arg("--cache").arg(concat!(env!("CARGO_TARGET_TMPDIR"), "/components"));
+    command.stdout(Stdio::piped());
+    command
+}
+
+/// A running server with a data directory of its own; killed when dropped.
+pub(crate) struct Server {
+    process: Child,
+    data: TempDir,
+    client: Client,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        let data = TempDir::new().unwrap();
+        let (process, client) = launch(data.path());
+        Self { process, data, client }
+    }
+
+    /// Kills the process as `kill -9` does and starts another on the same data.
+    pub(crate) fn kill_and_restart(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        (self.process, self.client) = launch(self.data.path());
+    }
+
+    /// Asks the process to end, as `kill` does, and answers its exit code.
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
+        let status = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
+        assert!(status.success());
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl std::ops::Deref for Server {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn launch(data: &Path) -> (Child, Client) {
+    let mut process = command(data).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.split_whitespace().find(|word| word.starts_with("http://"));
+    let address = address.unwrap_or_else(|| panic!("no address in `{line}`")).to_owned();
+    (process, Client::new(address))
+}

@@ -1,0 +1,175 @@
+//! The eight example workflows on real photographs, asserted on content.
+
+use image::{ImageFormat, Rgb, RgbImage};
+use serde_json::{Value, json};
+
+use crate::client::{example, photo};
+use crate::scenes::{SCENES, iou, read_box};
+use crate::server::Server;
+
+#[test]
+fn detect_finds_what_a_person_sees() {
+    let server = Server::start();
+    let workflow = server.save_example("01-detect");
+    for scene in SCENES {
+        let execution = server.run(&workflow, &photo(scene.photo));
+        let found = execution["outputs"]["detections"].as_array().unwrap();
+        assert_eq!(found.len(), scene.objects.len(), "{}: {found:#?}", scene.photo);
+        for (name, marked) in scene.objects {
+            let best = found.iter().filter(|f| f["class_name"] == *name).map(|f| iou(read_box(f, "bbox_abs"), *marked)).fold(0.0, f64::max);
+            assert!(best > 0.5, "{}: {name} overlaps its marked box by {best}", scene.photo);
+        }
+    }
+}
+
+#[test]
+fn draw_paints_outlines_and_labels_and_nothing_else() {
+    let server = Server::start();
+    let mut definition = example("02-detect-and-draw")["definition"].clone();
+    // The older name of the key must keep working.
+    let config = definition["nodes"][2]["config"].as_object_mut().unwrap();
+    let width = config.remove("line_width").unwrap();
+    config.insert("box_thickness".into(), width);
+    let execution = server.run(&server.save(&definition), &photo("astronaut.png"));
+    let found = execution["outputs"]["detections"].as_array().unwrap();
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let (status, png) = server.bytes(&format!("/api/v1/executions/{}/outputs/annotated_image", execution["id"].as_str().unwrap()));
+    assert_eq!(status, 200);
+    let (before, after) = (rgb(&photo("astronaut.png")), rgb(&png));
+    assert_eq!(before.dimensions(), after.dimensions());
+
+    // Corners are truncated, clamped and painted; width 2 paints one pixel on each side of the line.
+    let [x1, y1, x2, y2] = read_box(&found[0], "bbox_abs").map(|side| side.trunc().clamp(0.0, 511.0) as i64);
+    let on_outline = |x: i64, y: i64| {
+        let inside = |grow: i64| x >= x1 - grow && x <= x2 + grow && y >= y1 - grow && y <= y2 + grow;
+        inside(1) && !inside(-2)
+    };
+    // A label stands on the top edge or, without room there, hangs from it.
+    let in_label_zone = |x: i64, y: i64| (y - y1).abs() <= 30 && x >= x1 - 1 && x <= x1 + 140;
+    let person = Rgb([0xFF, 0x3B, 0x30]);
+    let mut label_pixels = 0;
+    for (x, y, pixel) in after.enumerate_pixels() {
+        let (column, row) = (i64::from(x), i64::from(y));
+        if in_label_zone(column, row) {
+            label_pixels += usize::from(pixel != before.get_pixel(x, y));
+        } else if on_outline(column, row) {
+            assert_eq!(*pixel, person, "outline at {x},{y}");
+        } else {
+            assert_eq!(pixel, before.get_pixel(x, y), "{x},{y} lies outside outline and label");
+        }
+    }
+    assert!(label_pixels > 500, "the label is drawn: {label_pixels}");
+}
+
+fn rgb(encoded: &[u8]) -> RgbImage {
+    image::load_from_memory(encoded).unwrap().to_rgb8()
+}
+
+fn as_jpeg(encoded: &[u8]) -> Vec<u8> {
+    let mut jpeg = std::io::Cursor::new(Vec::new());
+    rgb(encoded).write_to(&mut jpeg, ImageFormat::Jpeg).unwrap();
+    jpeg.into_inner()
+}
+
+#[test]
+fn embeddings_are_unit_vectors_that_know_their_scene() {
+    let server = Server::start();
+    let workflow = server.save_example("03-embed");
+    let embed = |bytes: &[u8]| -> Vec<f64> {
+        let execution = server.run(&workflow, bytes);
+        let vector = &execution["outputs"]["embed"]["embedding"];
+        vector.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+    };
+    let cosine = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let (original, again, other) = (embed(&photo("chelsea.png")), embed(&as_jpeg(&photo("chelsea.png"))), embed(&photo("coffee.png")));
+    assert_eq!(original.len(), 1280);
+    for vector in [&original, &again, &other] {
+        assert!((cosine(vector, vector) - 1.0).abs() < 1e-4, "length² {}", cosine(vector, vector));
+    }
+    assert!(cosine(&original, &again) >= 0.95, "{}", cosine(&original, &again));
+    assert!(cosine(&original, &other) < cosine(&original, &again) - 0.2, "{}", cosine(&original, &other));
+}
+
+#[test]
+fn three_detectors_overlap_in_time_and_agree_with_themselves_alone() {
+    let server = Server::start();
+    // The first run loads the model; the second shows the overlap of a warm fleet.
+    server.run_example("04-three-detectors", "coffee.png");
+    let execution = server.run_example("04-three-detectors", "coffee.png");
+    let jobs = server.jobs(execution["id"].as_str().unwrap());
+    assert_eq!(jobs.len(), 3, "{jobs:#?}");
+    let latest_start = jobs.iter().map(|job| job["started_at"].as_str().unwrap()).max().unwrap();
+    let first_end = jobs.iter().map(|job| job["completed_at"].as_str().unwrap()).min().unwrap();
+    assert!(latest_start < first_end, "started {latest_start}, first end {first_end}: {jobs:#?}");
+
+    let together = &execution["outputs"];
+    let counts = ["strict", "usual", "generous"].map(|node| together[node]["detections"].as_array().unwrap().len());
+    assert_eq!(counts, [0, 1, 2], "0.6, 0.4 and 0.25 divide table (0.49) and cup (0.29)");
+    let definition = &example("04-three-detectors")["definition"];
+    for node in definition["nodes"].as_array().unwrap().iter().skip(1) {
+        let id = node["id"].as_str().unwrap();
+        let mut alone = definition.clone();
+        alone["nodes"].as_array_mut().unwrap().retain(|other| other["id"] == "photo" || other["id"] == id);
+        alone["edges"].as_array_mut().unwrap().retain(|edge| edge["target"] == id);
+        let execution = server.run(&server.save(&alone), &photo("coffee.png"));
+        assert_eq!(execution["outputs"][id]["detections"], together[id]["detections"], "{id}");
+    }
+}
+
+#[test]
+fn classify_names_the_scene() {
+    let server = Server::start();
+    let workflow = server.save_example("05-classify");
+    for (name, expected) in [("chelsea.png", "tiger cat"), ("coffee.png", "espresso")] {
+        let execution = server.run(&workflow, &photo(name));
+        let top = &execution["outputs"]["classify"]["top_prediction"]["top_k"];
+        let names: Vec<_> = top.as_array().unwrap().iter().map(|p| p["class_name"].as_str().unwrap()).collect();
+        assert_eq!(names.len(), 5);
+        assert!(names.contains(&expected), "{name}: {names:?}");
+    }
+}
+
+#[test]
+fn filter_divides_detections_by_the_rule() {
+    let server = Server::start();
+    let workflow = server.save_example("06-filter-by-confidence");
+    let execution = server.run(&workflow, &photo("astronaut.png"));
+    let list = |name: &str| execution["outputs"][name].as_array().unwrap().clone();
+    let (all, passed, rejected) = (list("all"), list("passed"), list("rejected"));
+    let confidence = |found: &Value| found["confidence"].as_f64().unwrap();
+    assert!(!passed.is_empty() && !rejected.is_empty(), "{all:#?}");
+    assert_eq!(passed, all.iter().filter(|f| confidence(f) >= 0.7).cloned().collect::<Vec<_>>());
+    assert_eq!(rejected, all.iter().filter(|f| confidence(f) < 0.7).cloned().collect::<Vec<_>>());
+}
+
+#[test]
+fn detection_behind_resize_and_normalize_finds_the_same_boxes() {
+    let server = Server::start();
+    for scene in SCENES.iter().filter(|scene| !scene.objects.is_empty()) {
+        let direct = server.run_example("01-detect", scene.photo);
+        let behind = server.run_example("07-resize-normalize-detect", scene.photo);
+        let (direct, behind) = (&direct["outputs"]["detections"][0], &behind["outputs"]["detections"][0]);
+        assert_eq!(direct["class_name"], behind["class_name"], "{}", scene.photo);
+        let overlap = iou(read_box(direct, "bbox"), read_box(behind, "bbox"));
+        assert!(overlap > 0.9, "{}: {overlap}", scene.photo);
+    }
+}
+
+#[test]
+fn condition_takes_one_branch_and_skips_the_other() {
+    let server = Server::start();
+    let workflow = server.save_example("08-branch-on-detections");
+    for (name, found, ran, skipped) in [("astronaut.png", true, "report", "nothing"), ("rocket.jpg", false, "nothing", "report")] {
+        let execution = server.run(&workflow, &photo(name));
+        let outputs = &execution["outputs"];
+        assert_eq!(outputs["found"], json!(found), "{name}");
+        assert_eq!(outputs[ran].as_array().unwrap().is_empty(), !found, "{name}: {outputs:#}");
+        assert_eq!(outputs[skipped], Value::Null, "{name}");
+        let metrics = &execution["node_metrics"];
+        assert_eq!(metrics[ran]["status"], "completed");
+        assert_eq!(metrics[skipped]["status"], "skipped");
+        assert!(!metrics[skipped]["skip_reason"].as_str().unwrap().is_empty());
+        let events = server.events(execution["id"].as_str().unwrap());
+        assert!(events.iter().any(|event| event["node_id"] == skipped && event["reason"].is_string()), "{events:#?}");
+    }
+}
