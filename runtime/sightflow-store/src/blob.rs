@@ -73,7 +73,12 @@ pub struct BlobRef {
 impl BlobRef {
     /// A tenant's upload at `now`: ends after 24 hours; a repeated upload prolongs it.
     pub const fn upload(tenant_id: TenantId, now: Timestamp) -> Self {
-        Self { tenant_id, kind: RefKind::Upload, ref_id: tenant_id.uuid(), expires_at: Some(now.plus_millis(UPLOAD_TTL_MS)) }
+        Self {
+            tenant_id,
+            kind: RefKind::Upload,
+            ref_id: tenant_id.uuid(),
+            expires_at: Some(now.plus_millis(UPLOAD_TTL_MS)),
+        }
     }
 }
 

@@ -165,7 +165,10 @@ pub struct StartedExecution {
 impl StartedExecution {
     /// What the engine's writes carry.
     pub const fn lease(&self) -> ExecutionLease {
-        ExecutionLease { execution_id: self.execution.id, token: self.execution.lease_token }
+        ExecutionLease {
+            execution_id: self.execution.id,
+            token: self.execution.lease_token,
+        }
     }
 }
 

@@ -56,7 +56,11 @@ pub(super) async fn record(tx: &mut Tx, blob: NewBlob, reference: BlobRef) -> Re
     get(&mut tx.conn, reference.tenant_id, &blob.digest).await
 }
 
-pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, digest: &Digest) -> Result<Blob> {
+pub(super) async fn get(
+    db: impl SqliteExecutor<'_>,
+    tenant: TenantId,
+    digest: &Digest,
+) -> Result<Blob> {
     sqlx::query_as::<_, Row>(
         "SELECT b.*, (SELECT u.expires_at FROM wf_blob_refs u WHERE u.digest = b.digest AND u.tenant_id = ?2 AND u.kind = 'upload') AS expires_at
          FROM wf_blobs b WHERE b.digest = ?1 AND b.state = 'ready'
@@ -100,7 +104,12 @@ pub(super) async fn add_refs(tx: &mut Tx, digests: &[Digest], reference: BlobRef
 }
 
 /// References of a new execution to its inputs; the tenant must be able to read each of them already.
-pub(super) async fn hold_inputs(tx: &mut Tx, tenant: TenantId, execution: ExecutionId, digests: &[Digest]) -> Result<()> {
+pub(super) async fn hold_inputs(
+    tx: &mut Tx,
+    tenant: TenantId,
+    execution: ExecutionId,
+    digests: &[Digest],
+) -> Result<()> {
     let unreadable: Option<String> = sqlx::query_scalar(
         "SELECT i.value FROM json_each(?1) i
          WHERE NOT EXISTS (SELECT 1 FROM wf_blob_refs r WHERE r.digest = i.value AND r.tenant_id = ?2) LIMIT 1",
@@ -116,31 +125,44 @@ pub(super) async fn hold_inputs(tx: &mut Tx, tenant: TenantId, execution: Execut
 }
 
 /// References of an ended execution to its outputs.
-pub(super) async fn hold_outputs(tx: &mut Tx, tenant: TenantId, execution: ExecutionId, digests: &[Digest]) -> Result<()> {
+pub(super) async fn hold_outputs(
+    tx: &mut Tx,
+    tenant: TenantId,
+    execution: ExecutionId,
+    digests: &[Digest],
+) -> Result<()> {
     add_refs(tx, digests, reference(tenant, RefKind::Output, execution)).await
 }
 
 const fn reference(tenant_id: TenantId, kind: RefKind, execution: ExecutionId) -> BlobRef {
-    BlobRef { tenant_id, kind, ref_id: execution.uuid(), expires_at: None }
+    BlobRef {
+        tenant_id,
+        kind,
+        ref_id: execution.uuid(),
+        expires_at: None,
+    }
 }
 
 pub(super) async fn drop_upload(tx: &mut Tx, tenant: TenantId, digest: &Digest) -> Result<()> {
-    let kinds: Vec<String> = sqlx::query_scalar("SELECT kind FROM wf_blob_refs WHERE digest = ?1 AND tenant_id = ?2")
-        .bind(digest.to_string())
-        .bind(tenant.uuid().to_string())
-        .fetch_all(&mut tx.conn)
-        .await?;
+    let kinds: Vec<String> =
+        sqlx::query_scalar("SELECT kind FROM wf_blob_refs WHERE digest = ?1 AND tenant_id = ?2")
+            .bind(digest.to_string())
+            .bind(tenant.uuid().to_string())
+            .fetch_all(&mut tx.conn)
+            .await?;
     if kinds.iter().any(|kind| kind != RefKind::Upload.as_str()) {
         return Err(StoreError::InUse("blob"));
     }
     if kinds.is_empty() {
         return Err(StoreError::NotFound("blob"));
     }
-    sqlx::query("DELETE FROM wf_blob_refs WHERE digest = ?1 AND tenant_id = ?2 AND kind = 'upload'")
-        .bind(digest.to_string())
-        .bind(tenant.uuid().to_string())
-        .execute(&mut tx.conn)
-        .await?;
+    sqlx::query(
+        "DELETE FROM wf_blob_refs WHERE digest = ?1 AND tenant_id = ?2 AND kind = 'upload'",
+    )
+    .bind(digest.to_string())
+    .bind(tenant.uuid().to_string())
+    .execute(&mut tx.conn)
+    .await?;
     Ok(())
 }
 
@@ -173,15 +195,20 @@ pub(super) async fn deletable(tx: &mut Tx, limit: u32) -> Result<Vec<Digest>> {
     .bind(tx.now - SECOND_LOOK_MS)
     .execute(&mut tx.conn)
     .await?;
-    let digests: Vec<String> = sqlx::query_scalar("SELECT digest FROM wf_blobs WHERE deleting_at <= ?1 ORDER BY deleting_at LIMIT ?2")
-        .bind(tx.now - SECOND_LOOK_MS)
-        .bind(limit)
-        .fetch_all(&mut tx.conn)
-        .await?;
+    let digests: Vec<String> = sqlx::query_scalar(
+        "SELECT digest FROM wf_blobs WHERE deleting_at <= ?1 ORDER BY deleting_at LIMIT ?2",
+    )
+    .bind(tx.now - SECOND_LOOK_MS)
+    .bind(limit)
+    .fetch_all(&mut tx.conn)
+    .await?;
     digests.iter().map(|digest| parse(digest)).collect()
 }
 
 pub(super) async fn forget(tx: &mut Tx, digest: &Digest) -> Result<()> {
-    sqlx::query("DELETE FROM wf_blobs WHERE digest = ?1 AND state = 'deleting'").bind(digest.to_string()).execute(&mut tx.conn).await?;
+    sqlx::query("DELETE FROM wf_blobs WHERE digest = ?1 AND state = 'deleting'")
+        .bind(digest.to_string())
+        .execute(&mut tx.conn)
+        .await?;
     Ok(())
 }

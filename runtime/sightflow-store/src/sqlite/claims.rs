@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use sightflow_types::{JobId, TenantId, Timestamp, WorkerId, event};
 use sqlx::SqlitePool;
 
+use super::events;
 use super::jobs::{JobRow, make_ready};
 use super::row::{parse, stored};
 use super::writer::Tx;
-use super::events;
 use crate::error::Result;
 use crate::job::{ClaimRequest, ClaimedJob, JobLease, JobResult, ModelHead};
 
@@ -27,12 +27,25 @@ pub(super) async fn heads(db: &SqlitePool) -> Result<Vec<ModelHead>> {
     .await?;
     Ok(rows
         .into_iter()
-        .map(|(model_id, rank, vt, queued_at)| ModelHead { model_id, rank, vt, queued_at: Timestamp::from_millis(queued_at) })
+        .map(|(model_id, rank, vt, queued_at)| ModelHead {
+            model_id,
+            rank,
+            vt,
+            queued_at: Timestamp::from_millis(queued_at),
+        })
         .collect())
 }
 
-pub(super) async fn claim(tx: &mut Tx, worker: WorkerId, request: ClaimRequest) -> Result<Vec<ClaimedJob>> {
-    let capped: Vec<_> = request.capped_tenants.iter().map(|tenant: &TenantId| tenant.uuid().to_string()).collect();
+pub(super) async fn claim(
+    tx: &mut Tx,
+    worker: WorkerId,
+    request: ClaimRequest,
+) -> Result<Vec<ClaimedJob>> {
+    let capped: Vec<_> = request
+        .capped_tenants
+        .iter()
+        .map(|tenant: &TenantId| tenant.uuid().to_string())
+        .collect();
     let chosen: Vec<(String, i64)> = sqlx::query_as(
         "SELECT job_id, queued_at FROM (
            SELECT job_id, queued_at, row_number() OVER claim_order AS n, sum(pixels) OVER claim_order AS total FROM (
@@ -51,7 +64,10 @@ pub(super) async fn claim(tx: &mut Tx, worker: WorkerId, request: ClaimRequest) 
         return Ok(Vec::new());
     }
     let ids = json!(chosen.iter().map(|job| &job.0).collect::<Vec<_>>()).to_string();
-    sqlx::query("DELETE FROM wf_ready_jobs WHERE job_id IN (SELECT value FROM json_each(?1))").bind(&ids).execute(&mut tx.conn).await?;
+    sqlx::query("DELETE FROM wf_ready_jobs WHERE job_id IN (SELECT value FROM json_each(?1))")
+        .bind(&ids)
+        .execute(&mut tx.conn)
+        .await?;
     let rows = sqlx::query_as::<_, JobRow>(
         "UPDATE wf_inference_jobs SET status = 'running', started_at = ?2, worker_id = ?3, attempt = attempt + 1, lease_token = lease_token + 1,
            queue_ms = max(0, ?2 - i.queued_at), batch_size = ?4, progress = 0, updated_at = max(?2, updated_at + 1)
@@ -74,24 +90,46 @@ pub(super) async fn claim(tx: &mut Tx, worker: WorkerId, request: ClaimRequest) 
     .bind(tx.now)
     .execute(&mut tx.conn)
     .await?;
-    let mut rows: HashMap<String, JobRow> = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
-    let rows: Vec<JobRow> = chosen.iter().filter_map(|(id, _)| rows.remove(id)).collect();
+    let mut rows: HashMap<String, JobRow> =
+        rows.into_iter().map(|row| (row.id.clone(), row)).collect();
+    let rows: Vec<JobRow> = chosen
+        .iter()
+        .filter_map(|(id, _)| rows.remove(id))
+        .collect();
     let entries: Vec<_> = rows
         .iter()
-        .map(|job| events::of_job(&job.execution_id, event::JOB_RUNNING, &job.id, &job.node_id, &job.item_path, json!({ "attempt": job.attempt })))
+        .map(|job| {
+            events::of_job(
+                &job.execution_id,
+                event::JOB_RUNNING,
+                &job.id,
+                &job.node_id,
+                &job.item_path,
+                json!({ "attempt": job.attempt }),
+            )
+        })
         .collect::<Result<_>>()?;
     events::record(tx, &entries).await?;
     rows.into_iter()
         .map(|row| {
             let deadline_at = Timestamp::from_millis(tx.now + row.timeout_ms);
-            Ok(ClaimedJob { job: row.try_into()?, deadline_at })
+            Ok(ClaimedJob {
+                job: row.try_into()?,
+                deadline_at,
+            })
         })
         .collect()
 }
 
 /// Takes the leases that this worker still holds; the others are stale.
-pub(super) async fn take_leases(tx: &mut Tx, worker: WorkerId, leases: impl Iterator<Item = JobLease>) -> Result<HashSet<String>> {
-    let list: Vec<_> = leases.map(|lease| json!([lease.job_id.uuid().to_string(), lease.token])).collect();
+pub(super) async fn take_leases(
+    tx: &mut Tx,
+    worker: WorkerId,
+    leases: impl Iterator<Item = JobLease>,
+) -> Result<HashSet<String>> {
+    let list: Vec<_> = leases
+        .map(|lease| json!([lease.job_id.uuid().to_string(), lease.token]))
+        .collect();
     let ids: Vec<String> = sqlx::query_scalar(
         "DELETE FROM wf_job_leases WHERE worker_id = ?1
            AND (job_id, lease_token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?2)) RETURNING job_id",
@@ -103,7 +141,11 @@ pub(super) async fn take_leases(tx: &mut Tx, worker: WorkerId, leases: impl Iter
     Ok(ids.into_iter().collect())
 }
 
-pub(super) async fn complete(tx: &mut Tx, worker: WorkerId, results: Vec<JobResult>) -> Result<Vec<JobId>> {
+pub(super) async fn complete(
+    tx: &mut Tx,
+    worker: WorkerId,
+    results: Vec<JobResult>,
+) -> Result<Vec<JobId>> {
     let mut held = take_leases(tx, worker, results.iter().map(|result| result.lease)).await?;
     if held.is_empty() {
         return Ok(Vec::new());
@@ -133,15 +175,36 @@ pub(super) async fn complete(tx: &mut Tx, worker: WorkerId, results: Vec<JobResu
     .await?;
     let entries: Vec<_> = done
         .iter()
-        .map(|(id, execution, node, item, ms)| events::of_job(execution, event::JOB_COMPLETED, id, node, item, json!({ "duration_ms": ms })))
+        .map(|(id, execution, node, item, ms)| {
+            events::of_job(
+                execution,
+                event::JOB_COMPLETED,
+                id,
+                node,
+                item,
+                json!({ "duration_ms": ms }),
+            )
+        })
         .collect::<Result<_>>()?;
     events::record(tx, &entries).await?;
     done.iter().map(|job| parse(&job.0)).collect()
 }
 
-pub(super) async fn set_progress(tx: &mut Tx, worker: WorkerId, progress: Vec<(JobLease, u8)>) -> Result<()> {
-    let list: Vec<_> =
-        progress.into_iter().map(|(lease, percent)| json!([lease.job_id.uuid().to_string(), lease.token, percent.min(100)])).collect();
+pub(super) async fn set_progress(
+    tx: &mut Tx,
+    worker: WorkerId,
+    progress: Vec<(JobLease, u8)>,
+) -> Result<()> {
+    let list: Vec<_> = progress
+        .into_iter()
+        .map(|(lease, percent)| {
+            json!([
+                lease.job_id.uuid().to_string(),
+                lease.token,
+                percent.min(100)
+            ])
+        })
+        .collect();
     sqlx::query(
         "UPDATE wf_inference_jobs SET progress = i.value ->> 2, updated_at = max(?3, updated_at + 1) FROM json_each(?1) i
          WHERE wf_inference_jobs.id = i.value ->> 0 AND wf_inference_jobs.lease_token = i.value ->> 1

@@ -122,10 +122,12 @@ pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: JobId
 
 pub(super) async fn of_execution(db: &SqlitePool, execution: ExecutionId) -> Result<Vec<Job>> {
     domain(
-        sqlx::query_as::<_, JobRow>("SELECT * FROM wf_inference_jobs WHERE execution_id = ?1 ORDER BY id")
-            .bind(execution.uuid().to_string())
-            .fetch_all(db)
-            .await?,
+        sqlx::query_as::<_, JobRow>(
+            "SELECT * FROM wf_inference_jobs WHERE execution_id = ?1 ORDER BY id",
+        )
+        .bind(execution.uuid().to_string())
+        .fetch_all(db)
+        .await?,
     )
 }
 
@@ -148,7 +150,12 @@ macro_rules! list_jobs {
     };
 }
 
-pub(super) async fn list(db: &SqlitePool, tenant: TenantId, filter: JobFilter, page: PageRequest<JobId>) -> Result<Page<Job, JobId>> {
+pub(super) async fn list(
+    db: &SqlitePool,
+    tenant: TenantId,
+    filter: JobFilter,
+    page: PageRequest<JobId>,
+) -> Result<Page<Job, JobId>> {
     use JobStatus::{Failed, Pending, Queued, Running};
     let narrow = |status| matches!(status, Pending | Queued | Running | Failed);
     let statement = if filter.execution_id.is_some() {
@@ -166,7 +173,11 @@ pub(super) async fn list(db: &SqlitePool, tenant: TenantId, filter: JobFilter, p
     } else {
         list_jobs!("true")
     };
-    let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
+    let statuses: Vec<_> = filter
+        .statuses
+        .iter()
+        .map(|status| status.as_str())
+        .collect();
     let rows = sqlx::query_as::<_, JobRow>(statement)
         .bind(tenant.uuid().to_string())
         .bind(before(page.before.map(JobId::uuid)))
@@ -193,7 +204,11 @@ struct Run {
     traceparent: Option<String>,
 }
 
-pub(super) async fn enqueue(tx: &mut Tx, lease: ExecutionLease, jobs: Vec<NewJob>) -> Result<Vec<Job>> {
+pub(super) async fn enqueue(
+    tx: &mut Tx,
+    lease: ExecutionLease,
+    jobs: Vec<NewJob>,
+) -> Result<Vec<Job>> {
     let execution = lease.execution_id.uuid().to_string();
     let run: Run = sqlx::query_as(
         "SELECT tenant_id, workflow_id, priority, max_retries, traceparent FROM wf_executions
@@ -207,7 +222,12 @@ pub(super) async fn enqueue(tx: &mut Tx, lease: ExecutionLease, jobs: Vec<NewJob
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
-    let blocked = models::blocked(tx, &run.tenant_id, jobs.iter().map(|job| job.model_id.as_str())).await?;
+    let blocked = models::blocked(
+        tx,
+        &run.tenant_id,
+        jobs.iter().map(|job| job.model_id.as_str()),
+    )
+    .await?;
     let list: Vec<Value> = jobs
         .into_iter()
         .map(|job| {
@@ -244,7 +264,9 @@ pub(super) async fn enqueue(tx: &mut Tx, lease: ExecutionLease, jobs: Vec<NewJob
         defer(tx, &ids).await?;
         let entries: Vec<_> = new
             .iter()
-            .map(|(id, node, item)| events::of_job(&execution, event::JOB_QUEUED, id, node, item, json!({})))
+            .map(|(id, node, item)| {
+                events::of_job(&execution, event::JOB_QUEUED, id, node, item, json!({}))
+            })
             .collect::<Result<_>>()?;
         events::record(tx, &entries).await?;
     }

@@ -77,7 +77,11 @@ pub(super) async fn upsert(tx: &mut Tx, new: NewModel) -> Result<ModelRow> {
     row.try_into()
 }
 
-pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: &str) -> Result<ModelRow> {
+pub(super) async fn get(
+    db: impl SqliteExecutor<'_>,
+    tenant: TenantId,
+    id: &str,
+) -> Result<ModelRow> {
     sqlx::query_as::<_, Row>("SELECT * FROM wf_models WHERE id = ?1 AND tenant_id IN (?2, ?3) ORDER BY tenant_id = ?2 DESC LIMIT 1")
         .bind(id)
         .bind(tenant.uuid().to_string())
@@ -88,7 +92,11 @@ pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: &str)
         .try_into()
 }
 
-pub(super) async fn list(db: &SqlitePool, tenant: TenantId, filter: ModelFilter) -> Result<Vec<ModelRow>> {
+pub(super) async fn list(
+    db: &SqlitePool,
+    tenant: TenantId,
+    filter: ModelFilter,
+) -> Result<Vec<ModelRow>> {
     let rows = sqlx::query_as::<_, Row>(
         "SELECT * FROM wf_models m WHERE (tenant_id = ?1 OR (tenant_id = ?2
              AND NOT EXISTS (SELECT 1 FROM wf_models own WHERE own.tenant_id = ?1 AND own.tenant_id <> ?2 AND own.id = m.id)))
@@ -107,7 +115,12 @@ pub(super) async fn list(db: &SqlitePool, tenant: TenantId, filter: ModelFilter)
     rows.into_iter().map(ModelRow::try_from).collect()
 }
 
-pub(super) async fn set_state(tx: &mut Tx, tenant: TenantId, id: &str, state: ModelState) -> Result<ModelRow> {
+pub(super) async fn set_state(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: &str,
+    state: ModelState,
+) -> Result<ModelRow> {
     let row = sqlx::query_as::<_, Row>(
         "UPDATE wf_models SET state = ?3, updated_at = max(?4, updated_at + 1) WHERE tenant_id = ?1 AND id = ?2 RETURNING *",
     )
@@ -123,7 +136,11 @@ pub(super) async fn set_state(tx: &mut Tx, tenant: TenantId, id: &str, state: Mo
 }
 
 /// Until when each of these models is blocked for the tenant; models that are not are left out.
-pub(super) async fn blocked<'a>(tx: &mut Tx, tenant: &str, models: impl Iterator<Item = &'a str>) -> Result<HashMap<String, i64>> {
+pub(super) async fn blocked<'a>(
+    tx: &mut Tx,
+    tenant: &str,
+    models: impl Iterator<Item = &'a str>,
+) -> Result<HashMap<String, i64>> {
     let models: std::collections::BTreeSet<_> = models.collect();
     let rows: Vec<(String, i64)> = sqlx::query_as(
         "SELECT m.id, m.blocked_until FROM json_each(?1) i CROSS JOIN wf_models m

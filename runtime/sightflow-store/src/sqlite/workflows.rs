@@ -12,7 +12,8 @@ use super::writer::Tx;
 use crate::error::{Result, StoreError};
 use crate::page::{Page, PageRequest};
 use crate::workflow::{
-    Created, Idempotency, NewWorkflow, OpenExecutions, Workflow, WorkflowChange, WorkflowFilter, WorkflowVersion,
+    Created, Idempotency, NewWorkflow, OpenExecutions, Workflow, WorkflowChange, WorkflowFilter,
+    WorkflowVersion,
 };
 
 /// How long an idempotency key is remembered.
@@ -90,7 +91,10 @@ pub(super) fn content_digest(definition: &Value) -> Digest {
 fn hash_value(hash: &mut Sha256, value: &Value, skip: &[&str], top: bool) {
     match value {
         Value::Object(map) => {
-            let mut keys: Vec<_> = map.keys().filter(|key| !skip.contains(&key.as_str())).collect();
+            let mut keys: Vec<_> = map
+                .keys()
+                .filter(|key| !skip.contains(&key.as_str()))
+                .collect();
             keys.sort_unstable();
             hash.update(b"{");
             for key in keys {
@@ -125,7 +129,12 @@ fn hash_value(hash: &mut Sha256, value: &Value, skip: &[&str], top: bool) {
 }
 
 /// Remembers a key for `resource`, or tells which resource an earlier request with the same key made.
-pub(super) async fn claim_key(tx: &mut Tx, tenant: TenantId, key: &Idempotency, resource: Uuid) -> Result<Option<Uuid>> {
+pub(super) async fn claim_key(
+    tx: &mut Tx,
+    tenant: TenantId,
+    key: &Idempotency,
+    resource: Uuid,
+) -> Result<Option<Uuid>> {
     let inserted = sqlx::query(
         "INSERT INTO wf_idempotency_keys (tenant_id, key, request_hash, resource_id, expires_at) VALUES (?1, ?2, ?3, ?4, ?6)
          ON CONFLICT (tenant_id, key) DO UPDATE SET request_hash = excluded.request_hash, resource_id = excluded.resource_id,
@@ -159,8 +168,12 @@ pub(super) async fn create(tx: &mut Tx, new: NewWorkflow) -> Result<Created<Work
     if let Some(key) = &new.idempotency
         && let Some(first) = claim_key(tx, new.tenant_id, key, id.uuid()).await?
     {
-        let value = get_even_deleted(&mut tx.conn, new.tenant_id, WorkflowId::from_uuid(first)).await?;
-        return Ok(Created { value, replayed: true });
+        let value =
+            get_even_deleted(&mut tx.conn, new.tenant_id, WorkflowId::from_uuid(first)).await?;
+        return Ok(Created {
+            value,
+            replayed: true,
+        });
     }
     let definition = new.definition.to_string();
     sqlx::query(
@@ -176,9 +189,21 @@ pub(super) async fn create(tx: &mut Tx, new: NewWorkflow) -> Result<Created<Work
     .bind(tx.now)
     .execute(&mut tx.conn)
     .await?;
-    insert_version(tx, id, 1, &definition, content_digest(&new.definition), None, new.changed_by).await?;
+    insert_version(
+        tx,
+        id,
+        1,
+        &definition,
+        content_digest(&new.definition),
+        None,
+        new.changed_by,
+    )
+    .await?;
     let value = get(&mut tx.conn, new.tenant_id, id).await?;
-    Ok(Created { value, replayed: false })
+    Ok(Created {
+        value,
+        replayed: false,
+    })
 }
 
 async fn insert_version(
@@ -206,7 +231,11 @@ async fn insert_version(
     Ok(())
 }
 
-async fn get_even_deleted(db: impl SqliteExecutor<'_>, tenant: TenantId, id: WorkflowId) -> Result<Workflow> {
+async fn get_even_deleted(
+    db: impl SqliteExecutor<'_>,
+    tenant: TenantId,
+    id: WorkflowId,
+) -> Result<Workflow> {
     sqlx::query_as::<_, WorkflowRow>("SELECT * FROM wf_workflows WHERE id = ?1 AND tenant_id = ?2")
         .bind(id.uuid().to_string())
         .bind(tenant.uuid().to_string())
@@ -216,14 +245,20 @@ async fn get_even_deleted(db: impl SqliteExecutor<'_>, tenant: TenantId, id: Wor
         .try_into()
 }
 
-pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: WorkflowId) -> Result<Workflow> {
-    sqlx::query_as::<_, WorkflowRow>("SELECT * FROM wf_workflows WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL")
-        .bind(id.uuid().to_string())
-        .bind(tenant.uuid().to_string())
-        .fetch_optional(db)
-        .await?
-        .ok_or(StoreError::NotFound("workflow"))?
-        .try_into()
+pub(super) async fn get(
+    db: impl SqliteExecutor<'_>,
+    tenant: TenantId,
+    id: WorkflowId,
+) -> Result<Workflow> {
+    sqlx::query_as::<_, WorkflowRow>(
+        "SELECT * FROM wf_workflows WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL",
+    )
+    .bind(id.uuid().to_string())
+    .bind(tenant.uuid().to_string())
+    .fetch_optional(db)
+    .await?
+    .ok_or(StoreError::NotFound("workflow"))?
+    .try_into()
 }
 
 pub(super) async fn list(
@@ -246,7 +281,10 @@ pub(super) async fn list(
     .bind(page.rows() + 1)
     .fetch_all(db)
     .await?;
-    let items = rows.into_iter().map(Workflow::try_from).collect::<Result<Vec<_>>>()?;
+    let items = rows
+        .into_iter()
+        .map(Workflow::try_from)
+        .collect::<Result<Vec<_>>>()?;
     Ok(Page::cut(items, page.rows(), |workflow| workflow.id))
 }
 
@@ -255,12 +293,20 @@ pub(super) fn before(cursor: Option<Uuid>) -> String {
     cursor.map_or_else(|| "g".to_owned(), |id| id.to_string())
 }
 
-pub(super) async fn update(tx: &mut Tx, tenant: TenantId, id: WorkflowId, change: WorkflowChange) -> Result<Workflow> {
+pub(super) async fn update(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: WorkflowId,
+    change: WorkflowChange,
+) -> Result<Workflow> {
     let current = get(&mut tx.conn, tenant, id).await?;
     if let Some(expected) = change.expected_version
         && expected != current.version
     {
-        return Err(StoreError::StaleVersion { expected, current: current.version });
+        return Err(StoreError::StaleVersion {
+            expected,
+            current: current.version,
+        });
     }
     let mut version = current.version;
     let definition = change.definition.as_ref().unwrap_or(&current.definition);
@@ -275,7 +321,16 @@ pub(super) async fn update(tx: &mut Tx, tenant: TenantId, id: WorkflowId, change
                 .await?;
         } else {
             version += 1;
-            insert_version(tx, id, version, &new.to_string(), digest, change.change_summary, change.changed_by).await?;
+            insert_version(
+                tx,
+                id,
+                version,
+                &new.to_string(),
+                digest,
+                change.change_summary,
+                change.changed_by,
+            )
+            .await?;
         }
     }
     sqlx::query(
@@ -294,13 +349,19 @@ pub(super) async fn update(tx: &mut Tx, tenant: TenantId, id: WorkflowId, change
     get(&mut tx.conn, tenant, id).await
 }
 
-pub(super) async fn delete(tx: &mut Tx, tenant: TenantId, id: WorkflowId, open: OpenExecutions) -> Result<()> {
+pub(super) async fn delete(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: WorkflowId,
+    open: OpenExecutions,
+) -> Result<()> {
     get(&mut tx.conn, tenant, id).await?;
-    let running: Vec<String> =
-        sqlx::query_scalar("SELECT id FROM wf_executions WHERE workflow_id = ?1 AND status IN ('pending', 'running')")
-            .bind(id.uuid().to_string())
-            .fetch_all(&mut tx.conn)
-            .await?;
+    let running: Vec<String> = sqlx::query_scalar(
+        "SELECT id FROM wf_executions WHERE workflow_id = ?1 AND status IN ('pending', 'running')",
+    )
+    .bind(id.uuid().to_string())
+    .fetch_all(&mut tx.conn)
+    .await?;
     if !running.is_empty() {
         if open == OpenExecutions::Refuse {
             return Err(StoreError::InUse("workflow"));
@@ -315,7 +376,12 @@ pub(super) async fn delete(tx: &mut Tx, tenant: TenantId, id: WorkflowId, open: 
     Ok(())
 }
 
-pub(super) async fn versions(db: &SqlitePool, tenant: TenantId, id: WorkflowId, page: PageRequest<u32>) -> Result<Page<WorkflowVersion, u32>> {
+pub(super) async fn versions(
+    db: &SqlitePool,
+    tenant: TenantId,
+    id: WorkflowId,
+    page: PageRequest<u32>,
+) -> Result<Page<WorkflowVersion, u32>> {
     get(db, tenant, id).await?;
     let rows = sqlx::query_as::<_, VersionRow>(
         "SELECT * FROM wf_workflow_versions WHERE workflow_id = ?1 AND (?2 IS NULL OR version < ?2) ORDER BY version DESC LIMIT ?3",
@@ -325,19 +391,29 @@ pub(super) async fn versions(db: &SqlitePool, tenant: TenantId, id: WorkflowId, 
     .bind(page.rows() + 1)
     .fetch_all(db)
     .await?;
-    let items = rows.into_iter().map(WorkflowVersion::try_from).collect::<Result<Vec<_>>>()?;
+    let items = rows
+        .into_iter()
+        .map(WorkflowVersion::try_from)
+        .collect::<Result<Vec<_>>>()?;
     Ok(Page::cut(items, page.rows(), |version| version.version))
 }
 
-pub(super) async fn version(db: &SqlitePool, tenant: TenantId, id: WorkflowId, version: u32) -> Result<WorkflowVersion> {
+pub(super) async fn version(
+    db: &SqlitePool,
+    tenant: TenantId,
+    id: WorkflowId,
+    version: u32,
+) -> Result<WorkflowVersion> {
     get(db, tenant, id).await?;
-    sqlx::query_as::<_, VersionRow>("SELECT * FROM wf_workflow_versions WHERE workflow_id = ?1 AND version = ?2")
-        .bind(id.uuid().to_string())
-        .bind(version)
-        .fetch_optional(db)
-        .await?
-        .ok_or(StoreError::NotFound("workflow version"))?
-        .try_into()
+    sqlx::query_as::<_, VersionRow>(
+        "SELECT * FROM wf_workflow_versions WHERE workflow_id = ?1 AND version = ?2",
+    )
+    .bind(id.uuid().to_string())
+    .bind(version)
+    .fetch_optional(db)
+    .await?
+    .ok_or(StoreError::NotFound("workflow version"))?
+    .try_into()
 }
 
 #[cfg(test)]

@@ -69,8 +69,13 @@ impl WriterHandle {
                 Settled { ok, answer }
             })
         });
-        self.0.send(message).await.map_err(|_| StoreError::unavailable("the store is closed"))?;
-        receiver.await.map_err(|_| StoreError::unavailable("the store was closed before the commit"))?
+        self.0
+            .send(message)
+            .await
+            .map_err(|_| StoreError::unavailable("the store is closed"))?;
+        receiver
+            .await
+            .map_err(|_| StoreError::unavailable("the store was closed before the commit"))?
     }
 }
 
@@ -94,8 +99,22 @@ impl Writer {
         signals: broadcast::Sender<Signal>,
     ) -> (WriterHandle, Self) {
         let (sender, queue) = mpsc::channel(QUEUE_LENGTH);
-        let tx = Tx { conn, now: 0, signals: Signals::default() };
-        (WriterHandle(sender), Self { queue, tx, clock, last_now, signals, lock })
+        let tx = Tx {
+            conn,
+            now: 0,
+            signals: Signals::default(),
+        };
+        (
+            WriterHandle(sender),
+            Self {
+                queue,
+                tx,
+                clock,
+                last_now,
+                signals,
+                lock,
+            },
+        )
     }
 
     /// Works until every handle is gone, then closes the connection and releases the file.
@@ -104,14 +123,21 @@ impl Writer {
             self.group(first).await;
         }
         if let Err(error) = self.tx.conn.close().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "closing the database failed");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "closing the database failed"
+            );
         }
         drop(self.lock);
     }
 
     async fn group(&mut self, first: Work) {
         let started = Instant::now();
-        self.tx.now = self.clock.now().millis().max(self.last_now.load(Ordering::Relaxed));
+        self.tx.now = self
+            .clock
+            .now()
+            .millis()
+            .max(self.last_now.load(Ordering::Relaxed));
         self.last_now.store(self.tx.now, Ordering::Relaxed);
 
         let mut answers = Vec::new();
@@ -125,8 +151,13 @@ impl Writer {
                 // The group is lost; whoever is already here learns it now instead of waiting for another group.
                 answers.push(refuse(work, &mut self.tx).await);
             }
-            let go_on = outcome.is_ok() && answers.len() < GROUP_SIZE && started.elapsed() < GROUP_TIME;
-            next = if go_on { self.queue.try_recv().ok() } else { None };
+            let go_on =
+                outcome.is_ok() && answers.len() < GROUP_SIZE && started.elapsed() < GROUP_TIME;
+            next = if go_on {
+                self.queue.try_recv().ok()
+            } else {
+                None
+            };
         }
         let outcome = match outcome {
             Ok(()) => execute(&mut self.tx.conn, "COMMIT").await,
@@ -134,7 +165,11 @@ impl Writer {
         };
         let outcome = outcome.map_err(Arc::new);
         if let Err(error) = &outcome {
-            tracing::error!(error = error as &dyn std::error::Error, transactions = answers.len(), "a group commit failed");
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                transactions = answers.len(),
+                "a group commit failed"
+            );
             // SQLite may have rolled back by itself; then this fails and changes nothing.
             let _ = execute(&mut self.tx.conn, "ROLLBACK").await;
         } else {
@@ -149,7 +184,12 @@ impl Writer {
     }
 
     /// Runs one logical transaction; an error here means that the whole group is lost.
-    async fn savepoint(&mut self, work: Work, answers: &mut Vec<Answer>, signals: &mut Signals) -> sqlx::Result<()> {
+    async fn savepoint(
+        &mut self,
+        work: Work,
+        answers: &mut Vec<Answer>,
+        signals: &mut Signals,
+    ) -> sqlx::Result<()> {
         let opened = execute(&mut self.tx.conn, "SAVEPOINT work").await;
         let settled = work(&mut self.tx).await;
         answers.push(settled.answer);

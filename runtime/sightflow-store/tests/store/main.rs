@@ -1,0 +1,58 @@
+//! The conformance suite: every case runs on every backend, and after each the whole database is checked.
+
+mod executions;
+mod guards;
+mod harness;
+mod leases;
+mod queue;
+mod registry;
+mod retries;
+mod sqlite;
+mod submit;
+mod workflows;
+
+/// Makes a test of each case for each backend.
+macro_rules! conformance {
+    ($backend:ident, $type:ty: $($module:ident { $($case:ident),+ $(,)? })+) => {
+        mod $backend {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let mut world = crate::harness::World::<$type>::new().await;
+                    crate::$module::$case(&mut world).await;
+                    world.check().await;
+                })+
+            })+
+        }
+    };
+}
+
+conformance!(on_sqlite, crate::sqlite::Sqlite:
+    submit {
+        one_key_twice_makes_one_execution, one_key_with_another_body_conflicts, an_expired_key_is_free, fifty_at_once_make_one,
+        an_acknowledged_submit_survives_reopening, what_cannot_run_is_refused_whole, other_tenants_see_nothing, cursors_are_stable_under_inserts,
+        filters_find_what_they_name,
+    }
+    workflows { versions_follow_content, stale_versions_are_refused, search_and_pages, deletion_respects_open_executions, keys_replay_creation }
+    queue {
+        enqueue_twice_adds_nothing, enqueue_needs_a_live_lease, loop_items_are_separate, claims_follow_rank_vt_id, two_claimers_share_nothing,
+        the_pixel_budget_holds, capped_tenants_are_passed_over, an_urgent_late_arrival_is_found, a_claim_sets_everything,
+        completion_is_one_commit, stale_completions_are_named, a_mixed_batch_records_what_is_valid, complete_and_claim_is_one_step,
+        heads_name_each_model_once, lists_by_status,
+    }
+    retries {
+        a_retry_waits_for_its_time, attempts_end, oom_in_a_batch_costs_nothing, oom_alone_costs_an_attempt, poison_fails_at_once,
+        a_broken_model_holds_its_jobs, a_model_that_stays_broken_fails_them, release_keeps_attempt_and_token,
+    }
+    leases {
+        silence_is_fifteen_seconds, overdue_jobs_have_their_own_code, rescue_is_bounded, gone_workers_are_told, late_results_are_stale,
+        a_suspect_runs_alone, takeover_fences_the_old_engine, two_engines_one_takeover, ended_executions_are_not_taken_over,
+        a_dead_process_is_taken_over_at_once, handed_back_executions_resume, deadlines_are_found,
+    }
+    executions {
+        cancel_reaches_every_state, cancel_twice, cancel_against_claim_and_complete, finish_is_one_commit, finish_ends_open_jobs,
+        finish_after_cancel_is_refused, events_are_dense_under_appenders, deletion_takes_everything, signals_follow_the_commit,
+    }
+    guards { terminal_rows_stay, tokens_never_shrink, raw_updates_move_updated_at, raw_updates_move_counters, oversized_events_are_refused }
+    registry { models_are_found_own_first, blob_references_decide, deletion_looks_twice, time_never_goes_back }
+);

@@ -1,0 +1,245 @@
+//! The SQLite backend, and the cases that only it has.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sightflow_store::{ManualClock, SharedStore, SqliteOptions, SqliteStore, StoreError};
+use sightflow_types::Timestamp;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+
+use crate::harness::{Backend, TENANT, World, inline_run, keyed, new_workflow};
+
+pub(crate) struct Sqlite {
+    directory: tempfile::TempDir,
+    clock: Arc<ManualClock>,
+}
+
+impl Sqlite {
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.path().join("sightflow.db")
+    }
+
+    async fn connect(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.path());
+        SqliteConnection::connect_with(&options)
+            .await
+            .expect("connect")
+    }
+}
+
+#[async_trait]
+impl Backend for Sqlite {
+    async fn create(clock: Arc<ManualClock>) -> Self {
+        Self {
+            directory: tempfile::tempdir().expect("directory"),
+            clock,
+        }
+    }
+
+    async fn open(&self) -> SharedStore {
+        let options = SqliteOptions {
+            clock: self.clock.clone(),
+            ..SqliteOptions::default()
+        };
+        Arc::new(SqliteStore::open(self.path(), options).await.expect("open"))
+    }
+
+    async fn execute(&self, sql: &str) -> Result<u64, String> {
+        let mut conn = self.connect().await;
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut conn)
+            .await
+            .map(|done| done.rows_affected())
+            .map_err(|error| error.to_string())
+    }
+
+    async fn column(&self, sql: &str) -> Vec<String> {
+        let sql = format!(
+            "SELECT CAST(c.v AS TEXT) FROM (SELECT NULL AS v WHERE false UNION ALL SELECT * FROM ({sql})) c"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .fetch_all(&mut self.connect().await)
+            .await
+            .expect("query");
+        rows.iter()
+            .map(|row| row.get::<Option<String>, _>(0).unwrap_or_default())
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn a_second_opener_is_told_who_has_the_file() {
+    let world = World::<Sqlite>::new().await;
+    let error = SqliteStore::open(world.backend.path(), SqliteOptions::default())
+        .await
+        .err()
+        .expect("refused");
+    assert!(
+        matches!(&error, StoreError::Locked { process, .. } if *process == std::process::id().to_string()),
+        "{error}"
+    );
+    world.store.close().await;
+    SqliteStore::open(world.backend.path(), SqliteOptions::default())
+        .await
+        .expect("free after close");
+}
+
+#[tokio::test]
+async fn operations_after_close_are_unavailable() {
+    let world = World::<Sqlite>::new().await;
+    world.store.close().await;
+    assert!(matches!(
+        world.store.ping().await,
+        Err(StoreError::Unavailable(_))
+    ));
+    assert!(matches!(
+        world.store.submit(inline_run()).await,
+        Err(StoreError::Unavailable(_))
+    ));
+}
+
+#[tokio::test]
+async fn pragmas_and_strict_tables() {
+    let world = World::<Sqlite>::new().await;
+    assert_eq!(
+        world
+            .backend
+            .column("SELECT * FROM pragma_journal_mode")
+            .await,
+        ["wal"]
+    );
+    assert_eq!(
+        world.backend.column("SELECT * FROM pragma_page_size").await,
+        ["8192"]
+    );
+    let lax = world
+        .backend
+        .column("SELECT name FROM pragma_table_list WHERE name LIKE 'wf_%' AND strict = 0")
+        .await;
+    assert!(lax.is_empty(), "{lax:?}");
+    let wide: Vec<_> = [
+        "wf_ready_jobs",
+        "wf_job_leases",
+        "wf_timers",
+        "wf_failed_jobs",
+        "wf_ready_executions",
+        "wf_execution_leases",
+    ]
+    .into();
+    for table in wide {
+        let sql = format!("SELECT wr FROM pragma_table_list WHERE name = '{table}'");
+        assert_eq!(
+            world.backend.column(&sql).await,
+            ["1"],
+            "{table} is WITHOUT ROWID"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_or_changed_migration_is_refused() {
+    for (sql, expected) in [
+        (
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'later', true, x'00', 0)",
+            "newer",
+        ),
+        ("UPDATE _sqlx_migrations SET checksum = x'00'", "changed"),
+    ] {
+        let world = World::<Sqlite>::new().await;
+        world.store.close().await;
+        world.backend.execute(sql).await.expect("sql");
+        let error = SqliteStore::open(world.backend.path(), SqliteOptions::default())
+            .await
+            .err()
+            .expect("refused");
+        assert!(
+            matches!(&error, StoreError::Schema(why) if why.contains(expected)),
+            "{error}"
+        );
+    }
+}
+
+/// Case 65: in one group commit, valid neighbours of failing transactions are recorded, the failing ones leave nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failing_transaction_harms_no_neighbour() {
+    let world = World::<Sqlite>::new().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..100_u8 {
+        let store = world.store.clone();
+        tasks.spawn(async move {
+            // A third is refused by a CHECK after its idempotency key was written.
+            let new = sightflow_store::NewExecution {
+                priority: if n % 3 == 0 { 99 } else { 5 },
+                ..keyed(&format!("key {n}"), n)
+            };
+            (n % 3 == 0, store.submit(new).await)
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        let (bad, result) = done.expect("task");
+        assert_eq!(
+            matches!(result, Err(StoreError::Refused(_))),
+            bad,
+            "{result:?}"
+        );
+    }
+    assert_eq!(world.count("SELECT count(*) FROM wf_executions").await, 66);
+    assert_eq!(
+        world
+            .count("SELECT count(*) FROM wf_idempotency_keys")
+            .await,
+        66
+    );
+    world.check().await;
+}
+
+/// A commit that fails answers everybody with an error, and the writer goes on.
+#[tokio::test]
+async fn a_failing_commit_is_reported_to_all() {
+    let world = World::<Sqlite>::new().await;
+    world.workflow().await;
+    // A deferred foreign key is checked by COMMIT itself.
+    world
+        .backend
+        .execute(
+            "CREATE TABLE broken (id TEXT REFERENCES wf_tenants DEFERRABLE INITIALLY DEFERRED);
+             CREATE TRIGGER spoil AFTER INSERT ON wf_workflows WHEN NEW.name = 'spoil' BEGIN INSERT INTO broken VALUES ('nobody'); END",
+        )
+        .await
+        .expect("sql");
+    let (spoilt, neighbour) = tokio::join!(
+        world.store.create_workflow(new_workflow("spoil")),
+        world.store.create_workflow(new_workflow("neighbour"))
+    );
+    assert!(
+        matches!(spoilt, Err(StoreError::Unavailable(_))),
+        "{spoilt:?}"
+    );
+    assert!(
+        matches!(neighbour, Err(StoreError::Unavailable(_))),
+        "{neighbour:?}"
+    );
+    assert_eq!(world.count("SELECT count(*) FROM wf_workflows").await, 1);
+    world.workflow().await;
+    assert_eq!(
+        world
+            .store
+            .workflows(TENANT, Default::default(), Default::default())
+            .await
+            .expect("list")
+            .items
+            .len(),
+        2
+    );
+    world.check().await;
+}
+
+#[test]
+fn the_clock_of_tests_moves_by_hand() {
+    use sightflow_store::Clock;
+    let clock = ManualClock::new(Timestamp::from_millis(5));
+    clock.advance(-2);
+    assert_eq!(clock.now(), Timestamp::from_millis(3));
+}
