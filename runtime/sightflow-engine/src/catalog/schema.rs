@@ -25,6 +25,10 @@ pub struct ConfigSchema {
     refused: Vec<(String, String)>,
     rewrites: HashMap<String, Map<String, Value>>,
     templates: Vec<String>,
+    /// The block also receives the run's parameters, as `$params`.
+    pub wants_params: bool,
+    /// The block also receives where it runs, as `$context`.
+    pub wants_context: bool,
 }
 
 /// A configuration after canonicalisation.
@@ -98,6 +102,8 @@ impl ConfigSchema {
                 .collect(),
             rewrites: rewrites.collect(),
             templates,
+            wants_params: schema.get("x-params").and_then(Value::as_bool).unwrap_or(false),
+            wants_context: schema.get("x-context").and_then(Value::as_bool).unwrap_or(false),
             properties,
         })
     }

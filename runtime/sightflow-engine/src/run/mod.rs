@@ -53,6 +53,8 @@ pub struct RunRequest {
     pub input: RunInput,
     /// For logs and calls; none outside of an execution.
     pub execution_id: Option<ExecutionId>,
+    /// For blocks whose schema asks for it (`x-context`): `{workflow_id, execution_id, version}`.
+    pub context: Value,
     /// Stops the run: its outcome is then [`End::Stopped`].
     pub cancel: CancellationToken,
     /// The run fails with `E-TIMEOUT` then.

@@ -78,6 +78,7 @@ struct Walk {
     ready: VecDeque<usize>,
     running: Running,
     execution_id: Option<ExecutionId>,
+    context: Value,
     cancel: CancellationToken,
     failure: Option<RunError>,
 }
@@ -88,6 +89,7 @@ pub async fn run_plan(parts: &RunParts, request: RunRequest) -> RunOutcome {
         plan,
         input,
         execution_id,
+        context,
         cancel,
         deadline,
     } = request;
@@ -110,6 +112,7 @@ pub async fn run_plan(parts: &RunParts, request: RunRequest) -> RunOutcome {
         table: Arc::new(ImageTable::default()),
         running: FuturesUnordered::new(),
         execution_id,
+        context,
         // Calls stop with the run, whatever ends it.
         cancel: cancel.child_token(),
         failure: None,
@@ -266,7 +269,8 @@ impl Walk {
         let (mut edges, mut present) = (0usize, 0usize);
         let mut missing = None;
         for input in &node.inputs {
-            let cell = self.gather(input, &scope, &mut edges, &mut present)?;
+            let record = node.entry.block_type == RECORDS;
+            let cell = self.gather(input, &scope, record, &mut edges, &mut present)?;
             match cell {
                 Some(cell) if cell.value.is_null() && input.required => {
                     return Err(RunError::new(
@@ -321,17 +325,18 @@ impl Walk {
         &self,
         input: &PlanInput,
         scope: &Scope<'_>,
+        record: bool,
         edges: &mut usize,
         present: &mut usize,
     ) -> Result<Option<Cell>, RunError> {
         let mut arrives = |wire: &Wire| {
             *edges += 1;
-            let record = &self.records[wire.node];
+            let source = &self.records[wire.node];
             let open = wire
                 .gate
                 .as_ref()
-                .is_none_or(|gate| record.output(gate).is_some());
-            let cell = record
+                .is_none_or(|gate| source.output(gate).is_some());
+            let cell = source
                 .output(&wire.port)
                 .filter(|_| open)
                 .map(|cell| wrap(cell, wire.wraps));
@@ -340,20 +345,22 @@ impl Walk {
         };
         match &input.feed {
             Feed::First(wires) => Ok(wires.iter().filter_map(&mut arrives).next()),
+            Feed::Many(wires) if record => {
+                let found: Vec<(&Wire, Cell)> = wires.iter().filter_map(|wire| Some((wire, arrives(wire)?))).collect();
+                Ok(match found.as_slice() {
+                    [] => None,
+                    [(_, only)] if wires.len() == 1 => Some(only.clone()),
+                    _ => Some(by_source(&self.plan, wires, found)),
+                })
+            }
             Feed::Many(wires) => {
                 let cells: Vec<Cell> = wires.iter().filter_map(&mut arrives).collect();
                 if cells.is_empty() {
                     return Ok(None);
                 }
                 let images = cells.iter().any(|cell| cell.images);
-                let list = cells
-                    .into_iter()
-                    .map(|cell| Arc::unwrap_or_clone(cell.value))
-                    .collect();
-                Ok(Some(Cell {
-                    value: Arc::new(Value::Array(list)),
-                    images,
-                }))
+                let list = cells.into_iter().map(|cell| Arc::unwrap_or_clone(cell.value)).collect();
+                Ok(Some(Cell { value: Arc::new(Value::Array(list)), images }))
             }
             Feed::Value(dynamic) => {
                 if let Some((node, port)) = dynamic.as_port() {
@@ -374,7 +381,10 @@ impl Walk {
         scope: &Scope<'_>,
     ) -> Result<(Arc<Map<String, Value>>, Option<Arc<str>>), RunError> {
         let node = &self.plan.nodes[index];
-        if node.config.dynamic.is_empty() {
+        let schema = &node.entry.schema;
+        let params = schema.wants_params && !self.parameters.is_empty();
+        let context = schema.wants_context && !self.context.is_null();
+        if node.config.dynamic.is_empty() && !params && !context {
             return Ok((Arc::clone(&node.config.fixed), node.config.text.clone()));
         }
         let mut config = (*node.config.fixed).clone();
@@ -405,7 +415,15 @@ impl Walk {
                 .collect();
             return Err(error);
         }
-        let text = Value::Object(canonical.config.clone()).to_string();
+        // Beside the configuration, not part of it: the schema does not know these keys.
+        let mut sent = canonical.config.clone();
+        if params {
+            sent.insert("$params".to_owned(), Value::Object(self.parameters.clone()));
+        }
+        if context {
+            sent.insert("$context".to_owned(), self.context.clone());
+        }
+        let text = Value::Object(sent).to_string();
         Ok((Arc::new(canonical.config), Some(Arc::from(text))))
     }
 
@@ -664,6 +682,21 @@ fn wrap(cell: &Cell, wraps: bool) -> Cell {
         };
     }
     cell.clone()
+}
+
+/// The block whose `many` port takes a record by source node instead of a list.
+const RECORDS: &str = "json_output";
+
+/// `{source node: value}`, or `<node>.<port>` for a node that is wired more than once.
+fn by_source(plan: &Plan, wires: &[Wire], found: Vec<(&Wire, Cell)>) -> Cell {
+    let images = found.iter().any(|(_, cell)| cell.images);
+    let record = found.into_iter().map(|(wire, cell)| {
+        let id = &plan.nodes[wire.node].id;
+        let alone = wires.iter().filter(|other| other.node == wire.node).count() == 1;
+        let key = if alone { id.to_string() } else { format!("{id}.{}", wire.port) };
+        (key, Arc::unwrap_or_clone(cell.value))
+    });
+    Cell { value: Arc::new(Value::Object(record.collect())), images }
 }
 
 fn source_of(plan: &Plan, input: &PlanInput) -> String {

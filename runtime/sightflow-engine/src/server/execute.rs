@@ -178,6 +178,7 @@ async fn run(
         plan,
         input,
         execution_id: Some(execution.id),
+        context: json!({"workflow_id": execution.workflow_id, "execution_id": execution.id, "version": execution.workflow_version}),
         cancel,
         deadline,
     };

@@ -1,0 +1,5 @@
+//! The engine's behaviour from outside: definitions that are refused, runs with scripted blocks and models.
+
+mod definitions;
+mod runs;
+mod script;

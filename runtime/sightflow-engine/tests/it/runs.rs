@@ -1,0 +1,224 @@
+//! Runs of plans with scripted blocks and models.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use sightflow_engine::{End, RunOutcome};
+use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
+
+use crate::script::{Jobs, Stage};
+
+fn number(id: &str, value: f64) -> Value {
+    json!({"id": id, "type": "number", "config": {"is": value}})
+}
+
+fn wire(source: &str, target: &str) -> Value {
+    let (source, from) = source.split_once('.').unwrap_or((source, ""));
+    let (target, to) = target.split_once('.').unwrap_or((target, "value"));
+    json!({"source": source, "sourceHandle": from, "target": target, "targetHandle": to})
+}
+
+fn status(outcome: &RunOutcome, node: &str) -> String {
+    outcome.node_metrics[node]["status"].as_str().unwrap_or_default().to_owned()
+}
+
+fn failed(outcome: &RunOutcome) -> (String, Option<String>) {
+    match &outcome.end {
+        End::Failed(error) => (error.code.clone(), error.node_id.clone()),
+        other => (format!("{other:?}"), None),
+    }
+}
+
+/// n → condition(> 0) → yes | no → join.
+fn branches(value: f64) -> Value {
+    json!({
+        "nodes": [number("n", value), {"id": "c", "type": "condition", "config": {"value": 0}}, {"id": "yes", "type": "echo", "config": {"text": "was positive"}},
+                  {"id": "no", "type": "echo", "config": {"text": "was not"}}, {"id": "after_no", "type": "echo"}, {"id": "join", "type": "echo"}],
+        "edges": [wire("n", "c"), {"source": "c", "condition": "true", "target": "yes", "targetHandle": "value"},
+                  {"source": "c", "condition": "false", "target": "no", "targetHandle": "value"}, wire("no.value", "after_no"),
+                  wire("yes.value", "join"), wire("after_no.value", "join")],
+        "outputs": [{"name": "joined", "source": "$nodes.join.value"}, {"name": "no", "source": "$nodes.no.value"}],
+    })
+}
+
+#[tokio::test]
+async fn a_branch_not_taken_is_skipped_and_the_join_runs() {
+    for (value, joined, skipped) in [(3.0, "was positive", vec!["no", "after_no"]), (-3.0, "was not", vec!["yes"])] {
+        let outcome = Stage::new().run(branches(value), json!({}), json!({})).await;
+        assert_eq!(outcome.end, End::Completed);
+        assert_eq!(outcome.outputs["joined"], joined);
+        assert_eq!(outcome.outputs["no"].is_null(), value > 0.0);
+        for node in skipped {
+            assert_eq!(status(&outcome, node), "skipped", "{node}");
+            assert!(outcome.node_metrics[node]["skip_reason"].as_str().unwrap().contains("absent"), "{node}");
+        }
+        assert_eq!(status(&outcome, "join"), "completed");
+    }
+}
+
+#[tokio::test]
+async fn references_and_expressions_resolve_when_the_node_runs() {
+    let definition = json!({
+        "nodes": [number("n", 4.0), {"id": "e", "type": "echo", "inputs": {"value": "{{ nodes.n.number * params.factor }}"}},
+                  {"id": "t", "type": "echo", "inputs": {"value": "$nodes.e.value"}, "config": {"text": "n is {{ nodes.n.number | int }} of $5"}},
+                  {"id": "d", "type": "echo", "inputs": {"value": "$$literal"}}],
+        "parameters": [{"name": "factor", "type": "number", "default": 2}],
+        "outputs": [{"name": "product", "source": "$nodes.e.value"}, {"name": "text", "source": "$nodes.t.value"}, {"name": "length", "source": "$nodes.t.value.length"},
+                    {"name": "literal", "source": "$nodes.d.value"}, {"name": "all", "source": "$nodes.n.*"}],
+    });
+    let outcome = Stage::new().run(definition, json!({}), json!({"factor": "3"})).await;
+    assert_eq!(outcome.end, End::Completed);
+    let expected = json!({"product": 12.0, "text": "n is 4 of $5", "length": 12, "literal": "$literal", "all": {"number": 4.0}});
+    assert_eq!(outcome.outputs, expected);
+}
+
+#[tokio::test]
+async fn a_template_is_checked_against_the_schema_when_it_resolves() {
+    let definition = |factor: &str| json!({"nodes": [{"id": "e", "type": "echo", "inputs": {"value": 1}, "config": {"factor": factor}}], "parameters": [{"name": "p", "type": "integer"}]});
+    let run = |factor: &'static str, parameters: Value| async move { Stage::new().run(definition(factor), json!({}), parameters).await };
+    assert_eq!(run("{{ params.p }}", json!({"p": 9})).await.end, End::Completed);
+    assert_eq!(failed(&run("{{ params.p }}", json!({"p": 10})).await), ("E-BAD-CONFIG".into(), Some("e".into())));
+    // Absent: the key's default applies.
+    assert_eq!(run("$params.p", json!({})).await.end, End::Completed);
+    assert_eq!(failed(&run("{{ range(100000) | sum }}", json!({})).await).1, Some("e".into()));
+}
+
+#[tokio::test]
+async fn a_failure_fails_the_run_and_keeps_what_resolved() {
+    let definition = |on_error: &str| {
+        json!({
+            "nodes": [number("n", 1.0), {"id": "f", "type": "fail", "on_error": on_error}, {"id": "after", "type": "echo"}],
+            "edges": [wire("n", "f"), wire("f.value", "after")],
+            "outputs": [{"name": "n", "source": "$nodes.n.number"}, {"name": "after", "source": "$nodes.after.value"}],
+        })
+    };
+    let stage = Stage::new();
+    let outcome = stage.run(definition("fail"), json!({}), json!({})).await;
+    assert_eq!(failed(&outcome), ("E-BLOCK-FAILED".into(), Some("f".into())));
+    assert_eq!(outcome.outputs, json!({"n": 1.0, "after": null}));
+    assert_eq!((status(&outcome, "f"), status(&outcome, "after")), ("failed".into(), "cancelled".into()));
+    assert_eq!(stage.diary.0.lock().unwrap().last().unwrap(), "node.failed f");
+
+    let outcome = Stage::new().run(definition("continue"), json!({}), json!({})).await;
+    assert_eq!(outcome.end, End::Completed);
+    assert_eq!((status(&outcome, "f"), status(&outcome, "after")), ("failed".into(), "skipped".into()));
+    assert_eq!(outcome.node_metrics["f"]["error"]["code"], "E-BLOCK-FAILED");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_is_repeated_as_often_as_it_may() {
+    let definition = |max: u32| {
+        json!({"nodes": [{"id": "f", "type": "fail", "inputs": {"value": 1}, "retry": {"max": max, "backoff_ms": 1000}}]})
+    };
+    let started = tokio::time::Instant::now();
+    let outcome = Stage::new().run(definition(2), json!({}), json!({})).await;
+    assert_eq!((outcome.end, outcome.outputs["f"]["value"].clone()), (End::Completed, json!("at last")));
+    assert_eq!(outcome.node_metrics["f"]["attempts"], 3);
+    assert_eq!(started.elapsed(), Duration::from_secs(3));
+    assert_eq!(failed(&Stage::new().run(definition(1), json!({}), json!({})).await).0, "E-BLOCK-FAILED");
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_runs_out_for_nodes_and_for_runs() {
+    let definition = |extra: Value| {
+        let mut stuck = json!({"id": "s", "type": "stuck", "inputs": {"value": 1}});
+        stuck.as_object_mut().unwrap().extend(extra.as_object().cloned().unwrap_or_default());
+        json!({"nodes": [number("n", 1.0), stuck]})
+    };
+    let outcome = Stage::new().run(definition(json!({"timeout_ms": 50})), json!({}), json!({})).await;
+    assert_eq!(failed(&outcome), ("E-TIMEOUT".into(), Some("s".into())));
+    let mut stage = Stage::new();
+    stage.deadline = Some(tokio::time::Instant::now() + Duration::from_secs(300));
+    let outcome = stage.run(definition(json!({})), json!({}), json!({})).await;
+    assert_eq!(failed(&outcome), ("E-TIMEOUT".into(), None));
+    assert_eq!(outcome.outputs["n"], json!({"number": 1.0}));
+    assert_eq!(status(&outcome, "s"), "cancelled");
+}
+
+#[tokio::test]
+async fn a_cancelled_run_stops() {
+    let stage = Stage::new();
+    let cancel = stage.cancel.clone();
+    let definition = json!({"nodes": [{"id": "s", "type": "stuck", "inputs": {"value": 1}}]});
+    let (outcome, ()) = tokio::join!(stage.run(definition, json!({}), json!({})), async move {
+        tokio::task::yield_now().await;
+        cancel.cancel();
+    });
+    assert_eq!(outcome.end, End::Stopped);
+}
+
+#[tokio::test]
+async fn many_ports_take_a_list_in_edge_order() {
+    let definition = json!({
+        "nodes": [{"id": "l", "type": "list"}, number("a", 1.0), number("b", 2.0), {"id": "c", "type": "condition", "config": {"value": 5}}],
+        "edges": [wire("b", "l.items"), wire("a", "c"), {"source": "c", "condition": "true", "target": "l", "targetHandle": "items"}, wire("a", "l.items")],
+    });
+    let outcome = Stage::new().run(definition, json!({}), json!({})).await;
+    assert_eq!(outcome.outputs["l"]["items"], json!([2.0, 1.0]));
+}
+
+async fn picture(stage: &Stage, width: u32, height: u32) -> Value {
+    let data = (0..width * height * 3).map(|at| (at % 251) as u8).collect();
+    let image = Image::from_pixels(Pixels::new(width, height, PixelFormat::Rgb8, data).expect("pixels"));
+    let bytes: Bytes = encode(&image, EncodeFormat::Png).expect("encodable");
+    json!(stage.blobs.put(bytes).await.expect("stored"))
+}
+
+#[tokio::test]
+async fn detections_are_numbered_renamed_and_drawn() {
+    let stage = Stage::new();
+    let image = picture(&stage, 40, 30).await;
+    let definition = json!({
+        "nodes": [{"id": "photo", "type": "image_input"}, {"id": "find", "type": "detection", "config": {"model_id": "finder", "class_mapping": "cat:kitten", "draw_boxes": true, "confidence": 0.4}}],
+        "edges": [{"source": "photo", "target": "find"}],
+    });
+    let outcome = stage.run(definition, json!({"image": image}), json!({})).await;
+    assert_eq!(outcome.end, End::Completed, "{:?}", outcome.node_metrics);
+    let found = &outcome.outputs["find"];
+    assert_eq!(found["detections"][0]["id"], "find/0");
+    assert_eq!(found["detections"][0]["original_class_name"], "cat");
+    assert_eq!(found["class_counts"], json!({"kitten": 1, "dog": 1}));
+    assert_eq!((found["count"].clone(), outcome.outputs["count"].clone()), (json!(2), json!(2)));
+    assert_eq!(found["annotated_image"]["$image"]["width"], 40);
+    assert_eq!(found["metadata"]["device"], "script");
+    assert_eq!(outcome.output_blobs.len(), 1);
+    let jobs = stage.jobs.seen.lock().unwrap();
+    assert_eq!((jobs[0].params["confidence"].clone(), jobs[0].params.get("draw_boxes")), (json!(0.4), None));
+    assert_eq!((jobs[0].input.width, jobs[0].input.height), (40, 30));
+}
+
+#[tokio::test]
+async fn two_images_are_two_images() {
+    let stage = Stage::new();
+    let (before, after) = (picture(&stage, 20, 10).await, picture(&stage, 64, 48).await);
+    let definition = json!({
+        "nodes": [{"id": "before", "type": "image_input"}, {"id": "b", "type": "image_input", "config": {"name": "after", "auto_resize": true, "max_dimension": 32}}],
+        "outputs": [{"name": "before", "source": "$nodes.before.width"}, {"name": "after", "source": "$nodes.b.*"}],
+    });
+    let outcome = stage.run(definition, json!({"images": {"before": before, "after": after}}), json!({})).await;
+    assert_eq!(outcome.end, End::Completed, "{:?}", outcome.node_metrics);
+    assert_eq!(outcome.outputs["before"], 20);
+    let after = &outcome.outputs["after"];
+    let sizes = ["width", "height", "original_width", "original_height"].map(|key| after[key].as_u64().unwrap());
+    assert_eq!(sizes, [32, 24, 64, 48]);
+    assert_eq!((after["was_resized"].clone(), after["format"].clone()), (json!(true), json!("PNG")));
+    assert_eq!(after["image"]["$image"]["format"], "png");
+}
+
+#[tokio::test]
+async fn broken_images_and_failed_jobs_name_their_node() {
+    let mut stage = Stage::new();
+    let broken = json!(stage.blobs.put(Bytes::from_static(b"\x89PNG\r\n\x1a\nnothing")).await.unwrap());
+    let definition = json!({
+        "nodes": [{"id": "photo", "type": "image_input"}, {"id": "find", "type": "detection", "config": {"model_id": "finder"}}],
+        "edges": [{"source": "photo", "target": "find"}],
+    });
+    let outcome = stage.run(definition.clone(), json!({"image": broken}), json!({})).await;
+    assert_eq!(failed(&outcome), ("E-IMAGE".into(), Some("photo".into())));
+    stage.jobs = std::sync::Arc::new(Jobs { fail: true, ..Jobs::default() });
+    let image = picture(&stage, 8, 8).await;
+    let outcome = stage.run(definition, json!({"image": image}), json!({})).await;
+    assert_eq!(failed(&outcome), ("E-JOB-FAILED".into(), Some("find".into())));
+    assert_eq!(outcome.outputs["photo"], Value::Null);
+}

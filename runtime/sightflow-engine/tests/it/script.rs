@@ -1,0 +1,185 @@
+//! Scripted blocks and models.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use serde_json::{Map, Value, json};
+use sightflow_blobs::BlobStore;
+use sightflow_engine::server::StoredImages;
+use sightflow_engine::{
+    BlockHost, BlockRef, CallContext, CallError, Catalog, CheckContext, JobOutcome, JobRequest, JobRunner, Limits, ModelCatalog,
+    ModelEntry, Observer, Package, Payload, Plan, RunOutcome, RunParts, RunRequest, compile, run_plan, validate_run,
+};
+use sightflow_types::error::RunError;
+use sightflow_types::manifest::Manifest;
+use sightflow_types::model::{Decoder, ModelSpec};
+use sightflow_types::{Digest, ModelSource, Problem, Task};
+use tokio_util::sync::CancellationToken;
+
+/// Manifests of a few component blocks.
+pub(crate) fn catalog() -> Catalog {
+    let port = |name: &str, kind: &str| json!({"name": name, "kind": kind, "required": true});
+    let config = |properties: Value| json!({"type": "object", "additionalProperties": false, "properties": properties});
+    let block = |name: &str, inputs: Value, outputs: Value, config: Value| {
+        json!({"name": name, "title": name, "description": name, "category": "logic", "inputs": inputs, "outputs": outputs, "config": config})
+    };
+    let manifests = json!([
+        block("condition", json!([port("value", "any")]),
+            json!([port("result", "boolean"), port("passed", "boolean"),
+                {"name": "true_output", "kind": "any", "aliases": ["true", "then"]}, {"name": "false_output", "kind": "any", "aliases": ["false"]}]),
+            config(json!({"field": {"type": "string"}, "value": {}, "operator": {"type": "string", "x-value-aliases": {">": "greater_than"}}}))),
+        block("echo", json!([{"name": "value", "kind": "any", "required": true}, {"name": "extra", "kind": "any"}]), json!([port("value", "any")]),
+            config(json!({"text": {"type": "string", "default": "none"}, "factor": {"type": "integer", "minimum": 1, "maximum": 9, "default": 1, "x-aliases": ["times"]},
+                          "style": {"enum": ["rectangle", "rounded"], "default": "rectangle"}}))),
+        block("fail", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
+        block("stuck", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
+        block("number", json!([]), json!([port("number", "number")]), config(json!({"is": {"type": "number", "default": 0}}))),
+        block("list", json!([{"name": "items", "kind": "any", "many": true, "required": true}]), json!([port("items", "array")]), config(json!({}))),
+        block("draw_boxes", json!([port("image", "image"), port("detections", "detections")]), json!([port("image", "image"), port("count", "number")]),
+            config(json!({"line_width": {"type": "integer", "default": 2, "x-aliases": ["thickness"]}, "show_labels": {"type": "boolean", "default": true}, "show_confidence": {"type": "boolean", "default": true}}))),
+    ]);
+    let manifests: Vec<Manifest> = serde_json::from_value(manifests).expect("valid manifests");
+    Catalog::new([Package { name: "sightflow/test".into(), version: semver::Version::new(0, 1, 0), digest: Digest::from_bytes([7; 32]), manifests }])
+        .expect("a valid catalogue")
+}
+
+pub(crate) fn models() -> ModelCatalog {
+    let spec = |task, labels: &[&str]| {
+        ModelSpec::new(task, [416, 416], Decoder::Softmax { output: "out".into() }, labels.iter().map(|label| (*label).to_owned()).collect())
+    };
+    let entry = |id: &str, spec, available| ModelEntry { id: id.into(), source: ModelSource::Pretrained, digest: None, available, spec };
+    ModelCatalog::new([
+        entry("finder", spec(Task::Detection, &["cat", "dog"]), true),
+        entry("sorter", spec(Task::Classification, &["cat", "dog"]), true),
+        entry("broken", spec(Task::Detection, &["cat"]), false),
+    ])
+}
+
+pub(crate) fn plan(definition: &Value) -> Arc<Plan> {
+    let compiled = compile(definition, &catalog(), &models(), &Limits::default());
+    assert_eq!(compiled.errors, [], "the definition is valid");
+    compiled.plan.expect("a plan")
+}
+
+/// Blocks as Rust functions; counts calls by node.
+#[derive(Default)]
+pub(crate) struct Host {
+    pub(crate) calls: Mutex<HashMap<String, u32>>,
+}
+
+#[async_trait]
+impl BlockHost for Host {
+    async fn call(&self, block: &BlockRef, config: &str, payload: Payload, context: CallContext) -> Result<Payload, CallError> {
+        let count = {
+            let mut calls = self.calls.lock().unwrap();
+            let count = calls.entry(context.node_id.clone()).or_default();
+            *count += 1;
+            *count
+        };
+        let inputs: Map<String, Value> = serde_json::from_str(&payload.document).expect("a document");
+        let config: Value = serde_json::from_str(config).expect("a configuration");
+        let value = inputs.get("value").cloned().unwrap_or_default();
+        let answer = match block.name.as_str() {
+            "condition" => {
+                let taken = value.as_f64().unwrap_or(0.0) > config["value"].as_f64().unwrap_or(0.0);
+                let side = if taken { "true_output" } else { "false_output" };
+                json!({"result": taken, "passed": taken, side: value})
+            }
+            "echo" if config["text"] == "none" => json!({"value": value}),
+            "echo" => json!({"value": config["text"]}),
+            "number" => json!({"number": config["is"]}),
+            "list" => json!({"items": inputs["items"]}),
+            "draw_boxes" => {
+                let detections = inputs["detections"].as_array().map_or(0, Vec::len);
+                json!({"image": inputs["image"], "count": detections})
+            }
+            "stuck" => std::future::pending().await,
+            _ if count >= 3 => json!({"value": "at last"}),
+            _ => return Err(CallError::new("E-BLOCK-FAILED", "it always fails")),
+        };
+        Ok(Payload { document: answer.to_string(), images: payload.images })
+    }
+
+    async fn check(&self, block: &BlockRef, config: &Value, _: &CheckContext) -> Result<Vec<Problem>, CallError> {
+        let wrong = block.name == "condition" && config["operator"].as_str().is_some_and(|operator| operator != "greater_than");
+        Ok(if wrong { vec![Problem::new("E-OPERATOR", "/config/operator", "unknown operator").suggest(Some(">="))] } else { Vec::new() })
+    }
+}
+
+/// A model that finds a cat and a dog in every image.
+#[derive(Default)]
+pub(crate) struct Jobs {
+    pub(crate) seen: Mutex<Vec<JobRequest>>,
+    pub(crate) fail: bool,
+}
+
+#[async_trait]
+impl JobRunner for Jobs {
+    async fn run(&self, jobs: Vec<JobRequest>) -> Result<Vec<JobOutcome>, RunError> {
+        self.seen.lock().unwrap().extend(jobs.iter().cloned());
+        let outcome = |job: JobRequest| {
+            let item = |id: i64, name: &str, confidence: f64| json!({"class_id": id, "class_name": name, "confidence": confidence, "bbox": {"x1": 0.1, "y1": 0.1, "x2": 0.5, "y2": 0.5}});
+            let result = match job.task {
+                Task::Detection => json!({"detections": [item(0, "cat", 0.9), item(1, "dog", 0.6)]}),
+                _ => json!({"predictions": [item(0, "cat", 0.9), item(1, "dog", 0.1)]}),
+            };
+            let result = if self.fail { Err(RunError::new("E-JOB-FAILED", "no luck")) } else { Ok(result) };
+            JobOutcome { job_id: None, result, metadata: json!({"device": "script", "cached": true}), queue_ms: Some(1), compute_ms: Some(2), attempts: 1 }
+        };
+        Ok(jobs.into_iter().map(outcome).collect())
+    }
+}
+
+/// Keeps the names of events with the nodes that they are about.
+#[derive(Default)]
+pub(crate) struct Diary(pub(crate) Mutex<Vec<String>>);
+
+impl Observer for Diary {
+    fn listens(&self) -> bool {
+        true
+    }
+    fn event(&self, kind: &'static str, payload: Value) {
+        self.0.lock().unwrap().push(format!("{kind} {}", payload["node_id"].as_str().unwrap_or_default()));
+    }
+    fn node(&self, _: &str, _: Value) {}
+    fn progress(&self, _: Value) {}
+}
+
+/// A run under way: what it is given and what it leaves behind.
+pub(crate) struct Stage {
+    pub(crate) blobs: BlobStore,
+    pub(crate) host: Arc<Host>,
+    pub(crate) jobs: Arc<Jobs>,
+    pub(crate) diary: Arc<Diary>,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) deadline: Option<tokio::time::Instant>,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        Self {
+            blobs: BlobStore::in_memory(),
+            host: Arc::default(),
+            jobs: Arc::default(),
+            diary: Arc::default(),
+            cancel: CancellationToken::new(),
+            deadline: None,
+        }
+    }
+
+    pub(crate) async fn run(&self, definition: Value, input: Value, parameters: Value) -> RunOutcome {
+        let plan = plan(&definition);
+        let object = |value: Value| value.as_object().cloned().unwrap_or_default();
+        let input = validate_run(&plan, &object(input), &object(parameters)).expect("a valid input");
+        let parts = RunParts {
+            host: Arc::clone(&self.host) as Arc<dyn BlockHost>,
+            jobs: Arc::clone(&self.jobs) as Arc<dyn JobRunner>,
+            images: Arc::new(StoredImages::unrecorded(self.blobs.clone())),
+            observer: Arc::clone(&self.diary) as Arc<dyn Observer>,
+        };
+        let request =
+            RunRequest { plan, input, execution_id: None, context: Value::Null, cancel: self.cancel.clone(), deadline: self.deadline };
+        run_plan(&parts, request).await
+    }
+}
