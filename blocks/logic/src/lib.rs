@@ -6,5 +6,4 @@ pub mod keys;
 pub mod map;
 pub mod transform;
 
-
 sightflow_block::export_package!(condition::condition, filter::filter, map::map);

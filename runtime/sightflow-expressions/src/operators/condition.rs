@@ -52,15 +52,28 @@ pub struct ConditionError {
 
 impl ConditionError {
     pub(crate) fn bad_input(code: &'static str, message: impl Into<String>) -> Self {
-        Self { fault: Fault::BadInput, code, message: message.into() }
+        Self {
+            fault: Fault::BadInput,
+            code,
+            message: message.into(),
+        }
     }
 
     pub(crate) fn bad_config(code: &'static str, message: impl Into<String>) -> Self {
-        Self { fault: Fault::BadConfig, code, message: message.into() }
+        Self {
+            fault: Fault::BadConfig,
+            code,
+            message: message.into(),
+        }
     }
 
     fn about(mut self, condition: &Condition) -> Self {
-        self.message = format!("`{}` of `{}`: {}", condition.operator.name(), condition.field, self.message);
+        self.message = format!(
+            "`{}` of `{}`: {}",
+            condition.operator.name(),
+            condition.field,
+            self.message
+        );
         self
     }
 }
@@ -76,7 +89,10 @@ impl Default for Condition {
             field: Path::default(),
             operator: Operator::IsTrue,
             compared: Compared::Given(Test::Truth(true)),
-            sides: Sides { cast: Cast::Auto, ignore_case: false },
+            sides: Sides {
+                cast: Cast::Auto,
+                ignore_case: false,
+            },
         }
     }
 }
@@ -98,23 +114,46 @@ impl Condition {
     /// What is wrong with a condition some of whose keys get their values only when the workflow runs; such a key is
     /// left out of `condition` and named by `unknown`.
     pub fn check(condition: &Value, pointer: &str, unknown: &[&str]) -> Vec<Problem> {
-        let Value::Object(keys) = condition else { return Self::parse(condition, pointer).err().unwrap_or_default() };
-        Self::from_keys(keys, pointer, &|key| unknown.contains(&key)).err().unwrap_or_default()
+        let Value::Object(keys) = condition else {
+            return Self::parse(condition, pointer).err().unwrap_or_default();
+        };
+        Self::from_keys(keys, pointer, &|key| unknown.contains(&key))
+            .err()
+            .unwrap_or_default()
     }
 
-    pub(crate) fn from_keys(keys: &Map<String, Value>, pointer: &str, unknown: &dyn Fn(&str) -> bool) -> Result<Self, Vec<Problem>> {
-        let mut problems = Problems { found: Vec::new(), pointer };
+    pub(crate) fn from_keys(
+        keys: &Map<String, Value>,
+        pointer: &str,
+        unknown: &dyn Fn(&str) -> bool,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut problems = Problems {
+            found: Vec::new(),
+            pointer,
+        };
         for key in keys.keys().filter(|key| !KEYS.contains(&key.as_str())) {
             let suggestion = nearest(key, KEYS.into_iter());
             let message = format!("a condition has no key `{key}`; it has {}", KEYS.join(", "));
-            problems.found.push(Problem::new("E-CONFIG-KEY", format!("{pointer}/{}", escape(key)), message).suggest(suggestion));
+            problems.found.push(
+                Problem::new(
+                    "E-CONFIG-KEY",
+                    format!("{pointer}/{}", escape(key)),
+                    message,
+                )
+                .suggest(suggestion),
+            );
         }
         let field = problems.path(keys, "field").unwrap_or_default();
         let ignore_case = match keys.get("ignore_case") {
             None | Some(Value::Null) => false,
             Some(Value::Bool(flag)) => *flag,
             Some(other) => {
-                problems.add("E-CONFIG", "ignore_case", format!("`ignore_case` is a boolean, not {}", type_of(other)), None);
+                problems.add(
+                    "E-CONFIG",
+                    "ignore_case",
+                    format!("`ignore_case` is a boolean, not {}", type_of(other)),
+                    None,
+                );
                 false
             }
         };
@@ -125,17 +164,35 @@ impl Condition {
             && !unknown("type")
         {
             problems.useless(operator, cast, ignore_case);
-            let sides = Sides { cast: cast.unwrap_or(Cast::Auto), ignore_case };
+            let sides = Sides {
+                cast: cast.unwrap_or(Cast::Auto),
+                ignore_case,
+            };
             let compared = problems.compared(keys, operator, cast, sides, unknown("value"));
             if let (Some(compared), true) = (compared, problems.found.is_empty()) {
-                return Ok(Self { field, operator, compared, sides });
+                return Ok(Self {
+                    field,
+                    operator,
+                    compared,
+                    sides,
+                });
             }
         }
-        if problems.found.is_empty() { Ok(Self { field, ..Self::unknown() }) } else { Err(problems.found) }
+        if problems.found.is_empty() {
+            Ok(Self {
+                field,
+                ..Self::unknown()
+            })
+        } else {
+            Err(problems.found)
+        }
     }
 
     fn unknown() -> Self {
-        Self { compared: Compared::Unknown, ..Self::default() }
+        Self {
+            compared: Compared::Unknown,
+            ..Self::default()
+        }
     }
 
     /// The path of the field.
@@ -160,8 +217,12 @@ impl Condition {
             let holds = match (positive, &self.compared) {
                 (Operator::Empty, _) => true,
                 (Operator::Equals, Compared::Given(Test::Equals(value))) => value.is_null(),
-                (Operator::Equals, Compared::Field(path)) => item.lookup(path).is_none_or(|other| other.is_null()),
-                (Operator::IsType, Compared::Given(Test::IsType(name))) => *name == "null" && found.is_some(),
+                (Operator::Equals, Compared::Field(path)) => {
+                    item.lookup(path).is_none_or(|other| other.is_null())
+                }
+                (Operator::IsType, Compared::Given(Test::IsType(name))) => {
+                    *name == "null" && found.is_some()
+                }
                 _ => false,
             };
             return Ok(holds != negated);
@@ -171,12 +232,22 @@ impl Condition {
             Compared::Field(path) => match item.lookup(path).filter(|other| !other.is_null()) {
                 None => Ok(false),
                 Some(other) => Test::build(positive, &other, self.sides)
-                    .map_err(|misfit| ConditionError::bad_input("bad_type", format!("the field `{path}`: {}", misfit.message)))
+                    .map_err(|misfit| {
+                        ConditionError::bad_input(
+                            "bad_type",
+                            format!("the field `{path}`: {}", misfit.message),
+                        )
+                    })
                     .and_then(|test| self.ask(&test, field)),
             },
-            Compared::Unknown => Err(ConditionError::bad_config("unresolved", "the condition's value is not known yet")),
+            Compared::Unknown => Err(ConditionError::bad_config(
+                "unresolved",
+                "the condition's value is not known yet",
+            )),
         };
-        answer.map(|holds| holds != negated).map_err(|error| error.about(self))
+        answer
+            .map(|holds| holds != negated)
+            .map_err(|error| error.about(self))
     }
 
     fn ask(&self, test: &Test, field: &Value) -> Result<bool, ConditionError> {
@@ -184,7 +255,14 @@ impl Condition {
             return test.holds(field, self.sides);
         }
         let converted = self.sides.cast.apply(field).ok_or_else(|| {
-            ConditionError::bad_input("bad_type", format!("{} cannot be converted to {}", shown(field), self.sides.cast.name()))
+            ConditionError::bad_input(
+                "bad_type",
+                format!(
+                    "{} cannot be converted to {}",
+                    shown(field),
+                    self.sides.cast.name()
+                ),
+            )
         })?;
         test.holds(&converted, self.sides)
     }
@@ -198,7 +276,9 @@ struct Problems<'a> {
 
 impl Problems<'_> {
     fn add(&mut self, code: &str, key: &str, message: String, suggestion: Option<String>) {
-        self.found.push(Problem::new(code, format!("{}/{key}", self.pointer), message).suggest(suggestion));
+        self.found.push(
+            Problem::new(code, format!("{}/{key}", self.pointer), message).suggest(suggestion),
+        );
     }
 
     fn path(&mut self, keys: &Map<String, Value>, key: &str) -> Option<Path> {
@@ -207,7 +287,9 @@ impl Problems<'_> {
             Value::String(text) => Path::parse(text).map_err(|error| error.to_string()),
             other => Err(format!("`{key}` is a path, not {}", type_of(other))),
         };
-        parsed.map_err(|message| self.add("E-CONFIG", key, message, None)).ok()
+        parsed
+            .map_err(|message| self.add("E-CONFIG", key, message, None))
+            .ok()
     }
 
     /// `None` where the type is wrong, `Some(None)` for `field`.
@@ -216,7 +298,16 @@ impl Problems<'_> {
             None | Some(Value::Null) => return Some(Some(Cast::Auto)),
             Some(Value::String(given)) => given,
             Some(other) => {
-                self.add("E-CONFIG", "type", format!("`type` is one of {}, not {}", CASTS.join(", "), type_of(other)), None);
+                self.add(
+                    "E-CONFIG",
+                    "type",
+                    format!(
+                        "`type` is one of {}, not {}",
+                        CASTS.join(", "),
+                        type_of(other)
+                    ),
+                    None,
+                );
                 return None;
             }
         };
@@ -228,7 +319,15 @@ impl Problems<'_> {
             "field" => None,
             unknown => {
                 let suggestion = nearest(unknown, CASTS.into_iter());
-                self.add("E-CONFIG", "type", format!("there is no type `{given}`; it is one of {}", CASTS.join(", ")), suggestion);
+                self.add(
+                    "E-CONFIG",
+                    "type",
+                    format!(
+                        "there is no type `{given}`; it is one of {}",
+                        CASTS.join(", ")
+                    ),
+                    suggestion,
+                );
                 return None;
             }
         })
@@ -245,14 +344,31 @@ impl Problems<'_> {
                     let suggestion = Operator::nearest(given);
                     let hint = match suggestion {
                         Some(meant) => format!("did you mean `{meant}`?"),
-                        None => format!("there are {}", OPERATORS.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")),
+                        None => format!(
+                            "there are {}",
+                            OPERATORS
+                                .iter()
+                                .map(|row| row.name)
+                                .collect::<Vec<_>>()
+                                .join(", ")
+                        ),
                     };
-                    self.add("E-OPERATOR", "operator", format!("there is no operator `{given}`; {hint}"), suggestion.map(ToOwned::to_owned));
+                    self.add(
+                        "E-OPERATOR",
+                        "operator",
+                        format!("there is no operator `{given}`; {hint}"),
+                        suggestion.map(ToOwned::to_owned),
+                    );
                 }
                 operator
             }
             Some(other) => {
-                self.add("E-OPERATOR", "operator", format!("an operator is a string, not {}", type_of(other)), None);
+                self.add(
+                    "E-OPERATOR",
+                    "operator",
+                    format!("an operator is a string, not {}", type_of(other)),
+                    None,
+                );
                 None
             }
         }
@@ -262,9 +378,12 @@ impl Problems<'_> {
     fn useless(&mut self, operator: Operator, cast: Option<Cast>, ignore_case: bool) {
         let name = operator.name();
         let info = operator.info();
-        let message = |key: &str| format!("`{name}` compares nothing, so `{key}` has no effect; leave it out");
+        let message = |key: &str| {
+            format!("`{name}` compares nothing, so `{key}` has no effect; leave it out")
+        };
         if cast.is_none() && info.operand == Operand::None {
-            let message = format!("`{name}` takes no value, so `type: field` has no effect; leave it out");
+            let message =
+                format!("`{name}` takes no value, so `type: field` has no effect; leave it out");
             self.add("E-CONFIG", "type", message, None);
         } else if cast.is_some_and(|cast| cast != Cast::Auto) && !info.compares {
             self.add("E-CONFIG", "type", message("type"), None);
@@ -275,7 +394,14 @@ impl Problems<'_> {
     }
 
     /// What the field is compared with; `None` with a problem where that is wrong.
-    fn compared(&mut self, keys: &Map<String, Value>, operator: Operator, cast: Option<Cast>, sides: Sides, later: bool) -> Option<Compared> {
+    fn compared(
+        &mut self,
+        keys: &Map<String, Value>,
+        operator: Operator,
+        cast: Option<Cast>,
+        sides: Sides,
+        later: bool,
+    ) -> Option<Compared> {
         let (name, operand) = (operator.name(), operator.info().operand);
         let value = keys.get("value");
         if operand == Operand::None {
@@ -290,25 +416,43 @@ impl Problems<'_> {
                 self.add("E-OPERATOR", "value", message, None);
                 return None;
             }
-            return Test::build(operator, &Value::Null, sides).ok().map(Compared::Given);
+            return Test::build(operator, &Value::Null, sides)
+                .ok()
+                .map(Compared::Given);
         }
         if later {
             return Some(Compared::Unknown);
         }
         let Some(value) = value else {
-            self.add("E-CONFIG", "value", format!("`{name}` needs a `value`: {}", expected(operand)), None);
+            self.add(
+                "E-CONFIG",
+                "value",
+                format!("`{name}` needs a `value`: {}", expected(operand)),
+                None,
+            );
             return None;
         };
         if cast.is_none() {
             if !value.is_string() {
-                self.add("E-CONFIG", "value", format!("with `type: field` the value is a path, not {}", type_of(value)), None);
+                self.add(
+                    "E-CONFIG",
+                    "value",
+                    format!(
+                        "with `type: field` the value is a path, not {}",
+                        type_of(value)
+                    ),
+                    None,
+                );
                 return None;
             }
             return self.path(keys, "value").map(Compared::Field);
         }
         match Test::build(operator, value, sides) {
             Ok(test) => Some(Compared::Given(test)),
-            Err(Misfit { message, suggestion }) => {
+            Err(Misfit {
+                message,
+                suggestion,
+            }) => {
                 self.add("E-CONFIG", "value", message, suggestion);
                 None
             }
