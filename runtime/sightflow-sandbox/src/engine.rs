@@ -5,11 +5,11 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 use crate::{Allocation, SandboxConfig, StartError};
 
 /// Linear memories that one component may have.
-const MEMORIES: u32 = 4;
+pub(crate) const MEMORIES: u32 = 4;
 /// Core instances that one component may have; an interpreter linked from many modules needs dozens.
-const CORE_INSTANCES: u32 = 64;
+pub(crate) const CORE_INSTANCES: u32 = 64;
 /// Tables that one component may have.
-const TABLES: u32 = 32;
+pub(crate) const TABLES: u32 = 32;
 /// Elements of a table; the same for all, since a pool reserves them.
 pub(crate) const TABLE_ELEMENTS: usize = 65_536;
 /// Memory that a slot keeps after a call, so that the next one finds its pages in place.

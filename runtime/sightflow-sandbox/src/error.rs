@@ -40,9 +40,6 @@ pub enum LoadError {
     /// Does not have the shape of the `block-package` world.
     #[error("the package does not match the world `sightflow:block/block-package`: {0}")]
     World(String),
-    /// Needs more memories, tables or instances than a slot holds.
-    #[error("the package needs more than a call may have: {0}")]
-    Resources(String),
     /// `catalog` failed or went beyond its limits.
     #[error("`catalog` failed: {0}")]
     Catalog(CallError),

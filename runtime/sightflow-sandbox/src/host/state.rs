@@ -8,7 +8,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 use crate::error::LimitKind;
-use crate::{Level, Limits, LogLine, Logs, Profile};
+use crate::{Level, Limits, LogLine, Logs, Profile, engine};
 
 /// Why the host stops a guest. Travels through wasmtime as the trap's error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -216,6 +216,19 @@ impl ResourceLimiter for CallState {
         }
         Ok(true)
     }
+
+    // The pool holds a component to these when it is loaded; without a pool they are counted here.
+    fn instances(&self) -> usize {
+        engine::CORE_INSTANCES as usize
+    }
+
+    fn tables(&self) -> usize {
+        engine::TABLES as usize
+    }
+
+    fn memories(&self) -> usize {
+        engine::MEMORIES as usize
+    }
 }
 
 /// Log lines with a bound on their number and their bytes.
@@ -289,5 +302,46 @@ impl LogBuffer {
                 self.push(stream.level(), String::from_utf8_lossy(&partial).into_owned());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::sync::CancellationToken;
+    use wasmtime::ResourceLimiter;
+
+    use super::{CallState, LogBuffer, Stop, Stream};
+    use crate::error::LimitKind;
+    use crate::{Level, Limits};
+
+    fn stop<T>(answer: wasmtime::Result<T>) -> Option<Stop> {
+        answer.err().map(|error| error.downcast::<Stop>().expect("a reason to stop"))
+    }
+
+    #[test]
+    fn memory_is_summed_over_all_memories_and_tables_are_bounded() {
+        let limits = Limits { memory_bytes: 100, table_elements: 10, ..Limits::default() };
+        let mut state = CallState::new(limits, CancellationToken::new());
+        let steps = [(0, 60, None), (0, 30, None), (60, 70, None), (30, 31, Some(Stop::Memory)), (0, 1, Some(Stop::Memory))];
+        for (current, desired, expected) in steps {
+            assert_eq!(stop(state.memory_growing(current, desired, None)), expected, "{current} to {desired}");
+        }
+        assert_eq!(stop(state.table_growing(0, 10, None)), None);
+        assert_eq!(stop(state.table_growing(0, 11, None)), Some(Stop::Limit(LimitKind::TableElements)));
+        assert_eq!(state.finish().0.peak_memory, 100);
+    }
+
+    #[test]
+    fn prints_become_lines_within_the_allowance() {
+        let lines = |pieces: &[&str], bytes: usize| {
+            let mut log = LogBuffer::new(10, bytes);
+            pieces.iter().for_each(|piece| log.print(Stream::Err, piece.as_bytes()));
+            log.flush();
+            log.logs.lines.into_iter().inspect(|line| assert_eq!(line.level, Level::Warn)).map(|line| line.message).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(&["a", "b\nc\n", "d"], 100), ["ab", "c", "d"]);
+        assert_eq!(lines(&["abcdef", "ghi\n", "next\n"], 4), ["abcd"]);
+        assert_eq!(lines(&["\n"], 4), [""]);
+        assert_eq!(lines(&["äöü"], 3), ["ä"], "never half a character");
     }
 }
