@@ -195,6 +195,10 @@ fn hints(item: &DeriveInput) -> Result<Vec<TokenStream>> {
         attribute.parse_nested_meta(|meta| {
             let argument = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
             match argument.as_str() {
+                "records" => {
+                    let ports = strings(&meta)?;
+                    hints.push(quote!(schema.set("x-record-ports", [#(#ports),*]);));
+                }
                 "dropped" => {
                     let keys = strings(&meta)?;
                     hints.push(quote!(schema.dropped(&[#(#keys),*]);));

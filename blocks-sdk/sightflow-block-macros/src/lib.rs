@@ -50,6 +50,8 @@ pub fn outputs(item: TokenStream) -> TokenStream {
 /// A field marked `params` or `context` is no key: the engine fills it with the run's parameters, or with
 /// `{workflow_id, execution_id, version}`, null where unknown.
 /// On the struct it takes `dropped("…", …)`, `refused(key = "hint", …)` and `rewrite(given = value, key = value, …)`.
+/// `records("data")` names `many` ports that get the value of one edge as it is, and those of several as an object keyed by
+/// source node instead of a list.
 #[proc_macro_derive(Config, attributes(config))]
 pub fn config(item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as DeriveInput);
