@@ -30,9 +30,7 @@ impl Outputs {
             .iter()
             .find(|(known, _)| known == name)
             .ok_or_else(|| format!("there is no output `{name}`"))?;
-        let data = tensor
-            .floats()
-            .ok_or_else(|| format!("the output `{name}` holds integers"))?;
+        let data = tensor.floats().ok_or_else(|| format!("the output `{name}` holds integers"))?;
         let size: usize = tensor.shape.iter().skip(1).product();
         let part = data
             .get(index * size..(index + 1) * size)
@@ -54,10 +52,9 @@ pub(crate) fn views(spec: &ModelSpec, params: &Value, image: &Pixels) -> Vec<Vie
     match params.get("tta").and_then(Value::as_str) {
         Some("hflip") => vec![whole, whole.mirrored()],
         Some("five_crop") if spec.task == Task::Classification => crops(whole).to_vec(),
-        Some("hflip_five_crop") if spec.task == Task::Classification => crops(whole)
-            .into_iter()
-            .flat_map(|crop| [crop, crop.mirrored()])
-            .collect(),
+        Some("hflip_five_crop") if spec.task == Task::Classification => {
+            crops(whole).into_iter().flat_map(|crop| [crop, crop.mirrored()]).collect()
+        }
         _ => vec![whole],
     }
 }
@@ -67,29 +64,12 @@ fn crops(whole: View) -> [View; 5] {
     let part = |side: u32| ((f64::from(side) * 0.875).round() as u32).max(1);
     let (width, height) = (part(whole.width), part(whole.height));
     let (right, bottom) = (whole.width - width, whole.height - height);
-    let at = |x, y| View {
-        x,
-        y,
-        width,
-        height,
-        mirrored: false,
-    };
-    [
-        at(0, 0),
-        at(right, 0),
-        at(0, bottom),
-        at(right, bottom),
-        at(right / 2, bottom / 2),
-    ]
+    let at = |x, y| View { x, y, width, height, mirrored: false };
+    [at(0, 0), at(right, 0), at(0, bottom), at(right, bottom), at(right / 2, bottom / 2)]
 }
 
 /// Makes the result of a request from what was seen in its views.
-pub(crate) fn decode(
-    spec: &ModelSpec,
-    params: &Value,
-    image: &Pixels,
-    seen: &[Seen<'_>],
-) -> Result<Value, RunFailure> {
+pub(crate) fn decode(spec: &ModelSpec, params: &Value, image: &Pixels, seen: &[Seen<'_>]) -> Result<Value, RunFailure> {
     match spec.task {
         Task::Detection => detection::decode(spec, params, (image.width(), image.height()), seen),
         Task::Classification => classification::decode(spec, params, seen),
@@ -109,11 +89,7 @@ fn finite(values: &[f32]) -> Result<&[f32], RunFailure> {
     if whole {
         Ok(values)
     } else {
-        Err(RunFailure::new(
-            FailureClass::Poison,
-            "not_finite",
-            "the model answered numbers that are not finite",
-        ))
+        Err(RunFailure::new(FailureClass::Poison, "not_finite", "the model answered numbers that are not finite"))
     }
 }
 

@@ -23,10 +23,7 @@ impl FromStr for DeviceChoice {
             None if text == "auto" => Ok(Self::Auto),
             None if text == "cpu" => Ok(Self::Cpu),
             None if text == "cuda" => Ok(Self::Cuda(0)),
-            Some(("cuda", number)) => number
-                .parse()
-                .map(Self::Cuda)
-                .map_err(|_| DeviceError::Unknown(text.to_owned())),
+            Some(("cuda", number)) => number.parse().map(Self::Cuda).map_err(|_| DeviceError::Unknown(text.to_owned())),
             _ => Err(DeviceError::Unknown(text.to_owned())),
         }
     }
@@ -82,10 +79,7 @@ impl Device {
     /// [`DeviceError::Unavailable`] if a GPU was asked for by name and cannot be used.
     pub fn probe(choice: DeviceChoice) -> Result<Probe, DeviceError> {
         match choice {
-            DeviceChoice::Cpu => Ok(Probe {
-                device: Self::Cpu,
-                found: "using the CPU, as asked".to_owned(),
-            }),
+            DeviceChoice::Cpu => Ok(Probe { device: Self::Cpu, found: "using the CPU, as asked".to_owned() }),
             DeviceChoice::Cuda(number) => match cuda::usable(number) {
                 Ok(()) => Ok(Probe {
                     device: Self::Cuda(number),
@@ -94,14 +88,8 @@ impl Device {
                 Err(reason) => Err(DeviceError::Unavailable { number, reason }),
             },
             DeviceChoice::Auto => Ok(match cuda::usable(0) {
-                Ok(()) => Probe {
-                    device: Self::Cuda(0),
-                    found: "found a GPU, using it through CUDA".to_owned(),
-                },
-                Err(reason) => Probe {
-                    device: Self::Cpu,
-                    found: format!("using the CPU: {reason}"),
-                },
+                Ok(()) => Probe { device: Self::Cuda(0), found: "found a GPU, using it through CUDA".to_owned() },
+                Err(reason) => Probe { device: Self::Cpu, found: format!("using the CPU: {reason}") },
             }),
         }
     }
@@ -131,9 +119,8 @@ mod cuda {
             use burn_backend::ops::FloatTensorOps;
             let device = CudaDevice::new(number);
             let one = Cuda::<f32, i32>::float_from_data(TensorData::from([1.0_f32]), &device);
-            let two = crate::value::wait(Cuda::<f32, i32>::float_into_data(
-                Cuda::<f32, i32>::float_add(one.clone(), one),
-            ));
+            let two =
+                crate::value::wait(Cuda::<f32, i32>::float_into_data(Cuda::<f32, i32>::float_add(one.clone(), one)));
             two.map(|_| ()).map_err(|error| format!("{error:?}"))
         })
         .map_err(|reason| format!("the CUDA driver is not usable ({reason})"))

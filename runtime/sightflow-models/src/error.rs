@@ -67,11 +67,7 @@ pub struct RunFailure {
 
 impl RunFailure {
     pub(crate) fn new(class: FailureClass, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            class,
-            code,
-            message: message.into(),
-        }
+        Self { class, code, message: message.into() }
     }
 
     /// A failure of the backend while the whole batch ran.
@@ -91,6 +87,5 @@ pub(crate) fn catching<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T,
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "the backend panicked".to_owned())
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "the backend panicked".to_owned())
 }

@@ -45,20 +45,12 @@ impl Graph {
     /// # Errors
     /// [`ModelError::Unsupported`] with every operator and constant that the runtime does not take.
     pub(crate) fn build(model: &ModelProto) -> Result<Self, ModelError> {
-        let proto = model
-            .graph
-            .as_ref()
-            .ok_or_else(|| ModelError::Malformed("it holds no graph".to_owned()))?;
+        let proto = model.graph.as_ref().ok_or_else(|| ModelError::Malformed("it holds no graph".to_owned()))?;
         let mut reasons = Vec::new();
-        let opset = model
-            .opset_import
-            .iter()
-            .find(|set| set.domain.is_empty() || set.domain == "ai.onnx");
+        let opset = model.opset_import.iter().find(|set| set.domain.is_empty() || set.domain == "ai.onnx");
         let opset = opset.map_or(0, |set| set.version);
         if !(OLDEST_OPSET..=NEWEST_OPSET).contains(&opset) {
-            reasons.push(format!(
-                "it uses operator set {opset}; supported are {OLDEST_OPSET} to {NEWEST_OPSET}"
-            ));
+            reasons.push(format!("it uses operator set {opset}; supported are {OLDEST_OPSET} to {NEWEST_OPSET}"));
         }
         let mut graph = Builder::default().read(proto, opset, &mut reasons)?;
         if !reasons.is_empty() {
@@ -75,10 +67,7 @@ impl Graph {
     /// How often each value is used, by steps and as an output.
     fn uses(&self) -> Vec<usize> {
         let mut uses = vec![0; self.values];
-        let by_steps = self
-            .steps
-            .iter()
-            .flat_map(|step| step.inputs.iter().flatten());
+        let by_steps = self.steps.iter().flat_map(|step| step.inputs.iter().flatten());
         for id in by_steps.chain(self.outputs.iter().map(|(_, id)| id)) {
             uses[*id] += 1;
         }
@@ -94,10 +83,7 @@ impl Graph {
         let mut kept = Vec::with_capacity(self.steps.len());
         for step in std::mem::take(&mut self.steps).into_iter().rev() {
             if step.outputs.iter().any(|id| needed[*id]) {
-                step.inputs
-                    .iter()
-                    .flatten()
-                    .for_each(|id| needed[*id] = true);
+                step.inputs.iter().flatten().for_each(|id| needed[*id] = true);
                 kept.push(step);
             }
         }
@@ -125,12 +111,7 @@ impl<'a> Builder<'a> {
         id
     }
 
-    fn read(
-        mut self,
-        proto: &'a GraphProto,
-        opset: i64,
-        reasons: &mut Vec<String>,
-    ) -> Result<Graph, ModelError> {
+    fn read(mut self, proto: &'a GraphProto, opset: i64, reasons: &mut Vec<String>) -> Result<Graph, ModelError> {
         for tensor in &proto.initializer {
             let id = self.define(&tensor.name);
             match HostTensor::from_proto(tensor) {
@@ -138,10 +119,7 @@ impl<'a> Builder<'a> {
                 Err(reason) => reasons.push(reason),
             }
         }
-        let image = proto
-            .free_inputs()
-            .next()
-            .ok_or_else(|| ModelError::Malformed("it has no input".to_owned()))?;
+        let image = proto.free_inputs().next().ok_or_else(|| ModelError::Malformed("it has no input".to_owned()))?;
         let input = self.define(&image.name);
         let mut steps = Vec::with_capacity(proto.node.len());
         for node in &proto.node {
@@ -154,47 +132,27 @@ impl<'a> Builder<'a> {
                     Op::Identity
                 }
             };
-            let outputs: Vec<_> = node
-                .proto
-                .output
-                .iter()
-                .map(|name| self.define(name))
-                .collect();
+            let outputs: Vec<_> = node.proto.output.iter().map(|name| self.define(name)).collect();
             if let (Op::Constant(constant), [id]) = (&op, outputs.as_slice()) {
                 self.constants.insert(*id, constant.clone());
                 continue;
             }
-            steps.push(Step {
-                op,
-                name: node.title(),
-                inputs,
-                outputs,
-            });
+            steps.push(Step { op, name: node.title(), inputs, outputs });
         }
         let known = |name: &String| self.ids.get(name.as_str()).map(|id| (name.clone(), *id));
         let outputs = proto.output.iter().map(|output| {
-            known(&output.name).ok_or_else(|| {
-                ModelError::Malformed(format!("nothing makes the output `{}`", output.name))
-            })
+            known(&output.name)
+                .ok_or_else(|| ModelError::Malformed(format!("nothing makes the output `{}`", output.name)))
         });
         let outputs = outputs.collect::<Result<_, _>>()?;
-        Ok(Graph {
-            steps,
-            constants: self.constants,
-            input,
-            outputs,
-            values: self.count,
-        })
+        Ok(Graph { steps, constants: self.constants, input, outputs, values: self.count })
     }
 
     fn inputs(&self, node: &Node<'_>) -> Result<Vec<Option<ValueId>>, ModelError> {
         let resolve = |name: &String| match (name.as_str(), self.ids.get(name.as_str())) {
             ("", _) => Ok(None),
             (_, Some(id)) => Ok(Some(*id)),
-            (name, None) => Err(ModelError::Malformed(format!(
-                "{} takes `{name}`, which nothing makes",
-                node.title()
-            ))),
+            (name, None) => Err(ModelError::Malformed(format!("{} takes `{name}`, which nothing makes", node.title()))),
         };
         node.proto.input.iter().map(resolve).collect()
     }

@@ -29,21 +29,11 @@ pub(crate) trait Kernels: Backend {
     ) -> Result<Self::Prepared, String>;
 
     /// Runs a prepared convolution.
-    fn convolve(
-        prepared: &Self::Prepared,
-        x: FloatTensor<Self>,
-    ) -> Result<FloatTensor<Self>, String>;
+    fn convolve(prepared: &Self::Prepared, x: FloatTensor<Self>) -> Result<FloatTensor<Self>, String>;
 
     /// Images of three channels, in the order images, rows, columns, channels, as `[N, 3, H, W]`.
-    fn upload_images(
-        data: Vec<f32>,
-        [count, height, width]: [usize; 3],
-        device: &Device<Self>,
-    ) -> FloatTensor<Self> {
-        Self::float_permute(
-            upload::<Self>(data, &[count, height, width, 3], device),
-            &[0, 3, 1, 2],
-        )
+    fn upload_images(data: Vec<f32>, [count, height, width]: [usize; 3], device: &Device<Self>) -> FloatTensor<Self> {
+        Self::float_permute(upload::<Self>(data, &[count, height, width, 3], device), &[0, 3, 1, 2])
     }
 
     /// Applies a function to every element.
@@ -88,20 +78,9 @@ pub(crate) fn pad_with<B: Backend>(
         return x;
     }
     let from = dims::<B>(&x);
-    let to = [
-        from[0],
-        from[1],
-        from[2] + padding.top + padding.bottom,
-        from[3] + padding.left + padding.right,
-    ];
+    let to = [from[0], from[1], from[2] + padding.top + padding.bottom, from[3] + padding.left + padding.right];
     let padded = B::float_full(shape(&to), value.into(), device, FloatDType::F32);
-    let range =
-        |start: usize, size: usize| Slice::new(start as isize, Some((start + size) as isize), 1);
-    let inside = [
-        range(0, from[0]),
-        range(0, from[1]),
-        range(padding.top, from[2]),
-        range(padding.left, from[3]),
-    ];
+    let range = |start: usize, size: usize| Slice::new(start as isize, Some((start + size) as isize), 1);
+    let inside = [range(0, from[0]), range(0, from[1]), range(padding.top, from[2]), range(padding.left, from[3])];
     B::float_slice_assign(padded, &inside, x)
 }

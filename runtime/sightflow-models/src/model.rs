@@ -84,17 +84,9 @@ impl Model {
             let graph = Graph::build(&ModelProto::parse(bytes)?)?;
             catching(|| Engine::prepare(&graph, device)).map_err(ModelError::Backend)?
         };
-        let mut shared = Shared {
-            spec: spec.clone(),
-            device,
-            engine,
-            notes: Vec::new(),
-            pass: 1,
-        };
+        let mut shared = Shared { spec: spec.clone(), device, engine, notes: Vec::new(), pass: 1 };
         shared.try_out()?;
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// What the model is.
@@ -128,29 +120,17 @@ impl Model {
     ///
     /// # Errors
     /// What the backend said.
-    pub fn run_raw(
-        &self,
-        input: Vec<f32>,
-        count: usize,
-    ) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>, String> {
+    pub fn run_raw(&self, input: Vec<f32>, count: usize) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>, String> {
         let outputs = self.shared.infer(input, count)?;
-        let floats = |tensor: &crate::value::HostTensor| {
-            tensor.floats().map(<[f32]>::to_vec).unwrap_or_default()
-        };
-        Ok(outputs
-            .tensors
-            .iter()
-            .map(|(name, tensor)| (name.clone(), tensor.shape.clone(), floats(tensor)))
-            .collect())
+        let floats = |tensor: &crate::value::HostTensor| tensor.floats().map(<[f32]>::to_vec).unwrap_or_default();
+        Ok(outputs.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone(), floats(tensor))).collect())
     }
 
     /// An image as the model's input, in the order rows, columns, channels; for measurements and comparisons.
     pub fn prepare(&self, image: &Pixels) -> Vec<f32> {
         let mut input = vec![0.0; self.shared.input_length()];
         let view = crate::preprocess::View::whole(image);
-        self.shared
-            .placement(view)
-            .fill(image, &self.shared.spec, &mut input);
+        self.shared.placement(view).fill(image, &self.shared.spec, &mut input);
         input
     }
 }
@@ -176,18 +156,12 @@ impl Shared {
     /// One blank image must come out as a result; two must give the same twice, or images go through one by one.
     fn try_out(&mut self) -> Result<(), ModelError> {
         let length = self.input_length();
-        let one = self
-            .infer(vec![0.0; length], 1)
-            .map_err(ModelError::Backend)?;
+        let one = self.infer(vec![0.0; length], 1).map_err(ModelError::Backend)?;
         let [width, height] = self.spec.input_size();
         let blank = Pixels::filled(width, height, sightflow_images::PixelFormat::Gray8, &[0]);
         let blank = blank.map_err(|error| ModelError::Mismatch(error.to_string()))?;
         let placement = self.placement(crate::preprocess::View::whole(&blank));
-        let seen = Seen {
-            outputs: &one,
-            index: 0,
-            placement,
-        };
+        let seen = Seen { outputs: &one, index: 0, placement };
         // A blank image may well have a zero vector; only outputs of another form than the spec says are an error.
         if let Err(failure) = decode::decode(&self.spec, &Value::Null, &blank, &[seen])
             && failure.class == FailureClass::Model
@@ -196,18 +170,14 @@ impl Shared {
         }
         let free = self.spec.inputs.image.dynamic_batch
             && self.infer(vec![0.0; 2 * length], 2).is_ok_and(|two| {
-                two.tensors
-                    .iter()
-                    .zip(&one.tensors)
-                    .all(|((_, two), (_, one))| {
-                        two.shape.first() == Some(&2) && two.shape.get(1..) == one.shape.get(1..)
-                    })
+                two.tensors.iter().zip(&one.tensors).all(|((_, two), (_, one))| {
+                    two.shape.first() == Some(&2) && two.shape.get(1..) == one.shape.get(1..)
+                })
             });
         if free {
             self.pass = engine::largest_pass(self.device);
         } else {
-            self.notes
-                .push("the batch size is fixed at 1: images run one after the other".to_owned());
+            self.notes.push("the batch size is fixed at 1: images run one after the other".to_owned());
         }
         Ok(())
     }
@@ -226,13 +196,7 @@ struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     fn new(model: &'a Shared, requests: &'a [Request<'a>]) -> Self {
-        Self {
-            model,
-            requests,
-            failures: vec![None; requests.len()],
-            views: Vec::new(),
-            timings: Timings::default(),
-        }
+        Self { model, requests, failures: vec![None; requests.len()], views: Vec::new(), timings: Timings::default() }
     }
 
     fn run(mut self) -> BatchOutcome {
@@ -240,11 +204,7 @@ impl<'a> Batch<'a> {
             match check_params(&self.model.spec, request.params) {
                 Ok(()) => {
                     let views = decode::views(&self.model.spec, request.params, request.image);
-                    self.views.extend(
-                        views
-                            .into_iter()
-                            .map(|view| (index, self.model.placement(view))),
-                    );
+                    self.views.extend(views.into_iter().map(|view| (index, self.model.placement(view))));
                 }
                 Err(failure) => self.failures[index] = Some(failure),
             }
@@ -259,15 +219,9 @@ impl<'a> Batch<'a> {
             }
         }
         let started = Instant::now();
-        let results = (0..self.requests.len())
-            .map(|index| self.result(index, &passes))
-            .collect();
+        let results = (0..self.requests.len()).map(|index| self.result(index, &passes)).collect();
         self.timings.postprocess_ms = milliseconds(started);
-        BatchOutcome {
-            results,
-            timings: self.timings,
-            batch_size,
-        }
+        BatchOutcome { results, timings: self.timings, batch_size }
     }
 
     /// Sends some views through the graph.
@@ -282,8 +236,7 @@ impl<'a> Batch<'a> {
                 Ok(())
             });
             if let Err(message) = filled {
-                self.failures[*request] =
-                    Some(RunFailure::new(FailureClass::Poison, "bad_image", message));
+                self.failures[*request] = Some(RunFailure::new(FailureClass::Poison, "bad_image", message));
             }
         }
         self.timings.preprocess_ms += milliseconds(started);
@@ -300,11 +253,7 @@ impl<'a> Batch<'a> {
             .ok()
     }
 
-    fn result(
-        &self,
-        index: usize,
-        passes: &[(Outputs, Vec<(usize, Placement)>)],
-    ) -> Result<Value, RunFailure> {
+    fn result(&self, index: usize, passes: &[(Outputs, Vec<(usize, Placement)>)]) -> Result<Value, RunFailure> {
         if let Some(failure) = &self.failures[index] {
             return Err(failure.clone());
         }
@@ -312,20 +261,12 @@ impl<'a> Batch<'a> {
         for (outputs, views) in passes {
             for (place, (request, placement)) in views.iter().enumerate() {
                 if *request == index {
-                    seen.push(Seen {
-                        outputs,
-                        index: place,
-                        placement: *placement,
-                    });
+                    seen.push(Seen { outputs, index: place, placement: *placement });
                 }
             }
         }
         let Request { image, params } = self.requests[index];
-        let mut result = Err(RunFailure::new(
-            FailureClass::Model,
-            "inference",
-            "postprocessing failed",
-        ));
+        let mut result = Err(RunFailure::new(FailureClass::Model, "inference", "postprocessing failed"));
         let caught = catching(|| {
             result = decode::decode(&self.model.spec, params, image, &seen);
             Ok(())
@@ -340,15 +281,8 @@ fn check_params(spec: &ModelSpec, params: &Value) -> Result<(), RunFailure> {
     if problems.is_empty() {
         return Ok(());
     }
-    let messages: Vec<_> = problems
-        .into_iter()
-        .map(|problem| problem.message)
-        .collect();
-    Err(RunFailure::new(
-        FailureClass::Poison,
-        "bad_params",
-        messages.join("; "),
-    ))
+    let messages: Vec<_> = problems.into_iter().map(|problem| problem.message).collect();
+    Err(RunFailure::new(FailureClass::Poison, "bad_params", messages.join("; ")))
 }
 
 fn milliseconds(since: Instant) -> f64 {

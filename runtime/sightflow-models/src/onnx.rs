@@ -162,8 +162,7 @@ pub(crate) struct Dimension {
 impl ModelProto {
     /// Decodes a file.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
-        let model =
-            Self::decode(bytes).map_err(|error| ModelError::Malformed(error.to_string()))?;
+        let model = Self::decode(bytes).map_err(|error| ModelError::Malformed(error.to_string()))?;
         if model.graph.is_none() {
             return Err(ModelError::Malformed("it holds no graph".to_owned()));
         }
@@ -172,21 +171,14 @@ impl ModelProto {
 
     /// The value of a metadata key.
     pub(crate) fn metadata(&self, key: &str) -> Option<&str> {
-        self.metadata_props
-            .iter()
-            .find(|entry| entry.key == key)
-            .map(|entry| entry.value.as_str())
+        self.metadata_props.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str())
     }
 }
 
 impl GraphProto {
     /// Inputs that are no constants: older files list these too.
     pub(crate) fn free_inputs(&self) -> impl Iterator<Item = &ValueInfo> {
-        self.input.iter().filter(|input| {
-            self.initializer
-                .iter()
-                .all(|constant| constant.name != input.name)
-        })
+        self.input.iter().filter(|input| self.initializer.iter().all(|constant| constant.name != input.name))
     }
 }
 
@@ -194,11 +186,8 @@ impl ValueInfo {
     /// Its dimensions, none for each that is free; none if the file does not say.
     pub(crate) fn shape(&self) -> Option<Vec<Option<usize>>> {
         let shape = self.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?;
-        let known = |dim: &Dimension| {
-            dim.dim_value
-                .and_then(|value| usize::try_from(value).ok())
-                .filter(|value| *value > 0)
-        };
+        let known =
+            |dim: &Dimension| dim.dim_value.and_then(|value| usize::try_from(value).ok()).filter(|value| *value > 0);
         Some(shape.dim.iter().map(known).collect())
     }
 }

@@ -80,73 +80,40 @@ const OPERATORS: &[(&str, Parse)] = &[
     ("BatchNormalization", convolution::batch_normalization),
     ("Cast", shape::cast),
     ("Clip", elementwise::clip),
-    ("Concat", |node| {
-        Ok(Op::Concat {
-            axis: node.int("axis", 1),
-        })
-    }),
+    ("Concat", |node| Ok(Op::Concat { axis: node.int("axis", 1) })),
     ("Constant", shape::constant),
     ("Conv", convolution::convolution),
     ("Div", |_| Ok(Op::Binary(Binary::Div))),
     ("Dropout", shape::dropout),
     ("Exp", |_| Ok(Op::Unary(Unary::Exp))),
-    ("Flatten", |node| {
-        Ok(Op::Flatten {
-            axis: node.int("axis", 1),
-        })
-    }),
-    ("Gather", |node| {
-        Ok(Op::Gather {
-            axis: node.int("axis", 0),
-        })
-    }),
+    ("Flatten", |node| Ok(Op::Flatten { axis: node.int("axis", 1) })),
+    ("Gather", |node| Ok(Op::Gather { axis: node.int("axis", 0) })),
     ("Gemm", linear::gemm),
-    ("GlobalAveragePool", |_| {
-        Ok(Op::ReduceMean(reduce::ReduceMean::global()))
-    }),
+    ("GlobalAveragePool", |_| Ok(Op::ReduceMean(reduce::ReduceMean::global()))),
     ("HardSigmoid", elementwise::hard_sigmoid),
     ("HardSwish", |_| Ok(Op::Activation(Activation::HardSwish))),
     ("Identity", |_| Ok(Op::Identity)),
-    ("LeakyRelu", |node| {
-        Ok(Op::Activation(Activation::LeakyRelu(
-            node.float("alpha", 0.01),
-        )))
-    }),
+    ("LeakyRelu", |node| Ok(Op::Activation(Activation::LeakyRelu(node.float("alpha", 0.01))))),
     ("MatMul", |_| Ok(Op::MatMul)),
     ("MaxPool", pooling::max_pool),
     ("Mul", |_| Ok(Op::Binary(Binary::Mul))),
     ("Neg", |_| Ok(Op::Unary(Unary::Neg))),
     ("Pad", shape::pad),
     ("ReduceMean", reduce::reduce_mean),
-    ("Relu", |_| {
-        Ok(Op::Activation(Activation::Clip(0.0, f32::INFINITY)))
-    }),
-    ("Reshape", |node| {
-        Ok(Op::Reshape {
-            zero_copies: node.int("allowzero", 0) == 0,
-        })
-    }),
+    ("Relu", |_| Ok(Op::Activation(Activation::Clip(0.0, f32::INFINITY)))),
+    ("Reshape", |node| Ok(Op::Reshape { zero_copies: node.int("allowzero", 0) == 0 })),
     ("Resize", resize::resize),
-    ("Shape", |node| {
-        Ok(Op::Shape {
-            start: node.int("start", 0),
-            end: node.int("end", i64::MAX),
-        })
-    }),
+    ("Shape", |node| Ok(Op::Shape { start: node.int("start", 0), end: node.int("end", i64::MAX) })),
     ("Sigmoid", |_| Ok(Op::Unary(Unary::Sigmoid))),
     ("Slice", |node| Ok(Op::Slice(indexing::Slice::parse(node)))),
     ("Softmax", linear::softmax),
     ("Split", indexing::split),
     ("Sqrt", |_| Ok(Op::Unary(Unary::Sqrt))),
-    ("Squeeze", |node| {
-        Ok(Op::Squeeze(shape::Axes(node.ints("axes"))))
-    }),
+    ("Squeeze", |node| Ok(Op::Squeeze(shape::Axes(node.ints("axes"))))),
     ("Sub", |_| Ok(Op::Binary(Binary::Sub))),
     ("Tanh", |_| Ok(Op::Unary(Unary::Tanh))),
     ("Transpose", shape::transpose),
-    ("Unsqueeze", |node| {
-        Ok(Op::Unsqueeze(shape::Axes(node.ints("axes"))))
-    }),
+    ("Unsqueeze", |node| Ok(Op::Unsqueeze(shape::Axes(node.ints("axes"))))),
 ];
 
 /// Names of the ONNX operators that the runtime runs, in alphabetical order.
@@ -222,16 +189,8 @@ pub(crate) struct Args<'a, B: Kernels> {
 }
 
 impl<'a, B: Kernels> Args<'a, B> {
-    pub(crate) fn new(
-        values: Vec<Option<Value<B>>>,
-        outputs: usize,
-        device: &'a Device<B>,
-    ) -> Self {
-        Self {
-            values,
-            outputs,
-            device,
-        }
+    pub(crate) fn new(values: Vec<Option<Value<B>>>, outputs: usize, device: &'a Device<B>) -> Self {
+        Self { values, outputs, device }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -248,49 +207,32 @@ impl<'a, B: Kernels> Args<'a, B> {
 
     /// An input; each can be taken once.
     pub(crate) fn take(&mut self, index: usize) -> Result<Value<B>, String> {
-        self.values
-            .get_mut(index)
-            .and_then(Option::take)
-            .ok_or_else(|| format!("input {index} is missing"))
+        self.values.get_mut(index).and_then(Option::take).ok_or_else(|| format!("input {index} is missing"))
     }
 
     /// An input as floats on the device.
     pub(crate) fn float(&mut self, index: usize) -> Result<FloatTensor<B>, String> {
         match self.take(index)? {
             Value::Float(tensor) => Ok(tensor),
-            Value::Host(HostTensor {
-                shape,
-                data: HostData::Float(data),
-            }) => {
+            Value::Host(HostTensor { shape, data: HostData::Float(data) }) => {
                 let shape = if shape.is_empty() { vec![1] } else { shape };
                 Ok(upload::<B>(data, &shape, self.device))
             }
-            Value::Host(_) => Err(format!(
-                "input {index} holds integers where floats are needed"
-            )),
+            Value::Host(_) => Err(format!("input {index} holds integers where floats are needed")),
         }
     }
 
     /// An input as integers.
     pub(crate) fn ints(&mut self, index: usize) -> Result<Vec<i64>, String> {
         match self.take(index)? {
-            Value::Host(HostTensor {
-                data: HostData::Int(data),
-                ..
-            }) => Ok(data),
-            _ => Err(format!(
-                "input {index} holds floats where integers are needed"
-            )),
+            Value::Host(HostTensor { data: HostData::Int(data), .. }) => Ok(data),
+            _ => Err(format!("input {index} holds floats where integers are needed")),
         }
     }
 
     /// An optional input as integers.
     pub(crate) fn optional_ints(&mut self, index: usize) -> Result<Option<Vec<i64>>, String> {
-        if self.has(index) {
-            self.ints(index).map(Some)
-        } else {
-            Ok(None)
-        }
+        if self.has(index) { self.ints(index).map(Some) } else { Ok(None) }
     }
 
     /// An optional input of one element.
@@ -299,9 +241,7 @@ impl<'a, B: Kernels> Args<'a, B> {
             return Ok(None);
         }
         let scalar = self.take(index)?.into_host()?.scalar();
-        scalar
-            .map(Some)
-            .ok_or_else(|| format!("input {index} must be a single number"))
+        scalar.map(Some).ok_or_else(|| format!("input {index} must be a single number"))
     }
 }
 

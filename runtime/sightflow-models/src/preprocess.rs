@@ -21,20 +21,11 @@ pub(crate) struct View {
 impl View {
     /// All of an image.
     pub(crate) fn whole(image: &Pixels) -> Self {
-        Self {
-            x: 0,
-            y: 0,
-            width: image.width(),
-            height: image.height(),
-            mirrored: false,
-        }
+        Self { x: 0, y: 0, width: image.width(), height: image.height(), mirrored: false }
     }
 
     pub(crate) fn mirrored(self) -> Self {
-        Self {
-            mirrored: !self.mirrored,
-            ..self
-        }
+        Self { mirrored: !self.mirrored, ..self }
     }
 }
 
@@ -62,35 +53,21 @@ impl Placement {
             ResizeMode::LetterboxTopLeft => (fitted(), [0, 0]),
             ResizeMode::LetterboxCenter => {
                 let scaled = fitted();
-                (
-                    scaled,
-                    [
-                        i64::from((size[0] - scaled[0]) / 2),
-                        i64::from((size[1] - scaled[1]) / 2),
-                    ],
-                )
+                (scaled, [i64::from((size[0] - scaled[0]) / 2), i64::from((size[1] - scaled[1]) / 2)])
             }
             ResizeMode::ShortestCenterCrop(side) => {
-                let longer = |long: u32, short: u32| {
-                    (u64::from(side) * u64::from(long) / u64::from(short)) as u32
-                };
+                let longer = |long: u32, short: u32| (u64::from(side) * u64::from(long) / u64::from(short)) as u32;
                 let scaled = if view.width <= view.height {
                     [side, longer(view.height, view.width)]
                 } else {
                     [longer(view.width, view.height), side]
                 };
-                let start = |axis: usize| {
-                    -((f64::from(scaled[axis]) - f64::from(size[axis])) / 2.0).round_ties_even()
-                        as i64
-                };
+                let start =
+                    |axis: usize| -((f64::from(scaled[axis]) - f64::from(size[axis])) / 2.0).round_ties_even() as i64;
                 (scaled, [start(0), start(1)])
             }
         };
-        Self {
-            view,
-            scaled,
-            offset,
-        }
+        Self { view, scaled, offset }
     }
 
     /// A box in pixels of the input tensor as pixels of the source image, clipped to it. The exact inverse.
@@ -98,26 +75,13 @@ impl Placement {
         let back = |at: f64, axis: usize, side: u32| {
             (at - self.offset[axis] as f64) * f64::from(side) / f64::from(self.scaled[axis])
         };
-        let (mut x1, mut x2) = (
-            back(found.x1, 0, self.view.width),
-            back(found.x2, 0, self.view.width),
-        );
+        let (mut x1, mut x2) = (back(found.x1, 0, self.view.width), back(found.x2, 0, self.view.width));
         if self.view.mirrored {
-            (x1, x2) = (
-                f64::from(self.view.width) - x2,
-                f64::from(self.view.width) - x1,
-            );
+            (x1, x2) = (f64::from(self.view.width) - x2, f64::from(self.view.width) - x1);
         }
         let across = |at: f64| (at + f64::from(self.view.x)).clamp(0.0, f64::from(width));
-        let down = |at: f64| {
-            (back(at, 1, self.view.height) + f64::from(self.view.y)).clamp(0.0, f64::from(height))
-        };
-        BoundingBox {
-            x1: across(x1),
-            y1: down(found.y1),
-            x2: across(x2),
-            y2: down(found.y2),
-        }
+        let down = |at: f64| (back(at, 1, self.view.height) + f64::from(self.view.y)).clamp(0.0, f64::from(height));
+        BoundingBox { x1: across(x1), y1: down(found.y1), x2: across(x2), y2: down(found.y2) }
     }
 
     /// Writes the view into `out`, `[height, width, 3]` of the input tensor.
@@ -130,8 +94,7 @@ impl Placement {
         let mut line = vec![0.0; self.view.width as usize * source.channels];
         for (row, out) in out.chunks_exact_mut(width as usize * 3).enumerate() {
             let Some(taps) = rows.at(row) else {
-                out.chunks_exact_mut(3)
-                    .for_each(|pixel| pixel.copy_from_slice(&normal.pad));
+                out.chunks_exact_mut(3).for_each(|pixel| pixel.copy_from_slice(&normal.pad));
                 continue;
             };
             source.mix_rows(taps, &mut line);
@@ -145,20 +108,9 @@ impl Placement {
     }
 
     fn taps(&self, axis: usize, length: u32, spec: &ModelSpec) -> Taps {
-        let side = if axis == 0 {
-            self.view.width
-        } else {
-            self.view.height
-        };
+        let side = if axis == 0 { self.view.width } else { self.view.height };
         let mirrored = axis == 0 && self.view.mirrored;
-        Taps::new(
-            side,
-            self.scaled[axis],
-            self.offset[axis],
-            length,
-            spec.preprocess.interpolation,
-            mirrored,
-        )
+        Taps::new(side, self.scaled[axis], self.offset[axis], length, spec.preprocess.interpolation, mirrored)
     }
 }
 
@@ -180,12 +132,7 @@ impl Normalization {
         let factor = how.std.map(|std| (how.scale / std) as f32);
         let shift = [0, 1, 2].map(|channel| (-how.mean[channel] / how.std[channel]) as f32);
         let pad = [0, 1, 2].map(|channel| f32::from(how.pad) * factor[channel] + shift[channel]);
-        Self {
-            order,
-            factor,
-            shift,
-            pad,
-        }
+        Self { order, factor, shift, pad }
     }
 
     #[inline(always)]
@@ -212,13 +159,7 @@ impl<'a> Source<'a> {
         let channels = image.format().channels();
         let stride = image.width() as usize * channels;
         let start = view.y as usize * stride + view.x as usize * channels;
-        Self {
-            data: image.data(),
-            channels,
-            stride,
-            start,
-            length: view.width as usize * channels,
-        }
+        Self { data: image.data(), channels, stride, start, length: view.width as usize * channels }
     }
 
     /// The weighted sum of some rows.
@@ -227,9 +168,7 @@ impl<'a> Source<'a> {
         for (index, weight) in weights.iter().enumerate() {
             let start = self.start + (first + index) * self.stride;
             let row = &self.data[start..start + self.length];
-            line.iter_mut()
-                .zip(row)
-                .for_each(|(sum, value)| *sum += f32::from(*value) * weight);
+            line.iter_mut().zip(row).for_each(|(sum, value)| *sum += f32::from(*value) * weight);
         }
     }
 

@@ -59,9 +59,8 @@ impl<B: Kernels> Program<B> {
         };
         let mut loaded = vec![None; graph.values];
         for step in &graph.steps {
-            let ready = program
-                .prepare_step(graph, step, &mut loaded)
-                .map_err(|reason| format!("{}: {reason}", step.name))?;
+            let ready =
+                program.prepare_step(graph, step, &mut loaded).map_err(|reason| format!("{}: {reason}", step.name))?;
             program.steps.push(ready);
         }
         for (name, id) in &graph.outputs {
@@ -72,19 +71,8 @@ impl<B: Kernels> Program<B> {
         Ok(program)
     }
 
-    fn prepare_step(
-        &mut self,
-        graph: &Graph,
-        step: &Step,
-        loaded: &mut [Option<usize>],
-    ) -> Result<Ready<B>, String> {
-        let constant = |index: usize| {
-            step.inputs
-                .get(index)
-                .copied()
-                .flatten()
-                .map(|id| graph.constants.get(&id))
-        };
+    fn prepare_step(&mut self, graph: &Graph, step: &Step, loaded: &mut [Option<usize>]) -> Result<Ready<B>, String> {
+        let constant = |index: usize| step.inputs.get(index).copied().flatten().map(|id| graph.constants.get(&id));
         let own_weights = match (&step.op, constant(1), constant(2)) {
             (Op::Convolution(conv), Some(Some(weights)), bias) if bias != Some(None) => {
                 Some((conv, weights, bias.flatten()))
@@ -92,26 +80,14 @@ impl<B: Kernels> Program<B> {
             _ => None,
         };
         let (action, taken): (_, usize) = match own_weights {
-            Some((conv, weights, bias)) => (
-                Action::Convolve(B::prepare_convolution(
-                    &conv.sized(weights)?,
-                    weights,
-                    bias,
-                    &self.device,
-                )?),
-                1,
-            ),
+            Some((conv, weights, bias)) => {
+                (Action::Convolve(B::prepare_convolution(&conv.sized(weights)?, weights, bias, &self.device)?), 1)
+            }
             None => (Action::Run(step.op.clone()), step.inputs.len()),
         };
-        let source =
-            |id: &Option<ValueId>| id.map_or(Source::Absent, |id| self.source(graph, id, loaded));
+        let source = |id: &Option<ValueId>| id.map_or(Source::Absent, |id| self.source(graph, id, loaded));
         let inputs = step.inputs[..taken].iter().map(source).collect();
-        Ok(Ready {
-            name: step.name.clone(),
-            action,
-            inputs,
-            outputs: step.outputs.clone(),
-        })
+        Ok(Ready { name: step.name.clone(), action, inputs, outputs: step.outputs.clone() })
     }
 
     fn source(&mut self, graph: &Graph, id: ValueId, loaded: &mut [Option<usize>]) -> Source {
@@ -119,8 +95,7 @@ impl<B: Kernels> Program<B> {
             return Source::Slot { id, last: false };
         };
         let index = *loaded[id].get_or_insert_with(|| {
-            self.constants
-                .push(Value::from_constant(tensor, &self.device));
+            self.constants.push(Value::from_constant(tensor, &self.device));
             self.constants.len() - 1
         });
         Source::Constant(index)
@@ -133,12 +108,7 @@ impl<B: Kernels> Program<B> {
                 seen[*id] = true;
             }
         }
-        for source in self
-            .steps
-            .iter_mut()
-            .rev()
-            .flat_map(|step| step.inputs.iter_mut().rev())
-        {
+        for source in self.steps.iter_mut().rev().flat_map(|step| step.inputs.iter_mut().rev()) {
             if let Source::Slot { id, last } = source {
                 *last = !std::mem::replace(&mut seen[*id], true);
             }
@@ -170,38 +140,24 @@ impl<B: Kernels> Program<B> {
         let mut slots: Vec<Option<Value<B>>> = (0..self.slots).map(|_| None).collect();
         slots[self.input] = Some(Value::Float(image));
         for step in &self.steps {
-            let results = self
-                .step(step, &mut slots)
-                .map_err(|reason| format!("{}: {reason}", step.name))?;
+            let results = self.step(step, &mut slots).map_err(|reason| format!("{}: {reason}", step.name))?;
             for (id, result) in step.outputs.iter().zip(results) {
                 slots[*id] = Some(result);
             }
         }
         let mut outputs = Vec::with_capacity(self.outputs.len());
         for (name, source) in &self.outputs {
-            let value = self
-                .load(*source, &mut slots)
-                .ok_or("an output was not made")?;
+            let value = self.load(*source, &mut slots).ok_or("an output was not made")?;
             outputs.push((name.clone(), value.into_host()?));
         }
         Ok(outputs)
     }
 
-    fn step(
-        &self,
-        step: &Ready<B>,
-        slots: &mut [Option<Value<B>>],
-    ) -> Result<Vec<Value<B>>, String> {
-        let inputs = step
-            .inputs
-            .iter()
-            .map(|source| self.load(*source, slots))
-            .collect();
+    fn step(&self, step: &Ready<B>, slots: &mut [Option<Value<B>>]) -> Result<Vec<Value<B>>, String> {
+        let inputs = step.inputs.iter().map(|source| self.load(*source, slots)).collect();
         let mut args = Args::new(inputs, step.outputs.len(), &self.device);
         match &step.action {
-            Action::Convolve(prepared) => {
-                Ok(vec![Value::Float(B::convolve(prepared, args.float(0)?)?)])
-            }
+            Action::Convolve(prepared) => Ok(vec![Value::Float(B::convolve(prepared, args.float(0)?)?)]),
             Action::Run(op) => op.run(args),
         }
     }

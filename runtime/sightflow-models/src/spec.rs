@@ -5,8 +5,8 @@ use std::str::FromStr;
 use serde_json::Value;
 use sightflow_types::Task;
 use sightflow_types::model::{
-    ChannelOrder, Decoder, Defaults, EmbeddingSpec, ImageInput, Interpolation, ModelFormat,
-    ModelInputs, ModelSpec, Preprocess, ResizeMode, TensorLayout,
+    ChannelOrder, Decoder, Defaults, EmbeddingSpec, ImageInput, Interpolation, ModelFormat, ModelInputs, ModelSpec,
+    Preprocess, ResizeMode, TensorLayout,
 };
 
 use crate::ModelError;
@@ -59,17 +59,8 @@ pub struct OutputInfo {
 /// [`ModelError::Unspecified`] if something is missing that cannot be concluded.
 pub fn inspect(bytes: &[u8], hints: &Hints) -> Result<ModelInfo, ModelError> {
     let model = ModelProto::parse(bytes)?;
-    let graph = model
-        .graph
-        .as_ref()
-        .ok_or_else(|| ModelError::Malformed("it holds no graph".to_owned()))?;
-    Inspector {
-        model: &model,
-        graph,
-        hints,
-        guesses: Vec::new(),
-    }
-    .inspect()
+    let graph = model.graph.as_ref().ok_or_else(|| ModelError::Malformed("it holds no graph".to_owned()))?;
+    Inspector { model: &model, graph, hints, guesses: Vec::new() }.inspect()
 }
 
 struct Inspector<'a> {
@@ -85,30 +76,17 @@ impl Inspector<'_> {
         let described = self.json("preprocess")?.unwrap_or(Value::Null);
         let image = self.image_input(&described)?;
         let preprocess = self.preprocess(&described)?;
-        let labels = if task == Task::Embedding {
-            Vec::new()
-        } else {
-            self.labels()?
-        };
+        let labels = if task == Task::Embedding { Vec::new() } else { self.labels()? };
         let outputs: Vec<_> = self
             .graph
             .output
             .iter()
-            .map(|output| OutputInfo {
-                name: output.name.clone(),
-                shape: output.shape(),
-            })
+            .map(|output| OutputInfo { name: output.name.clone(), shape: output.shape() })
             .collect();
         let decoder = self.decoder(task, &labels)?;
-        let embedding = if task == Task::Embedding {
-            Some(self.embedding()?)
-        } else {
-            None
-        };
-        let text = |key: &str, hint: &Option<String>| {
-            hint.clone()
-                .or_else(|| self.model.metadata(key).map(str::to_owned))
-        };
+        let embedding = if task == Task::Embedding { Some(self.embedding()?) } else { None };
+        let text =
+            |key: &str, hint: &Option<String>| hint.clone().or_else(|| self.model.metadata(key).map(str::to_owned));
         let spec = ModelSpec {
             task,
             format: ModelFormat::Onnx,
@@ -122,34 +100,27 @@ impl Inspector<'_> {
             license: text("license", &self.hints.license),
             source: text("source", &self.hints.source),
         };
-        Ok(ModelInfo {
-            spec,
-            outputs,
-            guesses: self.guesses,
-        })
+        Ok(ModelInfo { spec, outputs, guesses: self.guesses })
     }
 
     fn task(&self) -> Result<Task, ModelError> {
         if let Some(task) = self.hints.task {
             return Ok(task);
         }
-        let named = self.model.metadata("task").ok_or_else(|| {
-            unspecified("its task", "name it: detection, classification, embedding")
-        })?;
+        let named = self
+            .model
+            .metadata("task")
+            .ok_or_else(|| unspecified("its task", "name it: detection, classification, embedding"))?;
         Task::from_str(named).map_err(|error| malformed("task", &error.to_string()))
     }
 
     fn image_input(&mut self, described: &Value) -> Result<ImageInput, ModelError> {
         let mut inputs = self.graph.free_inputs();
         let (Some(input), None) = (inputs.next(), inputs.next()) else {
-            return Err(ModelError::Unsupported(vec![
-                "it does not take exactly one input, an image".to_owned(),
-            ]));
+            return Err(ModelError::Unsupported(vec!["it does not take exactly one input, an image".to_owned()]));
         };
         let shape = input.shape().filter(|shape| shape.len() == 4);
-        let shape = shape.ok_or_else(|| {
-            unspecified("the shape of its input", "export it with four dimensions")
-        })?;
+        let shape = shape.ok_or_else(|| unspecified("the shape of its input", "export it with four dimensions"))?;
         let layout = match described.get("layout") {
             Some(value) => read(value, "preprocess.layout")?,
             None if shape[1] == Some(3) => TensorLayout::Nchw,
@@ -161,19 +132,12 @@ impl Inspector<'_> {
                 ));
             }
         };
-        let (height, width) = if layout == TensorLayout::Nchw {
-            (shape[2], shape[3])
-        } else {
-            (shape[1], shape[2])
-        };
+        let (height, width) = if layout == TensorLayout::Nchw { (shape[2], shape[3]) } else { (shape[1], shape[2]) };
         let size = match (described.get("size"), width, height) {
             (_, Some(width), Some(height)) => [width as u32, height as u32],
             (Some(value), _, _) => read(value, "preprocess.size")?,
             _ => {
-                return Err(unspecified(
-                    "the size of its input",
-                    "add `size` to its `preprocess` metadata",
-                ));
+                return Err(unspecified("the size of its input", "add `size` to its `preprocess` metadata"));
             }
         };
         let channels = match (self.hints.channels, described.get("channels")) {
@@ -184,13 +148,7 @@ impl Inspector<'_> {
                 ChannelOrder::Rgb
             }
         };
-        Ok(ImageInput {
-            name: input.name.clone(),
-            layout,
-            channels,
-            size,
-            dynamic_batch: shape[0].is_none(),
-        })
+        Ok(ImageInput { name: input.name.clone(), layout, channels, size, dynamic_batch: shape[0].is_none() })
     }
 
     fn preprocess(&mut self, described: &Value) -> Result<Preprocess, ModelError> {
@@ -225,9 +183,7 @@ impl Inspector<'_> {
         if let Some(labels) = &self.hints.labels {
             return Ok(labels.clone());
         }
-        let labels = self
-            .json("labels")?
-            .ok_or_else(|| unspecified("its class names", "give them as a hint"))?;
+        let labels = self.json("labels")?.ok_or_else(|| unspecified("its class names", "give them as a hint"))?;
         read(&labels, "labels")
     }
 
@@ -239,34 +195,21 @@ impl Inspector<'_> {
         match (named, task) {
             (Some("nanodet"), Task::Detection) => {
                 let setting = |key| {
-                    self.json(key)?.ok_or_else(|| {
-                        unspecified(&format!("`{key}`"), "the decoder `nanodet` needs it")
-                    })
+                    self.json(key)?.ok_or_else(|| unspecified(&format!("`{key}`"), "the decoder `nanodet` needs it"))
                 };
                 Ok(Decoder::Nanodet {
                     strides: read(&setting("strides")?, "strides")?,
                     reg_max: read(&setting("reg_max")?, "reg_max")?,
                 })
             }
-            (Some("softmax"), Task::Classification) => Ok(Decoder::Softmax {
-                output: self.logits(labels)?,
-            }),
-            (Some("sigmoid"), Task::Classification) => Ok(Decoder::Sigmoid {
-                output: self.logits(labels)?,
-            }),
+            (Some("softmax"), Task::Classification) => Ok(Decoder::Softmax { output: self.logits(labels)? }),
+            (Some("sigmoid"), Task::Classification) => Ok(Decoder::Sigmoid { output: self.logits(labels)? }),
             (None, Task::Classification) => {
                 self.guesses.push("decoder: softmax".to_owned());
-                Ok(Decoder::Softmax {
-                    output: self.logits(labels)?,
-                })
+                Ok(Decoder::Softmax { output: self.logits(labels)? })
             }
-            (None, _) => Err(unspecified(
-                "how its outputs are read",
-                "add `decoder` to its metadata",
-            )),
-            (Some(other), _) => Err(ModelError::Unsupported(vec![format!(
-                "no decoder `{other}` for {task}"
-            )])),
+            (None, _) => Err(unspecified("how its outputs are read", "add `decoder` to its metadata")),
+            (Some(other), _) => Err(ModelError::Unsupported(vec![format!("no decoder `{other}` for {task}")])),
         }
     }
 
@@ -279,10 +222,7 @@ impl Inspector<'_> {
         let mut fitting = self.graph.output.iter().filter(fits);
         match (fitting.next(), fitting.next()) {
             (Some(output), None) => Ok(output.name.clone()),
-            _ => Err(unspecified(
-                "which output holds the classes",
-                "name the output",
-            )),
+            _ => Err(unspecified("which output holds the classes", "name the output")),
         }
     }
 
@@ -291,41 +231,23 @@ impl Inspector<'_> {
             Some(name) => self.output(name)?,
             None if self.graph.output.len() == 1 => &self.graph.output[0],
             None => {
-                return Err(unspecified(
-                    "which output holds the vector",
-                    "name the output",
-                ));
+                return Err(unspecified("which output holds the vector", "name the output"));
             }
         };
-        let dim = last_dimension(output).ok_or_else(|| {
-            unspecified("the length of its vector", "export it with a fixed length")
-        })?;
-        Ok(EmbeddingSpec {
-            output: output.name.clone(),
-            pooling: None,
-            dim: dim as u32,
-        })
+        let dim = last_dimension(output)
+            .ok_or_else(|| unspecified("the length of its vector", "export it with a fixed length"))?;
+        Ok(EmbeddingSpec { output: output.name.clone(), pooling: None, dim: dim as u32 })
     }
 
     fn output(&self, name: &str) -> Result<&ValueInfo, ModelError> {
-        let names = || {
-            self.graph
-                .output
-                .iter()
-                .map(|output| output.name.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
+        let names = || self.graph.output.iter().map(|output| output.name.as_str()).collect::<Vec<_>>().join(", ");
         let found = self.graph.output.iter().find(|output| output.name == name);
-        found.ok_or_else(|| {
-            ModelError::Mismatch(format!("it has no output `{name}`; it has {}", names()))
-        })
+        found.ok_or_else(|| ModelError::Mismatch(format!("it has no output `{name}`; it has {}", names())))
     }
 
     /// A metadata value that is JSON.
     fn json(&self, key: &str) -> Result<Option<Value>, ModelError> {
-        let parse =
-            |text| serde_json::from_str(text).map_err(|error| malformed(key, &error.to_string()));
+        let parse = |text| serde_json::from_str(text).map_err(|error| malformed(key, &error.to_string()));
         self.model.metadata(key).map(parse).transpose()
     }
 }
@@ -343,8 +265,5 @@ fn malformed(key: &str, error: &str) -> ModelError {
 }
 
 fn unspecified(what: &str, hint: &str) -> ModelError {
-    ModelError::Unspecified {
-        what: what.to_owned(),
-        hint: hint.to_owned(),
-    }
+    ModelError::Unspecified { what: what.to_owned(), hint: hint.to_owned() }
 }

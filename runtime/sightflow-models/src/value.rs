@@ -21,25 +21,16 @@ pub(crate) enum HostData {
 
 impl HostTensor {
     pub(crate) fn float(shape: Vec<usize>, data: Vec<f32>) -> Self {
-        Self {
-            shape,
-            data: HostData::Float(data),
-        }
+        Self { shape, data: HostData::Float(data) }
     }
 
     pub(crate) fn int(shape: Vec<usize>, data: Vec<i64>) -> Self {
-        Self {
-            shape,
-            data: HostData::Int(data),
-        }
+        Self { shape, data: HostData::Int(data) }
     }
 
     /// Integers in one dimension.
     pub(crate) fn ints(data: Vec<i64>) -> Self {
-        Self {
-            shape: vec![data.len()],
-            data: HostData::Int(data),
-        }
+        Self { shape: vec![data.len()], data: HostData::Int(data) }
     }
 
     /// The elements, if they are floats.
@@ -74,49 +65,28 @@ impl HostTensor {
         const BOOL: i32 = 9;
         const FLOAT16: i32 = 10;
         if tensor.data_location != 0 {
-            return Err(format!(
-                "the constant `{}` is kept in another file",
-                tensor.name
-            ));
+            return Err(format!("the constant `{}` is kept in another file", tensor.name));
         }
-        let shape: Option<Vec<usize>> = tensor
-            .dims
-            .iter()
-            .map(|dim| usize::try_from(*dim).ok())
-            .collect();
-        let shape = shape
-            .ok_or_else(|| format!("the constant `{}` has a negative dimension", tensor.name))?;
+        let shape: Option<Vec<usize>> = tensor.dims.iter().map(|dim| usize::try_from(*dim).ok()).collect();
+        let shape = shape.ok_or_else(|| format!("the constant `{}` has a negative dimension", tensor.name))?;
         let raw = tensor.raw_data.as_slice();
         let narrow = |bits: &i32| i64::from(*bits);
         let data = match (tensor.data_type, raw.is_empty()) {
             (FLOAT, true) => HostData::Float(tensor.float_data.clone()),
             (FLOAT, false) => HostData::Float(words(raw).map(f32::from_le_bytes).collect()),
-            (FLOAT16, true) => HostData::Float(
-                tensor
-                    .int32_data
-                    .iter()
-                    .map(|bits| half_to_float(*bits as u16))
-                    .collect(),
-            ),
-            (FLOAT16, false) => HostData::Float(
-                words(raw)
-                    .map(|word| half_to_float(u16::from_le_bytes(word)))
-                    .collect(),
-            ),
+            (FLOAT16, true) => {
+                HostData::Float(tensor.int32_data.iter().map(|bits| half_to_float(*bits as u16)).collect())
+            }
+            (FLOAT16, false) => {
+                HostData::Float(words(raw).map(|word| half_to_float(u16::from_le_bytes(word))).collect())
+            }
             (INT64, true) => HostData::Int(tensor.int64_data.clone()),
             (INT64, false) => HostData::Int(words(raw).map(i64::from_le_bytes).collect()),
             (INT32 | BOOL, true) => HostData::Int(tensor.int32_data.iter().map(narrow).collect()),
-            (INT32, false) => HostData::Int(
-                words(raw)
-                    .map(|word| i64::from(i32::from_le_bytes(word)))
-                    .collect(),
-            ),
+            (INT32, false) => HostData::Int(words(raw).map(|word| i64::from(i32::from_le_bytes(word))).collect()),
             (BOOL, false) => HostData::Int(raw.iter().map(|byte| i64::from(*byte)).collect()),
             (other, _) => {
-                return Err(format!(
-                    "the constant `{}` has the element type {other}",
-                    tensor.name
-                ));
+                return Err(format!("the constant `{}` has the element type {other}", tensor.name));
             }
         };
         let elements: usize = shape.iter().product();
@@ -192,11 +162,8 @@ impl<B: Backend> Value<B> {
             Self::Host(tensor) => Ok(tensor),
             Self::Float(tensor) => {
                 let shape = dims::<B>(&tensor);
-                let data =
-                    wait(B::float_into_data(tensor)).map_err(|error| format!("{error:?}"))?;
-                let data = data
-                    .into_vec::<f32>()
-                    .map_err(|error| format!("{error:?}"))?;
+                let data = wait(B::float_into_data(tensor)).map_err(|error| format!("{error:?}"))?;
+                let data = data.into_vec::<f32>().map_err(|error| format!("{error:?}"))?;
                 Ok(HostTensor::float(shape, data))
             }
         }
@@ -214,11 +181,7 @@ pub(crate) fn shape(dims: &[usize]) -> Shape {
 }
 
 /// Puts floats on the device.
-pub(crate) fn upload<B: Backend>(
-    data: Vec<f32>,
-    dims: &[usize],
-    device: &Device<B>,
-) -> FloatTensor<B> {
+pub(crate) fn upload<B: Backend>(data: Vec<f32>, dims: &[usize], device: &Device<B>) -> FloatTensor<B> {
     B::float_from_data(TensorData::new(data, dims.to_vec()), device)
 }
 

@@ -35,24 +35,11 @@ pub(super) fn decode(
     let mut candidates = Vec::new();
     for (source, seen) in seen.iter().enumerate() {
         let found = find(spec, seen, confidence, &wanted).map_err(unreadable)?;
-        let mode = if flag(params, "agnostic_nms", false) {
-            MergeMode::Nms
-        } else {
-            MergeMode::NmsClass
-        };
-        candidates.extend(suppress(
-            found,
-            seen,
-            source,
-            size,
-            &Merge::new(mode, overlap),
-        ));
+        let mode = if flag(params, "agnostic_nms", false) { MergeMode::Nms } else { MergeMode::NmsClass };
+        candidates.extend(suppress(found, seen, source, size, &Merge::new(mode, overlap)));
     }
     if seen.len() > 1 {
-        let fusion = Merge {
-            sources: seen.len(),
-            ..Merge::new(MergeMode::Wbf, overlap)
-        };
+        let fusion = Merge { sources: seen.len(), ..Merge::new(MergeMode::Wbf, overlap) };
         candidates = apply(&candidates, &fusion);
         candidates.retain(|candidate| candidate.score >= confidence);
     }
@@ -61,11 +48,7 @@ pub(super) fn decode(
         .iter()
         .enumerate()
         .map(|(index, candidate)| {
-            let name = spec
-                .labels
-                .get(candidate.class)
-                .cloned()
-                .unwrap_or_else(|| candidate.class.to_string());
+            let name = spec.labels.get(candidate.class).cloned().unwrap_or_else(|| candidate.class.to_string());
             Detection::from_pixels(
                 index.to_string(),
                 (candidate.class as i64, name),
@@ -86,42 +69,21 @@ fn find(
     wanted: &dyn Fn(usize) -> bool,
 ) -> Result<Vec<Found>, String> {
     match &spec.decoder {
-        Decoder::Nanodet { strides, reg_max } => nanodet::boxes(
-            seen,
-            strides,
-            *reg_max,
-            spec.input_size(),
-            confidence,
-            wanted,
-        ),
-        other => Err(format!(
-            "the decoder `{}` does not make boxes",
-            other.name()
-        )),
+        Decoder::Nanodet { strides, reg_max } => {
+            nanodet::boxes(seen, strides, *reg_max, spec.input_size(), confidence, wanted)
+        }
+        other => Err(format!("the decoder `{}` does not make boxes", other.name())),
     }
 }
 
 /// Whether `classes` and `class_ids` keep a class; both must, where both are given.
 fn wanted(spec: &ModelSpec, params: &Value) -> impl Fn(usize) -> bool {
     let list = |key: &str| params.get(key).and_then(Value::as_array);
-    let names = list("classes").map(|names| {
-        names
-            .iter()
-            .filter_map(|name| spec.class_id(name.as_str()?))
-            .collect::<Vec<_>>()
-    });
-    let ids = list("class_ids").map(|ids| {
-        ids.iter()
-            .filter_map(Value::as_f64)
-            .map(|id| id as usize)
-            .collect::<Vec<_>>()
-    });
-    move |class| {
-        [&names, &ids]
-            .into_iter()
-            .flatten()
-            .all(|list| list.contains(&class))
-    }
+    let names =
+        list("classes").map(|names| names.iter().filter_map(|name| spec.class_id(name.as_str()?)).collect::<Vec<_>>());
+    let ids =
+        list("class_ids").map(|ids| ids.iter().filter_map(Value::as_f64).map(|id| id as usize).collect::<Vec<_>>());
+    move |class| [&names, &ids].into_iter().flatten().all(|list| list.contains(&class))
 }
 
 fn suppress(
@@ -139,21 +101,13 @@ fn suppress(
         class: found.class,
         source,
     };
-    let candidates: Vec<_> = found
-        .iter()
-        .map(place)
-        .filter(|candidate| candidate.bbox.area() > 0.0)
-        .collect();
+    let candidates: Vec<_> = found.iter().map(place).filter(|candidate| candidate.bbox.area() > 0.0).collect();
     apply(&candidates, how)
 }
 
 fn apply(candidates: &[Candidate<usize>], how: &Merge) -> Vec<Candidate<usize>> {
     let merged = merge(candidates, how).into_iter();
     merged
-        .map(|merged| Candidate {
-            bbox: merged.bbox,
-            score: merged.score,
-            ..candidates[merged.index].clone()
-        })
+        .map(|merged| Candidate { bbox: merged.bbox, score: merged.score, ..candidates[merged.index].clone() })
         .collect()
 }

@@ -17,20 +17,14 @@ impl Graph {
     /// `Clip` with constant bounds is an activation.
     fn settle_clips(&mut self) {
         for step in &mut self.steps {
-            let bound = |index: usize, missing: f32| match step.inputs.get(index).copied().flatten()
-            {
+            let bound = |index: usize, missing: f32| match step.inputs.get(index).copied().flatten() {
                 None => Some(missing),
-                Some(id) => self
-                    .constants
-                    .get(&id)?
-                    .floats()
-                    .and_then(|data| data.first().copied()),
+                Some(id) => self.constants.get(&id)?.floats().and_then(|data| data.first().copied()),
             };
             if step.op != Op::Clip {
                 continue;
             }
-            if let (Some(low), Some(high)) = (bound(1, f32::NEG_INFINITY), bound(2, f32::INFINITY))
-            {
+            if let (Some(low), Some(high)) = (bound(1, f32::NEG_INFINITY), bound(2, f32::INFINITY)) {
                 step.op = Op::Activation(Activation::Clip(low, high));
                 step.inputs.truncate(1);
             }
@@ -41,17 +35,14 @@ impl Graph {
     fn find_silu(&mut self) {
         let makers = self.makers();
         for index in 0..self.steps.len() {
-            let (Op::Binary(Binary::Mul), &[Some(a), Some(b)]) =
-                (&self.steps[index].op, &self.steps[index].inputs[..])
+            let (Op::Binary(Binary::Mul), &[Some(a), Some(b)]) = (&self.steps[index].op, &self.steps[index].inputs[..])
             else {
                 continue;
             };
             let gates = |gate: ValueId, x: ValueId| {
                 makers[gate]
                     .map(|maker| &self.steps[maker])
-                    .is_some_and(|step| {
-                        step.op == Op::Unary(Unary::Sigmoid) && step.inputs == [Some(x)]
-                    })
+                    .is_some_and(|step| step.op == Op::Unary(Unary::Sigmoid) && step.inputs == [Some(x)])
             };
             let x = if gates(b, a) {
                 a
@@ -77,9 +68,7 @@ impl Graph {
             let Some(conv) = self.sole_convolution(index, &makers, &uses) else {
                 continue;
             };
-            let Some((weights, bias)) =
-                self.normalized_weights(&self.steps[conv], &self.steps[index], epsilon)
-            else {
+            let Some((weights, bias)) = self.normalized_weights(&self.steps[conv], &self.steps[index], epsilon) else {
                 continue;
             };
             let (weights, bias) = (self.add_constant(weights), self.add_constant(bias));
@@ -90,45 +79,24 @@ impl Graph {
         self.drop_unused();
     }
 
-    fn normalized_weights(
-        &self,
-        conv: &Step,
-        norm: &Step,
-        epsilon: f32,
-    ) -> Option<(HostTensor, HostTensor)> {
-        let constant = |step: &Step, index: usize| {
-            self.constants
-                .get(&step.inputs.get(index).copied().flatten()?)
-        };
+    fn normalized_weights(&self, conv: &Step, norm: &Step, epsilon: f32) -> Option<(HostTensor, HostTensor)> {
+        let constant = |step: &Step, index: usize| self.constants.get(&step.inputs.get(index).copied().flatten()?);
         let weights = constant(conv, 1)?;
         let (outputs, data) = (*weights.shape.first()?, weights.floats()?);
-        let channel = |index: usize| {
-            constant(norm, index)?
-                .floats()
-                .filter(|data| data.len() == outputs)
-        };
+        let channel = |index: usize| constant(norm, index)?.floats().filter(|data| data.len() == outputs);
         let (scale, shift, mean, variance) = (channel(1)?, channel(2)?, channel(3)?, channel(4)?);
         let bias = match conv.inputs.get(2).copied().flatten() {
             Some(id) => self.constants.get(&id)?.floats()?.to_vec(),
             None => vec![0.0; outputs],
         };
-        let factor =
-            |c: usize| f64::from(scale[c]) / (f64::from(variance[c]) + f64::from(epsilon)).sqrt();
+        let factor = |c: usize| f64::from(scale[c]) / (f64::from(variance[c]) + f64::from(epsilon)).sqrt();
         let per_output = data.len() / outputs.max(1);
-        let folded = data
-            .iter()
-            .enumerate()
-            .map(|(at, weight)| (f64::from(*weight) * factor(at / per_output)) as f32)
-            .collect();
+        let folded =
+            data.iter().enumerate().map(|(at, weight)| (f64::from(*weight) * factor(at / per_output)) as f32).collect();
         let shifted = (0..outputs)
-            .map(|c| {
-                ((f64::from(bias[c]) - f64::from(mean[c])) * factor(c) + f64::from(shift[c])) as f32
-            })
+            .map(|c| ((f64::from(bias[c]) - f64::from(mean[c])) * factor(c) + f64::from(shift[c])) as f32)
             .collect();
-        Some((
-            HostTensor::float(weights.shape.clone(), folded),
-            HostTensor::float(vec![outputs], shifted),
-        ))
+        Some((HostTensor::float(weights.shape.clone(), folded), HostTensor::float(vec![outputs], shifted)))
     }
 
     /// `Conv(Pad(x))` with zeros is a convolution with more padding.
@@ -164,13 +132,7 @@ impl Graph {
 
     fn zeros_around(&self, step: &Step) -> Option<Padding> {
         let Op::Pad(pad) = &step.op else { return None };
-        let constant = |index: usize| {
-            step.inputs
-                .get(index)
-                .copied()
-                .flatten()
-                .map(|id| self.constants.get(&id))
-        };
+        let constant = |index: usize| step.inputs.get(index).copied().flatten().map(|id| self.constants.get(&id));
         let value = match constant(2) {
             Some(tensor) => tensor?.scalar()?,
             None => f64::from(pad.value()),
@@ -204,17 +166,11 @@ impl Graph {
     }
 
     /// The convolution that makes a step's first input for this step only.
-    fn sole_convolution(
-        &self,
-        index: usize,
-        makers: &[Option<usize>],
-        uses: &[usize],
-    ) -> Option<usize> {
+    fn sole_convolution(&self, index: usize, makers: &[Option<usize>], uses: &[usize]) -> Option<usize> {
         let input = self.steps[index].inputs.first().copied().flatten()?;
         let maker = makers[input].filter(|_| uses[input] == 1)?;
         // A maker that was bypassed already makes another value by now.
-        let is_convolution =
-            matches!(&self.steps[maker].op, Op::Convolution(conv) if conv.activation.is_none());
+        let is_convolution = matches!(&self.steps[maker].op, Op::Convolution(conv) if conv.activation.is_none());
         (is_convolution && self.steps[maker].outputs == [input]).then_some(maker)
     }
 

@@ -55,11 +55,7 @@ impl Kernels for Flex {
         }
     }
 
-    fn upload_images(
-        data: Vec<f32>,
-        [count, height, width]: [usize; 3],
-        _device: &FlexDevice,
-    ) -> FloatTensor<Self> {
+    fn upload_images(data: Vec<f32>, [count, height, width]: [usize; 3], _device: &FlexDevice) -> FloatTensor<Self> {
         memory::channels_last(data, [count, 3, height, width])
     }
 
@@ -97,3 +93,6 @@ impl Kernels for Flex {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,10 +19,7 @@ impl Kernels for Cuda<f32, i32> {
         BurnConvolution::prepare(conv, weights, bias, device)
     }
 
-    fn convolve(
-        prepared: &Self::Prepared,
-        x: FloatTensor<Self>,
-    ) -> Result<FloatTensor<Self>, String> {
+    fn convolve(prepared: &Self::Prepared, x: FloatTensor<Self>) -> Result<FloatTensor<Self>, String> {
         Ok(prepared.run(x))
     }
 }

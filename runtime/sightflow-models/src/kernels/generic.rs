@@ -1,9 +1,7 @@
 //! Operators by burn's operations, for any backend.
 
 use burn_backend::Backend;
-use burn_backend::ops::{
-    ActivationOps, ConvOptions, InterpolateMode, InterpolateOptions, ModuleOps,
-};
+use burn_backend::ops::{ActivationOps, ConvOptions, InterpolateMode, InterpolateOptions, ModuleOps};
 use burn_backend::tensor::{Device, FloatTensor};
 
 use super::pad_with;
@@ -56,34 +54,21 @@ impl<B: Backend> BurnConvolution<B> {
 
 pub(super) fn activate<B: Backend>(x: FloatTensor<B>, activation: Activation) -> FloatTensor<B> {
     match activation {
-        Activation::Clip(low, high) if low == 0.0 && high == f32::INFINITY => {
-            <B as ActivationOps<B>>::relu(x)
-        }
+        Activation::Clip(low, high) if low == 0.0 && high == f32::INFINITY => <B as ActivationOps<B>>::relu(x),
         Activation::Clip(low, high) if high == f32::INFINITY => B::float_clamp_min(x, low.into()),
-        Activation::Clip(low, high) if low == f32::NEG_INFINITY => {
-            B::float_clamp_max(x, high.into())
-        }
+        Activation::Clip(low, high) if low == f32::NEG_INFINITY => B::float_clamp_max(x, high.into()),
         Activation::Clip(low, high) => B::float_clamp(x, low.into(), high.into()),
         Activation::LeakyRelu(alpha) => <B as ActivationOps<B>>::leaky_relu(x, alpha.into()),
         Activation::Silu => B::float_mul(x.clone(), <B as ActivationOps<B>>::sigmoid(x)),
-        Activation::HardSigmoid(alpha, beta) => {
-            <B as ActivationOps<B>>::hard_sigmoid(x, alpha.into(), beta.into())
-        }
+        Activation::HardSigmoid(alpha, beta) => <B as ActivationOps<B>>::hard_sigmoid(x, alpha.into(), beta.into()),
         Activation::HardSwish => {
-            let gate = <B as ActivationOps<B>>::hard_sigmoid(
-                x.clone(),
-                (1.0_f32 / 6.0).into(),
-                0.5_f32.into(),
-            );
+            let gate = <B as ActivationOps<B>>::hard_sigmoid(x.clone(), (1.0_f32 / 6.0).into(), 0.5_f32.into());
             B::float_mul(x, gate)
         }
     }
 }
 
-pub(super) fn max_pool<B: Backend>(
-    x: FloatTensor<B>,
-    window: &Window,
-) -> Result<FloatTensor<B>, String> {
+pub(super) fn max_pool<B: Backend>(x: FloatTensor<B>, window: &Window) -> Result<FloatTensor<B>, String> {
     let from = dims::<B>(&x);
     let padding = window.padding_for([from[2], from[3]]);
     window.output([from[2], from[3]], padding)?;
@@ -91,35 +76,17 @@ pub(super) fn max_pool<B: Backend>(
         true => (x, [padding.top, padding.left]),
         false => {
             let device = B::float_device(&x);
-            (
-                pad_with::<B>(x, padding, f32::NEG_INFINITY, &device),
-                [0, 0],
-            )
+            (pad_with::<B>(x, padding, f32::NEG_INFINITY, &device), [0, 0])
         }
     };
-    Ok(<B as ModuleOps<B>>::max_pool2d(
-        x,
-        window.kernel,
-        window.stride,
-        pad,
-        window.dilation,
-        false,
-    ))
+    Ok(<B as ModuleOps<B>>::max_pool2d(x, window.kernel, window.stride, pad, window.dilation, false))
 }
 
-pub(super) fn resize<B: Backend>(
-    x: FloatTensor<B>,
-    size: [usize; 2],
-    kind: ResizeKind,
-) -> FloatTensor<B> {
+pub(super) fn resize<B: Backend>(x: FloatTensor<B>, size: [usize; 2], kind: ResizeKind) -> FloatTensor<B> {
     let (mode, align_corners) = match kind {
         ResizeKind::Nearest => (InterpolateMode::Nearest, false),
         ResizeKind::Linear => (InterpolateMode::Bilinear, false),
         ResizeKind::LinearAlignCorners => (InterpolateMode::Bilinear, true),
     };
-    <B as ModuleOps<B>>::interpolate(
-        x,
-        size,
-        InterpolateOptions::new(mode).with_align_corners(align_corners),
-    )
+    <B as ModuleOps<B>>::interpolate(x, size, InterpolateOptions::new(mode).with_align_corners(align_corners))
 }

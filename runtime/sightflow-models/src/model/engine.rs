@@ -20,13 +20,9 @@ impl Engine {
         match device {
             Device::Cpu => Program::prepare(graph, FlexDevice).map(Self::Cpu),
             #[cfg(feature = "cuda")]
-            Device::Cuda(number) => {
-                Program::prepare(graph, burn_cuda::CudaDevice::new(number)).map(Self::Cuda)
-            }
+            Device::Cuda(number) => Program::prepare(graph, burn_cuda::CudaDevice::new(number)).map(Self::Cuda),
             #[cfg(not(feature = "cuda"))]
-            Device::Cuda(_) => {
-                Err("this build has no GPU support; build with `--features cuda`".to_owned())
-            }
+            Device::Cuda(_) => Err("this build has no GPU support; build with `--features cuda`".to_owned()),
         }
     }
 

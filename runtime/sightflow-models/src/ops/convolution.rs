@@ -47,12 +47,7 @@ impl Window {
         let padding = match node.text("auto_pad", "NOTSET").as_str() {
             "NOTSET" => {
                 let [top, left, bottom, right] = node.sizes("pads", [0; 4])?;
-                AutoPad::Explicit(Padding {
-                    top,
-                    left,
-                    bottom,
-                    right,
-                })
+                AutoPad::Explicit(Padding { top, left, bottom, right })
             }
             "VALID" => AutoPad::Explicit(Padding::default()),
             "SAME_UPPER" => AutoPad::SameUpper,
@@ -79,12 +74,7 @@ impl Window {
             AutoPad::SameLower => (false, [self.same(size, 0), self.same(size, 1)]),
         };
         let start = total.map(|total| if upper { total / 2 } else { total - total / 2 });
-        Padding {
-            top: start[0],
-            left: start[1],
-            bottom: total[0] - start[0],
-            right: total[1] - start[1],
-        }
+        Padding { top: start[0], left: start[1], bottom: total[0] - start[0], right: total[1] - start[1] }
     }
 
     fn same(&self, size: [usize; 2], axis: usize) -> usize {
@@ -103,15 +93,11 @@ impl Window {
     /// The window is larger than the padded image.
     pub(crate) fn output(&self, size: [usize; 2], padding: Padding) -> Result<[usize; 2], String> {
         let along = |axis: usize, pad: usize| {
-            let room = (size[axis] + pad)
-                .checked_sub(self.extent(axis))
-                .ok_or("the window is larger than the image")?;
+            let room =
+                (size[axis] + pad).checked_sub(self.extent(axis)).ok_or("the window is larger than the image")?;
             Ok::<_, String>(room / self.stride[axis] + 1)
         };
-        Ok([
-            along(0, padding.top + padding.bottom)?,
-            along(1, padding.left + padding.right)?,
-        ])
+        Ok([along(0, padding.top + padding.bottom)?, along(1, padding.left + padding.right)?])
     }
 }
 
@@ -125,37 +111,22 @@ pub(crate) struct Convolution {
 }
 
 pub(super) fn convolution(node: &Node<'_>) -> Result<Op, String> {
-    if node
-        .ints("kernel_shape")
-        .is_some_and(|kernel| kernel.len() != 2)
-    {
+    if node.ints("kernel_shape").is_some_and(|kernel| kernel.len() != 2) {
         return Err(node.refuse("in other than two dimensions"));
     }
-    let groups = usize::try_from(node.int("group", 1))
-        .ok()
-        .filter(|groups| *groups > 0);
+    let groups = usize::try_from(node.int("group", 1)).ok().filter(|groups| *groups > 0);
     let groups = groups.ok_or_else(|| node.refuse("with a group count below 1"))?;
-    Ok(Op::Convolution(Convolution {
-        window: Window::parse(node)?,
-        groups,
-        activation: None,
-    }))
+    Ok(Op::Convolution(Convolution { window: Window::parse(node)?, groups, activation: None }))
 }
 
 impl Convolution {
     /// Takes the kernel's size from the weights `[out, in / groups, rows, columns]`.
     pub(crate) fn sized(&self, weights: &HostTensor) -> Result<Self, String> {
         let [out, _, rows, columns] = weights.shape[..] else {
-            return Err(format!(
-                "weights with {} dimensions instead of four",
-                weights.shape.len()
-            ));
+            return Err(format!("weights with {} dimensions instead of four", weights.shape.len()));
         };
         if out % self.groups != 0 {
-            return Err(format!(
-                "{out} outputs do not divide into {} groups",
-                self.groups
-            ));
+            return Err(format!("{out} outputs do not divide into {} groups", self.groups));
         }
         let mut sized = self.clone();
         sized.window.kernel = [rows, columns];
@@ -166,34 +137,21 @@ impl Convolution {
     pub(super) fn run<B: Kernels>(&self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
         let x = args.float(0)?;
         let weights = args.take(1)?.into_host()?;
-        let bias = if args.has(2) {
-            Some(args.take(2)?.into_host()?)
-        } else {
-            None
-        };
-        let prepared =
-            B::prepare_convolution(&self.sized(&weights)?, &weights, bias.as_ref(), args.device)?;
+        let bias = if args.has(2) { Some(args.take(2)?.into_host()?) } else { None };
+        let prepared = B::prepare_convolution(&self.sized(&weights)?, &weights, bias.as_ref(), args.device)?;
         B::convolve(&prepared, x).map(Value::Float)
     }
 }
 
 pub(super) fn batch_normalization(node: &Node<'_>) -> Result<Op, String> {
-    if node.int("training_mode", 0) != 0
-        || node.int("spatial", 1) == 0
-        || node.proto.output.len() > 1
-    {
+    if node.int("training_mode", 0) != 0 || node.int("spatial", 1) == 0 || node.proto.output.len() > 1 {
         return Err(node.refuse("in training mode"));
     }
-    Ok(Op::BatchNormalization {
-        epsilon: node.float("epsilon", 1e-5),
-    })
+    Ok(Op::BatchNormalization { epsilon: node.float("epsilon", 1e-5) })
 }
 
 /// `(x − mean) / sqrt(variance + ε) · scale + bias` per channel.
-pub(super) fn normalize<B: Kernels>(
-    epsilon: f32,
-    mut args: Args<'_, B>,
-) -> Result<Value<B>, String> {
+pub(super) fn normalize<B: Kernels>(epsilon: f32, mut args: Args<'_, B>) -> Result<Value<B>, String> {
     let x = args.float(0)?;
     let rank = dims::<B>(&x).len();
     let mut per_channel = |index| {
@@ -202,16 +160,8 @@ pub(super) fn normalize<B: Kernels>(
         dims_of[1] = dims::<B>(&tensor)[0];
         Ok::<_, String>(B::float_reshape(tensor, shape(&dims_of)))
     };
-    let (scale, bias, mean, variance) = (
-        per_channel(1)?,
-        per_channel(2)?,
-        per_channel(3)?,
-        per_channel(4)?,
-    );
+    let (scale, bias, mean, variance) = (per_channel(1)?, per_channel(2)?, per_channel(3)?, per_channel(4)?);
     let deviation = B::float_sqrt(B::float_add_scalar(variance, f64::from(epsilon).into()));
     let scale = B::float_div(scale, deviation);
-    Ok(Value::Float(B::float_add(
-        B::float_mul(B::float_sub(x, mean), scale),
-        bias,
-    )))
+    Ok(Value::Float(B::float_add(B::float_mul(B::float_sub(x, mean), scale), bias)))
 }

@@ -48,10 +48,7 @@ impl Activation {
 }
 
 pub(super) fn hard_sigmoid(node: &Node<'_>) -> Result<Op, String> {
-    Ok(Op::Activation(Activation::HardSigmoid(
-        node.float("alpha", 0.2),
-        node.float("beta", 0.5),
-    )))
+    Ok(Op::Activation(Activation::HardSigmoid(node.float("alpha", 0.2), node.float("beta", 0.5))))
 }
 
 pub(super) fn clip(node: &Node<'_>) -> Result<Op, String> {
@@ -59,23 +56,13 @@ pub(super) fn clip(node: &Node<'_>) -> Result<Op, String> {
         return Ok(Op::Clip);
     }
     let bound = |name, missing| node.optional_float(name).unwrap_or(missing);
-    Ok(Op::Activation(Activation::Clip(
-        bound("min", f32::NEG_INFINITY),
-        bound("max", f32::INFINITY),
-    )))
+    Ok(Op::Activation(Activation::Clip(bound("min", f32::NEG_INFINITY), bound("max", f32::INFINITY))))
 }
 
 pub(super) fn run_clip<B: Kernels>(mut args: Args<'_, B>) -> Result<Value<B>, String> {
-    let low = args
-        .optional_scalar(1)?
-        .map_or(f32::NEG_INFINITY, |low| low as f32);
-    let high = args
-        .optional_scalar(2)?
-        .map_or(f32::INFINITY, |high| high as f32);
-    Ok(Value::Float(B::activate(
-        args.float(0)?,
-        Activation::Clip(low, high),
-    )))
+    let low = args.optional_scalar(1)?.map_or(f32::NEG_INFINITY, |low| low as f32);
+    let high = args.optional_scalar(2)?.map_or(f32::INFINITY, |high| high as f32);
+    Ok(Value::Float(B::activate(args.float(0)?, Activation::Clip(low, high))))
 }
 
 /// Functions of one number.
@@ -114,14 +101,12 @@ impl Binary {
     pub(super) fn run<B: Kernels>(self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
         match (args.take(0)?, args.take(1)?) {
             (Value::Host(a), Value::Host(b)) => self.on_host(&a, &b).map(Value::Host),
-            (Value::Float(x), Value::Host(number)) if fits_as_scalar::<B>(&number, &x) => Ok(
-                Value::Float(self.with_scalar::<B>(x, number.floats().map_or(0.0, |data| data[0]))),
-            ),
+            (Value::Float(x), Value::Host(number)) if fits_as_scalar::<B>(&number, &x) => {
+                Ok(Value::Float(self.with_scalar::<B>(x, number.floats().map_or(0.0, |data| data[0]))))
+            }
             (a, b) => {
                 let mut pair = Args::new(vec![Some(a), Some(b)], 1, args.device);
-                Ok(Value::Float(
-                    self.on_device::<B>(pair.float(0)?, pair.float(1)?),
-                ))
+                Ok(Value::Float(self.on_device::<B>(pair.float(0)?, pair.float(1)?)))
             }
         }
     }
@@ -156,8 +141,7 @@ impl Binary {
         let (dims, pairs) = broadcast(&a.shape, &b.shape)?;
         let data = match (&a.data, &b.data) {
             (HostData::Int(a), HostData::Int(b)) => {
-                let results: Option<Vec<i64>> =
-                    pairs.map(|(i, j)| self.of_ints(a[i], b[j])).collect();
+                let results: Option<Vec<i64>> = pairs.map(|(i, j)| self.of_ints(a[i], b[j])).collect();
                 HostData::Int(results.ok_or("integer overflow or division by zero")?)
             }
             (HostData::Float(a), HostData::Float(b)) => {
@@ -203,16 +187,9 @@ pub(super) fn raise<B: Kernels>(x: FloatTensor<B>, from: &[usize], rank: usize) 
 }
 
 /// The common shape of two tensors, and for each of its elements the positions in both.
-fn broadcast(
-    a: &[usize],
-    b: &[usize],
-) -> Result<(Vec<usize>, impl Iterator<Item = (usize, usize)> + use<>), String> {
+fn broadcast(a: &[usize], b: &[usize]) -> Result<(Vec<usize>, impl Iterator<Item = (usize, usize)> + use<>), String> {
     let rank = a.len().max(b.len());
-    let at = |dims: &[usize], axis: usize| {
-        (axis + dims.len())
-            .checked_sub(rank)
-            .map_or(1, |axis| dims[axis])
-    };
+    let at = |dims: &[usize], axis: usize| (axis + dims.len()).checked_sub(rank).map_or(1, |axis| dims[axis]);
     let mut common = Vec::with_capacity(rank);
     for axis in 0..rank {
         common.push(match (at(a, axis), at(b, axis)) {
@@ -229,19 +206,12 @@ fn broadcast(
         for axis in (0..of.len()).rev() {
             let coordinate = index % of[axis];
             index /= of[axis];
-            offset += if dims[axis] == 1 {
-                0
-            } else {
-                coordinate * stride
-            };
+            offset += if dims[axis] == 1 { 0 } else { coordinate * stride };
             stride *= dims[axis];
         }
         offset
     };
-    Ok((
-        common,
-        (0..count).map(move |index| (position(&a, index), position(&b, index))),
-    ))
+    Ok((common, (0..count).map(move |index| (position(&a, index), position(&b, index)))))
 }
 
 #[cfg(test)]
@@ -253,25 +223,11 @@ mod tests {
         let column = HostTensor::int(vec![2, 1], vec![10, 20]);
         let row = HostTensor::ints(vec![1, 2, 3]);
         let sum = Binary::Add.on_host(&column, &row).expect("fits");
-        assert_eq!(
-            sum,
-            HostTensor::int(vec![2, 3], vec![11, 12, 13, 21, 22, 23])
-        );
+        assert_eq!(sum, HostTensor::int(vec![2, 3], vec![11, 12, 13, 21, 22, 23]));
         let scalar = HostTensor::int(vec![], vec![-7]);
-        assert_eq!(
-            Binary::Div.on_host(&scalar, &HostTensor::ints(vec![2])),
-            Ok(HostTensor::ints(vec![-3]))
-        );
-        assert!(
-            Binary::Div
-                .on_host(&scalar, &HostTensor::ints(vec![0]))
-                .is_err()
-        );
-        assert!(
-            Binary::Add
-                .on_host(&HostTensor::ints(vec![1, 2]), &row)
-                .is_err()
-        );
+        assert_eq!(Binary::Div.on_host(&scalar, &HostTensor::ints(vec![2])), Ok(HostTensor::ints(vec![-3])));
+        assert!(Binary::Div.on_host(&scalar, &HostTensor::ints(vec![0])).is_err());
+        assert!(Binary::Add.on_host(&HostTensor::ints(vec![1, 2]), &row).is_err());
     }
 
     #[test]
@@ -286,10 +242,7 @@ mod tests {
             (Activation::HardSwish, 1.0, 2.0 / 3.0),
             (Activation::Silu, 0.0, 0.0),
         ] {
-            assert!(
-                (activation.of(x) - expected).abs() < 1e-6,
-                "{activation:?} {x}"
-            );
+            assert!((activation.of(x) - expected).abs() < 1e-6, "{activation:?} {x}");
         }
     }
 }

@@ -11,32 +11,18 @@ use crate::value::{HostData, HostTensor, Value, dims, shape};
 
 pub(super) fn concat<B: Kernels>(axis: i64, mut args: Args<'_, B>) -> Result<Value<B>, String> {
     let count = args.len();
-    if (0..count).all(|index| {
-        matches!(
-            args.peek(index),
-            Some(Value::Host(HostTensor {
-                data: HostData::Int(_),
-                ..
-            }))
-        )
-    }) {
+    if (0..count).all(|index| matches!(args.peek(index), Some(Value::Host(HostTensor { data: HostData::Int(_), .. }))))
+    {
         let mut joined = Vec::new();
         for index in 0..count {
-            if args
-                .peek(index)
-                .is_some_and(|value| value.shape().len() != 1)
-            {
-                return Err(
-                    "Concat of integers in other than one dimension is not supported".to_owned(),
-                );
+            if args.peek(index).is_some_and(|value| value.shape().len() != 1) {
+                return Err("Concat of integers in other than one dimension is not supported".to_owned());
             }
             joined.extend(args.ints(index)?);
         }
         return Ok(Value::Host(HostTensor::ints(joined)));
     }
-    let parts = (0..count)
-        .map(|index| args.float(index))
-        .collect::<Result<Vec<_>, _>>()?;
+    let parts = (0..count).map(|index| args.float(index)).collect::<Result<Vec<_>, _>>()?;
     let rank = parts.first().map_or(0, |part| dims::<B>(part).len());
     Ok(Value::Float(B::concat(parts, axis_of(axis, rank)?)))
 }
@@ -50,10 +36,7 @@ pub(crate) struct Split {
 }
 
 pub(super) fn split(node: &Node<'_>) -> Result<Op, String> {
-    Ok(Op::Split(Split {
-        axis: node.int("axis", 0),
-        sizes: node.ints("split"),
-    }))
+    Ok(Op::Split(Split { axis: node.int("axis", 0), sizes: node.ints("split") }))
 }
 
 impl Split {
@@ -63,15 +46,10 @@ impl Split {
         let from = dims::<B>(&x);
         let axis = axis_of(self.axis, from.len())?;
         let sizes: Vec<usize> = match self.sizes.clone().or(given) {
-            Some(sizes) => sizes
-                .iter()
-                .map(|size| usize::try_from(*size).unwrap_or(0))
-                .collect(),
+            Some(sizes) => sizes.iter().map(|size| usize::try_from(*size).unwrap_or(0)).collect(),
             None => {
                 let part = from[axis].div_ceil(args.outputs);
-                (0..args.outputs)
-                    .map(|index| part.min(from[axis].saturating_sub(index * part)))
-                    .collect()
+                (0..args.outputs).map(|index| part.min(from[axis].saturating_sub(index * part))).collect()
             }
         };
         if sizes.len() != args.outputs || sizes.iter().sum::<usize>() != from[axis] {
@@ -80,30 +58,15 @@ impl Split {
         let mut start = 0;
         let mut parts = Vec::with_capacity(sizes.len());
         for size in sizes {
-            parts.push(Value::Float(cut::<B>(
-                x.clone(),
-                &from,
-                axis,
-                start,
-                start + size,
-            )));
+            parts.push(Value::Float(cut::<B>(x.clone(), &from, axis, start, start + size)));
             start += size;
         }
         Ok(parts)
     }
 }
 
-fn cut<B: Kernels>(
-    x: FloatTensor<B>,
-    from: &[usize],
-    axis: usize,
-    start: usize,
-    end: usize,
-) -> FloatTensor<B> {
-    let mut ranges: Vec<_> = from
-        .iter()
-        .map(|size| Range::new(0, Some(*size as isize), 1))
-        .collect();
+fn cut<B: Kernels>(x: FloatTensor<B>, from: &[usize], axis: usize, start: usize, end: usize) -> FloatTensor<B> {
+    let mut ranges: Vec<_> = from.iter().map(|size| Range::new(0, Some(*size as isize), 1)).collect();
     ranges[axis] = Range::new(start as isize, Some(end as isize), 1);
     B::float_slice(x, &ranges)
 }
@@ -118,17 +81,11 @@ pub(crate) struct Slice {
 
 impl Slice {
     pub(super) fn parse(node: &Node<'_>) -> Self {
-        Self {
-            starts: node.ints("starts"),
-            ends: node.ints("ends"),
-            axes: node.ints("axes"),
-        }
+        Self { starts: node.ints("starts"), ends: node.ints("ends"), axes: node.ints("axes") }
     }
 
     pub(super) fn run<B: Kernels>(&self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
-        let mut setting = |own: &Option<Vec<i64>>, index| {
-            Ok::<_, String>(own.clone().or(args.optional_ints(index)?))
-        };
+        let mut setting = |own: &Option<Vec<i64>>, index| Ok::<_, String>(own.clone().or(args.optional_ints(index)?));
         let starts = setting(&self.starts, 1)?.ok_or("Slice without starts")?;
         let ends = setting(&self.ends, 2)?.ok_or("Slice without ends")?;
         let axes = setting(&self.axes, 3)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
@@ -141,20 +98,14 @@ impl Slice {
         }
         let x = args.take(0)?;
         let from = x.shape();
-        let mut ranges: Vec<(usize, usize, usize)> =
-            from.iter().map(|size| (0, *size, 1)).collect();
+        let mut ranges: Vec<(usize, usize, usize)> = from.iter().map(|size| (0, *size, 1)).collect();
         for index in 0..starts.len() {
             let axis = axis_of(axes[index], from.len())?;
             let size = from[axis] as i64;
-            let clamp = |at: i64| {
-                (if at < 0 { at.saturating_add(size) } else { at }).clamp(0, size) as usize
-            };
+            let clamp = |at: i64| (if at < 0 { at.saturating_add(size) } else { at }).clamp(0, size) as usize;
             let (start, end) = (clamp(starts[index]), clamp(ends[index]));
-            ranges[axis] = (
-                start,
-                end.max(start),
-                usize::try_from(steps[index]).map_err(|_| "Slice with a huge step")?,
-            );
+            ranges[axis] =
+                (start, end.max(start), usize::try_from(steps[index]).map_err(|_| "Slice with a huge step")?);
         }
         match x {
             Value::Host(tensor) => slice_host(&tensor, &ranges).map(Value::Host),
@@ -162,10 +113,7 @@ impl Slice {
                 let range = |(start, end, step): &(usize, usize, usize)| {
                     Range::new(*start as isize, Some(*end as isize), *step as isize)
                 };
-                Ok(Value::Float(B::float_slice(
-                    tensor,
-                    &ranges.iter().map(range).collect::<Vec<_>>(),
-                )))
+                Ok(Value::Float(B::float_slice(tensor, &ranges.iter().map(range).collect::<Vec<_>>())))
             }
         }
     }
@@ -175,18 +123,12 @@ fn slice_host(tensor: &HostTensor, ranges: &[(usize, usize, usize)]) -> Result<H
     let ([(start, end, step)], HostData::Int(data)) = (ranges, &tensor.data) else {
         return Err("Slice of host values in other than one dimension is not supported".to_owned());
     };
-    Ok(HostTensor::ints(
-        data[*start..*end].iter().step_by(*step).copied().collect(),
-    ))
+    Ok(HostTensor::ints(data[*start..*end].iter().step_by(*step).copied().collect()))
 }
 
 /// Parts at given positions; the positions' dimensions replace the axis.
 pub(super) fn gather<B: Kernels>(axis: i64, mut args: Args<'_, B>) -> Result<Value<B>, String> {
-    let Value::Host(HostTensor {
-        shape: of_indices,
-        data: HostData::Int(indices),
-    }) = args.take(1)?
-    else {
+    let Value::Host(HostTensor { shape: of_indices, data: HostData::Int(indices) }) = args.take(1)? else {
         return Err("Gather with computed positions is not supported".to_owned());
     };
     let x = args.take(0)?;
@@ -198,32 +140,16 @@ pub(super) fn gather<B: Kernels>(axis: i64, mut args: Args<'_, B>) -> Result<Val
         .map(|index| axis_of(index, size as usize).map(|index| index as i64))
         .collect::<Result<Vec<_>, _>>();
     let indices = indices.map_err(|_| "Gather outside of its input")?;
-    let to: Vec<usize> = from[..axis]
-        .iter()
-        .chain(&of_indices)
-        .chain(&from[axis + 1..])
-        .copied()
-        .collect();
+    let to: Vec<usize> = from[..axis].iter().chain(&of_indices).chain(&from[axis + 1..]).copied().collect();
     match x {
-        Value::Host(HostTensor {
-            data: HostData::Int(data),
-            ..
-        }) if from.len() == 1 => Ok(Value::Host(HostTensor::int(
-            to,
-            indices.iter().map(|index| data[*index as usize]).collect(),
-        ))),
-        Value::Host(_) => {
-            Err("Gather of host values in other than one dimension is not supported".to_owned())
+        Value::Host(HostTensor { data: HostData::Int(data), .. }) if from.len() == 1 => {
+            Ok(Value::Host(HostTensor::int(to, indices.iter().map(|index| data[*index as usize]).collect())))
         }
-        Value::Float(_) if to.is_empty() => {
-            Err("Gather of a single number is not supported".to_owned())
-        }
+        Value::Host(_) => Err("Gather of host values in other than one dimension is not supported".to_owned()),
+        Value::Float(_) if to.is_empty() => Err("Gather of a single number is not supported".to_owned()),
         Value::Float(tensor) => {
             let indices = upload_indices(indices, &args);
-            Ok(Value::Float(B::float_reshape(
-                B::float_select(tensor, axis, indices),
-                shape(&to),
-            )))
+            Ok(Value::Float(B::float_reshape(B::float_select(tensor, axis, indices), shape(&to))))
         }
     }
 }

@@ -58,10 +58,7 @@ pub(super) fn matmul<B: Kernels>(mut args: Args<'_, B>) -> Result<Value<B>, Stri
         return Err("a product with a vector is not supported".to_owned());
     }
     let rank = from_a.len().max(from_b.len());
-    Ok(Value::Float(B::float_matmul(
-        raise::<B>(a, &from_a, rank),
-        raise::<B>(b, &from_b, rank),
-    )))
+    Ok(Value::Float(B::float_matmul(raise::<B>(a, &from_a, rank), raise::<B>(b, &from_b, rank))))
 }
 
 pub(super) fn softmax(node: &Node<'_>) -> Result<Op, String> {
@@ -73,10 +70,7 @@ pub(super) fn softmax(node: &Node<'_>) -> Result<Op, String> {
     Ok(Op::Softmax { axis })
 }
 
-pub(super) fn run_softmax<B: Kernels>(
-    axis: i64,
-    mut args: Args<'_, B>,
-) -> Result<Value<B>, String> {
+pub(super) fn run_softmax<B: Kernels>(axis: i64, mut args: Args<'_, B>) -> Result<Value<B>, String> {
     let x = args.float(0)?;
     let axis = axis_of(axis, dims::<B>(&x).len())?;
     Ok(Value::Float(<B as ActivationOps<B>>::softmax(x, axis)))

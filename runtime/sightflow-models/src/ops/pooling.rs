@@ -22,10 +22,7 @@ pub(crate) struct AveragePool {
 }
 
 fn window(node: &Node<'_>) -> Result<Window, String> {
-    if node
-        .ints("kernel_shape")
-        .is_none_or(|kernel| kernel.len() != 2)
-    {
+    if node.ints("kernel_shape").is_none_or(|kernel| kernel.len() != 2) {
         return Err(node.refuse("in other than two dimensions"));
     }
     if node.int("ceil_mode", 0) != 0 {
@@ -38,16 +35,11 @@ pub(super) fn max_pool(node: &Node<'_>) -> Result<Op, String> {
     if node.proto.output.len() > 1 {
         return Err(node.refuse("with indices as a second output"));
     }
-    Ok(Op::MaxPool(MaxPool {
-        window: window(node)?,
-    }))
+    Ok(Op::MaxPool(MaxPool { window: window(node)? }))
 }
 
 pub(super) fn average_pool(node: &Node<'_>) -> Result<Op, String> {
-    Ok(Op::AveragePool(AveragePool {
-        window: window(node)?,
-        count_padding: node.int("count_include_pad", 0) != 0,
-    }))
+    Ok(Op::AveragePool(AveragePool { window: window(node)?, count_padding: node.int("count_include_pad", 0) != 0 }))
 }
 
 impl MaxPool {
@@ -68,20 +60,10 @@ impl AveragePool {
             (true, _) => (x, [padding.top, padding.left]),
             (false, true) => (pad_with::<B>(x, padding, 0.0, args.device), [0, 0]),
             (false, false) => {
-                return Err(
-                    "AveragePool with uneven padding that does not count is not supported"
-                        .to_owned(),
-                );
+                return Err("AveragePool with uneven padding that does not count is not supported".to_owned());
             }
         };
         let Window { kernel, stride, .. } = self.window;
-        Ok(Value::Float(<B as ModuleOps<B>>::avg_pool2d(
-            x,
-            kernel,
-            stride,
-            pad,
-            self.count_padding,
-            false,
-        )))
+        Ok(Value::Float(<B as ModuleOps<B>>::avg_pool2d(x, kernel, stride, pad, self.count_padding, false)))
     }
 }

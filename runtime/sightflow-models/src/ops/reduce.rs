@@ -18,11 +18,7 @@ pub(crate) struct ReduceMean {
 impl ReduceMean {
     /// Over the rows and columns of images.
     pub(super) fn global() -> Self {
-        Self {
-            axes: Some(vec![2, 3]),
-            keep_dims: true,
-            empty_is_none: false,
-        }
+        Self { axes: Some(vec![2, 3]), keep_dims: true, empty_is_none: false }
     }
 
     pub(super) fn run<B: Kernels>(&self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
@@ -33,10 +29,7 @@ impl ReduceMean {
         if axes.is_empty() && self.empty_is_none {
             return Ok(Value::Float(x));
         }
-        let mut over = axes
-            .iter()
-            .map(|axis| axis_of(*axis, from.len()))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut over = axes.iter().map(|axis| axis_of(*axis, from.len())).collect::<Result<Vec<_>, _>>()?;
         over.sort_unstable();
         over.dedup();
         if over.is_empty() {
@@ -53,9 +46,7 @@ impl ReduceMean {
         };
         let to: Vec<usize> = from.iter().enumerate().filter_map(size).collect();
         if to.is_empty() {
-            return Err(
-                "a mean over all dimensions without keeping any is not supported".to_owned(),
-            );
+            return Err("a mean over all dimensions without keeping any is not supported".to_owned());
         }
         Ok(Value::Float(B::float_reshape(mean, shape(&to))))
     }

@@ -31,11 +31,7 @@ pub(super) fn resize(node: &Node<'_>) -> Result<Op, String> {
         node.text("coordinate_transformation_mode", "half_pixel")
     };
     let mode = node.text("mode", "nearest");
-    let nearest = if node.opset < 11 {
-        "floor".to_owned()
-    } else {
-        node.text("nearest_mode", "round_prefer_floor")
-    };
+    let nearest = if node.opset < 11 { "floor".to_owned() } else { node.text("nearest_mode", "round_prefer_floor") };
     let kind = match (mode.as_str(), transform.as_str(), nearest.as_str()) {
         ("nearest", "asymmetric", "floor") => ResizeKind::Nearest,
         ("linear", "half_pixel" | "pytorch_half_pixel", _) => ResizeKind::Linear,
@@ -48,52 +44,32 @@ pub(super) fn resize(node: &Node<'_>) -> Result<Op, String> {
     if node.int("antialias", 0) != 0 || node.int("exclude_outside", 0) != 0 {
         return Err(node.refuse("with antialias or exclude_outside"));
     }
-    if node.text("keep_aspect_ratio_policy", "stretch") != "stretch" || node.ints("axes").is_some()
-    {
+    if node.text("keep_aspect_ratio_policy", "stretch") != "stretch" || node.ints("axes").is_some() {
         return Err(node.refuse("with axes or keep_aspect_ratio_policy"));
     }
-    Ok(Op::Resize(Resize {
-        kind,
-        scales_input: if node.opset < 11 { 1 } else { 2 },
-    }))
+    Ok(Op::Resize(Resize { kind, scales_input: if node.opset < 11 { 1 } else { 2 } }))
 }
 
 impl Resize {
     pub(super) fn run<B: Kernels>(self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
-        let sizes = args
-            .optional_ints(self.scales_input + 1)?
-            .filter(|sizes| !sizes.is_empty());
+        let sizes = args.optional_ints(self.scales_input + 1)?.filter(|sizes| !sizes.is_empty());
         let scales = match (&sizes, args.has(self.scales_input)) {
-            (None, true) => args
-                .take(self.scales_input)?
-                .into_host()?
-                .floats()
-                .map(<[f32]>::to_vec),
+            (None, true) => args.take(self.scales_input)?.into_host()?.floats().map(<[f32]>::to_vec),
             _ => None,
         };
         let x = args.float(0)?;
         let from = dims::<B>(&x);
         let to: Vec<usize> = match (sizes, scales) {
-            (Some(sizes), _) => sizes
-                .iter()
-                .map(|size| usize::try_from(*size).unwrap_or(0))
-                .collect(),
+            (Some(sizes), _) => sizes.iter().map(|size| usize::try_from(*size).unwrap_or(0)).collect(),
             // With a scale that does not give whole pixels, sizes and scales disagree on where pixels lie.
             (None, Some(scales))
-                if from
-                    .iter()
-                    .zip(&scales)
-                    .any(|(size, scale)| (*size as f32 * scale).fract() != 0.0) =>
+                if from.iter().zip(&scales).any(|(size, scale)| (*size as f32 * scale).fract() != 0.0) =>
             {
-                return Err(format!(
-                    "Resize of {from:?} by {scales:?} does not give whole pixels"
-                ));
+                return Err(format!("Resize of {from:?} by {scales:?} does not give whole pixels"));
             }
-            (None, Some(scales)) => from
-                .iter()
-                .zip(&scales)
-                .map(|(size, scale)| (*size as f32 * scale) as usize)
-                .collect(),
+            (None, Some(scales)) => {
+                from.iter().zip(&scales).map(|(size, scale)| (*size as f32 * scale) as usize).collect()
+            }
             (None, None) => return Err("Resize without sizes and scales".to_owned()),
         };
         if from.len() != 4 || to.len() != 4 || from[..2] != to[..2] || to.contains(&0) {

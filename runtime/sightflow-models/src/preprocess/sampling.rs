@@ -19,10 +19,7 @@ impl Taps {
         interpolation: Interpolation,
         mirrored: bool,
     ) -> Self {
-        let mut taps = Self {
-            places: Vec::with_capacity(length as usize),
-            weights: Vec::new(),
-        };
+        let mut taps = Self { places: Vec::with_capacity(length as usize), weights: Vec::new() };
         let ratio = f64::from(side) / f64::from(scaled);
         // When an image shrinks, the kernel grows with it, so that every source pixel counts.
         let stretch = ratio.max(1.0);
@@ -32,21 +29,13 @@ impl Taps {
                 taps.places.push(None);
                 continue;
             }
-            let at = if mirrored {
-                i64::from(scaled) - 1 - at
-            } else {
-                at
-            };
+            let at = if mirrored { i64::from(scaled) - 1 - at } else { at };
             let center = (at as f64 + 0.5) * ratio;
             let support = match interpolation {
                 Interpolation::Nearest => {
                     let start = taps.weights.len();
                     taps.weights.push(1.0);
-                    taps.places.push(Some((
-                        (center as usize).min(side as usize - 1),
-                        start,
-                        start + 1,
-                    )));
+                    taps.places.push(Some(((center as usize).min(side as usize - 1), start, start + 1)));
                     continue;
                 }
                 Interpolation::Bilinear => stretch,
@@ -54,12 +43,10 @@ impl Taps {
             };
             let first = (center - support + 0.5).max(0.0) as usize;
             let end = ((center + support + 0.5) as usize).min(side as usize);
-            let weigh =
-                |source: usize| kernel((source as f64 + 0.5 - center) / stretch, interpolation);
+            let weigh = |source: usize| kernel((source as f64 + 0.5 - center) / stretch, interpolation);
             let total: f64 = (first..end).map(weigh).sum();
             let start = taps.weights.len();
-            taps.weights
-                .extend((first..end).map(|source| (weigh(source) / total) as f32));
+            taps.weights.extend((first..end).map(|source| (weigh(source) / total) as f32));
             taps.places.push(Some((first, start, taps.weights.len())));
         }
         taps

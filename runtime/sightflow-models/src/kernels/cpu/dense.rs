@@ -30,11 +30,7 @@ pub(crate) struct Dense {
 }
 
 impl Dense {
-    pub(super) fn prepare(
-        conv: &Convolution,
-        weights: &HostTensor,
-        bias: Option<&HostTensor>,
-    ) -> Result<Self, String> {
+    pub(super) fn prepare(conv: &Convolution, weights: &HostTensor, bias: Option<&HostTensor>) -> Result<Self, String> {
         let [outputs, inputs, rows, columns] = weights.shape[..] else {
             return Err("weights without four dimensions".to_owned());
         };
@@ -60,43 +56,23 @@ impl Dense {
                 .ok_or("a bias of another length than the outputs")?;
             padded[..outputs].copy_from_slice(bias);
         }
-        Ok(Self {
-            window: conv.window,
-            activation: conv.activation,
-            inputs,
-            outputs,
-            weights: packed,
-            bias: padded,
-        })
+        Ok(Self { window: conv.window, activation: conv.activation, inputs, outputs, weights: packed, bias: padded })
     }
 
     pub(super) fn run(&self, x: &ChannelsLast) -> Result<FlexTensor, String> {
         if x.channels != self.inputs {
-            return Err(format!(
-                "{} channels where {} are needed",
-                x.channels, self.inputs
-            ));
+            return Err(format!("{} channels where {} are needed", x.channels, self.inputs));
         }
         let places = Places::new(&self.window, x)?;
         let mut out = vec![0.0; x.count * places.outputs() * self.outputs];
-        Arch::new().dispatch(Run {
-            conv: self,
-            x,
-            places: &places,
-            out: &mut out,
-        });
+        Arch::new().dispatch(Run { conv: self, x, places: &places, out: &mut out });
         // The common activations are applied while results are in registers.
-        if let Some(
-            activation @ (Activation::Silu | Activation::HardSigmoid(..) | Activation::HardSwish),
-        ) = self.activation
+        if let Some(activation @ (Activation::Silu | Activation::HardSigmoid(..) | Activation::HardSwish)) =
+            self.activation
         {
-            out.iter_mut()
-                .for_each(|value| *value = activation.of(*value));
+            out.iter_mut().for_each(|value| *value = activation.of(*value));
         }
-        Ok(channels_last(
-            out,
-            [x.count, self.outputs, places.height, places.width],
-        ))
+        Ok(channels_last(out, [x.count, self.outputs, places.height, places.width]))
     }
 }
 
@@ -116,15 +92,7 @@ impl Places {
         let image = [x.height, x.width];
         let padding = window.padding_for(image);
         let [height, width] = window.output(image, padding)?;
-        Ok(Self {
-            height,
-            width,
-            top: padding.top,
-            left: padding.left,
-            window: *window,
-            image,
-            pixel: x.pixel,
-        })
+        Ok(Self { height, width, top: padding.top, left: padding.left, window: *window, image, pixel: x.pixel })
     }
 
     pub(super) fn outputs(&self) -> usize {
@@ -133,17 +101,9 @@ impl Places {
 
     /// First element of the pixel under a tap of the window at `row` and `column`; none in the padding.
     #[inline(always)]
-    pub(super) fn tap(
-        &self,
-        row: usize,
-        column: usize,
-        tap_row: usize,
-        tap_column: usize,
-    ) -> Option<usize> {
-        let y = (row * self.window.stride[0] + tap_row * self.window.dilation[0])
-            .wrapping_sub(self.top);
-        let x = (column * self.window.stride[1] + tap_column * self.window.dilation[1])
-            .wrapping_sub(self.left);
+    pub(super) fn tap(&self, row: usize, column: usize, tap_row: usize, tap_column: usize) -> Option<usize> {
+        let y = (row * self.window.stride[0] + tap_row * self.window.dilation[0]).wrapping_sub(self.top);
+        let x = (column * self.window.stride[1] + tap_column * self.window.dilation[1]).wrapping_sub(self.left);
         (y < self.image[0] && x < self.image[1]).then(|| (y * self.image[1] + x) * self.pixel)
     }
 }
@@ -172,12 +132,7 @@ impl WithSimd for Run<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self {
-            conv,
-            x,
-            places,
-            out,
-        } = self;
+        let Self { conv, x, places, out } = self;
         let [kernel_rows, kernel_columns] = conv.window.kernel;
         let taps = kernel_rows * kernel_columns;
         let zeros = vec![0.0; conv.inputs];
@@ -197,8 +152,7 @@ impl WithSimd for Run<'_> {
                     let output = first + index.min(count - 1);
                     let (row, column) = (output / places.width, output % places.width);
                     for tap in 0..taps {
-                        let source =
-                            places.tap(row, column, tap / kernel_columns, tap % kernel_columns);
+                        let source = places.tap(row, column, tap / kernel_columns, tap % kernel_columns);
                         sources[(block * taps + tap) * PIXELS + lane] =
                             source.map_or(zeros.as_slice(), |at| &image[at..at + conv.inputs]);
                     }
@@ -210,15 +164,10 @@ impl WithSimd for Run<'_> {
                     let stored = (conv.outputs - channel).min(width);
                     for block in 0..count.div_ceil(PIXELS) {
                         let rows = &sources[block * taps * PIXELS..(block + 1) * taps * PIXELS];
-                        let mut sums =
-                            sum_block(simd, rows, weights, [bias[0], bias[1]], conv.inputs);
+                        let mut sums = sum_block(simd, rows, weights, [bias[0], bias[1]], conv.inputs);
                         activate_block(simd, &mut sums, conv.activation);
                         let start = first + block * PIXELS;
-                        for (lane, sum) in sums
-                            .iter()
-                            .enumerate()
-                            .take(outputs.min(first + count) - start)
-                        {
+                        for (lane, sum) in sums.iter().enumerate().take(outputs.min(first + count) - start) {
                             let at = (start + lane) * conv.outputs + channel;
                             store(simd, &mut out[at..at + stored], *sum);
                         }
@@ -238,25 +187,13 @@ fn sum_block<S: Simd>(
     inputs: usize,
 ) -> [[S::f32s; VECTORS]; PIXELS] {
     let mut sums = [bias; PIXELS];
-    for (sources, weights) in sources
-        .as_chunks::<PIXELS>()
-        .0
-        .iter()
-        .zip(weights.chunks_exact(inputs * VECTORS))
-    {
+    for (sources, weights) in sources.as_chunks::<PIXELS>().0.iter().zip(weights.chunks_exact(inputs * VECTORS)) {
         let rows: [&[f32]; PIXELS] = std::array::from_fn(|lane| &sources[lane][..inputs]);
-        for (input, weights) in weights
-            .as_chunks::<VECTORS>()
-            .0
-            .iter()
-            .enumerate()
-            .take(inputs)
-        {
+        for (input, weights) in weights.as_chunks::<VECTORS>().0.iter().enumerate().take(inputs) {
             for lane in 0..PIXELS {
                 let value = simd.splat_f32s(rows[lane][input]);
                 for vector in 0..VECTORS {
-                    sums[lane][vector] =
-                        simd.mul_add_f32s(value, weights[vector], sums[lane][vector]);
+                    sums[lane][vector] = simd.mul_add_f32s(value, weights[vector], sums[lane][vector]);
                 }
             }
         }
@@ -265,11 +202,7 @@ fn sum_block<S: Simd>(
 }
 
 #[inline(always)]
-fn activate_block<S: Simd>(
-    simd: S,
-    sums: &mut [[S::f32s; VECTORS]; PIXELS],
-    activation: Option<Activation>,
-) {
+fn activate_block<S: Simd>(simd: S, sums: &mut [[S::f32s; VECTORS]; PIXELS], activation: Option<Activation>) {
     match activation {
         Some(activation @ (Activation::Clip(..) | Activation::LeakyRelu(_))) => {
             for value in sums.as_flattened_mut() {
@@ -284,17 +217,10 @@ fn activate_block<S: Simd>(
 #[inline(always)]
 pub(super) fn activate_vector<S: Simd>(simd: S, value: S::f32s, activation: Activation) -> S::f32s {
     match activation {
-        Activation::Clip(low, high) => simd.min_f32s(
-            simd.max_f32s(value, simd.splat_f32s(low)),
-            simd.splat_f32s(high),
-        ),
+        Activation::Clip(low, high) => simd.min_f32s(simd.max_f32s(value, simd.splat_f32s(low)), simd.splat_f32s(high)),
         Activation::LeakyRelu(alpha) => {
             let negative = simd.less_than_f32s(value, simd.splat_f32s(0.0));
-            simd.select_f32s(
-                negative,
-                simd.mul_f32s(value, simd.splat_f32s(alpha)),
-                value,
-            )
+            simd.select_f32s(negative, simd.mul_f32s(value, simd.splat_f32s(alpha)), value)
         }
         _ => value,
     }

@@ -21,11 +21,7 @@ pub(crate) struct Depthwise {
 }
 
 impl Depthwise {
-    pub(super) fn prepare(
-        conv: &Convolution,
-        weights: &HostTensor,
-        bias: Option<&HostTensor>,
-    ) -> Result<Self, String> {
+    pub(super) fn prepare(conv: &Convolution, weights: &HostTensor, bias: Option<&HostTensor>) -> Result<Self, String> {
         let channels = conv.groups;
         let data = weights.floats().ok_or("integer weights")?;
         let taps = data.len() / channels;
@@ -43,41 +39,22 @@ impl Depthwise {
                 .to_vec(),
             None => vec![0.0; channels],
         };
-        Ok(Self {
-            window: conv.window,
-            activation: conv.activation,
-            channels,
-            weights: packed,
-            bias,
-        })
+        Ok(Self { window: conv.window, activation: conv.activation, channels, weights: packed, bias })
     }
 
     pub(super) fn run(&self, x: &ChannelsLast) -> Result<FlexTensor, String> {
         if x.channels != self.channels {
-            return Err(format!(
-                "{} channels where {} are needed",
-                x.channels, self.channels
-            ));
+            return Err(format!("{} channels where {} are needed", x.channels, self.channels));
         }
         let places = Places::new(&self.window, x)?;
         let mut out = vec![0.0; x.count * places.outputs() * self.channels];
-        Arch::new().dispatch(Run {
-            conv: self,
-            x,
-            places: &places,
-            out: &mut out,
-        });
-        if let Some(
-            activation @ (Activation::Silu | Activation::HardSigmoid(..) | Activation::HardSwish),
-        ) = self.activation
+        Arch::new().dispatch(Run { conv: self, x, places: &places, out: &mut out });
+        if let Some(activation @ (Activation::Silu | Activation::HardSigmoid(..) | Activation::HardSwish)) =
+            self.activation
         {
-            out.iter_mut()
-                .for_each(|value| *value = activation.of(*value));
+            out.iter_mut().for_each(|value| *value = activation.of(*value));
         }
-        Ok(channels_last(
-            out,
-            [x.count, self.channels, places.height, places.width],
-        ))
+        Ok(channels_last(out, [x.count, self.channels, places.height, places.width]))
     }
 }
 
@@ -93,33 +70,20 @@ impl WithSimd for Run<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self {
-            conv,
-            x,
-            places,
-            out,
-        } = self;
+        let Self { conv, x, places, out } = self;
         let channels = conv.channels;
         let [kernel_rows, kernel_columns] = conv.window.kernel;
         let image_size = x.height * x.width * x.pixel;
         // The taps of a window that lie on the image: its pixel and its weights.
         let mut taps: Vec<(&[f32], &[f32])> = Vec::with_capacity(kernel_rows * kernel_columns);
-        for (n, out) in out
-            .chunks_exact_mut(places.outputs() * channels)
-            .enumerate()
-        {
+        for (n, out) in out.chunks_exact_mut(places.outputs() * channels).enumerate() {
             let image = &x.data()[n * image_size..];
             for (output, out) in out.chunks_exact_mut(channels).enumerate() {
                 let (row, column) = (output / places.width, output % places.width);
                 taps.clear();
                 for tap in 0..kernel_rows * kernel_columns {
-                    if let Some(at) =
-                        places.tap(row, column, tap / kernel_columns, tap % kernel_columns)
-                    {
-                        taps.push((
-                            &image[at..at + channels],
-                            &conv.weights[tap * channels..(tap + 1) * channels],
-                        ));
+                    if let Some(at) = places.tap(row, column, tap / kernel_columns, tap % kernel_columns) {
+                        taps.push((&image[at..at + channels], &conv.weights[tap * channels..(tap + 1) * channels]));
                     }
                 }
                 sum_pixel(simd, &taps, &conv.bias, conv.activation, out);
@@ -173,15 +137,10 @@ fn sum_channels<S: Simd, const N: usize>(
     channel: usize,
 ) {
     let range = channel..channel + N * S::F32_LANES;
-    let vectors = |slice: &[f32]| -> [S::f32s; N] {
-        std::array::from_fn(|vector| S::as_simd_f32s(slice).0[vector])
-    };
+    let vectors = |slice: &[f32]| -> [S::f32s; N] { std::array::from_fn(|vector| S::as_simd_f32s(slice).0[vector]) };
     let mut sums = vectors(&bias[range.clone()]);
     for (pixel, weights) in taps {
-        let (pixel, weights) = (
-            vectors(&pixel[range.clone()]),
-            vectors(&weights[range.clone()]),
-        );
+        let (pixel, weights) = (vectors(&pixel[range.clone()]), vectors(&weights[range.clone()]));
         for vector in 0..N {
             sums[vector] = simd.mul_add_f32s(pixel[vector], weights[vector], sums[vector]);
         }

@@ -12,19 +12,14 @@ use crate::ops::{Activation, Window};
 /// The elements of a tensor that owns all of its memory and nothing else, in whatever order they lie.
 fn own_elements(x: &mut FlexTensor) -> Option<&mut [f32]> {
     let elements = x.layout().num_elements();
-    x.try_storage_mut::<f32>()
-        .filter(|storage| storage.len() == elements)
+    x.try_storage_mut::<f32>().filter(|storage| storage.len() == elements)
 }
 
 pub(super) fn activate(mut x: FlexTensor, activation: Activation) -> FlexTensor {
     let Some(elements) = own_elements(&mut x) else {
         return generic::activate::<Flex>(x, activation);
     };
-    Arch::new().dispatch(|| {
-        elements
-            .iter_mut()
-            .for_each(|value| *value = activation.of(*value))
-    });
+    Arch::new().dispatch(|| elements.iter_mut().for_each(|value| *value = activation.of(*value)));
     x
 }
 
@@ -46,17 +41,11 @@ pub(super) fn add(mut a: FlexTensor, mut b: FlexTensor) -> FlexTensor {
 
 pub(super) fn concat(parts: Vec<FlexTensor>, axis: usize) -> FlexTensor {
     let images: Option<Vec<_>> = match axis {
-        1 => parts
-            .iter()
-            .map(|part| ChannelsLast::of(part.clone()).ok())
-            .collect(),
+        1 => parts.iter().map(|part| ChannelsLast::of(part.clone()).ok()).collect(),
         _ => None,
     };
-    let same = |a: &ChannelsLast, b: &ChannelsLast| {
-        (a.count, a.height, a.width) == (b.count, b.height, b.width)
-    };
-    let Some(images) = images.filter(|images| images.iter().all(|image| same(image, &images[0])))
-    else {
+    let same = |a: &ChannelsLast, b: &ChannelsLast| (a.count, a.height, a.width) == (b.count, b.height, b.width);
+    let Some(images) = images.filter(|images| images.iter().all(|image| same(image, &images[0]))) else {
         return Flex::float_cat(parts, axis);
     };
     let channels = images.iter().map(|image| image.channels).sum();
@@ -65,10 +54,7 @@ pub(super) fn concat(parts: Vec<FlexTensor>, axis: usize) -> FlexTensor {
     let mut out = vec![0.0; pixels * channels];
     let mut start = 0;
     for image in &images {
-        let pixels = image
-            .data()
-            .chunks(image.pixel)
-            .map(|pixel| &pixel[..image.channels]);
+        let pixels = image.data().chunks(image.pixel).map(|pixel| &pixel[..image.channels]);
         for (to, from) in out.chunks_exact_mut(channels).zip(pixels) {
             to[start..start + image.channels].copy_from_slice(from);
         }
@@ -84,32 +70,21 @@ pub(super) fn max_pool(x: &ChannelsLast, window: &Window) -> Result<FlexTensor, 
     let image_size = x.height * x.width * x.pixel;
     let mut out = vec![f32::NEG_INFINITY; x.count * places.outputs() * channels];
     let work = || {
-        for (n, out) in out
-            .chunks_exact_mut(places.outputs() * channels)
-            .enumerate()
-        {
+        for (n, out) in out.chunks_exact_mut(places.outputs() * channels).enumerate() {
             let image = &x.data()[n * image_size..];
             for (output, out) in out.chunks_exact_mut(channels).enumerate() {
                 for tap in 0..rows * columns {
-                    if let Some(at) = places.tap(
-                        output / places.width,
-                        output % places.width,
-                        tap / columns,
-                        tap % columns,
-                    ) {
-                        out.iter_mut()
-                            .zip(&image[at..at + channels])
-                            .for_each(|(to, from)| *to = to.max(*from));
+                    if let Some(at) =
+                        places.tap(output / places.width, output % places.width, tap / columns, tap % columns)
+                    {
+                        out.iter_mut().zip(&image[at..at + channels]).for_each(|(to, from)| *to = to.max(*from));
                     }
                 }
             }
         }
     };
     Arch::new().dispatch(work);
-    Ok(channels_last(
-        out,
-        [x.count, channels, places.height, places.width],
-    ))
+    Ok(channels_last(out, [x.count, channels, places.height, places.width]))
 }
 
 /// Between pixel centres, edges repeated: ONNX's `half_pixel`.
@@ -136,12 +111,8 @@ pub(super) fn resize_linear(x: &ChannelsLast, [height, width]: [usize; 2]) -> Fl
             };
             for (line, (top, bottom, down)) in out.chunks_exact_mut(width * channels).zip(&rows) {
                 for (out, (left, right, across)) in line.chunks_exact_mut(channels).zip(&columns) {
-                    let (a, b, c, d) = (
-                        pixel(*top, *left),
-                        pixel(*top, *right),
-                        pixel(*bottom, *left),
-                        pixel(*bottom, *right),
-                    );
+                    let (a, b, c, d) =
+                        (pixel(*top, *left), pixel(*top, *right), pixel(*bottom, *left), pixel(*bottom, *right));
                     for (channel, to) in out.iter_mut().enumerate() {
                         let upper = a[channel] + (b[channel] - a[channel]) * across;
                         let lower = c[channel] + (d[channel] - c[channel]) * across;

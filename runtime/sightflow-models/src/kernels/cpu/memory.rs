@@ -33,14 +33,7 @@ impl ChannelsLast {
             _ => None,
         };
         Ok(match pixel {
-            Some(pixel) => Self {
-                tensor,
-                count,
-                channels,
-                height,
-                width,
-                pixel,
-            },
+            Some(pixel) => Self { tensor, count, channels, height, width, pixel },
             None => Self {
                 tensor: interleave(&tensor, [count, channels, height, width]),
                 count,
@@ -59,18 +52,10 @@ impl ChannelsLast {
 }
 
 /// Wraps elements in the order images, rows, columns, channels.
-pub(super) fn channels_last(
-    data: Vec<f32>,
-    [count, channels, height, width]: [usize; 4],
-) -> FlexTensor {
+pub(super) fn channels_last(data: Vec<f32>, [count, channels, height, width]: [usize; 4]) -> FlexTensor {
     debug_assert_eq!(data.len(), count * channels * height * width);
-    let strides =
-        [height * width * channels, 1, width * channels, channels].map(|stride| stride as isize);
-    let layout = Layout::new(
-        Shape::from([count, channels, height, width].to_vec()),
-        strides.to_vec(),
-        0,
-    );
+    let strides = [height * width * channels, 1, width * channels, channels].map(|stride| stride as isize);
+    let layout = Layout::new(Shape::from([count, channels, height, width].to_vec()), strides.to_vec(), 0);
     let length = data.len();
     FlexTensor::from_data(TensorData::new(data, [length])).with_layout(layout)
 }
@@ -85,10 +70,7 @@ fn interleave(tensor: &FlexTensor, [count, channels, height, width]: [usize; 4])
             let line = start + n * strides[0] + row * strides[2];
             for column in 0..width as isize {
                 let pixel = line + column * strides[3];
-                data.extend(
-                    (0..channels as isize)
-                        .map(|channel| source[(pixel + channel * strides[1]) as usize]),
-                );
+                data.extend((0..channels as isize).map(|channel| source[(pixel + channel * strides[1]) as usize]));
             }
         }
     }

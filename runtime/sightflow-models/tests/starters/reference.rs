@@ -1,0 +1,49 @@
+//! The graphs' outputs against those of ONNX Runtime, kept in `fixtures`.
+
+use serde_json::Value;
+use sightflow_models::Model;
+
+use crate::{classifier, detector, repository};
+
+/// Numbers between −1 and 1 that the fixtures were made with.
+fn noise(length: usize) -> Vec<f32> {
+    let number = |index: u64| (index.wrapping_mul(2_654_435_761) % (1 << 32)) as f64 / (1u64 << 32) as f64 * 2.0 - 1.0;
+    (0..length as u64).map(|index| number(index) as f32).collect()
+}
+
+fn check(model: &Model, name: &str) {
+    let path = repository(&format!("runtime/sightflow-models/tests/fixtures/{name}.json"));
+    let fixture: Value = serde_json::from_slice(&std::fs::read(path).expect("a fixture")).expect("JSON");
+    let [width, height] = model.spec().input_size();
+    let length = (width * height * 3) as usize;
+    // The second image is another one, so that a mix-up of the batch would show.
+    let mut input = noise(length);
+    input.extend((0..length).map(|index| (index % 7) as f32 / 7.0));
+    for count in [1, 2] {
+        let outputs = model.run_raw(input[..count * length].to_vec(), count).expect("runs");
+        let expected = fixture["outputs"].as_array().expect("outputs");
+        assert_eq!(outputs.len(), expected.len());
+        for ((output, shape, values), expected) in outputs.iter().zip(expected) {
+            assert_eq!(*output, expected["name"]);
+            assert_eq!(shape[0], count);
+            let step = expected["step"].as_u64().expect("a number") as usize;
+            let first = values[..values.len() / count].iter().step_by(step);
+            let expected = expected["values"].as_array().expect("numbers");
+            assert_eq!(first.len(), expected.len(), "{output}");
+            for (found, expected) in first.zip(expected) {
+                let expected = expected.as_f64().expect("a number");
+                assert!((f64::from(*found) - expected).abs() <= 1e-4, "{name} {output}: {found} instead of {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn detector_agrees_with_onnx_runtime() {
+    check(detector(), "nanodet-g-416");
+}
+
+#[test]
+fn classifier_agrees_with_onnx_runtime() {
+    check(classifier(), "efficientnet-lite0");
+}
