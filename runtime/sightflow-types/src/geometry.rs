@@ -153,23 +153,10 @@ pub fn merge<C: PartialEq>(candidates: &[Candidate<C>], how: &Merge) -> Vec<Merg
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     order.sort_by(|a, b| candidates[*b].score.total_cmp(&candidates[*a].score));
     let mut merged = match how.mode {
-        MergeMode::None => order
-            .into_iter()
-            .map(|index| keep(candidates, index))
-            .collect(),
-        MergeMode::Nms => nms(candidates, &order, how.iou_threshold, how.metric, |_, _| {
-            true
-        }),
-        MergeMode::NmsClass => nms(candidates, &order, how.iou_threshold, how.metric, |a, b| {
-            a == b
-        }),
-        MergeMode::Greedy => nms(
-            candidates,
-            &order,
-            0.7 * how.iou_threshold,
-            how.metric,
-            |a, b| a == b,
-        ),
+        MergeMode::None => order.into_iter().map(|index| keep(candidates, index)).collect(),
+        MergeMode::Nms => nms(candidates, &order, how.iou_threshold, how.metric, |_, _| true),
+        MergeMode::NmsClass => nms(candidates, &order, how.iou_threshold, how.metric, |a, b| a == b),
+        MergeMode::Greedy => nms(candidates, &order, 0.7 * how.iou_threshold, how.metric, |a, b| a == b),
         MergeMode::SoftNms => soft_nms(candidates, order, how),
         MergeMode::Union => union(candidates, order, how),
         MergeMode::Wbf => fuse(candidates, &order, how, 0),
@@ -180,11 +167,7 @@ pub fn merge<C: PartialEq>(candidates: &[Candidate<C>], how: &Merge) -> Vec<Merg
 }
 
 fn keep<C>(candidates: &[Candidate<C>], index: usize) -> Merged {
-    Merged {
-        index,
-        bbox: candidates[index].bbox,
-        score: candidates[index].score,
-    }
+    Merged { index, bbox: candidates[index].bbox, score: candidates[index].score }
 }
 
 fn nms<C>(
@@ -197,40 +180,23 @@ fn nms<C>(
     let mut kept: Vec<usize> = Vec::new();
     for &index in order {
         let candidate = &candidates[index];
-        let covered = kept
-            .iter()
-            .map(|&better| &candidates[better])
-            .any(|better| {
-                comparable(&better.class, &candidate.class)
-                    && metric.of(&better.bbox, &candidate.bbox) > threshold
-            });
+        let covered = kept.iter().map(|&better| &candidates[better]).any(|better| {
+            comparable(&better.class, &candidate.class) && metric.of(&better.bbox, &candidate.bbox) > threshold
+        });
         if !covered {
             kept.push(index);
         }
     }
-    kept.into_iter()
-        .map(|index| keep(candidates, index))
-        .collect()
+    kept.into_iter().map(|index| keep(candidates, index)).collect()
 }
 
-fn soft_nms<C: PartialEq>(
-    candidates: &[Candidate<C>],
-    order: Vec<usize>,
-    how: &Merge,
-) -> Vec<Merged> {
-    let mut rest: Vec<Merged> = order
-        .into_iter()
-        .map(|index| keep(candidates, index))
-        .collect();
+fn soft_nms<C: PartialEq>(candidates: &[Candidate<C>], order: Vec<usize>, how: &Merge) -> Vec<Merged> {
+    let mut rest: Vec<Merged> = order.into_iter().map(|index| keep(candidates, index)).collect();
     let mut kept = Vec::new();
     // The first of the best, so that ties keep input order.
-    while let Some(best) = (0..rest.len()).reduce(|best, other| {
-        if rest[other].score > rest[best].score {
-            other
-        } else {
-            best
-        }
-    }) {
+    while let Some(best) =
+        (0..rest.len()).reduce(|best, other| if rest[other].score > rest[best].score { other } else { best })
+    {
         let best = rest.remove(best);
         for other in &mut rest {
             if candidates[other.index].class == candidates[best.index].class {
@@ -244,11 +210,7 @@ fn soft_nms<C: PartialEq>(
     kept
 }
 
-fn union<C: PartialEq>(
-    candidates: &[Candidate<C>],
-    mut rest: Vec<usize>,
-    how: &Merge,
-) -> Vec<Merged> {
+fn union<C: PartialEq>(candidates: &[Candidate<C>], mut rest: Vec<usize>, how: &Merge) -> Vec<Merged> {
     let mut merged = Vec::new();
     while !rest.is_empty() {
         let mut hull = keep(candidates, rest.remove(0));
@@ -277,12 +239,7 @@ struct Cluster {
     fused: BoundingBox,
 }
 
-fn fuse<C: PartialEq>(
-    candidates: &[Candidate<C>],
-    order: &[usize],
-    how: &Merge,
-    required_votes: usize,
-) -> Vec<Merged> {
+fn fuse<C: PartialEq>(candidates: &[Candidate<C>], order: &[usize], how: &Merge, required_votes: usize) -> Vec<Merged> {
     let mut clusters: Vec<Cluster> = Vec::new();
     for &index in order {
         let candidate = &candidates[index];
@@ -295,43 +252,23 @@ fn fuse<C: PartialEq>(
                 cluster.members.push(index);
                 cluster.fused = weighted_mean(candidates, &cluster.members);
             }
-            None => clusters.push(Cluster {
-                members: vec![index],
-                fused: candidate.bbox,
-            }),
+            None => clusters.push(Cluster { members: vec![index], fused: candidate.bbox }),
         }
     }
     clusters.retain(|cluster| {
-        let mut sources: Vec<_> = cluster
-            .members
-            .iter()
-            .map(|&index| candidates[index].source)
-            .collect();
+        let mut sources: Vec<_> = cluster.members.iter().map(|&index| candidates[index].source).collect();
         sources.sort_unstable();
         sources.dedup();
         sources.len() >= required_votes
     });
     let score = |cluster: &Cluster| {
         let count = cluster.members.len();
-        let mean = cluster
-            .members
-            .iter()
-            .map(|&index| candidates[index].score)
-            .sum::<f64>()
-            / count as f64;
-        if how.sources > 0 {
-            mean * count.min(how.sources) as f64 / how.sources as f64
-        } else {
-            mean
-        }
+        let mean = cluster.members.iter().map(|&index| candidates[index].score).sum::<f64>() / count as f64;
+        if how.sources > 0 { mean * count.min(how.sources) as f64 / how.sources as f64 } else { mean }
     };
     clusters
         .iter()
-        .map(|cluster| Merged {
-            index: cluster.members[0],
-            bbox: cluster.fused,
-            score: score(cluster),
-        })
+        .map(|cluster| Merged { index: cluster.members[0], bbox: cluster.fused, score: score(cluster) })
         .collect()
 }
 
@@ -341,18 +278,9 @@ fn weighted_mean<C>(candidates: &[Candidate<C>], members: &[usize]) -> BoundingB
         return candidates[members[0]].bbox;
     }
     let mean = |side: fn(&BoundingBox) -> f64| {
-        members
-            .iter()
-            .map(|&index| candidates[index].score * side(&candidates[index].bbox))
-            .sum::<f64>()
-            / total
+        members.iter().map(|&index| candidates[index].score * side(&candidates[index].bbox)).sum::<f64>() / total
     };
-    BoundingBox {
-        x1: mean(|b| b.x1),
-        y1: mean(|b| b.y1),
-        x2: mean(|b| b.x2),
-        y2: mean(|b| b.y2),
-    }
+    BoundingBox { x1: mean(|b| b.x1), y1: mean(|b| b.y1), x2: mean(|b| b.x2), y2: mean(|b| b.y2) }
 }
 
 #[cfg(test)]

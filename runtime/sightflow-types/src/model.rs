@@ -207,13 +207,8 @@ impl TryFrom<String> for ResizeMode {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let shortest = || {
-            text.strip_prefix("shortest_")?
-                .strip_suffix("_center_crop")?
-                .parse()
-                .ok()
-                .filter(|side| *side > 0)
-        };
+        let shortest =
+            || text.strip_prefix("shortest_")?.strip_suffix("_center_crop")?.parse().ok().filter(|side| *side > 0);
         match text.as_str() {
             "letterbox_center" => Ok(Self::LetterboxCenter),
             "letterbox_topleft" => Ok(Self::LetterboxTopLeft),
@@ -287,10 +282,7 @@ pub struct Defaults {
 
 impl Default for Defaults {
     fn default() -> Self {
-        Self {
-            confidence: 0.5,
-            iou_threshold: 0.45,
-        }
+        Self { confidence: 0.5, iou_threshold: 0.45 }
     }
 }
 
@@ -350,33 +342,16 @@ mod tests {
         });
         let spec: ModelSpec = serde_json::from_value(text.clone()).expect("a valid spec");
         assert_eq!(serde_json::to_value(&spec).expect("serializable"), text);
-        assert_eq!(
-            (
-                spec.input_size(),
-                spec.class_id("cat"),
-                spec.class_id("Cat")
-            ),
-            ([416, 416], Some(0), None)
-        );
+        assert_eq!((spec.input_size(), spec.class_id("cat"), spec.class_id("Cat")), ([416, 416], Some(0), None));
     }
 
     #[test]
     fn resize_modes_have_names() {
-        for name in [
-            "letterbox_center",
-            "letterbox_topleft",
-            "stretch",
-            "shortest_256_center_crop",
-        ] {
+        for name in ["letterbox_center", "letterbox_topleft", "stretch", "shortest_256_center_crop"] {
             let mode = ResizeMode::try_from(name.to_owned()).expect("known");
             assert_eq!(String::from(mode), name);
         }
-        for name in [
-            "",
-            "letterbox",
-            "shortest_0_center_crop",
-            "shortest_x_center_crop",
-        ] {
+        for name in ["", "letterbox", "shortest_0_center_crop", "shortest_x_center_crop"] {
             assert!(ResizeMode::try_from(name.to_owned()).is_err(), "{name}");
         }
     }

@@ -17,11 +17,7 @@ pub fn validate_params(spec: &ModelSpec, params: &Value) -> Vec<Problem> {
         Value::Object(params) => params,
         Value::Null => &empty,
         _ => {
-            return vec![Problem::new(
-                "E-CONFIG-VALUE",
-                "",
-                "the settings of a job are an object",
-            )];
+            return vec![Problem::new("E-CONFIG-VALUE", "", "the settings of a job are an object")];
         }
     };
     let known = keys(spec.task);
@@ -33,11 +29,7 @@ pub fn validate_params(spec: &ModelSpec, params: &Value) -> Vec<Problem> {
             continue;
         };
         if let Err(message) = rule.check(spec, value) {
-            problems.push(Problem::new(
-                "E-CONFIG-VALUE",
-                format!("/{key}"),
-                format!("`{key}` {message}"),
-            ));
+            problems.push(Problem::new("E-CONFIG-VALUE", format!("/{key}"), format!("`{key}` {message}")));
         }
     }
     problems
@@ -74,10 +66,7 @@ fn keys(task: Task) -> &'static [(&'static str, Rule)] {
             ("top_k", Rule::Integer(1, 100)),
             ("mode", Rule::Mode),
             ("temperature", Rule::Number(0.01, 10.0)),
-            (
-                "tta",
-                Rule::OneOf(&["none", "hflip", "five_crop", "hflip_five_crop"]),
-            ),
+            ("tta", Rule::OneOf(&["none", "hflip", "five_crop", "hflip_five_crop"])),
             ("tta_merge", Rule::OneOf(&["mean", "max", "vote"])),
             ("target_class", Rule::ClassName),
         ],
@@ -100,21 +89,15 @@ impl Rule {
         match self {
             Self::Number(low, high) => match value.as_f64() {
                 Some(number) if (*low..=*high).contains(&number) => Ok(()),
-                _ => Err(format!(
-                    "must be a number from {low} to {high}, not {value}"
-                )),
+                _ => Err(format!("must be a number from {low} to {high}, not {value}")),
             },
             Self::Integer(low, high) => match whole(value) {
                 Some(number) if (*low..=*high).contains(&number) => Ok(()),
-                _ => Err(format!(
-                    "must be a whole number from {low} to {high}, not {value}"
-                )),
+                _ => Err(format!("must be a whole number from {low} to {high}, not {value}")),
             },
             Self::Bool if value.is_boolean() => Ok(()),
             Self::Bool => Err(format!("must be true or false, not {value}")),
-            Self::OneOf(names) if value.as_str().is_some_and(|text| names.contains(&text)) => {
-                Ok(())
-            }
+            Self::OneOf(names) if value.as_str().is_some_and(|text| names.contains(&text)) => Ok(()),
             Self::OneOf(names) => Err(format!("must be one of {}, not {value}", names.join(", "))),
             Self::InputSize => input_size(spec, value),
             Self::ClassNames => each(value, |item| class_name(spec, item)),
@@ -122,10 +105,9 @@ impl Rule {
             Self::ClassName => class_name(spec, value),
             Self::Pooling => pooling(spec, value),
             Self::Mode => match value.as_str() {
-                Some("single_label") if matches!(spec.decoder, Decoder::Sigmoid { .. }) => Err(
-                    "cannot be single_label: the model's classes are independent of each other"
-                        .to_owned(),
-                ),
+                Some("single_label") if matches!(spec.decoder, Decoder::Sigmoid { .. }) => {
+                    Err("cannot be single_label: the model's classes are independent of each other".to_owned())
+                }
                 Some("single_label" | "multi_label") => Ok(()),
                 _ => Err(format!("must be single_label or multi_label, not {value}")),
             },
@@ -136,57 +118,36 @@ impl Rule {
 /// An integer, or a float without a fraction.
 fn whole(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| {
-        value
-            .as_f64()
-            .filter(|number| number.fract() == 0.0 && number.abs() < 9e15)
-            .map(|number| number as i64)
+        value.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 9e15).map(|number| number as i64)
     })
 }
 
 fn each(value: &Value, check: impl Fn(&Value) -> Result<(), String>) -> Result<(), String> {
-    value
-        .as_array()
-        .ok_or_else(|| format!("must be a list, not {value}"))?
-        .iter()
-        .try_for_each(check)
+    value.as_array().ok_or_else(|| format!("must be a list, not {value}"))?.iter().try_for_each(check)
 }
 
 fn input_size(spec: &ModelSpec, value: &Value) -> Result<(), String> {
     let [width, height] = spec.input_size();
     match whole(value) {
         Some(side) if side == i64::from(width) && side == i64::from(height) => Ok(()),
-        _ => Err(format!(
-            "cannot be {value}: the model takes {width}×{height} only"
-        )),
+        _ => Err(format!("cannot be {value}: the model takes {width}×{height} only")),
     }
 }
 
 fn class_name(spec: &ModelSpec, value: &Value) -> Result<(), String> {
-    let name = value
-        .as_str()
-        .ok_or_else(|| format!("must name a class, not {value}"))?;
+    let name = value.as_str().ok_or_else(|| format!("must name a class, not {value}"))?;
     if spec.class_id(name).is_some() {
         return Ok(());
     }
-    let near = spec
-        .labels
-        .iter()
-        .find(|label| label.eq_ignore_ascii_case(name));
-    let hint = near
-        .map(|label| format!("; did you mean `{label}`?"))
-        .unwrap_or_default();
-    Err(format!(
-        "names `{name}`, which is no class of the model{hint}"
-    ))
+    let near = spec.labels.iter().find(|label| label.eq_ignore_ascii_case(name));
+    let hint = near.map(|label| format!("; did you mean `{label}`?")).unwrap_or_default();
+    Err(format!("names `{name}`, which is no class of the model{hint}"))
 }
 
 fn class_id(spec: &ModelSpec, value: &Value) -> Result<(), String> {
     match whole(value) {
         Some(id) if usize::try_from(id).is_ok_and(|id| id < spec.labels.len()) => Ok(()),
-        _ => Err(format!(
-            "holds {value}, but the model has the classes 0 to {}",
-            spec.labels.len().saturating_sub(1)
-        )),
+        _ => Err(format!("holds {value}, but the model has the classes 0 to {}", spec.labels.len().saturating_sub(1))),
     }
 }
 
@@ -194,15 +155,9 @@ fn pooling(spec: &ModelSpec, value: &Value) -> Result<(), String> {
     let Some(name @ ("cls" | "mean" | "max" | "gem")) = value.as_str() else {
         return Err(format!("must be cls, mean, max or gem, not {value}"));
     };
-    match spec
-        .embedding
-        .as_ref()
-        .and_then(|embedding| embedding.pooling)
-    {
+    match spec.embedding.as_ref().and_then(|embedding| embedding.pooling) {
         Some(_) => Ok(()),
-        None => Err(format!(
-            "cannot be {name}: the model answers one vector, there are no patch tokens to pool"
-        )),
+        None => Err(format!("cannot be {name}: the model answers one vector, there are no patch tokens to pool")),
     }
 }
 
@@ -215,22 +170,12 @@ mod tests {
 
     fn spec(task: Task) -> ModelSpec {
         let labels = vec!["cat".to_owned(), "dog".to_owned()];
-        ModelSpec::new(
-            task,
-            [416, 416],
-            Decoder::Softmax {
-                output: "logits".to_owned(),
-            },
-            labels,
-        )
+        ModelSpec::new(task, [416, 416], Decoder::Softmax { output: "logits".to_owned() }, labels)
     }
 
     fn check(task: Task, params: &Value, expected: &[&str]) {
         let problems = validate_params(&spec(task), params);
-        let found: Vec<_> = problems
-            .iter()
-            .map(|problem| format!("{} {}", problem.code, problem.pointer))
-            .collect();
+        let found: Vec<_> = problems.iter().map(|problem| format!("{} {}", problem.code, problem.pointer)).collect();
         assert_eq!(found, expected, "{params}");
     }
 
@@ -252,81 +197,37 @@ mod tests {
             &json!({"top_k": 5, "mode": "multi_label", "temperature": 2.5, "target_class": "dog"}),
             &[],
         );
-        check(
-            Task::Embedding,
-            &json!({"normalize": false, "gem_p": 3}),
-            &[],
-        );
+        check(Task::Embedding, &json!({"normalize": false, "gem_p": 3}), &[]);
     }
 
     #[test]
     fn settings_that_it_cannot() {
         check(Task::Detection, &json!([]), &["E-CONFIG-VALUE "]);
-        check(
-            Task::Detection,
-            &json!({"confidence": 1.1}),
-            &["E-CONFIG-VALUE /confidence"],
-        );
-        check(
-            Task::Detection,
-            &json!({"confidence": "0.5"}),
-            &["E-CONFIG-VALUE /confidence"],
-        );
-        check(
-            Task::Detection,
-            &json!({"max_detections": 0.5}),
-            &["E-CONFIG-VALUE /max_detections"],
-        );
-        check(
-            Task::Detection,
-            &json!({"classes": ["Cat"]}),
-            &["E-CONFIG-VALUE /classes"],
-        );
-        check(
-            Task::Detection,
-            &json!({"class_ids": [2]}),
-            &["E-CONFIG-VALUE /class_ids"],
-        );
-        check(
-            Task::Detection,
-            &json!({"input_size": 640}),
-            &["E-CONFIG-VALUE /input_size"],
-        );
-        check(
-            Task::Detection,
-            &json!({"top_k": 5}),
-            &["E-CONFIG-KEY /top_k"],
-        );
+        check(Task::Detection, &json!({"confidence": 1.1}), &["E-CONFIG-VALUE /confidence"]);
+        check(Task::Detection, &json!({"confidence": "0.5"}), &["E-CONFIG-VALUE /confidence"]);
+        check(Task::Detection, &json!({"max_detections": 0.5}), &["E-CONFIG-VALUE /max_detections"]);
+        check(Task::Detection, &json!({"classes": ["Cat"]}), &["E-CONFIG-VALUE /classes"]);
+        check(Task::Detection, &json!({"class_ids": [2]}), &["E-CONFIG-VALUE /class_ids"]);
+        check(Task::Detection, &json!({"input_size": 640}), &["E-CONFIG-VALUE /input_size"]);
+        check(Task::Detection, &json!({"top_k": 5}), &["E-CONFIG-KEY /top_k"]);
         check(
             Task::Classification,
             &json!({"temperature": 0, "tta": "vflip"}),
             &["E-CONFIG-VALUE /temperature", "E-CONFIG-VALUE /tta"],
         );
-        check(
-            Task::Embedding,
-            &json!({"pooling": "mean"}),
-            &["E-CONFIG-VALUE /pooling"],
-        );
+        check(Task::Embedding, &json!({"pooling": "mean"}), &["E-CONFIG-VALUE /pooling"]);
     }
 
     #[test]
     fn a_near_class_is_suggested() {
         let problems = validate_params(&spec(Task::Detection), &json!({"classes": ["Cat"]}));
-        assert!(
-            problems[0].message.ends_with("did you mean `cat`?"),
-            "{}",
-            problems[0].message
-        );
+        assert!(problems[0].message.ends_with("did you mean `cat`?"), "{}", problems[0].message);
     }
 
     #[test]
     fn pooling_where_it_is_declared() {
         let mut spec = spec(Task::Embedding);
-        spec.embedding = Some(EmbeddingSpec {
-            output: "tokens".to_owned(),
-            pooling: Some(Pooling::Cls),
-            dim: 8,
-        });
+        spec.embedding = Some(EmbeddingSpec { output: "tokens".to_owned(), pooling: Some(Pooling::Cls), dim: 8 });
         assert_eq!(validate_params(&spec, &json!({"pooling": "gem"})), []);
         assert_eq!(validate_params(&spec, &json!({"pooling": "sum"})).len(), 1);
     }
