@@ -3,11 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::Deserialize;
-use sightflow_engine::{ModelCatalog, ModelEntry};
-use sightflow_store::{ModelFilter, ModelRow, ModelState, SharedStore, Signal, StoreError};
+use sightflow_engine::{ModelCatalog, load_models};
+use sightflow_store::{SharedStore, Signal, StoreError};
 use sightflow_types::TenantId;
-use sightflow_types::model::ModelSpec;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::TryRecvError;
 
@@ -36,8 +34,7 @@ impl Models {
             }
             known.changes
         };
-        let rows = store.models(tenant, ModelFilter::default()).await?;
-        let snapshot = Arc::new(ModelCatalog::new(rows.into_iter().filter_map(entry)));
+        let snapshot = Arc::new(load_models(&**store, tenant).await?);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.forget_if_changed();
         if known.changes == changes {
@@ -61,10 +58,4 @@ impl Known {
             self.changes += 1;
         }
     }
-}
-
-fn entry(row: ModelRow) -> Option<ModelEntry> {
-    // A row that this version cannot read is a model that it does not know.
-    let spec = ModelSpec::deserialize(&row.spec).ok()?;
-    Some(ModelEntry { id: row.id, source: row.source, digest: row.digest, available: row.state == ModelState::Available, spec })
 }

@@ -22,7 +22,7 @@ macro_rules! closed_sets {
     };
 }
 
-closed_sets!(WorkflowStatus, ExecutionStatus, ExecutionMode, JobStatus, NodeStatus, Task, ModelSource);
+closed_sets!(WorkflowStatus, ExecutionStatus, ExecutionMode, JobStatus, Task, ModelSource);
 
 /// A moment: RFC 3339, UTC, milliseconds.
 pub(crate) struct Time;

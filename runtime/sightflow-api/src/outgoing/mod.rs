@@ -10,29 +10,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, LOCATION};
+use sightflow_engine::ImageFetcher;
 
 pub use networks::{InvalidNetwork, Network};
+pub use sightflow_engine::FetchError;
 
 const REDIRECTS: usize = 3;
 const CONNECT: Duration = Duration::from_secs(10);
 const TOTAL: Duration = Duration::from_secs(30);
 /// Largest answer that is read.
 pub const FETCH_LIMIT: usize = 50 << 20;
-
-/// Why a URL was not fetched.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// The rules refuse this URL or the address behind it: `E-URL-NOT-ALLOWED`.
-    #[error("{0}")]
-    NotAllowed(String),
-    /// It was tried and failed; the text says how, without addresses.
-    #[error("{0}")]
-    Failed(String),
-}
 
 /// The outgoing HTTP client and its rules. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -94,6 +86,13 @@ impl Outgoing {
             return read(response).await;
         }
         Err(FetchError::Failed(format!("more than {REDIRECTS} redirects")))
+    }
+}
+
+#[async_trait]
+impl ImageFetcher for Outgoing {
+    async fn fetch(&self, url: &str) -> Result<Bytes, FetchError> {
+        Self::fetch(self, url).await
     }
 }
 

@@ -46,14 +46,12 @@ pub(super) async fn run(state: &ApiState, caller: Caller, target: Target, reques
     let body = body::read(request, matches!(target, Target::Inline)).await?;
     let preferred = preferred_wait(&body.parts.headers)?;
     let patience = patience(&body.run, preferred);
-    let headers = body.parts.headers.clone();
     let created = submit(state, caller, target, body).await?;
     let mut response = answer(state, caller, created, patience).await?;
     response.headers_mut().insert("x-queue-depth", HeaderValue::from(waiting));
     if let Some(seconds) = preferred {
         response.headers_mut().insert("preference-applied", HeaderValue::from_str(&format!("wait={seconds}")).map_err(ApiError::internal)?);
     }
-    tracing::debug!(traced = headers.contains_key("traceparent"), "run accepted");
     Ok(response)
 }
 

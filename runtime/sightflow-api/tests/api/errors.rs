@@ -1,0 +1,115 @@
+//! Bad requests, one table: every refusal comes out in the one shape.
+
+use axum::body::Body;
+use axum::http::Method;
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::support::TestApp;
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+#[tokio::test]
+async fn requests_that_no_route_takes() {
+    let app = TestApp::new().await;
+    let missing = "/api/v1/workflows/wf_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1";
+    for (method, path, headers, body, status, code, pointer) in [
+        (Method::GET, "/api/v1/nothing", vec![], "", 404, "not_found", ""),
+        (Method::GET, "/nothing", vec![], "", 404, "not_found", ""),
+        (Method::GET, "/api/v1", vec![], "", 404, "not_found", ""),
+        (Method::POST, "/api/v1/workflows/x/batch", vec![JSON], "{}", 404, "not_found", ""),
+        (Method::PUT, "/api/v1/workflows", vec![JSON], "{}", 405, "method_not_allowed", ""),
+        (Method::DELETE, "/healthz", vec![], "", 405, "method_not_allowed", ""),
+        (Method::POST, "/api/v1/workflows", vec![JSON], "", 400, "bad_json", ""),
+        (Method::POST, "/api/v1/workflows", vec![JSON], "{", 400, "bad_json", ""),
+        (Method::POST, "/api/v1/workflows", vec![JSON], "{\"name\": \"\u{1}\"}", 400, "bad_json", ""),
+        (Method::POST, "/api/v1/workflows", vec![JSON], "[]", 400, "invalid_field", ""),
+        (Method::POST, "/api/v1/workflows", vec![], "{}", 415, "unsupported_media_type", ""),
+        (Method::POST, "/api/v1/workflows", vec![("content-type", "text/plain")], "{}", 415, "unsupported_media_type", ""),
+        (Method::POST, "/api/v1/workflows", vec![("content-type", "application/vnd.x+json; charset=utf-8")], "{}", 400, "invalid_field", "/name"),
+        (Method::POST, "/api/v1/workflows", vec![JSON], "{\"name\": 3}", 400, "invalid_field", "/name"),
+        (Method::POST, "/api/v1/workflows", vec![JSON], "{\"name\": \" \"}", 400, "invalid_field", "/name"),
+        (Method::POST, "/api/v1/workflows", vec![JSON], "{\"name\": \"x\", \"status\": \"done\"}", 400, "invalid_field", "/status"),
+        (Method::POST, "/api/v1/workflows", vec![JSON], "{\"name\": \"x\", \"definition\": 3}", 400, "invalid_field", "/definition"),
+        (Method::POST, "/api/v1/workflows", vec![JSON], "{\"nmae\": \"x\"}", 400, "unknown_field", "/nmae"),
+        (Method::POST, "/api/v1/workflows/validate", vec![JSON], "{}", 400, "invalid_field", "/definition"),
+        (Method::GET, "/api/v1/workflows/7", vec![], "", 400, "invalid_id", ""),
+        (Method::GET, missing, vec![], "", 404, "not_found", ""),
+        (Method::PATCH, missing, vec![JSON], "{}", 400, "invalid_field", ""),
+        (Method::PATCH, missing, vec![JSON], "{\"name\": null}", 400, "invalid_field", "/name"),
+        (Method::PATCH, missing, vec![JSON], "{\"name\": \"x\"}", 404, "not_found", ""),
+        (Method::GET, "/api/v1/workflows?limit=0", vec![], "", 400, "invalid_field", "?limit"),
+        (Method::GET, "/api/v1/workflows?limit=101", vec![], "", 400, "invalid_field", "?limit"),
+        (Method::GET, "/api/v1/workflows?sort=name", vec![], "", 400, "unknown_field", "?sort"),
+        (Method::GET, "/api/v1/workflows?cursor=zzz", vec![], "", 400, "invalid_cursor", ""),
+        (Method::GET, "/api/v1/executions?workflow_id=exe_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1", vec![], "", 400, "invalid_field", "?workflow_id"),
+        (Method::GET, "/api/v1/executions?created_after=yesterday", vec![], "", 400, "invalid_field", "?created_after"),
+        (Method::GET, "/api/v1/workflows", vec![("host", "evil.example")], "", 403, "origin_not_allowed", ""),
+        (Method::GET, "/api/v1/workflows", vec![("origin", "https://evil.example")], "", 403, "origin_not_allowed", ""),
+    ] {
+        let answer = app.request(method.clone(), path, &headers, body).await;
+        let details = answer.error(status, code);
+        assert_eq!(details.first().map_or("", |detail| detail["pointer"].as_str().unwrap()), pointer, "{method} {path} {body}");
+    }
+    let put = app.request(Method::PUT, "/api/v1/workflows", &[], "").await;
+    assert!(put.header("allow").contains("POST"), "{}", put.header("allow"));
+}
+
+#[tokio::test]
+async fn a_misspelt_field_is_named_with_what_was_meant() {
+    let app = TestApp::new().await;
+    let details = app.post("/api/v1/workflows", &json!({"nmae": "x", "descripton": "y", "wholly": 1})).await.error(400, "unknown_field");
+    let found: Vec<_> = details.iter().map(|detail| (detail["pointer"].as_str().unwrap(), detail["suggestion"].as_str())).collect();
+    assert_eq!(found, [("/descripton", Some("description")), ("/nmae", Some("name")), ("/wholly", None)]);
+}
+
+#[tokio::test]
+async fn nesting_is_bounded() {
+    let app = TestApp::new().await;
+    let deep = format!("{{\"name\": \"x\", \"definition\": {{\"a\": {}{}}}}}", "[".repeat(100_000), "]".repeat(100_000));
+    app.request(Method::POST, "/api/v1/workflows", &[JSON], deep).await.error(400, "bad_json");
+}
+
+fn zeros(mebibytes: usize) -> Body {
+    let chunk = Bytes::from(vec![b'0'; 1 << 20]);
+    Body::from_stream(futures::stream::iter((0..mebibytes).map(move |_| Ok::<_, std::io::Error>(chunk.clone()))))
+}
+
+#[tokio::test]
+async fn sixty_megabytes() {
+    let app = TestApp::new().await;
+    let id = app.workflow(&crate::support::photo_graph()).await;
+    let run = format!("/api/v1/workflows/{id}/run");
+    for (path, size, status, code) in [
+        ("/api/v1/workflows", 60, 413, "body_too_large"),
+        ("/api/v1/workflows/validate", 60, 413, "body_too_large"),
+        (run.as_str(), 60, 400, "bad_json"),
+        (run.as_str(), 65, 413, "body_too_large"),
+        ("/api/v1/run", 65, 413, "body_too_large"),
+    ] {
+        app.request(Method::POST, path, &[JSON], zeros(size)).await.error(status, code);
+    }
+    let declared = app.request(Method::POST, "/api/v1/workflows", &[JSON, ("content-length", "62914560")], "").await;
+    declared.error(413, "body_too_large");
+}
+
+#[tokio::test]
+async fn request_ids() {
+    let app = TestApp::new().await;
+    for (given, echoed) in [(Some("abc-1"), true), (None, false), (Some("with space"), false)] {
+        let headers: Vec<_> = given.iter().map(|id| ("x-request-id", *id)).collect();
+        let answer = app.get_with("/healthz", &headers).await;
+        let id = answer.header("x-request-id");
+        assert_eq!(id == given.unwrap_or_default(), echoed, "{id}");
+        assert!(echoed || id.starts_with("req_"), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn every_code_has_its_reference() {
+    let app = TestApp::new().await;
+    let all = app.get("/api/v1/errors").await.ok(200);
+    assert!(all["items"].as_array().unwrap().len() > 20);
+    assert_eq!(app.get("/api/v1/errors/queue_full").await.ok(200)["status"], 429);
+    app.get("/api/v1/errors/nothing").await.error(404, "not_found");
+}

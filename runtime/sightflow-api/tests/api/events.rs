@@ -1,0 +1,109 @@
+use serde_json::{Value, json};
+
+use crate::support::{Answer, TestApp, settings_graph};
+
+const SSE: (&str, &str) = ("accept", "text/event-stream");
+const JSON: (&str, &str) = ("accept", "application/json");
+
+/// (id, event, data) of each frame of a stream that has ended.
+fn frames(answer: &Answer) -> Vec<(u64, String, Value)> {
+    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    text.split("\n\n")
+        .filter_map(|frame| {
+            let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned());
+            Some((field("id:")?.parse().ok()?, field("event:")?, serde_json::from_str(&field("data:")?).ok()?))
+        })
+        .collect()
+}
+
+async fn finished(app: &TestApp) -> String {
+    let id = app.workflow(&settings_graph()).await;
+    let execution = app.run(&id, &json!({})).await;
+    let run = app.start().await;
+    app.record(&run, "node.completed", json!({"node_id": "settings", "duration_ms": 1})).await;
+    app.finish(&run, json!({}), None).await;
+    execution
+}
+
+#[tokio::test]
+async fn a_stream_replays_everything_and_ends_after_the_terminal_event() {
+    let app = TestApp::new().await;
+    let execution = finished(&app).await;
+    let path = format!("/api/v1/executions/{execution}/events");
+    let answer = app.get_with(&path, &[SSE]).await;
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "text/event-stream"));
+    assert!(String::from_utf8_lossy(&answer.body).contains("retry: 2000"), "{:?}", answer.body);
+    let all = frames(&answer);
+    let kinds: Vec<&str> = all.iter().map(|frame| frame.1.as_str()).collect();
+    assert_eq!((kinds.first(), kinds.last()), (Some(&"execution.started"), Some(&"execution.completed")), "{kinds:?}");
+    assert_eq!(all.iter().map(|frame| frame.0).collect::<Vec<_>>(), (1..=all.len() as u64).collect::<Vec<_>>(), "dense from 1");
+    let node = &all.iter().find(|frame| frame.1 == "node.completed").unwrap().2;
+    assert_eq!((&node["node_id"], &node["item"], &node["duration_ms"], &node["execution_id"]), (&json!("settings"), &json!(null), &json!(1), &json!(execution)));
+    assert!(node["at"].as_str().unwrap().ends_with('Z'));
+
+    for (name, value) in [("header", "1"), ("query", "1")] {
+        let rest = if name == "header" { app.get_with(&path, &[SSE, ("last-event-id", value)]).await } else { app.get_with(&format!("{path}?after={value}"), &[SSE]).await };
+        assert_eq!(frames(&rest), all[1..], "{name}");
+    }
+    assert_eq!(frames(&app.get_with(&path, &[SSE, ("last-event-id", &all.len().to_string())]).await), []);
+    app.get_with(&path, &[("last-event-id", "x")]).await.error(400, "invalid_field");
+    app.get("/api/v1/executions/exe_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1/events").await.error(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_stream_delivers_what_happens_while_it_is_open() {
+    let app = TestApp::new().await;
+    let id = app.workflow(&settings_graph()).await;
+    let execution = app.run(&id, &json!({})).await;
+    let run = app.start().await;
+    let path = format!("/api/v1/executions/{execution}/events");
+    let engine = async {
+        for n in 0..20 {
+            app.record(&run, "node.progress", json!({"node_id": "settings", "done": n})).await;
+        }
+        app.finish(&run, json!({}), None).await;
+    };
+    let (answer, ()) = tokio::join!(app.get_with(&path, &[SSE]), engine);
+    let done: Vec<_> = frames(&answer).into_iter().filter(|frame| frame.1 == "node.progress").map(|frame| frame.2["done"].as_u64().unwrap()).collect();
+    assert_eq!(done, (0..20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn long_poll() {
+    let app = TestApp::new().await;
+    let id = app.workflow(&settings_graph()).await;
+    let execution = app.run(&id, &json!({})).await;
+    let path = format!("/api/v1/executions/{execution}/events");
+    let empty = app.get_with(&path, &[JSON]).await.ok(200);
+    assert_eq!((&empty["terminal"], empty["items"].as_array().map(Vec::len)), (&json!(false), Some(0)), "{empty}");
+    let run = app.start().await;
+    let page = app.get_with(&path, &[JSON]).await.ok(200);
+    let last = page["last_seq"].as_i64().unwrap();
+    assert_eq!(page["items"][0]["event"], "execution.started");
+    let waiting = format!("{path}?after={last}&wait=20s");
+    let (page, ()) = tokio::join!(app.get_with(&waiting, &[JSON]), app.finish(&run, json!({}), None));
+    let page = page.ok(200);
+    assert_eq!((&page["items"].as_array().unwrap().last().unwrap()["event"], &page["terminal"]), (&json!("execution.completed"), &json!(true)));
+    let last = page["last_seq"].as_i64().unwrap();
+    assert_eq!(app.get_with(&format!("{path}?after={last}&wait=20s"), &[JSON]).await.ok(200), json!({"items": [], "last_seq": last, "terminal": true}), "at once: nothing will follow");
+}
+
+#[tokio::test]
+async fn streams_end_when_the_server_stops() {
+    let app = TestApp::new().await;
+    let id = app.workflow(&settings_graph()).await;
+    let execution = app.run(&id, &json!({})).await;
+    app.start().await;
+    let path = format!("/api/v1/executions/{execution}/events");
+    let (answer, ()) = tokio::join!(app.get_with(&path, &[SSE]), async { app.state.drain() });
+    assert_eq!(frames(&answer).len(), 1);
+    app.post(&format!("/api/v1/workflows/{id}/run"), &json!({})).await.error(503, "unavailable");
+}
+
+#[tokio::test]
+async fn a_deleted_execution_ends_its_streams() {
+    let app = TestApp::new().await;
+    let execution = finished(&app).await;
+    app.delete(&format!("/api/v1/executions/{execution}")).await.ok(200);
+    app.get_with(&format!("/api/v1/executions/{execution}/events"), &[SSE]).await.error(404, "not_found");
+}

@@ -1,0 +1,125 @@
+use serde_json::json;
+use sightflow_types::error::RunError;
+
+use axum::http::Method;
+
+use crate::support::{TestApp, photo_graph, png, settings_graph};
+
+#[tokio::test]
+async fn an_execution_carries_every_field_and_both_names() {
+    let app = TestApp::new().await;
+    let id = app.workflow(&settings_graph()).await;
+    let execution = app.run(&id, &json!({})).await;
+    let path = format!("/api/v1/executions/{execution}");
+    let pending = app.get(&path).await;
+    for key in [
+        "id", "execution_id", "workflow_id", "workflow_name", "workflow_version", "status", "mode", "priority", "input", "parameters", "outputs", "output_data", "error", "progress",
+        "inference_jobs", "node_metrics", "cost", "batch_id", "replayed_from", "resume_count", "metadata", "trace_id", "timeout_seconds", "max_retries", "created_at", "started_at",
+        "completed_at", "duration_ms",
+    ] {
+        assert!(pending.ok(200).get(key).is_some(), "{key}");
+    }
+    assert_eq!(pending.ok(200)["progress"], json!({"percent": 0, "completed_nodes": 0, "total_nodes": 0, "running": []}));
+    assert_eq!(app.get_with(&path, &[("if-none-match", pending.header("etag"))]).await.status, 304);
+    app.delete(&path).await.error(409, "not_terminal");
+
+    let run = app.start().await;
+    let error = RunError { item: Some("3".into()), cause: vec!["why".into()], ..RunError::new("E-IMAGE", "broken").at_node("detect") };
+    app.finish(&run, json!({"people": 2}), Some(error)).await;
+    let failed = app.get_with(&path, &[("if-none-match", pending.header("etag"))]).await.ok(200);
+    assert_eq!(failed["error"], json!({"code": "E-IMAGE", "message": "broken", "node_id": "detect", "item": "3", "cause": ["why"]}));
+    assert_eq!((&failed["status"], &failed["outputs"], &failed["output_data"]), (&json!("failed"), &json!({"people": 2}), &json!({"people": 2})));
+    assert_eq!(app.get(&format!("{path}/outputs")).await.ok(200), json!({"outputs": {"people": 2}, "complete": false}));
+
+    app.request(Method::POST, &format!("{path}/cancel"), &[], "").await.error(409, "already_terminal");
+    assert_eq!(app.delete(&path).await.ok(200), json!({"id": execution, "deleted": true}));
+    app.get(&path).await.error(404, "not_found");
+}
+
+#[tokio::test]
+async fn cancelling_is_effective_when_answered() {
+    let app = TestApp::new().await;
+    let id = app.workflow(&settings_graph()).await;
+    let execution = app.run(&id, &json!({})).await;
+    app.start().await;
+    let cancelled = app.request(Method::POST, &format!("/api/v1/executions/{execution}/cancel"), &[], "").await.ok(200);
+    assert_eq!(cancelled["status"], "cancelled");
+    assert!(cancelled["completed_at"].is_string());
+}
+
+#[tokio::test]
+async fn waiting_ends_with_the_execution() {
+    let app = TestApp::new().await;
+    let id = app.workflow(&settings_graph()).await;
+    let execution = app.run(&id, &json!({})).await;
+    let run = app.start().await;
+    let path = format!("/api/v1/executions/{execution}?wait=20s");
+    let (answer, ()) = tokio::join!(app.get(&path), app.finish(&run, json!({}), None));
+    assert_eq!(answer.ok(200)["status"], "completed");
+    app.get(&format!("/api/v1/executions/{execution}?wait=soon")).await.error(400, "invalid_field");
+}
+
+#[tokio::test]
+async fn image_outputs_are_bytes_and_others_json() {
+    let app = TestApp::new().await;
+    let id = app.workflow(&photo_graph()).await;
+    let picture = png(8, 6);
+    let digest = app.request(Method::POST, "/api/v1/blobs", &[], picture.clone()).await.ok(201)["digest"].clone();
+    let execution = app.run(&id, &json!({"input": {"image": digest}})).await;
+    let run = app.start().await;
+    let whole = json!({"$image": {"digest": digest, "width": 8, "height": 6, "format": "png"}});
+    let part = json!({"$image": {"digest": digest, "width": 2, "height": 3, "format": "png", "view": {"x": 1, "y": 1, "width": 2, "height": 3}}});
+    app.finish(&run, json!({"safe": whole, "part": part, "people": {"count": 2}}), None).await;
+    let path = format!("/api/v1/executions/{execution}");
+
+    let bytes = app.get(&format!("{path}/outputs/safe")).await;
+    assert_eq!((bytes.status.as_u16(), bytes.header("content-type"), &bytes.body), (200, "image/png", &picture));
+    let crop = app.get(&format!("{path}/outputs/part")).await;
+    let probe = sightflow_images::probe(&crop.body).unwrap();
+    assert_eq!((probe.width, probe.height), (2, 3));
+    assert_eq!(app.get(&format!("{path}/outputs/people")).await.ok(200), json!({"count": 2}));
+    app.get(&format!("{path}/outputs/nothing")).await.error(404, "not_found");
+    let outputs = app.get(&format!("{path}/outputs")).await.ok(200);
+    assert_eq!((&outputs["complete"], &outputs["outputs"]["safe"]["$image"]["url"]), (&json!(true), &json!(format!("/api/v1/blobs/{}", digest.as_str().unwrap()))));
+
+    let inlined = app.get(&format!("{path}?images=base64")).await.ok(200);
+    assert_eq!(inlined["outputs"]["safe"]["$image"]["base64"], crate::support::base64(&picture));
+    assert!(app.get(&path).await.ok(200)["outputs"]["safe"]["$image"].get("base64").is_none());
+
+    let nodes = app.get(&format!("{path}/nodes")).await.ok(200);
+    assert_eq!(nodes["items"], json!([
+        {"node_id": "photo", "type": "image_input", "status": "completed", "skip_reason": null, "attempts": 0, "duration_ms": 3, "queue_ms": null, "items": null, "error": null, "job_ids": []},
+        {"node_id": "note", "type": "note", "status": "pending", "skip_reason": null, "attempts": 0, "duration_ms": null, "queue_ms": null, "items": null, "error": null, "job_ids": []}
+    ]));
+}
+
+#[tokio::test]
+async fn lists_filter_and_leave_out_the_large_parts() {
+    let app = TestApp::new().await;
+    let (a, b) = (app.workflow(&settings_graph()).await, app.workflow(&settings_graph()).await);
+    let first = app.run(&a, &json!({})).await;
+    let run = app.start().await;
+    app.finish(&run, json!({}), None).await;
+    let second = app.run(&b, &json!({})).await;
+    let ids = |page: serde_json::Value| page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    for (path, expected) in [
+        ("/api/v1/executions".to_owned(), vec![&second, &first]),
+        (format!("/api/v1/executions?workflow_id={a}"), vec![&first]),
+        (format!("/api/v1/workflows/{b}/executions"), vec![&second]),
+        ("/api/v1/executions?status=completed".to_owned(), vec![&first]),
+        ("/api/v1/executions?status=completed&status=pending".to_owned(), vec![&second, &first]),
+        ("/api/v1/executions?status=failed,cancelled".to_owned(), vec![]),
+        ("/api/v1/executions?created_after=2099-01-01T00:00:00Z".to_owned(), vec![]),
+        ("/api/v1/executions?created_before=2099-01-01T00:00:00.000Z".to_owned(), vec![&second, &first]),
+    ] {
+        assert_eq!(ids(app.get(&path).await.ok(200)).iter().collect::<Vec<_>>(), expected, "{path}");
+    }
+    let item = app.get("/api/v1/executions?limit=1").await.ok(200);
+    for key in ["input", "outputs", "output_data", "node_metrics"] {
+        assert!(item["items"][0].get(key).is_none(), "{key}");
+    }
+    app.get(&format!("/api/v1/workflows/{a}/executions?workflow_id={b}")).await.error(400, "invalid_field");
+    let cleared = app.request(Method::POST, &format!("/api/v1/workflows/{a}/clear-executions"), &[], "").await.ok(200);
+    assert_eq!(cleared, json!({"deleted_count": 1}));
+    app.get(&format!("/api/v1/executions/{first}")).await.error(404, "not_found");
+}

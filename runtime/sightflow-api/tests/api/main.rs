@@ -1,0 +1,15 @@
+//! The API over a real SQLite store, blobs in memory and a scripted engine; the tree mirrors the routes.
+
+mod blobs;
+mod blocks;
+mod errors;
+mod events;
+mod executions;
+mod fleet;
+mod health;
+mod openapi;
+mod outgoing;
+mod runs;
+mod server;
+mod support;
+mod workflows;

@@ -1,0 +1,15 @@
+use crate::support::TestApp;
+
+#[test]
+fn the_document() {
+    insta::assert_json_snapshot!(sightflow_api::openapi());
+}
+
+#[tokio::test]
+async fn it_is_served_at_both_places() {
+    let app = TestApp::new().await;
+    let document = app.get("/openapi.json").await.ok(200);
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
+    assert_eq!(app.get("/api/v1/openapi.json").await.ok(200), document);
+    assert!(document["paths"]["/api/v1/workflows/{id}/run"]["post"].is_object());
+}

@@ -1,0 +1,273 @@
+//! One place that touches the API.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use sightflow_api::outgoing::{Network, Outgoing};
+use sightflow_api::{ApiConfig, ApiState, router};
+use sightflow_blobs::{BlobStore, digest_of};
+use sightflow_engine::{BlockHost, BlockRef, CallContext, CallError, Catalog, CheckContext, Package, Payload};
+use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
+use sightflow_store::{
+    FinishedExecution, NewEvent, NewModel, NewWorker, SharedStore, SqliteOptions, SqliteStore, StartedExecution, WorkerRole,
+};
+use sightflow_types::error::RunError;
+use sightflow_types::manifest::Manifest;
+use sightflow_types::{ModelSource, Problem, Task, TenantId, WorkerId};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+/// A server without a socket.
+pub(crate) struct TestApp {
+    pub(crate) state: ApiState,
+    pub(crate) store: SharedStore,
+    pub(crate) blobs: BlobStore,
+    pub(crate) router: Router,
+    engine: WorkerId,
+    _dir: TempDir,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}", String::from_utf8_lossy(&self.body)))
+    }
+
+    #[track_caller]
+    pub(crate) fn ok(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.body));
+        self.json()
+    }
+
+    /// Asserts the whole error shape and answers the details.
+    #[track_caller]
+    pub(crate) fn error(&self, status: u16, code: &str) -> Vec<Value> {
+        let body = self.ok(status);
+        let error = &body["error"];
+        assert_eq!(error["code"], code, "{body}");
+        assert_eq!(self.header("content-type"), "application/json");
+        assert_eq!(error["request_id"], self.header("x-request-id"), "{body}");
+        assert_eq!(error["docs"], format!("/api/v1/errors/{code}"));
+        assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{body}");
+        error["details"].as_array().expect("details are a list").clone()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+}
+
+/// A block that does nothing, for graphs with a component in them.
+fn note() -> Manifest {
+    serde_json::from_value(json!({
+        "name": "note", "title": "Note", "description": "Passes a value on.", "category": "output", "aliases": ["remark"],
+        "inputs": [{"name": "value", "kind": "any", "required": true}], "outputs": [{"name": "result", "kind": "any", "required": true}],
+        "config": {"type": "object", "additionalProperties": false, "properties": {"text": {"type": "string", "default": "", "description": "What to say."}}}
+    }))
+    .unwrap()
+}
+
+struct Scripted;
+
+#[async_trait]
+impl BlockHost for Scripted {
+    async fn call(&self, _: &BlockRef, _: &str, payload: Payload, _: CallContext) -> Result<Payload, CallError> {
+        Ok(payload)
+    }
+
+    async fn check(&self, _: &BlockRef, config: &Value, _: &CheckContext) -> Result<Vec<Problem>, CallError> {
+        Ok(match config["text"].as_str() {
+            Some("bad") => vec![Problem::new("E-CONFIG", "/config/text", "`bad` is not a note")],
+            Some("odd") => vec![Problem::new("W-ODD", "/config/text", "an odd note")],
+            _ => Vec::new(),
+        })
+    }
+}
+
+impl TestApp {
+    pub(crate) async fn new() -> Self {
+        Self::with(ApiConfig::default(), &[]).await
+    }
+
+    pub(crate) async fn with(config: ApiConfig, allow: &[&str]) -> Self {
+        let dir = TempDir::new().unwrap();
+        let store: SharedStore = Arc::new(SqliteStore::open(dir.path().join("test.db"), SqliteOptions::default()).await.unwrap());
+        let blobs = BlobStore::in_memory();
+        let package = Package { name: "sightflow/output".to_owned(), version: "0.1.0".parse().unwrap(), digest: digest_of(b"note"), manifests: vec![note()] };
+        let catalog = Arc::new(Catalog::new([package]).unwrap());
+        let allow: Vec<Network> = allow.iter().map(|network| network.parse().unwrap()).collect();
+        let state = ApiState::new(Arc::clone(&store), blobs.clone(), catalog, Arc::new(Scripted), Outgoing::new(allow).unwrap(), config);
+        let engine = WorkerId::new();
+        let worker = NewWorker { id: engine, role: WorkerRole::Engine, name: "test".into(), version: "0".into(), labels: json!({}), models: json!([]), device: None, memory_total: None };
+        store.register_worker(worker).await.unwrap();
+        Self { router: router(state.clone()), state, store, blobs, engine, _dir: dir }
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub(crate) async fn request(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+        self.send(request(method, path, headers, body)).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.request(Method::GET, path, &[], Body::empty()).await
+    }
+
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.request(Method::GET, path, headers, Body::empty()).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.request(Method::DELETE, path, &[], Body::empty()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_with(path, &[], body).await
+    }
+
+    pub(crate) async fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        let headers: Vec<_> = headers.iter().copied().chain([("content-type", "application/json")]).collect();
+        self.request(Method::POST, path, &headers, body.to_string()).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        let headers: Vec<_> = headers.iter().copied().chain([("content-type", "application/json")]).collect();
+        self.request(Method::PATCH, path, &headers, body.to_string()).await
+    }
+
+    /// Saves a workflow and answers its id.
+    pub(crate) async fn workflow(&self, definition: &Value) -> String {
+        let created = self.post("/api/v1/workflows", &json!({"name": "Test", "definition": definition})).await.ok(201);
+        created["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Runs a workflow and answers the execution's id.
+    pub(crate) async fn run(&self, workflow: &str, body: &Value) -> String {
+        let accepted = self.post(&format!("/api/v1/workflows/{workflow}/run"), body).await.ok(202);
+        accepted["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The engine takes the one waiting execution.
+    pub(crate) async fn start(&self) -> StartedExecution {
+        let mut started = self.store.start_executions(self.engine, 10).await.unwrap();
+        assert_eq!(started.len(), 1, "one execution waits");
+        started.remove(0)
+    }
+
+    /// The engine records an event.
+    pub(crate) async fn record(&self, run: &StartedExecution, kind: &str, payload: Value) {
+        self.store.append_events(run.lease(), vec![NewEvent { kind: kind.to_owned(), payload }], None).await.unwrap();
+    }
+
+    /// The engine ends an execution.
+    pub(crate) async fn finish(&self, run: &StartedExecution, outputs: Value, error: Option<RunError>) {
+        let output_blobs = digests(&outputs);
+        let end = FinishedExecution {
+            error,
+            outputs,
+            node_metrics: json!({"photo": {"status": "completed", "type": "image_input", "duration_ms": 3, "items": null}}),
+            progress: json!({"percent": 100, "completed_nodes": 1, "total_nodes": 1, "running": []}),
+            output_blobs,
+        };
+        self.store.finish(run.lease(), end).await.unwrap();
+    }
+
+    pub(crate) async fn model(&self, id: &str, task: Task, spec: Value) {
+        let new = NewModel {
+            id: id.into(), tenant_id: TenantId::BUILT_IN, source: ModelSource::Pretrained, task, name: id.to_uppercase(),
+            digest: Some(digest_of(id.as_bytes())), size: Some(7), format: "onnx".into(), spec,
+        };
+        self.store.upsert_model(new).await.unwrap();
+    }
+}
+
+fn digests(value: &Value) -> Vec<sightflow_types::Digest> {
+    match value {
+        Value::Object(object) => object.iter().flat_map(|(key, value)| match value.as_str().filter(|_| key == "digest") {
+            Some(text) => text.parse().into_iter().collect(),
+            None => digests(value),
+        }).collect(),
+        Value::Array(items) => items.iter().flat_map(digests).collect(),
+        _ => Vec::new(),
+    }
+}
+
+pub(crate) fn request(method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        request = request.header("host", "localhost:8080");
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(body.into()).unwrap()
+}
+
+/// A picture of one colour.
+pub(crate) fn png(width: u32, height: u32) -> Bytes {
+    let data = vec![90; width as usize * height as usize * 3];
+    let pixels = Pixels::new(width, height, PixelFormat::Rgb8, data).unwrap();
+    encode(&Image::from_pixels(pixels), EncodeFormat::Png).unwrap()
+}
+
+/// The header of a PNG of any size, and nothing behind it.
+pub(crate) fn png_header(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+    bytes.extend(width.to_be_bytes());
+    bytes.extend(height.to_be_bytes());
+    bytes.extend([8, 2, 0, 0, 0, 0, 0, 0, 0]);
+    bytes
+}
+
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// A photograph and a note about it.
+pub(crate) fn photo_graph() -> Value {
+    json!({
+        "version": "1.0",
+        "nodes": [{"id": "photo", "type": "image_input"}, {"id": "note", "type": "note"}],
+        "edges": [{"source": "photo", "target": "note", "sourceHandle": "image", "targetHandle": "value"}]
+    })
+}
+
+/// Parameters only: runs without an image.
+pub(crate) fn settings_graph() -> Value {
+    json!({
+        "nodes": [{"id": "settings", "type": "parameter_input", "config": {"parameter_name": "limit"}}],
+        "parameters": [{"name": "limit", "type": "integer", "default": 3, "min": 1}, {"name": "label", "type": "string"}]
+    })
+}
+
+/// Parts by name and content.
+pub(crate) fn multipart(parts: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, content) in parts {
+        body.extend(format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"f\"\r\n\r\n").into_bytes());
+        body.extend(*content);
+        body.extend(b"\r\n");
+    }
+    body.extend(b"--XX--\r\n");
+    body
+}
+
+pub(crate) const MULTIPART: (&str, &str) = ("content-type", "multipart/form-data; boundary=XX");
