@@ -26,7 +26,15 @@ fn build() -> Result<(), String> {
     let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(variable("OUT_DIR")?);
     let root = manifest.ancestors().nth(2).ok_or("this crate must lie in runtime/ of the workspace")?;
-    for path in ["blocks", "blocks-sdk", "wit", "runtime/sightflow-types", "runtime/sightflow-expressions", "Cargo.toml", "Cargo.lock"] {
+    for path in [
+        "blocks",
+        "blocks-sdk",
+        "wit",
+        "runtime/sightflow-types",
+        "runtime/sightflow-expressions",
+        "Cargo.toml",
+        "Cargo.lock",
+    ] {
         println!("cargo::rerun-if-changed={}", root.join(path).display());
     }
     println!("cargo::rerun-if-changed=build.rs");
@@ -34,18 +42,28 @@ fn build() -> Result<(), String> {
     target_installed()?;
     let target = target_directory(&out)?;
     let names: Vec<_> = PACKAGES.iter().filter(|name| is_component(root, name)).collect();
-    let names: Vec<_> = names.into_iter().filter(|name| match cargo(root, &target, &[name]) {
-        Ok(()) => true,
-        // Interim, while the packages are being written.
-        Err(error) => { println!("cargo::warning=left out {name}: {}", error.lines().find(|l| l.starts_with("error")).unwrap_or("")); false }
-    }).collect();
+    let names: Vec<_> = names
+        .into_iter()
+        .filter(|name| match cargo(root, &target, &[name]) {
+            Ok(()) => true,
+            // Interim, while the packages are being written.
+            Err(error) => {
+                println!(
+                    "cargo::warning=left out {name}: {}",
+                    error.lines().find(|l| l.starts_with("error")).unwrap_or("")
+                );
+                false
+            }
+        })
+        .collect();
 
     let mut source = String::from("/// Every embedded package.\npub const PACKAGES: &[Embedded] = &[\n");
     for name in names {
         let built = target.join(TARGET).join("block").join(format!("sightflow_blocks_{name}.wasm"));
         let copy = out.join(format!("{name}.wasm"));
         std::fs::copy(&built, &copy).map_err(|error| format!("cannot copy {}: {error}", built.display()))?;
-        let _ = writeln!(source, "    Embedded {{ name: \"sightflow/{name}\", component: include_bytes!({:?}) }},", copy);
+        let _ =
+            writeln!(source, "    Embedded {{ name: \"sightflow/{name}\", component: include_bytes!({:?}) }},", copy);
     }
     source.push_str("];\n");
     std::fs::write(out.join("first_party.rs"), source).map_err(|error| format!("cannot write first_party.rs: {error}"))
@@ -92,8 +110,12 @@ fn cargo(root: &Path, target: &Path, names: &[&&str]) -> Result<(), String> {
     for (name, _) in std::env::vars_os() {
         let Some(name) = name.to_str() else { continue };
         let keep = ["CARGO_HOME", "CARGO_MAKEFLAGS", "CARGO_TERM_"].iter().any(|kept| name.starts_with(kept))
-            || ["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_SOURCE_"].iter().any(|kept| name.starts_with(kept));
-        if (name.starts_with("CARGO") && !keep) || ["RUSTFLAGS", "RUSTDOCFLAGS", "RUSTC", "RUSTC_WORKSPACE_WRAPPER", "TARGET", "HOST"].contains(&name) {
+            || ["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_SOURCE_"]
+                .iter()
+                .any(|kept| name.starts_with(kept));
+        if (name.starts_with("CARGO") && !keep)
+            || ["RUSTFLAGS", "RUSTDOCFLAGS", "RUSTC", "RUSTC_WORKSPACE_WRAPPER", "TARGET", "HOST"].contains(&name)
+        {
             cargo.env_remove(name);
         }
     }

@@ -15,7 +15,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("sandbox_start: {:.1} ms, {:?}", started.elapsed().as_secs_f64() * 1e3, sandbox.allocation());
     let started = Instant::now();
     let registry = BlockRegistry::first_party(&sandbox)?;
-    println!("load_first_party: {:.1} ms, {} packages", started.elapsed().as_secs_f64() * 1e3, registry.packages().len());
+    println!(
+        "load_first_party: {:.1} ms, {} packages",
+        started.elapsed().as_secs_f64() * 1e3,
+        registry.packages().len()
+    );
 
     let context = CallContext::default();
     let condition = registry.resolve("condition")?;
@@ -48,7 +52,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })
 }
 
-fn measure(name: &str, mut call: impl FnMut() -> Result<(), Box<dyn std::error::Error>>) -> Result<(), Box<dyn std::error::Error>> {
+fn measure(
+    name: &str,
+    mut call: impl FnMut() -> Result<(), Box<dyn std::error::Error>>,
+) -> Result<(), Box<dyn std::error::Error>> {
     for _ in 0..WARM_UP {
         call()?;
     }

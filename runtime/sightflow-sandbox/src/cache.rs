@@ -51,7 +51,11 @@ impl CompileCache {
         match unsafe { Component::deserialize(engine, code) } {
             Ok(component) => Some(component),
             Err(error) => {
-                tracing::warn!(entry = name, error = format!("{error:#}"), "a compiled package does not fit this engine");
+                tracing::warn!(
+                    entry = name,
+                    error = format!("{error:#}"),
+                    "a compiled package does not fit this engine"
+                );
                 None
             }
         }
@@ -74,7 +78,10 @@ impl CompileCache {
         fill_random(&mut random)?;
         let temporary = self.directory.join(format!("{name}.{:016x}.tmp", u64::from_le_bytes(random)));
         let mut file = private_file(&temporary)?;
-        let written = file.write_all(mac).and_then(|()| file.write_all(code)).and_then(|()| std::fs::rename(&temporary, self.directory.join(name)));
+        let written = file
+            .write_all(mac)
+            .and_then(|()| file.write_all(code))
+            .and_then(|()| std::fs::rename(&temporary, self.directory.join(name)));
         if written.is_err() {
             let _ = std::fs::remove_file(&temporary);
         }
@@ -126,9 +133,14 @@ fn read_key(path: &Path) -> std::io::Result<[u8; 32]> {
     let mut file = std::fs::File::open(path)?;
     let metadata = file.metadata()?;
     if metadata.mode() & 0o077 != 0 || metadata.uid() != rustix::process::geteuid().as_raw() {
-        return Err(std::io::Error::new(ErrorKind::PermissionDenied, format!("{} must belong to this user and have mode 0600", path.display())));
+        return Err(std::io::Error::new(
+            ErrorKind::PermissionDenied,
+            format!("{} must belong to this user and have mode 0600", path.display()),
+        ));
     }
     let mut key = Vec::new();
     file.read_to_end(&mut key)?;
-    key.try_into().map_err(|_| std::io::Error::new(ErrorKind::InvalidData, format!("{} is not a key of 32 bytes", path.display())))
+    key.try_into().map_err(|_| {
+        std::io::Error::new(ErrorKind::InvalidData, format!("{} is not a key of 32 bytes", path.display()))
+    })
 }

@@ -116,7 +116,11 @@ impl<'de> Visitor<'de> for Index {
     }
 
     fn visit_u64<E: Error>(self, index: u64) -> Result<(), E> {
-        if index < self.0 as u64 { Ok(()) } else { Err(E::custom(format!("image {index} does not exist: the answer carries {}", self.0))) }
+        if index < self.0 as u64 {
+            Ok(())
+        } else {
+            Err(E::custom(format!("image {index} does not exist: the answer carries {}", self.0)))
+        }
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {

@@ -21,7 +21,10 @@ pub(crate) fn start(config: &SandboxConfig) -> Result<(Engine, Allocation), Star
         return Err(StartError::Config(format!("slots is {}; allowed are 1 to 1024", config.slots)));
     }
     if !(65_536..=4 << 30).contains(&config.max_memory_bytes) {
-        return Err(StartError::Config(format!("max_memory_bytes is {}; allowed are 64 KiB to 4 GiB", config.max_memory_bytes)));
+        return Err(StartError::Config(format!(
+            "max_memory_bytes is {}; allowed are 64 KiB to 4 GiB",
+            config.max_memory_bytes
+        )));
     }
     if config.allocation == Allocation::Pooled {
         match Engine::new(&pooled(config)) {

@@ -30,7 +30,9 @@ pub enum LoadError {
     #[error("not a WebAssembly component: {0}")]
     Invalid(String),
     /// Imports what no block is given.
-    #[error("the package imports `{import}`, which blocks are not given; allowed are `sightflow:block/images`, `sightflow:block/log` and the deny-all `wasi:` interfaces {allowed}")]
+    #[error(
+        "the package imports `{import}`, which blocks are not given; allowed are `sightflow:block/images`, `sightflow:block/log` and the deny-all `wasi:` interfaces {allowed}"
+    )]
     Import {
         /// The offending import as the component spells it.
         import: String,

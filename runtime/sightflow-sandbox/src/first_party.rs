@@ -15,7 +15,11 @@ impl Embedded {
     /// First-party packages have this program's version.
     pub fn version(&self) -> Version {
         const PART: fn(&str) -> u64 = |text| text.parse().unwrap_or(0);
-        Version::new(PART(env!("CARGO_PKG_VERSION_MAJOR")), PART(env!("CARGO_PKG_VERSION_MINOR")), PART(env!("CARGO_PKG_VERSION_PATCH")))
+        Version::new(
+            PART(env!("CARGO_PKG_VERSION_MAJOR")),
+            PART(env!("CARGO_PKG_VERSION_MINOR")),
+            PART(env!("CARGO_PKG_VERSION_PATCH")),
+        )
     }
 }
 

@@ -10,7 +10,8 @@ const MOST_BLOCKS: usize = 256;
 
 /// The manifests, or everything that is wrong with them.
 pub(crate) fn parse(catalog: &str) -> Result<Vec<Manifest>, Vec<String>> {
-    let values: Vec<Value> = serde_json::from_str(catalog).map_err(|error| vec![format!("`catalog` is not a JSON array: {error}")])?;
+    let values: Vec<Value> =
+        serde_json::from_str(catalog).map_err(|error| vec![format!("`catalog` is not a JSON array: {error}")])?;
     let mut problems = Vec::new();
     if values.is_empty() {
         problems.push("the package has no block".to_owned());
@@ -20,7 +21,10 @@ pub(crate) fn parse(catalog: &str) -> Result<Vec<Manifest>, Vec<String>> {
     }
     let mut manifests = Vec::with_capacity(values.len());
     for (index, value) in values.into_iter().enumerate() {
-        let name = value.get("name").and_then(Value::as_str).map_or_else(|| format!("block {index}"), |name| format!("block `{name}`"));
+        let name = value
+            .get("name")
+            .and_then(Value::as_str)
+            .map_or_else(|| format!("block {index}"), |name| format!("block `{name}`"));
         match serde_json::from_value::<Manifest>(value) {
             Ok(manifest) => {
                 check(&manifest, &mut |problem| problems.push(format!("{name}: {problem}")));
@@ -33,7 +37,10 @@ pub(crate) fn parse(catalog: &str) -> Result<Vec<Manifest>, Vec<String>> {
     for manifest in &manifests {
         for name in std::iter::once(&manifest.name).chain(&manifest.aliases) {
             if !names.insert(canonical(name)) {
-                problems.push(format!("block `{}`: the name `{name}` is taken by another block of the package", manifest.name));
+                problems.push(format!(
+                    "block `{}`: the name `{name}` is taken by another block of the package",
+                    manifest.name
+                ));
             }
         }
     }
@@ -47,9 +54,14 @@ pub(crate) fn canonical(name: &str) -> String {
 
 fn check(manifest: &Manifest, problem: &mut dyn FnMut(String)) {
     if !is_name(&manifest.name) {
-        problem(format!("`{}` is not a name: lower-case letters, digits and `_`, beginning with a letter, at most 64", manifest.name));
+        problem(format!(
+            "`{}` is not a name: lower-case letters, digits and `_`, beginning with a letter, at most 64",
+            manifest.name
+        ));
     }
-    for (field, text) in [("title", &manifest.title), ("description", &manifest.description), ("category", &manifest.category)] {
+    for (field, text) in
+        [("title", &manifest.title), ("description", &manifest.description), ("category", &manifest.category)]
+    {
         if text.trim().is_empty() {
             problem(format!("`{field}` is empty"));
         }
@@ -117,13 +129,26 @@ mod tests {
             (json!([]), Some("no block")),
             (json!({}), Some("not a JSON array")),
             (json!([ok(), ok()]), Some("`count` is taken")),
-            (json!([ok(), manifest(|m| { m["name"] = json!("other"); m["aliases"] = json!(["Counter"]); })]), Some("`Counter` is taken")),
+            (
+                json!([
+                    ok(),
+                    manifest(|m| {
+                        m["name"] = json!("other");
+                        m["aliases"] = json!(["Counter"]);
+                    })
+                ]),
+                Some("`Counter` is taken"),
+            ),
             (json!([manifest(|m| m["name"] = json!("Count it"))]), Some("is not a name")),
             (json!([manifest(|m| m["inputs"][0]["kind"] = json!("picture"))]), Some("unknown variant `picture`")),
             (json!([manifest(|m| m["config"] = json!("none"))]), Some("must be a JSON Schema object")),
             (json!([manifest(|m| m["config"] = json!({"type": "object"}))]), Some("additionalProperties")),
             (json!([manifest(|m| m["config"] = json!({"additionalProperties": false}))]), Some("type: object")),
-            (json!([manifest(|m| m["inputs"] = json!([{"name": "a", "kind": "any"}, {"name": "b", "kind": "any", "aliases": ["a"]}]))]), Some("`a` occurs twice")),
+            (
+                json!([manifest(|m| m["inputs"] =
+                    json!([{"name": "a", "kind": "any"}, {"name": "b", "kind": "any", "aliases": ["a"]}]))]),
+                Some("`a` occurs twice"),
+            ),
             (json!([manifest(|m| m["capabilities"] = json!(["http:example.com"]))]), Some("http:example.com")),
             (json!([manifest(|m| m["colour"] = json!("red"))]), Some("unknown field `colour`")),
             (json!([manifest(|m| m["title"] = json!(" "))]), Some("`title` is empty")),
@@ -131,7 +156,9 @@ mod tests {
         for (catalog, expected) in cases {
             match (parse(&catalog.to_string()), expected) {
                 (Ok(manifests), None) => assert_eq!(manifests.len(), 1),
-                (Err(problems), Some(part)) => assert!(problems.iter().any(|p| p.contains(part)), "{part}: {problems:?}"),
+                (Err(problems), Some(part)) => {
+                    assert!(problems.iter().any(|p| p.contains(part)), "{part}: {problems:?}")
+                }
                 (answer, _) => panic!("{catalog}: {answer:?}, expected {expected:?}"),
             }
         }
@@ -139,7 +166,11 @@ mod tests {
 
     #[test]
     fn every_problem_is_reported_at_once() {
-        let catalog = json!([manifest(|m| { m["name"] = json!("A"); m["title"] = json!(""); m["config"] = json!(1); })]);
+        let catalog = json!([manifest(|m| {
+            m["name"] = json!("A");
+            m["title"] = json!("");
+            m["config"] = json!(1);
+        })]);
         assert_eq!(parse(&catalog.to_string()).expect_err("three problems").len(), 3);
     }
 }

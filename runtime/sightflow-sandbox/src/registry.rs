@@ -88,7 +88,8 @@ impl BlockRegistry {
         let mut registry = Self::default();
         for (package, loaded) in first_party::PACKAGES.iter().zip(loaded) {
             let loaded = loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            let loaded = loaded.map_err(|source| RegistryError::FirstParty { package: package.name.to_owned(), source })?;
+            let loaded =
+                loaded.map_err(|source| RegistryError::FirstParty { package: package.name.to_owned(), source })?;
             registry.add(loaded)?;
         }
         Ok(registry)
@@ -101,9 +102,12 @@ impl BlockRegistry {
     pub fn add(&mut self, package: Package) -> Result<(), RegistryError> {
         let names = || {
             let manifests = package.manifests().iter();
-            manifests.flat_map(|manifest| std::iter::once(&manifest.name).chain(&manifest.aliases).map(move |name| (name, &manifest.name)))
+            manifests.flat_map(|manifest| {
+                std::iter::once(&manifest.name).chain(&manifest.aliases).map(move |name| (name, &manifest.name))
+            })
         };
-        if let Some((name, (owner, _))) = names().find_map(|(name, _)| Some((name, self.short.get(&canonical(name))?))) {
+        if let Some((name, (owner, _))) = names().find_map(|(name, _)| Some((name, self.short.get(&canonical(name))?)))
+        {
             let owner = self.packages[*owner].name().to_owned();
             return Err(RegistryError::Taken { name: name.clone(), package: package.name().to_owned(), owner });
         }

@@ -49,7 +49,12 @@ impl Guest<'_> {
     }
 
     /// The problems' text.
-    pub(crate) fn check(self, block: &str, config: &str, context: &str) -> Result<(String, Profile, Logs), CallFailure> {
+    pub(crate) fn check(
+        self,
+        block: &str,
+        config: &str,
+        context: &str,
+    ) -> Result<(String, Profile, Logs), CallFailure> {
         self.enter(|package, store| {
             let text = package.sightflow_block_blocks().call_check(&mut *store, block, config, context)?;
             Ok(text_within(store, text))
@@ -57,7 +62,12 @@ impl Guest<'_> {
     }
 
     /// One run of a block.
-    pub(crate) fn run(self, block: &str, config: &str, payload: Payload) -> Result<(Payload, Profile, Logs), CallFailure> {
+    pub(crate) fn run(
+        self,
+        block: &str,
+        config: &str,
+        payload: Payload,
+    ) -> Result<(Payload, Profile, Logs), CallFailure> {
         self.enter(|package, store| {
             let mut images = Vec::with_capacity(payload.images.len());
             for image in payload.images {
@@ -170,10 +180,12 @@ const HOST_CALL_FUEL: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// A guest that panics prints why to standard error and executes `unreachable`: the text belongs to the trap.
 fn with_last_words(error: CallError, logs: &Logs) -> CallError {
-    match (error, logs.lines.iter().rev().find(|line| line.level == Level::Warn)) {
-        (CallError::Trap(reason), Some(line)) => CallError::Trap(format!("{reason} (standard error: {})", line.message)),
-        (error, _) => error,
-    }
+    let CallError::Trap(reason) = error else { return error };
+    let printed = logs.lines.iter().filter(|line| line.level == Level::Warn).map(|line| line.message.trim());
+    // Rust's panic message: where, what, and a note that does not help here.
+    let words: Vec<_> = printed.filter(|line| !line.is_empty() && !line.starts_with("note: ")).collect();
+    let last = &words[words.len().saturating_sub(4)..];
+    CallError::Trap(if last.is_empty() { reason } else { format!("{reason} (standard error: {})", last.join(" ")) })
 }
 
 #[cfg(test)]
@@ -188,7 +200,12 @@ mod tests {
             ("42", plain("42")),
             (
                 r#"{"code":"not_comparable","message":"cannot compare","port":"value","index":3}"#,
-                Report { code: Some("not_comparable".to_owned()), port: Some("value".to_owned()), index: Some(3), ..plain("cannot compare") },
+                Report {
+                    code: Some("not_comparable".to_owned()),
+                    port: Some("value".to_owned()),
+                    index: Some(3),
+                    ..plain("cannot compare")
+                },
             ),
             (r#"{"port":7}"#, plain(r#"{"port":7}"#)),
         ];

@@ -16,8 +16,8 @@ use crate::host::linker::{chain, link};
 use crate::run::Guest;
 use crate::ticker::Ticker;
 use crate::{
-    Allocation, CallContext, CallError, CallFailure, CallOutcome, Limits, LoadError, Logs, Package, Payload, Profile, SandboxConfig,
-    StartError, engine, manifests,
+    Allocation, CallContext, CallError, CallFailure, CallOutcome, Limits, LoadError, Logs, Package, Payload, Profile,
+    SandboxConfig, StartError, engine, manifests,
 };
 
 /// Largest component accepted, in bytes.
@@ -117,12 +117,14 @@ impl Sandbox {
         context: &CallContext,
     ) -> Result<CallOutcome, Box<CallFailure>> {
         let (package, block, config) = (package.clone(), block.to_owned(), config.to_owned());
-        self.on_thread(context, move |sandbox, limits, cancel| sandbox.run_here(&package, &block, &config, payload, limits, cancel))
-            .await
-            .map(|(mut outcome, queued)| {
-                outcome.profile.queue_us = queued;
-                outcome
-            })
+        self.on_thread(context, move |sandbox, limits, cancel| {
+            sandbox.run_here(&package, &block, &config, payload, limits, cancel)
+        })
+        .await
+        .map(|(mut outcome, queued)| {
+            outcome.profile.queue_us = queued;
+            outcome
+        })
     }
 
     /// Like [`call`](Self::call), on the calling thread, which it blocks. For threads that may block: a task of
@@ -164,7 +166,8 @@ impl Sandbox {
         wiring: &str,
         context: &CallContext,
     ) -> Result<Vec<Problem>, Box<CallFailure>> {
-        let (package, block, config, wiring) = (package.clone(), block.to_owned(), config.to_owned(), wiring.to_owned());
+        let (package, block, config, wiring) =
+            (package.clone(), block.to_owned(), config.to_owned(), wiring.to_owned());
         let answer = self.on_thread(context, move |sandbox, limits, cancel| {
             known(&package, &block)?;
             let _running = sandbox.0.ticker.enter();

@@ -17,7 +17,10 @@ pub(super) fn of(op: &DrawOp, size: (u32, u32)) -> u64 {
             let closing = if op.closed { op.points.first() } else { None };
             let ends = op.points.iter().skip(1).chain(closing);
             let line = op.stroke.map_or(0, |stroke| {
-                op.points.iter().zip(ends).fold(0_u64, |sum, (a, b)| sum.saturating_add(segment(*a, *b, stroke).min(surface)))
+                op.points
+                    .iter()
+                    .zip(ends)
+                    .fold(0_u64, |sum, (a, b)| sum.saturating_add(segment(*a, *b, stroke).min(surface)))
             });
             fill.saturating_add(line).saturating_add(op.points.len() as u64)
         }
@@ -30,7 +33,11 @@ pub(super) fn of(op: &DrawOp, size: (u32, u32)) -> u64 {
         DrawOp::Text(op) => {
             // A glyph is rasterised in full wherever it lies.
             let height = u64::from(op.height.clamp(1.0, 4096.0) as u32 + 1);
-            (op.content.len() as u64).saturating_mul(height * height).saturating_add(if op.background.is_some() { surface } else { 0 })
+            (op.content.len() as u64).saturating_mul(height * height).saturating_add(if op.background.is_some() {
+                surface
+            } else {
+                0
+            })
         }
         DrawOp::Mask(op) => surface + op.counts.len() as u64,
         DrawOp::Image(op) => {
@@ -72,7 +79,8 @@ fn bounds(points: impl IntoIterator<Item = Point>, stroke: Option<Stroke>) -> Bo
 }
 
 fn clipped((x1, y1, x2, y2): Bounds, (width, height): (u32, u32)) -> u64 {
-    let side = |from: i64, to: i64, limit: u32| u64::try_from(to.min(i64::from(limit) - 1) - from.max(0) + 1).unwrap_or(0);
+    let side =
+        |from: i64, to: i64, limit: u32| u64::try_from(to.min(i64::from(limit) - 1) - from.max(0) + 1).unwrap_or(0);
     side(x1, x2, width) * side(y1, y2, height)
 }
 
@@ -92,7 +100,8 @@ mod tests {
         let ink = Ink::opaque(0, 0, 0);
         let stroke = Some(Stroke { ink, width: 2 });
         let at = |x, y| Point { x, y };
-        let rectangle = |from, to| DrawOp::Rectangle(Rectangle { from, to, corner_radius: 0, fill: Some(ink), stroke: None });
+        let rectangle =
+            |from, to| DrawOp::Rectangle(Rectangle { from, to, corner_radius: 0, fill: Some(ink), stroke: None });
         let path = |points: Vec<Point>| DrawOp::Path(Path { points, closed: true, fill: None, stroke });
         let far = i32::MAX;
         let cases = [

@@ -101,7 +101,13 @@ impl CallState {
             let size = self.table.get(handle)?.size();
             let mut cost = 0_u64;
             let costs = rest.iter().map(|op| cost::of(op, size));
-            let count = costs.take_while(|op| { let more = cost == 0 || cost < cost::SLICE; cost = if more { cost.saturating_add(*op) } else { cost }; more }).count();
+            let count = costs
+                .take_while(|op| {
+                    let more = cost == 0 || cost < cost::SLICE;
+                    cost = if more { cost.saturating_add(*op) } else { cost };
+                    more
+                })
+                .count();
             let (now, later) = rest.split_at(count);
             rest = later;
             if let Err(kind) = self.charge_processed(cost) {
@@ -155,12 +161,15 @@ impl CallState {
                 height: op.size.height,
                 ink: ink(op.ink),
             }),
-            wit::DrawOp::Image(op) => {
-                raster::DrawOp::Image(raster::Pasted { source: self.image(&op.source)?, at: point(op.at), opacity: op.opacity })
-            }
-            wit::DrawOp::Outside(op) => {
-                raster::DrawOp::Outside(raster::Outside { areas: op.areas.into_iter().map(Into::into).collect(), ink: ink(op.ink) })
-            }
+            wit::DrawOp::Image(op) => raster::DrawOp::Image(raster::Pasted {
+                source: self.image(&op.source)?,
+                at: point(op.at),
+                opacity: op.opacity,
+            }),
+            wit::DrawOp::Outside(op) => raster::DrawOp::Outside(raster::Outside {
+                areas: op.areas.into_iter().map(Into::into).collect(),
+                ink: ink(op.ink),
+            }),
         })
     }
 }
@@ -212,7 +221,9 @@ impl wit::HostImage for CallState {
             return Ok(Err(error.into()));
         }
         let created = pixels_of((to.width, to.height));
-        self.derive(&image, created, created.saturating_add(pixels_of(image.size())), |image| image.resize(to.width, to.height, filter.into()))
+        self.derive(&image, created, created.saturating_add(pixels_of(image.size())), |image| {
+            image.resize(to.width, to.height, filter.into())
+        })
     }
 
     fn rotate(&mut self, image: Resource<Image>, quarter_turns_clockwise: u8, mirror: bool) -> Answer<Resource<Image>> {
@@ -240,7 +251,9 @@ impl wit::HostImage for CallState {
             return Ok(Err(kind.into()));
         }
         Ok(match self.uncharged(|_| image.histogram()) {
-            Ok(tables) => Ok(tables.into_iter().map(|counts| wit::ChannelHistogram { counts: counts.to_vec() }).collect()),
+            Ok(tables) => {
+                Ok(tables.into_iter().map(|counts| wit::ChannelHistogram { counts: counts.to_vec() }).collect())
+            }
             Err(error) => Err(error.into()),
         })
     }
@@ -301,13 +314,20 @@ impl wit::HostCanvas for CallState {
         self.paint(&canvas, &ops)
     }
 
-    fn write(&mut self, canvas: Resource<Canvas>, area: wit::Rect, format: wit::PixelFormat, pixels: Vec<u8>) -> Answer<()> {
+    fn write(
+        &mut self,
+        canvas: Resource<Canvas>,
+        area: wit::Rect,
+        format: wit::PixelFormat,
+        pixels: Vec<u8>,
+    ) -> Answer<()> {
         self.check_wall()?;
         let painted = pixels_of((area.width, area.height)).min(pixels.len() as u64);
         if let Err(kind) = self.charge_copy(pixels.len() as u64).and_then(|()| self.charge_processed(painted)) {
             return Ok(Err(kind.into()));
         }
-        let written = self.uncharged(|state| state.table.get_mut(&canvas).map(|canvas| canvas.write(area, format.into(), &pixels)))?;
+        let written = self
+            .uncharged(|state| state.table.get_mut(&canvas).map(|canvas| canvas.write(area, format.into(), &pixels)))?;
         Ok(written.map_err(Into::into))
     }
 

@@ -4,8 +4,8 @@ use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use super::bindings::sightflow::block::{images, log};
 use super::bindings::BlockPackagePre;
+use super::bindings::sightflow::block::{images, log};
 use super::state::CallState;
 use super::wasi;
 use crate::LoadError;
@@ -21,8 +21,12 @@ pub(crate) fn link(engine: &Engine, component: &Component) -> Result<BlockPackag
             "sightflow:block/images" if version.starts_with("0.1.") => {
                 images::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)
             }
-            "sightflow:block/log" if version.starts_with("0.1.") => log::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state),
-            _ if version.starts_with("0.2.") && wasi_package(interface) => link_wasi(engine, &mut linker, import, interface, &instance),
+            "sightflow:block/log" if version.starts_with("0.1.") => {
+                log::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)
+            }
+            _ if version.starts_with("0.2.") && wasi_package(interface) => {
+                link_wasi(engine, &mut linker, import, interface, &instance)
+            }
             _ => return Err(refused()),
         };
         linked.map_err(|error| LoadError::World(chain(&error)))?;

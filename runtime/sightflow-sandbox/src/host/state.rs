@@ -141,7 +141,8 @@ impl CallState {
 
     /// One more live handle.
     pub(crate) fn charge_handle(&mut self) -> Result<(), LimitKind> {
-        self.live_handles = usize::try_from(self.charge(LimitKind::Handles, self.live_handles as u64, 1)?).unwrap_or(usize::MAX);
+        self.live_handles =
+            usize::try_from(self.charge(LimitKind::Handles, self.live_handles as u64, 1)?).unwrap_or(usize::MAX);
         self.handles += 1;
         Ok(())
     }
@@ -322,7 +323,8 @@ mod tests {
     fn memory_is_summed_over_all_memories_and_tables_are_bounded() {
         let limits = Limits { memory_bytes: 100, table_elements: 10, ..Limits::default() };
         let mut state = CallState::new(limits, CancellationToken::new());
-        let steps = [(0, 60, None), (0, 30, None), (60, 70, None), (30, 31, Some(Stop::Memory)), (0, 1, Some(Stop::Memory))];
+        let steps =
+            [(0, 60, None), (0, 30, None), (60, 70, None), (30, 31, Some(Stop::Memory)), (0, 1, Some(Stop::Memory))];
         for (current, desired, expected) in steps {
             assert_eq!(stop(state.memory_growing(current, desired, None)), expected, "{current} to {desired}");
         }
@@ -337,7 +339,12 @@ mod tests {
             let mut log = LogBuffer::new(10, bytes);
             pieces.iter().for_each(|piece| log.print(Stream::Err, piece.as_bytes()));
             log.flush();
-            log.logs.lines.into_iter().inspect(|line| assert_eq!(line.level, Level::Warn)).map(|line| line.message).collect::<Vec<_>>()
+            log.logs
+                .lines
+                .into_iter()
+                .inspect(|line| assert_eq!(line.level, Level::Warn))
+                .map(|line| line.message)
+                .collect::<Vec<_>>()
         };
         assert_eq!(lines(&["a", "b\nc\n", "d"], 100), ["ab", "c", "d"]);
         assert_eq!(lines(&["abcdef", "ghi\n", "next\n"], 4), ["abcd"]);

@@ -11,7 +11,8 @@ use wasmtime::component::{ComponentType, LinkerInstance, Lower, Resource, Resour
 use super::state::{CallState, Stop, Stream};
 
 /// The interfaces that a block may import, without versions.
-pub(super) const INTERFACES: [&str; 6] = ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random", "wasi:sockets"];
+pub(super) const INTERFACES: [&str; 6] =
+    ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random", "wasi:sockets"];
 /// [`INTERFACES`] for messages.
 pub(super) const ALLOWED: &str = "cli, clocks, filesystem, io, random, sockets";
 
@@ -59,7 +60,11 @@ pub(super) fn resource(linker: &mut LinkerInstance<'_, CallState>, name: &str) -
 }
 
 /// Defines one function of `interface` (without its version).
-pub(super) fn function(linker: &mut LinkerInstance<'_, CallState>, interface: &str, name: &str) -> wasmtime::Result<()> {
+pub(super) fn function(
+    linker: &mut LinkerInstance<'_, CallState>,
+    interface: &str,
+    name: &str,
+) -> wasmtime::Result<()> {
     match (interface, name) {
         ("wasi:cli/environment", "get-environment") => {
             linker.func_wrap(name, |_: Cx<'_>, (): ()| -> Answer<Vec<(String, String)>> { Ok((Vec::new(),)) })
@@ -70,12 +75,15 @@ pub(super) fn function(linker: &mut LinkerInstance<'_, CallState>, interface: &s
         ("wasi:cli/environment", "initial-cwd") => {
             linker.func_wrap(name, |_: Cx<'_>, (): ()| -> Answer<Option<String>> { Ok((None,)) })
         }
-        ("wasi:cli/exit", "exit") => linker.func_wrap(name, |_: Cx<'_>, (status,): (Result<(), ()>,)| -> wasmtime::Result<()> {
-            Err(wasmtime::Error::new(Stop::Exit(u8::from(status.is_err()))))
-        }),
-        ("wasi:cli/exit", "exit-with-code") => linker.func_wrap(name, |_: Cx<'_>, (status,): (u8,)| -> wasmtime::Result<()> {
-            Err(wasmtime::Error::new(Stop::Exit(status)))
-        }),
+        ("wasi:cli/exit", "exit") => {
+            linker.func_wrap(name, |_: Cx<'_>, (status,): (Result<(), ()>,)| -> wasmtime::Result<()> {
+                Err(wasmtime::Error::new(Stop::Exit(u8::from(status.is_err()))))
+            })
+        }
+        ("wasi:cli/exit", "exit-with-code") => linker
+            .func_wrap(name, |_: Cx<'_>, (status,): (u8,)| -> wasmtime::Result<()> {
+                Err(wasmtime::Error::new(Stop::Exit(status)))
+            }),
         ("wasi:cli/stdin", "get-stdin") => {
             linker.func_wrap(name, |_: Cx<'_>, (): ()| -> Answer<Resource<InputStream>> { Ok((Resource::new_own(0),)) })
         }
@@ -93,18 +101,24 @@ pub(super) fn function(linker: &mut LinkerInstance<'_, CallState>, interface: &s
         ("wasi:io/poll", _) => poll(linker, name),
         ("wasi:io/streams", _) => streams(linker, name),
         ("wasi:clocks/monotonic-clock" | "wasi:clocks/wall-clock", _) => clocks(linker, interface, name),
-        ("wasi:random/random" | "wasi:random/insecure" | "wasi:random/insecure-seed", _) => random(linker, interface, name),
+        ("wasi:random/random" | "wasi:random/insecure" | "wasi:random/insecure-seed", _) => {
+            random(linker, interface, name)
+        }
         _ => denied(linker, interface, name),
     }
 }
 
 fn standard_stream(linker: &mut LinkerInstance<'_, CallState>, name: &str, stream: Stream) -> wasmtime::Result<()> {
-    linker.func_wrap(name, move |_: Cx<'_>, (): ()| -> Answer<Resource<OutputStream>> { Ok((Resource::new_own(stream as u32),)) })
+    linker.func_wrap(name, move |_: Cx<'_>, (): ()| -> Answer<Resource<OutputStream>> {
+        Ok((Resource::new_own(stream as u32),))
+    })
 }
 
 fn poll(linker: &mut LinkerInstance<'_, CallState>, name: &str) -> wasmtime::Result<()> {
     match name {
-        "[method]pollable.ready" => linker.func_wrap(name, |_: Cx<'_>, (_,): (Resource<Pollable>,)| -> Answer<bool> { Ok((true,)) }),
+        "[method]pollable.ready" => {
+            linker.func_wrap(name, |_: Cx<'_>, (_,): (Resource<Pollable>,)| -> Answer<bool> { Ok((true,)) })
+        }
         "[method]pollable.block" => linker.func_wrap(name, |_: Cx<'_>, (_,): (Resource<Pollable>,)| Ok(())),
         "poll" => linker.func_wrap(name, |_: Cx<'_>, (list,): (Vec<Resource<Pollable>>,)| -> Answer<Vec<u32>> {
             Ok(((0u32..).zip(&list).map(|(index, _)| index).collect(),))
@@ -118,21 +132,20 @@ fn streams(linker: &mut LinkerInstance<'_, CallState>, name: &str) -> wasmtime::
     type In = Resource<InputStream>;
     type Wrote = Answer<Result<(), StreamError>>;
     match name {
-        "[method]input-stream.read" | "[method]input-stream.blocking-read" => {
-            linker.func_wrap(name, |_: Cx<'_>, (_, _): (In, u64)| -> Answer<Result<Vec<u8>, StreamError>> { Ok((Err(StreamError::Closed),)) })
-        }
-        "[method]input-stream.skip" | "[method]input-stream.blocking-skip" => {
-            linker.func_wrap(name, |_: Cx<'_>, (_, _): (In, u64)| -> Answer<Result<u64, StreamError>> { Ok((Err(StreamError::Closed),)) })
-        }
-        "[method]input-stream.subscribe" => {
-            linker.func_wrap(name, |_: Cx<'_>, (_,): (In,)| -> Answer<Resource<Pollable>> { Ok((Resource::new_own(0),)) })
-        }
-        "[method]output-stream.subscribe" => {
-            linker.func_wrap(name, |_: Cx<'_>, (_,): (Out,)| -> Answer<Resource<Pollable>> { Ok((Resource::new_own(0),)) })
-        }
-        "[method]output-stream.check-write" => {
-            linker.func_wrap(name, |_: Cx<'_>, (_,): (Out,)| -> Answer<Result<u64, StreamError>> { Ok((Ok(WRITE_ROOM),)) })
-        }
+        "[method]input-stream.read" | "[method]input-stream.blocking-read" => linker
+            .func_wrap(name, |_: Cx<'_>, (_, _): (In, u64)| -> Answer<Result<Vec<u8>, StreamError>> {
+                Ok((Err(StreamError::Closed),))
+            }),
+        "[method]input-stream.skip" | "[method]input-stream.blocking-skip" => linker
+            .func_wrap(name, |_: Cx<'_>, (_, _): (In, u64)| -> Answer<Result<u64, StreamError>> {
+                Ok((Err(StreamError::Closed),))
+            }),
+        "[method]input-stream.subscribe" => linker
+            .func_wrap(name, |_: Cx<'_>, (_,): (In,)| -> Answer<Resource<Pollable>> { Ok((Resource::new_own(0),)) }),
+        "[method]output-stream.subscribe" => linker
+            .func_wrap(name, |_: Cx<'_>, (_,): (Out,)| -> Answer<Resource<Pollable>> { Ok((Resource::new_own(0),)) }),
+        "[method]output-stream.check-write" => linker
+            .func_wrap(name, |_: Cx<'_>, (_,): (Out,)| -> Answer<Result<u64, StreamError>> { Ok((Ok(WRITE_ROOM),)) }),
         "[method]output-stream.write" | "[method]output-stream.blocking-write-and-flush" => {
             linker.func_wrap(name, |mut cx: Cx<'_>, (stream, bytes): (Out, Vec<u8>)| -> Wrote {
                 let stream = if stream.rep() == Stream::Err as u32 { Stream::Err } else { Stream::Out };
@@ -147,7 +160,9 @@ fn streams(linker: &mut LinkerInstance<'_, CallState>, name: &str) -> wasmtime::
             linker.func_wrap(name, |_: Cx<'_>, (_, _): (Out, u64)| -> Wrote { Ok((Err(StreamError::Closed),)) })
         }
         "[method]output-stream.splice" | "[method]output-stream.blocking-splice" => {
-            linker.func_wrap(name, |_: Cx<'_>, (_, _, _): (Out, In, u64)| -> Answer<Result<u64, StreamError>> { Ok((Err(StreamError::Closed),)) })
+            linker.func_wrap(name, |_: Cx<'_>, (_, _, _): (Out, In, u64)| -> Answer<Result<u64, StreamError>> {
+                Ok((Err(StreamError::Closed),))
+            })
         }
         _ => denied(linker, "wasi:io/streams", name),
     }
@@ -155,17 +170,20 @@ fn streams(linker: &mut LinkerInstance<'_, CallState>, name: &str) -> wasmtime::
 
 fn clocks(linker: &mut LinkerInstance<'_, CallState>, interface: &str, name: &str) -> wasmtime::Result<()> {
     match (interface, name) {
-        ("wasi:clocks/monotonic-clock", "now") => linker.func_wrap(name, |_: Cx<'_>, (): ()| -> Answer<u64> { Ok((0,)) }),
-        ("wasi:clocks/monotonic-clock", "resolution") => linker.func_wrap(name, |_: Cx<'_>, (): ()| -> Answer<u64> { Ok((1,)) }),
-        ("wasi:clocks/monotonic-clock", "subscribe-instant" | "subscribe-duration") => {
-            linker.func_wrap(name, |_: Cx<'_>, (_,): (u64,)| -> Answer<Resource<Pollable>> { Ok((Resource::new_own(0),)) })
+        ("wasi:clocks/monotonic-clock", "now") => {
+            linker.func_wrap(name, |_: Cx<'_>, (): ()| -> Answer<u64> { Ok((0,)) })
         }
-        ("wasi:clocks/wall-clock", "now") => {
-            linker.func_wrap(name, |_: Cx<'_>, (): ()| -> Answer<Datetime> { Ok((Datetime { seconds: 0, nanoseconds: 0 },)) })
+        ("wasi:clocks/monotonic-clock", "resolution") => {
+            linker.func_wrap(name, |_: Cx<'_>, (): ()| -> Answer<u64> { Ok((1,)) })
         }
-        ("wasi:clocks/wall-clock", "resolution") => {
-            linker.func_wrap(name, |_: Cx<'_>, (): ()| -> Answer<Datetime> { Ok((Datetime { seconds: 0, nanoseconds: 1 },)) })
-        }
+        ("wasi:clocks/monotonic-clock", "subscribe-instant" | "subscribe-duration") => linker
+            .func_wrap(name, |_: Cx<'_>, (_,): (u64,)| -> Answer<Resource<Pollable>> { Ok((Resource::new_own(0),)) }),
+        ("wasi:clocks/wall-clock", "now") => linker.func_wrap(name, |_: Cx<'_>, (): ()| -> Answer<Datetime> {
+            Ok((Datetime { seconds: 0, nanoseconds: 0 },))
+        }),
+        ("wasi:clocks/wall-clock", "resolution") => linker.func_wrap(name, |_: Cx<'_>, (): ()| -> Answer<Datetime> {
+            Ok((Datetime { seconds: 0, nanoseconds: 1 },))
+        }),
         _ => denied(linker, interface, name),
     }
 }
@@ -179,7 +197,9 @@ fn random(linker: &mut LinkerInstance<'_, CallState>, interface: &str, name: &st
             linker.func_wrap(name, |mut cx: Cx<'_>, (length,): (u64,)| -> Answer<Vec<u8>> {
                 let state = cx.data_mut();
                 let length = usize::try_from(length).ok().filter(|length| *length <= MOST_RANDOM_BYTES);
-                let length = length.ok_or_else(|| wasmtime::Error::new(Stop::Denied("more than 1 MiB of random bytes at once".to_owned())))?;
+                let length = length.ok_or_else(|| {
+                    wasmtime::Error::new(Stop::Denied("more than 1 MiB of random bytes at once".to_owned()))
+                })?;
                 let mut bytes = Vec::with_capacity(length + 8);
                 while bytes.len() < length {
                     bytes.extend_from_slice(&state.next_random().to_le_bytes());
@@ -216,6 +236,8 @@ fn denied(linker: &mut LinkerInstance<'_, CallState>, interface: &str, name: &st
 fn refusal(result: &Type) -> Option<Val> {
     let Type::Result(result) = result else { return None };
     let Some(Type::Enum(codes)) = result.err() else { return None };
-    let code = ["access-denied", "access", "not-supported"].into_iter().find(|code| codes.names().any(|name| name == *code))?;
+    let code = ["access-denied", "access", "not-supported"]
+        .into_iter()
+        .find(|code| codes.names().any(|name| name == *code))?;
     Some(Val::Result(Err(Some(Box::new(Val::Enum(code.to_owned()))))))
 }

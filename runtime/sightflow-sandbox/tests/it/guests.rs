@@ -6,7 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use semver::Version;
 use sightflow_images::{Image, PixelFormat, Pixels};
-use sightflow_sandbox::{CallContext, CallError, CallFailure, CallOutcome, Limits, Package, Payload, Sandbox, SandboxConfig};
+use sightflow_sandbox::{
+    CallContext, CallError, CallFailure, CallOutcome, Limits, Package, Payload, Sandbox, SandboxConfig,
+};
 
 /// The component of `tests/guests`.
 pub(crate) fn component() -> &'static [u8] {
@@ -18,7 +20,9 @@ pub(crate) fn component() -> &'static [u8] {
         cargo.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests/Cargo.toml"));
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            if (text.starts_with("CARGO") && text != "CARGO_HOME") || ["RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER"].contains(&&*text) {
+            if (text.starts_with("CARGO") && text != "CARGO_HOME")
+                || ["RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER"].contains(&&*text)
+            {
                 cargo.env_remove(&name);
             }
         }
@@ -58,7 +62,13 @@ impl Bench {
     /// Calls a block with one 4×3 image, whose first pixel is (10, 20, 30).
     pub(crate) fn call(&self, block: &str, config: &str, limits: Limits) -> Result<CallOutcome, Box<CallFailure>> {
         let payload = Payload { document: r#"{"image":{"$image":0}}"#.to_owned(), images: vec![picture()] };
-        self.sandbox.call_blocking(&self.package, block, config, payload, &CallContext { limits, ..CallContext::default() })
+        self.sandbox.call_blocking(
+            &self.package,
+            block,
+            config,
+            payload,
+            &CallContext { limits, ..CallContext::default() },
+        )
     }
 
     pub(crate) fn ok(&self, block: &str, config: &str) -> CallOutcome {

@@ -26,11 +26,35 @@ fn each_limit_stops_the_guest_that_goes_beyond_it() {
         ("handles", "", limits(|l| l.handles = 100), beyond(LimitKind::Handles, 100), code::BLOCK_LIMIT),
         ("output", "2000", limits(|l| l.output_bytes = 1000), beyond(LimitKind::OutputBytes, 1000), code::BLOCK_LIMIT),
         // One row of the picture is 12 bytes.
-        ("copy", "101", limits(|l| l.host_call_bytes = 1200), beyond(LimitKind::HostCallBytes, 1200), code::BLOCK_LIMIT),
-        ("arguments", "16", limits(|l| l.host_call_bytes = 8 << 20), beyond(LimitKind::HostCallBytes, 8 << 20), code::BLOCK_LIMIT),
+        (
+            "copy",
+            "101",
+            limits(|l| l.host_call_bytes = 1200),
+            beyond(LimitKind::HostCallBytes, 1200),
+            code::BLOCK_LIMIT,
+        ),
+        (
+            "arguments",
+            "16",
+            limits(|l| l.host_call_bytes = 8 << 20),
+            beyond(LimitKind::HostCallBytes, 8 << 20),
+            code::BLOCK_LIMIT,
+        ),
         // Each picture has 10,000 pixels.
-        ("create", "11", limits(|l| l.pixels_created = 100_000), beyond(LimitKind::PixelsCreated, 100_000), code::BLOCK_LIMIT),
-        ("process", "1000", limits(|l| l.pixels_processed = 50_000_000), beyond(LimitKind::PixelsProcessed, 50_000_000), code::BLOCK_LIMIT),
+        (
+            "create",
+            "11",
+            limits(|l| l.pixels_created = 100_000),
+            beyond(LimitKind::PixelsCreated, 100_000),
+            code::BLOCK_LIMIT,
+        ),
+        (
+            "process",
+            "1000",
+            limits(|l| l.pixels_processed = 50_000_000),
+            beyond(LimitKind::PixelsProcessed, 50_000_000),
+            code::BLOCK_LIMIT,
+        ),
     ];
     for (block, argument, limits, expected, code) in cases {
         let error = bench.error(block, argument, limits);
@@ -77,12 +101,16 @@ fn a_guest_that_breaks_down_is_a_trap_with_its_last_words() {
 #[test]
 fn logs_are_capped_and_what_is_dropped_is_counted() {
     let bench = Bench::new();
-    let kept = |limits| bench.call("log", "1000", limits).map(|outcome| outcome.logs).expect("logging never fails a call");
+    let kept =
+        |limits| bench.call("log", "1000", limits).map(|outcome| outcome.logs).expect("logging never fails a call");
     let logs = kept(limits(|l| l.log_lines = 10));
     assert_eq!((logs.lines.len(), logs.dropped), (10, 990));
     assert_eq!(logs.lines[9].message, "line 9");
     let logs = kept(limits(|l| l.log_bytes = 20));
-    assert_eq!(logs.lines.iter().map(|line| line.message.as_str()).collect::<Vec<_>>(), ["line 0", "line 1", "line 2", "li"]);
+    assert_eq!(
+        logs.lines.iter().map(|line| line.message.as_str()).collect::<Vec<_>>(),
+        ["line 0", "line 1", "line 2", "li"]
+    );
     assert_eq!(logs.dropped, 996);
 }
 
@@ -95,7 +123,8 @@ fn a_busy_machine_does_not_use_up_a_guest_s_processor_time() {
         l.wall = Duration::from_secs(60);
     });
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| bench.call("spin", "", own.clone()).expect_err("spins"))).collect();
+        let threads: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| bench.call("spin", "", own.clone()).expect_err("spins"))).collect();
         for thread in threads {
             let failure = thread.join().expect("no panic");
             assert_eq!(failure.error, CallError::Cpu(Duration::from_millis(100)));
@@ -108,7 +137,13 @@ fn a_busy_machine_does_not_use_up_a_guest_s_processor_time() {
 async fn a_call_can_be_taken_back_while_it_runs_and_while_it_waits() {
     let bench = Bench::with(&SandboxConfig { slots: 1, ..config() });
     let payload = || Payload { document: "{}".to_owned(), images: vec![picture()] };
-    let forever = CallContext { limits: limits(|l| { l.cpu = Duration::from_secs(600); l.wall = l.cpu; }), ..CallContext::default() };
+    let forever = CallContext {
+        limits: limits(|l| {
+            l.cpu = Duration::from_secs(600);
+            l.wall = l.cpu;
+        }),
+        ..CallContext::default()
+    };
     let waiting = CallContext::default();
 
     let running = bench.sandbox.call(&bench.package, "spin", "", payload(), &forever);
@@ -129,7 +164,13 @@ async fn a_call_can_be_taken_back_while_it_runs_and_while_it_waits() {
 async fn a_dropped_future_frees_its_slot() {
     let bench = Bench::with(&SandboxConfig { slots: 1, ..config() });
     let payload = || Payload { document: "{}".to_owned(), images: vec![picture()] };
-    let forever = CallContext { limits: limits(|l| { l.cpu = Duration::from_secs(600); l.wall = l.cpu; }), ..CallContext::default() };
+    let forever = CallContext {
+        limits: limits(|l| {
+            l.cpu = Duration::from_secs(600);
+            l.wall = l.cpu;
+        }),
+        ..CallContext::default()
+    };
     let call = bench.sandbox.call(&bench.package, "spin", "", payload(), &forever);
     assert!(tokio::time::timeout(Duration::from_millis(20), call).await.is_err());
     let outcome = bench.sandbox.call(&bench.package, "echo", "", payload(), &CallContext::default()).await;
@@ -145,7 +186,10 @@ async fn more_calls_than_slots_wait_instead_of_failing() {
         let (sandbox, package) = (bench.sandbox.clone(), bench.package.clone());
         calls.spawn(async move {
             let payload = Payload { document: "{}".to_owned(), images: vec![] };
-            sandbox.call(&package, "echo", "", payload, &CallContext::default()).await.map(|outcome| outcome.payload.document)
+            sandbox
+                .call(&package, "echo", "", payload, &CallContext::default())
+                .await
+                .map(|outcome| outcome.payload.document)
         });
     }
     let answers = calls.join_all().await;

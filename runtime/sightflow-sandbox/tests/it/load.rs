@@ -39,9 +39,14 @@ fn packages_that_are_refused() {
 #[test]
 fn compiled_code_is_never_accepted() {
     let (_directory, path) = crate::guests::temporary();
-    let sandbox = Sandbox::new(&sightflow_sandbox::SandboxConfig { cache: Some(path.clone()), ..config() }).expect("a sandbox");
+    let sandbox =
+        Sandbox::new(&sightflow_sandbox::SandboxConfig { cache: Some(path.clone()), ..config() }).expect("a sandbox");
     sandbox.load("test/hostile", &version(), component()).expect("loads");
-    let entry = std::fs::read_dir(&path).expect("a directory").flatten().find(|entry| entry.file_name() != "key").expect("an entry");
+    let entry = std::fs::read_dir(&path)
+        .expect("a directory")
+        .flatten()
+        .find(|entry| entry.file_name() != "key")
+        .expect("an entry");
     let stored = std::fs::read(entry.path()).expect("compiled code");
     for bytes in [&stored[..], &stored[32..]] {
         assert!(matches!(sandbox.load("test/compiled", &version(), bytes), Err(LoadError::Invalid(_))));

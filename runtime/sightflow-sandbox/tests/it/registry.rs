@@ -30,7 +30,11 @@ fn types_are_resolved() {
         ("echo@", Err(ResolveError::BadRequirement(String::new()))),
         (
             "echo@2",
-            Err(ResolveError::NoVersion { package: "test/hostile".to_owned(), requirement: "^2".to_owned(), available: "1.4.2".to_owned() }),
+            Err(ResolveError::NoVersion {
+                package: "test/hostile".to_owned(),
+                requirement: "^2".to_owned(),
+                available: "1.4.2".to_owned(),
+            }),
         ),
     ];
     for (block_type, expected) in cases {
@@ -44,7 +48,10 @@ fn two_packages_cannot_share_a_block_name() {
     let (sandbox, mut registry) = registry();
     let second = sandbox.load("test/second", &Version::new(1, 0, 0), component()).expect("loads");
     let error = registry.add(second).expect_err("refused");
-    assert!(matches!(&error, RegistryError::Taken { owner, package, .. } if owner == "test/hostile" && package == "test/second"), "{error}");
+    assert!(
+        matches!(&error, RegistryError::Taken { owner, package, .. } if owner == "test/hostile" && package == "test/second"),
+        "{error}"
+    );
     assert_eq!(registry.packages().len(), 1);
 }
 

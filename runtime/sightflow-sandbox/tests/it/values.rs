@@ -33,7 +33,12 @@ fn a_block_s_own_errors_keep_their_kind_and_their_place() {
     let bench = Bench::new();
     let plain = |message: &str| Report { message: message.to_owned(), ..Report::default() };
     let placed = r#"{"code":"not_comparable","message":"cannot compare","port":"value","index":3}"#;
-    let report = Report { code: Some("not_comparable".to_owned()), port: Some("value".to_owned()), index: Some(3), ..plain("cannot compare") };
+    let report = Report {
+        code: Some("not_comparable".to_owned()),
+        port: Some("value".to_owned()),
+        index: Some(3),
+        ..plain("cannot compare")
+    };
     let cases = [
         ("fail", "no", CallError::Failed(plain("no")), code::BLOCK_FAILED),
         ("retry", "later", CallError::Retry(plain("later")), code::BLOCK_FAILED),
@@ -74,5 +79,8 @@ async fn checks_are_read() {
     assert_eq!((problems[0].code.as_str(), problems[0].message.as_str()), ("E-TEST", r#"{} {"wired":[]}"#));
     assert_eq!(check("spin").await.expect("no problems"), []);
     let failure = check("not_json").await.expect_err("refused");
-    assert!(matches!(&failure.error, CallError::InvalidOutput(reason) if reason.contains("array of problems")), "{failure}");
+    assert!(
+        matches!(&failure.error, CallError::InvalidOutput(reason) if reason.contains("array of problems")),
+        "{failure}"
+    );
 }

@@ -97,6 +97,7 @@ impl Guest for Package {
                 println!("to standard output");
                 eprintln!("to standard error");
                 print!("an unfinished line");
+                std::io::Write::flush(&mut std::io::stdout()).map_err(|error| BlockError::Failed(error.to_string()))?;
                 answer("{}".to_owned())
             }
             "sleep" => {
