@@ -7,8 +7,7 @@ use std::time::Instant;
 
 use serde_json::{Map, json};
 use sightflow_store::{
-    ClaimRequest, JobResult, NewExecution, NewJob, NewWorker, RunSource, SqliteOptions,
-    SqliteStore, Store, WorkerRole,
+    ClaimRequest, JobResult, NewExecution, NewJob, NewWorker, RunSource, SqliteOptions, SqliteStore, Store, WorkerRole,
 };
 use sightflow_types::{ExecutionMode, ModelSource, Task, TenantId, WorkerId};
 
@@ -33,10 +32,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         done??;
     }
     let seconds = started.elapsed().as_secs_f64();
-    println!(
-        "{jobs} jobs, {workers} engines and workers: {seconds:.2} s, {:.0} jobs/s",
-        f64::from(jobs) / seconds
-    );
+    println!("{jobs} jobs, {workers} engines and workers: {seconds:.2} s, {:.0} jobs/s", f64::from(jobs) / seconds);
     store.close().await;
     for suffix in ["", "-wal", "-shm", ".lock"] {
         let mut file = path.clone().into_os_string();
@@ -104,28 +100,15 @@ async fn engine(store: Arc<dyn Store>, executions: u32) -> sightflow_store::Resu
 /// Completes batches until every job has been recorded by somebody; idle workers leave.
 async fn worker(store: Arc<dyn Store>, mut jobs: u32) -> sightflow_store::Result<()> {
     let id = member(&store, WorkerRole::Worker).await?;
-    let request = ClaimRequest {
-        model_id: "m".into(),
-        max_count: BATCH,
-        pixel_budget: u64::MAX,
-        capped_tenants: Vec::new(),
-    };
+    let request =
+        ClaimRequest { model_id: "m".into(), max_count: BATCH, pixel_budget: u64::MAX, capped_tenants: Vec::new() };
     let mut signals = store.subscribe();
     let mut held = store.claim_jobs(id, request.clone()).await?;
     while jobs > 0 {
         if held.is_empty() {
             // A hint, or that some were missed: look again either way.
-            let _ =
-                tokio::time::timeout(std::time::Duration::from_millis(20), signals.recv()).await;
-            held = store
-                .claim_jobs(
-                    id,
-                    ClaimRequest {
-                        max_count: BATCH.min(jobs),
-                        ..request.clone()
-                    },
-                )
-                .await?;
+            let _ = tokio::time::timeout(std::time::Duration::from_millis(20), signals.recv()).await;
+            held = store.claim_jobs(id, ClaimRequest { max_count: BATCH.min(jobs), ..request.clone() }).await?;
             continue;
         }
         let results = held.iter().map(|claimed| JobResult {
@@ -136,19 +119,12 @@ async fn worker(store: Arc<dyn Store>, mut jobs: u32) -> sightflow_store::Result
             compute_ms: 1,
             batch_size: BATCH,
         });
-        let next = ClaimRequest {
-            max_count: BATCH.min(jobs - held.len() as u32).max(1),
-            ..request.clone()
-        };
-        let (recorded, claimed) = store
-            .complete_and_claim(id, results.collect(), next)
-            .await?;
+        let next = ClaimRequest { max_count: BATCH.min(jobs - held.len() as u32).max(1), ..request.clone() };
+        let (recorded, claimed) = store.complete_and_claim(id, results.collect(), next).await?;
         jobs = jobs.saturating_sub(recorded.len() as u32);
         held = claimed;
     }
     // What was claimed beyond the share goes back.
-    store
-        .release_jobs(id, held.iter().map(|claimed| claimed.job.id).collect())
-        .await?;
+    store.release_jobs(id, held.iter().map(|claimed| claimed.job.id).collect()).await?;
     Ok(())
 }

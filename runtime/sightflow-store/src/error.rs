@@ -78,15 +78,11 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::Database(error)
-                if error.is_check_violation()
-                    || error.is_foreign_key_violation()
-                    || error.is_unique_violation() =>
+                if error.is_check_violation() || error.is_foreign_key_violation() || error.is_unique_violation() =>
             {
                 Self::Refused(error.message().to_owned())
             }
-            sqlx::Error::ColumnDecode { index, source } => {
-                Self::Corrupt(format!("column {index}: {source}"))
-            }
+            sqlx::Error::ColumnDecode { index, source } => Self::Corrupt(format!("column {index}: {source}")),
             sqlx::Error::Decode(source) => Self::Corrupt(source.to_string()),
             other => Self::unavailable(other),
         }

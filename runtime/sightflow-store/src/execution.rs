@@ -2,9 +2,7 @@
 
 use serde_json::{Map, Value};
 use sightflow_types::error::RunError;
-use sightflow_types::{
-    BatchId, Digest, ExecutionId, ExecutionMode, ExecutionStatus, TenantId, Timestamp, WorkflowId,
-};
+use sightflow_types::{BatchId, Digest, ExecutionId, ExecutionMode, ExecutionStatus, TenantId, Timestamp, WorkflowId};
 
 use crate::Idempotency;
 
@@ -165,10 +163,7 @@ pub struct StartedExecution {
 impl StartedExecution {
     /// What the engine's writes carry.
     pub const fn lease(&self) -> ExecutionLease {
-        ExecutionLease {
-            execution_id: self.execution.id,
-            token: self.execution.lease_token,
-        }
+        ExecutionLease { execution_id: self.execution.id, token: self.execution.lease_token }
     }
 }
 

@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 use sightflow_types::{
-    Digest, ExecutionId, JobId, JobStatus, ModelSource, Task, TenantId, Timestamp, WorkerId,
-    WorkflowId,
+    Digest, ExecutionId, JobId, JobStatus, ModelSource, Task, TenantId, Timestamp, WorkerId, WorkflowId,
 };
 
 /// Silence after which a worker counts as gone.
@@ -21,10 +20,7 @@ pub fn breaker_hold_ms(failures: u32) -> i64 {
 
 /// One inference job with everything that is recorded about it.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(
-    missing_docs,
-    reason = "each field is the column of the same name, described in the job states above it"
-)]
+#[expect(missing_docs, reason = "each field is the column of the same name, described in the job states above it")]
 pub struct Job {
     pub id: JobId,
     pub execution_id: ExecutionId,
@@ -186,10 +182,7 @@ pub struct ClaimedJob {
 impl ClaimedJob {
     /// What reports carry.
     pub const fn lease(&self) -> JobLease {
-        JobLease {
-            job_id: self.job.id,
-            token: self.job.lease_token,
-        }
+        JobLease { job_id: self.job.id, token: self.job.lease_token }
     }
 }
 

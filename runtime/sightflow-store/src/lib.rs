@@ -21,13 +21,12 @@ pub use blob::{Blob, BlobRef, NewBlob, RefKind, SECOND_LOOK_MS, UPLOAD_TTL_MS};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Result, StoreError};
 pub use execution::{
-    Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, JobCounts, NewEvent,
-    NewExecution, Progress, RunSource, StartedExecution,
+    Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, JobCounts, NewEvent, NewExecution, Progress,
+    RunSource, StartedExecution,
 };
 pub use job::{
-    ClaimRequest, ClaimedJob, FailureClass, FailureOutcome, Job, JobFailure, JobFilter, JobLease,
-    JobResult, MODEL_WAIT_MS, ModelHead, NewJob, RESCUE_PAGE, RescuedJob, SILENCE_MS,
-    breaker_hold_ms,
+    ClaimRequest, ClaimedJob, FailureClass, FailureOutcome, Job, JobFailure, JobFilter, JobLease, JobResult,
+    MODEL_WAIT_MS, ModelHead, NewJob, RESCUE_PAGE, RescuedJob, SILENCE_MS, breaker_hold_ms,
 };
 pub use model::{ModelFilter, ModelRow, ModelState, NewModel};
 pub use page::{Page, PageRequest};
@@ -36,6 +35,5 @@ pub use sqlite::{SqliteOptions, SqliteStore};
 pub use store::{QueueDepth, SharedStore, Store};
 pub use worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker, WorkerRole, WorkerState};
 pub use workflow::{
-    Created, Idempotency, NewWorkflow, OpenExecutions, Workflow, WorkflowChange, WorkflowFilter,
-    WorkflowVersion,
+    Created, Idempotency, NewWorkflow, OpenExecutions, Workflow, WorkflowChange, WorkflowFilter, WorkflowVersion,
 };

@@ -11,10 +11,7 @@ pub struct PageRequest<Id> {
 
 impl<Id> Default for PageRequest<Id> {
     fn default() -> Self {
-        Self {
-            limit: 50,
-            before: None,
-        }
+        Self { limit: 50, before: None }
     }
 }
 

@@ -36,34 +36,22 @@ pub(crate) struct Verdict {
 }
 
 pub(crate) fn decide(failed: Attempt) -> Verdict {
-    let give_up = Verdict {
-        wait_ms: None,
-        free: false,
-        max_batch: None,
-    };
+    let give_up = Verdict { wait_ms: None, free: false, max_batch: None };
     let attempts_left = failed.attempt < failed.max_attempts;
     match failed.class {
         FailureClass::Poison => give_up,
         FailureClass::Model => match failed.hold_ms {
-            Some(hold) if failed.held_ms < MODEL_WAIT_MS => Verdict {
-                wait_ms: Some(hold.max(0)),
-                free: true,
-                max_batch: None,
-            },
+            Some(hold) if failed.held_ms < MODEL_WAIT_MS => {
+                Verdict { wait_ms: Some(hold.max(0)), free: true, max_batch: None }
+            }
             _ => give_up,
         },
-        FailureClass::Oom if failed.batch_size > 1 => Verdict {
-            wait_ms: Some(0),
-            free: true,
-            max_batch: Some(failed.batch_size / 2),
-        },
+        FailureClass::Oom if failed.batch_size > 1 => {
+            Verdict { wait_ms: Some(0), free: true, max_batch: Some(failed.batch_size / 2) }
+        }
         FailureClass::Oom | FailureClass::Transient if attempts_left => {
             let bound = (FIRST_PAUSE_MS << (failed.attempt - 1).clamp(0, 10)).min(MAX_PAUSE_MS);
-            Verdict {
-                wait_ms: Some(failed.random.max(0) % bound),
-                free: false,
-                max_batch: None,
-            }
+            Verdict { wait_ms: Some(failed.random.max(0) % bound), free: false, max_batch: None }
         }
         FailureClass::Oom | FailureClass::Transient => give_up,
     }
@@ -74,62 +62,22 @@ mod tests {
     use super::*;
 
     fn attempt(class: FailureClass, batch_size: u32, attempt: i64) -> Attempt {
-        Attempt {
-            class,
-            batch_size,
-            attempt,
-            max_attempts: 4,
-            hold_ms: None,
-            held_ms: 0,
-            random: i64::MAX,
-        }
+        Attempt { class, batch_size, attempt, max_attempts: 4, hold_ms: None, held_ms: 0, random: i64::MAX }
     }
 
     #[test]
     fn classes() {
-        let (again, free) = (
-            |wait_ms| Verdict {
-                wait_ms: Some(wait_ms),
-                free: false,
-                max_batch: None,
-            },
-            true,
-        );
-        let give_up = Verdict {
-            wait_ms: None,
-            free: false,
-            max_batch: None,
-        };
-        let held = |hold_ms, held_ms| Attempt {
-            hold_ms,
-            held_ms,
-            ..attempt(FailureClass::Model, 1, 4)
-        };
+        let (again, free) = (|wait_ms| Verdict { wait_ms: Some(wait_ms), free: false, max_batch: None }, true);
+        let give_up = Verdict { wait_ms: None, free: false, max_batch: None };
+        let held = |hold_ms, held_ms| Attempt { hold_ms, held_ms, ..attempt(FailureClass::Model, 1, 4) };
         for (failed, expected) in [
             (attempt(FailureClass::Poison, 1, 1), give_up),
             (attempt(FailureClass::Transient, 1, 4), give_up),
-            (
-                attempt(FailureClass::Transient, 1, 1),
-                again(i64::MAX % 250),
-            ),
+            (attempt(FailureClass::Transient, 1, 1), again(i64::MAX % 250)),
             (attempt(FailureClass::Oom, 1, 2), again(i64::MAX % 500)),
             (attempt(FailureClass::Oom, 1, 4), give_up),
-            (
-                attempt(FailureClass::Oom, 9, 4),
-                Verdict {
-                    wait_ms: Some(0),
-                    free,
-                    max_batch: Some(4),
-                },
-            ),
-            (
-                held(Some(5000), 0),
-                Verdict {
-                    wait_ms: Some(5000),
-                    free,
-                    max_batch: None,
-                },
-            ),
+            (attempt(FailureClass::Oom, 9, 4), Verdict { wait_ms: Some(0), free, max_batch: Some(4) }),
+            (held(Some(5000), 0), Verdict { wait_ms: Some(5000), free, max_batch: None }),
             (held(Some(5000), MODEL_WAIT_MS), give_up),
             (held(None, 0), give_up),
         ] {
@@ -142,12 +90,8 @@ mod tests {
         for number in 1..40 {
             let bound = (250_i64 << (number - 1).min(10)).min(30_000);
             for random in [0, 1, bound - 1, bound, i64::MAX] {
-                let wait = decide(Attempt {
-                    random,
-                    max_attempts: 100,
-                    ..attempt(FailureClass::Transient, 1, number)
-                })
-                .wait_ms;
+                let wait = decide(Attempt { random, max_attempts: 100, ..attempt(FailureClass::Transient, 1, number) })
+                    .wait_ms;
                 assert!(
                     wait.is_some_and(|wait| (0..bound).contains(&wait)),
                     "attempt {number}, random {random}: {wait:?}"

@@ -10,12 +10,12 @@ use tokio::sync::broadcast;
 use crate::blob::{Blob, BlobRef, NewBlob};
 use crate::error::Result;
 use crate::execution::{
-    Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, NewEvent, NewExecution,
-    Progress, StartedExecution,
+    Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, NewEvent, NewExecution, Progress,
+    StartedExecution,
 };
 use crate::job::{
-    ClaimRequest, ClaimedJob, FailureOutcome, Job, JobFailure, JobFilter, JobLease, JobResult,
-    ModelHead, NewJob, RescuedJob,
+    ClaimRequest, ClaimedJob, FailureOutcome, Job, JobFailure, JobFilter, JobLease, JobResult, ModelHead, NewJob,
+    RescuedJob,
 };
 use crate::model::{ModelFilter, ModelRow, ModelState, NewModel};
 use crate::page::{Page, PageRequest};
@@ -61,19 +61,9 @@ pub trait Store: Send + Sync + 'static {
         page: PageRequest<WorkflowId>,
     ) -> Result<Page<Workflow, WorkflowId>>;
     /// Changes a workflow. A definition that differs in more than layout makes a version. `StaleVersion`.
-    async fn update_workflow(
-        &self,
-        tenant: TenantId,
-        id: WorkflowId,
-        change: WorkflowChange,
-    ) -> Result<Workflow>;
+    async fn update_workflow(&self, tenant: TenantId, id: WorkflowId, change: WorkflowChange) -> Result<Workflow>;
     /// Deletes a workflow; its executions stay readable. `InUse`.
-    async fn delete_workflow(
-        &self,
-        tenant: TenantId,
-        id: WorkflowId,
-        open: OpenExecutions,
-    ) -> Result<()>;
+    async fn delete_workflow(&self, tenant: TenantId, id: WorkflowId, open: OpenExecutions) -> Result<()>;
     /// Versions of a workflow, newest first.
     async fn workflow_versions(
         &self,
@@ -82,12 +72,7 @@ pub trait Store: Send + Sync + 'static {
         page: PageRequest<u32>,
     ) -> Result<Page<WorkflowVersion, u32>>;
     /// One version.
-    async fn workflow_version(
-        &self,
-        tenant: TenantId,
-        id: WorkflowId,
-        version: u32,
-    ) -> Result<WorkflowVersion>;
+    async fn workflow_version(&self, tenant: TenantId, id: WorkflowId, version: u32) -> Result<WorkflowVersion>;
 
     // ── Executions, for clients ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -106,13 +91,7 @@ pub trait Store: Send + Sync + 'static {
         page: PageRequest<ExecutionId>,
     ) -> Result<Page<Execution, ExecutionId>>;
     /// Events after `seq`, in order, at most `limit` (1..=1000).
-    async fn events_after(
-        &self,
-        tenant: TenantId,
-        id: ExecutionId,
-        seq: i64,
-        limit: u32,
-    ) -> Result<Vec<Event>>;
+    async fn events_after(&self, tenant: TenantId, id: ExecutionId, seq: i64, limit: u32) -> Result<Vec<Event>>;
     /// Cancels an execution and its open jobs, whoever holds them. `AlreadyTerminal`.
     async fn cancel(&self, tenant: TenantId, id: ExecutionId) -> Result<Execution>;
     /// Deletes an ended execution with its jobs, events and blob references. `NotTerminal`.
@@ -123,8 +102,7 @@ pub trait Store: Send + Sync + 'static {
     // ── Executions, for engines ─────────────────────────────────────────────────────────────────────────────────────
 
     /// Takes up to `limit` waiting executions: `running`, a new token, a deadline, `execution.started`.
-    async fn start_executions(&self, engine: WorkerId, limit: u32)
-    -> Result<Vec<StartedExecution>>;
+    async fn start_executions(&self, engine: WorkerId, limit: u32) -> Result<Vec<StartedExecution>>;
     /// Takes up to `limit` executions whose engine is gone: a new token, `resume_count + 1`, `execution.resumed`.
     async fn take_over(&self, engine: WorkerId, limit: u32) -> Result<Vec<StartedExecution>>;
     /// Gives an execution back at a graceful stop; another engine starts it again (`execution.resumed`). `StaleLease`.
@@ -148,20 +126,14 @@ pub trait Store: Send + Sync + 'static {
     /// Which of these leases are lost: cancelled, ended or taken over.
     async fn lost_leases(&self, leases: Vec<ExecutionLease>) -> Result<Vec<ExecutionId>>;
     /// Running executions of this engine whose deadline has passed; the engine ends them with `E-TIMEOUT`.
-    async fn overdue_executions(&self, engine: WorkerId, limit: u32)
-    -> Result<Vec<ExecutionLease>>;
+    async fn overdue_executions(&self, engine: WorkerId, limit: u32) -> Result<Vec<ExecutionLease>>;
 
     // ── Jobs ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// One job with its result.
     async fn job(&self, tenant: TenantId, id: JobId) -> Result<Job>;
     /// Jobs, newest first, without results.
-    async fn jobs(
-        &self,
-        tenant: TenantId,
-        filter: JobFilter,
-        page: PageRequest<JobId>,
-    ) -> Result<Page<Job, JobId>>;
+    async fn jobs(&self, tenant: TenantId, filter: JobFilter, page: PageRequest<JobId>) -> Result<Page<Job, JobId>>;
     /// Every model that has claimable jobs, with its first one.
     async fn job_heads(&self) -> Result<Vec<ModelHead>>;
     /// Takes a batch: `running`, attempt + 1, a new token, a lease. Order: rank, virtual time, id.
@@ -176,14 +148,9 @@ pub trait Store: Send + Sync + 'static {
         next: ClaimRequest,
     ) -> Result<(Vec<JobId>, Vec<ClaimedJob>)>;
     /// Records failures; each job waits for a retry or fails for good.
-    async fn fail_jobs(
-        &self,
-        worker: WorkerId,
-        failures: Vec<JobFailure>,
-    ) -> Result<Vec<FailureOutcome>>;
+    async fn fail_jobs(&self, worker: WorkerId, failures: Vec<JobFailure>) -> Result<Vec<FailureOutcome>>;
     /// Records how far jobs are, 0..=100; stale leases are passed over.
-    async fn set_job_progress(&self, worker: WorkerId, progress: Vec<(JobLease, u8)>)
-    -> Result<()>;
+    async fn set_job_progress(&self, worker: WorkerId, progress: Vec<(JobLease, u8)>) -> Result<()>;
     /// Gives jobs back at a graceful stop: `queued`, the attempt not counted. The answer names those given back.
     async fn release_jobs(&self, worker: WorkerId, jobs: Vec<JobId>) -> Result<Vec<JobId>>;
     /// Declares silent members gone, then takes up to 200 jobs from gone workers or past their deadline.
@@ -213,12 +180,7 @@ pub trait Store: Send + Sync + 'static {
     /// Models that the tenant sees, by id.
     async fn models(&self, tenant: TenantId, filter: ModelFilter) -> Result<Vec<ModelRow>>;
     /// Switches a model on, off, or marks it broken. Its own tenant's only.
-    async fn set_model_state(
-        &self,
-        tenant: TenantId,
-        id: &str,
-        state: ModelState,
-    ) -> Result<ModelRow>;
+    async fn set_model_state(&self, tenant: TenantId, id: &str, state: ModelState) -> Result<ModelRow>;
     /// Closes an open breaker: the model works again; its waiting jobs become claimable at their own time.
     async fn close_breaker(&self, model_id: &str) -> Result<()>;
 

@@ -56,11 +56,7 @@ pub(super) async fn record(tx: &mut Tx, blob: NewBlob, reference: BlobRef) -> Re
     get(&mut tx.conn, reference.tenant_id, &blob.digest).await
 }
 
-pub(super) async fn get(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    digest: &Digest,
-) -> Result<Blob> {
+pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, digest: &Digest) -> Result<Blob> {
     sqlx::query_as::<_, Row>(
         "SELECT b.*, (SELECT u.expires_at FROM wf_blob_refs u WHERE u.digest = b.digest AND u.tenant_id = ?2 AND u.kind = 'upload') AS expires_at
          FROM wf_blobs b WHERE b.digest = ?1 AND b.state = 'ready'
@@ -135,34 +131,26 @@ pub(super) async fn hold_outputs(
 }
 
 const fn reference(tenant_id: TenantId, kind: RefKind, execution: ExecutionId) -> BlobRef {
-    BlobRef {
-        tenant_id,
-        kind,
-        ref_id: execution.uuid(),
-        expires_at: None,
-    }
+    BlobRef { tenant_id, kind, ref_id: execution.uuid(), expires_at: None }
 }
 
 pub(super) async fn drop_upload(tx: &mut Tx, tenant: TenantId, digest: &Digest) -> Result<()> {
-    let kinds: Vec<String> =
-        sqlx::query_scalar("SELECT kind FROM wf_blob_refs WHERE digest = ?1 AND tenant_id = ?2")
-            .bind(digest.to_string())
-            .bind(tenant.uuid().to_string())
-            .fetch_all(&mut tx.conn)
-            .await?;
+    let kinds: Vec<String> = sqlx::query_scalar("SELECT kind FROM wf_blob_refs WHERE digest = ?1 AND tenant_id = ?2")
+        .bind(digest.to_string())
+        .bind(tenant.uuid().to_string())
+        .fetch_all(&mut tx.conn)
+        .await?;
     if kinds.iter().any(|kind| kind != RefKind::Upload.as_str()) {
         return Err(StoreError::InUse("blob"));
     }
     if kinds.is_empty() {
         return Err(StoreError::NotFound("blob"));
     }
-    sqlx::query(
-        "DELETE FROM wf_blob_refs WHERE digest = ?1 AND tenant_id = ?2 AND kind = 'upload'",
-    )
-    .bind(digest.to_string())
-    .bind(tenant.uuid().to_string())
-    .execute(&mut tx.conn)
-    .await?;
+    sqlx::query("DELETE FROM wf_blob_refs WHERE digest = ?1 AND tenant_id = ?2 AND kind = 'upload'")
+        .bind(digest.to_string())
+        .bind(tenant.uuid().to_string())
+        .execute(&mut tx.conn)
+        .await?;
     Ok(())
 }
 
@@ -195,13 +183,12 @@ pub(super) async fn deletable(tx: &mut Tx, limit: u32) -> Result<Vec<Digest>> {
     .bind(tx.now - SECOND_LOOK_MS)
     .execute(&mut tx.conn)
     .await?;
-    let digests: Vec<String> = sqlx::query_scalar(
-        "SELECT digest FROM wf_blobs WHERE deleting_at <= ?1 ORDER BY deleting_at LIMIT ?2",
-    )
-    .bind(tx.now - SECOND_LOOK_MS)
-    .bind(limit)
-    .fetch_all(&mut tx.conn)
-    .await?;
+    let digests: Vec<String> =
+        sqlx::query_scalar("SELECT digest FROM wf_blobs WHERE deleting_at <= ?1 ORDER BY deleting_at LIMIT ?2")
+            .bind(tx.now - SECOND_LOOK_MS)
+            .bind(limit)
+            .fetch_all(&mut tx.conn)
+            .await?;
     digests.iter().map(|digest| parse(digest)).collect()
 }
 

@@ -36,16 +36,8 @@ pub(super) async fn heads(db: &SqlitePool) -> Result<Vec<ModelHead>> {
         .collect())
 }
 
-pub(super) async fn claim(
-    tx: &mut Tx,
-    worker: WorkerId,
-    request: ClaimRequest,
-) -> Result<Vec<ClaimedJob>> {
-    let capped: Vec<_> = request
-        .capped_tenants
-        .iter()
-        .map(|tenant: &TenantId| tenant.uuid().to_string())
-        .collect();
+pub(super) async fn claim(tx: &mut Tx, worker: WorkerId, request: ClaimRequest) -> Result<Vec<ClaimedJob>> {
+    let capped: Vec<_> = request.capped_tenants.iter().map(|tenant: &TenantId| tenant.uuid().to_string()).collect();
     let chosen: Vec<(String, i64)> = sqlx::query_as(
         "SELECT job_id, queued_at FROM (
            SELECT job_id, queued_at, row_number() OVER claim_order AS n, sum(pixels) OVER claim_order AS total FROM (
@@ -90,12 +82,8 @@ pub(super) async fn claim(
     .bind(tx.now)
     .execute(&mut tx.conn)
     .await?;
-    let mut rows: HashMap<String, JobRow> =
-        rows.into_iter().map(|row| (row.id.clone(), row)).collect();
-    let rows: Vec<JobRow> = chosen
-        .iter()
-        .filter_map(|(id, _)| rows.remove(id))
-        .collect();
+    let mut rows: HashMap<String, JobRow> = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
+    let rows: Vec<JobRow> = chosen.iter().filter_map(|(id, _)| rows.remove(id)).collect();
     let entries: Vec<_> = rows
         .iter()
         .map(|job| {
@@ -113,10 +101,7 @@ pub(super) async fn claim(
     rows.into_iter()
         .map(|row| {
             let deadline_at = Timestamp::from_millis(tx.now + row.timeout_ms);
-            Ok(ClaimedJob {
-                job: row.try_into()?,
-                deadline_at,
-            })
+            Ok(ClaimedJob { job: row.try_into()?, deadline_at })
         })
         .collect()
 }
@@ -127,9 +112,7 @@ pub(super) async fn take_leases(
     worker: WorkerId,
     leases: impl Iterator<Item = JobLease>,
 ) -> Result<HashSet<String>> {
-    let list: Vec<_> = leases
-        .map(|lease| json!([lease.job_id.uuid().to_string(), lease.token]))
-        .collect();
+    let list: Vec<_> = leases.map(|lease| json!([lease.job_id.uuid().to_string(), lease.token])).collect();
     let ids: Vec<String> = sqlx::query_scalar(
         "DELETE FROM wf_job_leases WHERE worker_id = ?1
            AND (job_id, lease_token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?2)) RETURNING job_id",
@@ -141,11 +124,7 @@ pub(super) async fn take_leases(
     Ok(ids.into_iter().collect())
 }
 
-pub(super) async fn complete(
-    tx: &mut Tx,
-    worker: WorkerId,
-    results: Vec<JobResult>,
-) -> Result<Vec<JobId>> {
+pub(super) async fn complete(tx: &mut Tx, worker: WorkerId, results: Vec<JobResult>) -> Result<Vec<JobId>> {
     let mut held = take_leases(tx, worker, results.iter().map(|result| result.lease)).await?;
     if held.is_empty() {
         return Ok(Vec::new());
@@ -176,34 +155,17 @@ pub(super) async fn complete(
     let entries: Vec<_> = done
         .iter()
         .map(|(id, execution, node, item, ms)| {
-            events::of_job(
-                execution,
-                event::JOB_COMPLETED,
-                id,
-                node,
-                item,
-                json!({ "duration_ms": ms }),
-            )
+            events::of_job(execution, event::JOB_COMPLETED, id, node, item, json!({ "duration_ms": ms }))
         })
         .collect::<Result<_>>()?;
     events::record(tx, &entries).await?;
     done.iter().map(|job| parse(&job.0)).collect()
 }
 
-pub(super) async fn set_progress(
-    tx: &mut Tx,
-    worker: WorkerId,
-    progress: Vec<(JobLease, u8)>,
-) -> Result<()> {
+pub(super) async fn set_progress(tx: &mut Tx, worker: WorkerId, progress: Vec<(JobLease, u8)>) -> Result<()> {
     let list: Vec<_> = progress
         .into_iter()
-        .map(|(lease, percent)| {
-            json!([
-                lease.job_id.uuid().to_string(),
-                lease.token,
-                percent.min(100)
-            ])
-        })
+        .map(|(lease, percent)| json!([lease.job_id.uuid().to_string(), lease.token, percent.min(100)]))
         .collect();
     sqlx::query(
         "UPDATE wf_inference_jobs SET progress = i.value ->> 2, updated_at = max(?3, updated_at + 1) FROM json_each(?1) i

@@ -11,27 +11,20 @@ use super::{blobs, events};
 use crate::error::{Result, StoreError};
 use crate::execution::{ExecutionLease, FinishedExecution, NewEvent, Progress, StartedExecution};
 
-pub(super) async fn start(
-    tx: &mut Tx,
-    engine: WorkerId,
-    limit: u32,
-) -> Result<Vec<StartedExecution>> {
-    let ids: Vec<String> = sqlx::query_scalar(
-        "SELECT execution_id FROM wf_ready_executions ORDER BY rank, vt, execution_id LIMIT ?1",
-    )
-    .bind(limit)
-    .fetch_all(&mut tx.conn)
-    .await?;
+pub(super) async fn start(tx: &mut Tx, engine: WorkerId, limit: u32) -> Result<Vec<StartedExecution>> {
+    let ids: Vec<String> =
+        sqlx::query_scalar("SELECT execution_id FROM wf_ready_executions ORDER BY rank, vt, execution_id LIMIT ?1")
+            .bind(limit)
+            .fetch_all(&mut tx.conn)
+            .await?;
     if ids.is_empty() {
         return Ok(Vec::new());
     }
     let list = json!(ids).to_string();
-    sqlx::query(
-        "DELETE FROM wf_ready_executions WHERE execution_id IN (SELECT value FROM json_each(?1))",
-    )
-    .bind(&list)
-    .execute(&mut tx.conn)
-    .await?;
+    sqlx::query("DELETE FROM wf_ready_executions WHERE execution_id IN (SELECT value FROM json_each(?1))")
+        .bind(&list)
+        .execute(&mut tx.conn)
+        .await?;
     sqlx::query(
         "UPDATE wf_executions SET resume_count = resume_count + (status = 'running'), status = 'running', lease_token = lease_token + 1,
            started_at = coalesce(started_at, ?2), deadline_at = coalesce(deadline_at, ?2 + timeout_seconds * 1000),
@@ -54,11 +47,7 @@ pub(super) async fn start(
     announce(tx, &list).await
 }
 
-pub(super) async fn take_over(
-    tx: &mut Tx,
-    engine: WorkerId,
-    limit: u32,
-) -> Result<Vec<StartedExecution>> {
+pub(super) async fn take_over(tx: &mut Tx, engine: WorkerId, limit: u32) -> Result<Vec<StartedExecution>> {
     let ids: Vec<String> = sqlx::query_scalar(
         "SELECT l.execution_id FROM wf_execution_leases l
          WHERE NOT EXISTS (SELECT 1 FROM wf_workers w WHERE w.id = l.engine_id AND w.state <> 'gone') LIMIT ?1",
@@ -102,11 +91,7 @@ async fn announce(tx: &mut Tx, list: &str) -> Result<Vec<StartedExecution>> {
     let entries: Vec<_> = rows
         .iter()
         .map(|(id, resumes)| {
-            let kind = if *resumes == 0 {
-                event::EXECUTION_STARTED
-            } else {
-                event::EXECUTION_RESUMED
-            };
+            let kind = if *resumes == 0 { event::EXECUTION_STARTED } else { event::EXECUTION_RESUMED };
             events::Entry::new(id, kind, json!({ "resume_count": resumes }))
         })
         .collect();
@@ -129,34 +114,29 @@ async fn announce(tx: &mut Tx, list: &str) -> Result<Vec<StartedExecution>> {
     .await?;
     rows.into_iter()
         .map(|row| {
-            Ok(StartedExecution {
-                execution: row.execution.try_into()?,
-                definition: json(&row.run_definition)?,
-            })
+            Ok(StartedExecution { execution: row.execution.try_into()?, definition: json(&row.run_definition)? })
         })
         .collect()
 }
 
 /// Fails unless the lease is still the newest one of a running execution.
 pub(super) async fn check_lease(tx: &mut Tx, lease: ExecutionLease) -> Result<()> {
-    let held: Option<i64> = sqlx::query_scalar(
-        "SELECT 1 FROM wf_executions WHERE id = ?1 AND lease_token = ?2 AND status = 'running'",
-    )
-    .bind(lease.execution_id.uuid().to_string())
-    .bind(lease.token)
-    .fetch_optional(&mut tx.conn)
-    .await?;
+    let held: Option<i64> =
+        sqlx::query_scalar("SELECT 1 FROM wf_executions WHERE id = ?1 AND lease_token = ?2 AND status = 'running'")
+            .bind(lease.execution_id.uuid().to_string())
+            .bind(lease.token)
+            .fetch_optional(&mut tx.conn)
+            .await?;
     held.map(|_| ()).ok_or(StoreError::StaleLease)
 }
 
 pub(super) async fn hand_back(tx: &mut Tx, lease: ExecutionLease) -> Result<()> {
     check_lease(tx, lease).await?;
-    let dropped =
-        sqlx::query("DELETE FROM wf_execution_leases WHERE execution_id = ?1 AND lease_token = ?2")
-            .bind(lease.execution_id.uuid().to_string())
-            .bind(lease.token)
-            .execute(&mut tx.conn)
-            .await?;
+    let dropped = sqlx::query("DELETE FROM wf_execution_leases WHERE execution_id = ?1 AND lease_token = ?2")
+        .bind(lease.execution_id.uuid().to_string())
+        .bind(lease.token)
+        .execute(&mut tx.conn)
+        .await?;
     if dropped.rows_affected() == 0 {
         // Handed back before: it waits already.
         return Err(StoreError::StaleLease);
@@ -183,11 +163,7 @@ pub(super) async fn set_pins(tx: &mut Tx, lease: ExecutionLease, pins: Value) ->
     .bind(tx.now)
     .execute(&mut tx.conn)
     .await?;
-    if updated.rows_affected() == 0 {
-        Err(StoreError::StaleLease)
-    } else {
-        Ok(())
-    }
+    if updated.rows_affected() == 0 { Err(StoreError::StaleLease) } else { Ok(()) }
 }
 
 pub(super) async fn append(
@@ -207,18 +183,11 @@ pub(super) async fn append(
             .execute(&mut tx.conn)
             .await?;
     }
-    let entries: Vec<_> = new
-        .into_iter()
-        .map(|event| events::Entry::new(&id, &event.kind, event.payload))
-        .collect();
+    let entries: Vec<_> = new.into_iter().map(|event| events::Entry::new(&id, &event.kind, event.payload)).collect();
     events::record(tx, &entries).await
 }
 
-pub(super) async fn finish(
-    tx: &mut Tx,
-    lease: ExecutionLease,
-    end: FinishedExecution,
-) -> Result<()> {
+pub(super) async fn finish(tx: &mut Tx, lease: ExecutionLease, end: FinishedExecution) -> Result<()> {
     check_lease(tx, lease).await?;
     let id = lease.execution_id.uuid().to_string();
     let mut entries = end_open_jobs(tx, &id).await?;
@@ -249,15 +218,9 @@ pub(super) async fn finish(
     .bind(tx.now)
     .fetch_one(&mut tx.conn)
     .await?;
-    sqlx::query("DELETE FROM wf_execution_leases WHERE execution_id = ?1")
-        .bind(&id)
-        .execute(&mut tx.conn)
-        .await?;
+    sqlx::query("DELETE FROM wf_execution_leases WHERE execution_id = ?1").bind(&id).execute(&mut tx.conn).await?;
     // Handed back and finished all the same: its ready row goes too.
-    sqlx::query("DELETE FROM wf_ready_executions WHERE execution_id = ?1")
-        .bind(&id)
-        .execute(&mut tx.conn)
-        .await?;
+    sqlx::query("DELETE FROM wf_ready_executions WHERE execution_id = ?1").bind(&id).execute(&mut tx.conn).await?;
     if let Some(workflow) = workflow {
         sqlx::query(
             "UPDATE wf_workflows SET run_count = run_count + 1, last_run_at = ?2,
@@ -307,23 +270,13 @@ async fn end_open_jobs(tx: &mut Tx, execution: &str) -> Result<Vec<events::Entry
     }
     jobs.iter()
         .map(|(id, node, item)| {
-            events::of_job(
-                execution,
-                event::JOB_FAILED,
-                id,
-                node,
-                item,
-                json!({ "code": "E-EXECUTION-ENDED" }),
-            )
+            events::of_job(execution, event::JOB_FAILED, id, node, item, json!({ "code": "E-EXECUTION-ENDED" }))
         })
         .collect()
 }
 
 pub(super) async fn lost(db: &SqlitePool, leases: &[ExecutionLease]) -> Result<Vec<ExecutionId>> {
-    let list: Vec<_> = leases
-        .iter()
-        .map(|lease| json!([lease.execution_id.uuid().to_string(), lease.token]))
-        .collect();
+    let list: Vec<_> = leases.iter().map(|lease| json!([lease.execution_id.uuid().to_string(), lease.token])).collect();
     let ids: Vec<String> = sqlx::query_scalar(
         "SELECT i.value ->> 0 FROM json_each(?1) i LEFT JOIN wf_executions e
            ON e.id = i.value ->> 0 AND e.lease_token = i.value ->> 1 AND e.status = 'running' WHERE e.id IS NULL",
@@ -334,12 +287,7 @@ pub(super) async fn lost(db: &SqlitePool, leases: &[ExecutionLease]) -> Result<V
     ids.iter().map(|id| parse(id)).collect()
 }
 
-pub(super) async fn overdue(
-    db: &SqlitePool,
-    engine: WorkerId,
-    now: i64,
-    limit: u32,
-) -> Result<Vec<ExecutionLease>> {
+pub(super) async fn overdue(db: &SqlitePool, engine: WorkerId, now: i64, limit: u32) -> Result<Vec<ExecutionLease>> {
     let rows: Vec<(String, i64)> = sqlx::query_as(
         "SELECT e.id, e.lease_token FROM wf_execution_leases l CROSS JOIN wf_executions e
          WHERE l.engine_id = ?1 AND e.id = l.execution_id AND e.deadline_at <= ?2 LIMIT ?3",
@@ -349,12 +297,5 @@ pub(super) async fn overdue(
     .bind(limit)
     .fetch_all(db)
     .await?;
-    rows.iter()
-        .map(|(id, token)| {
-            Ok(ExecutionLease {
-                execution_id: parse(id)?,
-                token: *token,
-            })
-        })
-        .collect()
+    rows.iter().map(|(id, token)| Ok(ExecutionLease { execution_id: parse(id)?, token: *token })).collect()
 }

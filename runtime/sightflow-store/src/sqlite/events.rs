@@ -23,25 +23,15 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn new(execution: &str, kind: &str, payload: Value) -> Self {
-        Self {
-            execution: execution.to_owned(),
-            kind: kind.to_owned(),
-            payload,
-        }
+        Self { execution: execution.to_owned(), kind: kind.to_owned(), payload }
     }
 }
 
 /// An event about a job; `extra` adds to the usual fields.
-pub(super) fn of_job(
-    execution: &str,
-    kind: &str,
-    job: &str,
-    node: &str,
-    item: &str,
-    extra: Value,
-) -> Result<Entry> {
+pub(super) fn of_job(execution: &str, kind: &str, job: &str, node: &str, item: &str, extra: Value) -> Result<Entry> {
     let id: sightflow_types::JobId = parse(job)?;
-    let mut payload = json!({ "job_id": id, "node_id": node, "item": if item.is_empty() { Value::Null } else { Value::from(item) } });
+    let mut payload =
+        json!({ "job_id": id, "node_id": node, "item": if item.is_empty() { Value::Null } else { Value::from(item) } });
     if let (Some(payload), Value::Object(extra)) = (payload.as_object_mut(), extra) {
         payload.extend(extra);
     }
@@ -53,8 +43,7 @@ pub(super) async fn record(tx: &mut Tx, entries: &[Entry]) -> Result<()> {
     if entries.is_empty() {
         return Ok(());
     }
-    let list = serde_json::to_string(entries)
-        .map_err(|error| crate::StoreError::Refused(error.to_string()))?;
+    let list = serde_json::to_string(entries).map_err(|error| crate::StoreError::Refused(error.to_string()))?;
     sqlx::query(
         "UPDATE wf_executions SET event_seq = event_seq + c.n, updated_at = max(updated_at, ?2)
          FROM (SELECT value ->> 'e' AS id, count(*) AS n FROM json_each(?1) GROUP BY 1) c WHERE wf_executions.id = c.id",
@@ -86,12 +75,11 @@ pub(super) async fn after(
     seq: i64,
     limit: u32,
 ) -> Result<Vec<Event>> {
-    let found: Option<i64> =
-        sqlx::query_scalar("SELECT event_seq FROM wf_executions WHERE id = ?1 AND tenant_id = ?2")
-            .bind(id.uuid().to_string())
-            .bind(tenant.uuid().to_string())
-            .fetch_optional(db)
-            .await?;
+    let found: Option<i64> = sqlx::query_scalar("SELECT event_seq FROM wf_executions WHERE id = ?1 AND tenant_id = ?2")
+        .bind(id.uuid().to_string())
+        .bind(tenant.uuid().to_string())
+        .fetch_optional(db)
+        .await?;
     if found.is_none() {
         return Err(crate::StoreError::NotFound("execution"));
     }
@@ -105,12 +93,7 @@ pub(super) async fn after(
     .await?;
     rows.into_iter()
         .map(|(seq, at, kind, payload)| {
-            Ok(Event {
-                seq,
-                at: Timestamp::from_millis(at),
-                kind,
-                payload: json(&payload)?,
-            })
+            Ok(Event { seq, at: Timestamp::from_millis(at), kind, payload: json(&payload)? })
         })
         .collect()
 }

@@ -64,9 +64,7 @@ impl TryFrom<ExecutionRow> for Execution {
             None => serde_json::Map::new(),
             Some(Value::Object(parameters)) => parameters,
             Some(_) => {
-                return Err(StoreError::Corrupt(
-                    "run parameters are not an object".to_owned(),
-                ));
+                return Err(StoreError::Corrupt("run parameters are not an object".to_owned()));
             }
         };
         let error = match row.error_code {
@@ -128,10 +126,7 @@ pub(super) async fn submit(tx: &mut Tx, new: NewExecution) -> Result<Created<Exe
         && let Some(first) = claim_key(tx, new.tenant_id, key, id.uuid()).await?
     {
         let value = get(&mut tx.conn, new.tenant_id, ExecutionId::from_uuid(first)).await?;
-        return Ok(Created {
-            value,
-            replayed: true,
-        });
+        return Ok(Created { value, replayed: true });
     }
     let (workflow, version, definition) = match &new.source {
         RunSource::Inline(definition) => (None, None, Some(definition.to_string())),
@@ -174,44 +169,31 @@ pub(super) async fn submit(tx: &mut Tx, new: NewExecution) -> Result<Created<Exe
     blobs::hold_inputs(tx, new.tenant_id, id, &new.input_blobs).await?;
     tx.signals.execution_ready();
     let value = get(&mut tx.conn, new.tenant_id, id).await?;
-    Ok(Created {
-        value,
-        replayed: false,
-    })
+    Ok(Created { value, replayed: false })
 }
 
 /// The version to run, if the workflow can run at all.
-async fn runnable_version(
-    tx: &mut Tx,
-    tenant: &str,
-    id: WorkflowId,
-    wanted: Option<u32>,
-) -> Result<u32> {
-    let (current, status): (u32, String) =
-        sqlx::query_as("SELECT current_version, status FROM wf_workflows WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL")
-            .bind(id.uuid().to_string())
-            .bind(tenant)
-            .fetch_optional(&mut tx.conn)
-            .await?
-            .ok_or(StoreError::NotFound("workflow"))?;
+async fn runnable_version(tx: &mut Tx, tenant: &str, id: WorkflowId, wanted: Option<u32>) -> Result<u32> {
+    let (current, status): (u32, String) = sqlx::query_as(
+        "SELECT current_version, status FROM wf_workflows WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL",
+    )
+    .bind(id.uuid().to_string())
+    .bind(tenant)
+    .fetch_optional(&mut tx.conn)
+    .await?
+    .ok_or(StoreError::NotFound("workflow"))?;
     if status == "archived" {
         return Err(StoreError::Archived);
     }
-    sqlx::query_scalar(
-        "SELECT version FROM wf_workflow_versions WHERE workflow_id = ?1 AND version = ?2",
-    )
-    .bind(id.uuid().to_string())
-    .bind(wanted.unwrap_or(current))
-    .fetch_optional(&mut tx.conn)
-    .await?
-    .ok_or(StoreError::NotFound("workflow version"))
+    sqlx::query_scalar("SELECT version FROM wf_workflow_versions WHERE workflow_id = ?1 AND version = ?2")
+        .bind(id.uuid().to_string())
+        .bind(wanted.unwrap_or(current))
+        .fetch_optional(&mut tx.conn)
+        .await?
+        .ok_or(StoreError::NotFound("workflow version"))
 }
 
-pub(super) async fn get(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    id: ExecutionId,
-) -> Result<Execution> {
+pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: ExecutionId) -> Result<Execution> {
     sqlx::query_as::<_, ExecutionRow>(
         "SELECT e.*, w.name AS workflow_name FROM wf_executions e LEFT JOIN wf_workflows w ON w.id = e.workflow_id
          WHERE e.id = ?1 AND e.tenant_id = ?2",
@@ -224,11 +206,7 @@ pub(super) async fn get(
     .try_into()
 }
 
-pub(super) async fn definition(
-    db: &SqlitePool,
-    tenant: TenantId,
-    id: ExecutionId,
-) -> Result<Value> {
+pub(super) async fn definition(db: &SqlitePool, tenant: TenantId, id: ExecutionId) -> Result<Value> {
     let text: String = sqlx::query_scalar(
         "SELECT coalesce(e.definition, v.definition) FROM wf_executions e
            LEFT JOIN wf_workflow_versions v ON v.workflow_id = e.workflow_id AND v.version = e.workflow_version
@@ -265,26 +243,15 @@ pub(super) async fn list(
     filter: ExecutionFilter,
     page: PageRequest<ExecutionId>,
 ) -> Result<Page<Execution, ExecutionId>> {
-    let statuses: Vec<_> = filter
-        .statuses
-        .iter()
-        .map(|status| status.as_str())
-        .collect();
+    let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
     let (statement, status_argument) = match (&filter.workflow_id, statuses.as_slice()) {
         (Some(_), _) => (
-            list_executions!(
-                "e.workflow_id = ?3 AND (?4 IS NULL OR e.status IN (SELECT value FROM json_each(?4)))"
-            ),
+            list_executions!("e.workflow_id = ?3 AND (?4 IS NULL OR e.status IN (SELECT value FROM json_each(?4)))"),
             (!statuses.is_empty()).then(|| json!(statuses).to_string()),
         ),
-        (None, [one]) => (
-            list_executions!("?3 IS NULL AND e.status = ?4"),
-            Some((*one).to_owned()),
-        ),
+        (None, [one]) => (list_executions!("?3 IS NULL AND e.status = ?4"), Some((*one).to_owned())),
         (None, _) => (
-            list_executions!(
-                "?3 IS NULL AND (?4 IS NULL OR +e.status IN (SELECT value FROM json_each(?4)))"
-            ),
+            list_executions!("?3 IS NULL AND (?4 IS NULL OR +e.status IN (SELECT value FROM json_each(?4)))"),
             (!statuses.is_empty()).then(|| json!(statuses).to_string()),
         ),
     };
@@ -298,10 +265,7 @@ pub(super) async fn list(
         .bind(page.rows() + 1)
         .fetch_all(db)
         .await?;
-    let items = rows
-        .into_iter()
-        .map(Execution::try_from)
-        .collect::<Result<Vec<_>>>()?;
+    let items = rows.into_iter().map(Execution::try_from).collect::<Result<Vec<_>>>()?;
     Ok(Page::cut(items, page.rows(), |execution| execution.id))
 }
 
@@ -340,22 +304,13 @@ pub(super) async fn cancel_all(tx: &mut Tx, executions: &[String]) -> Result<()>
         "DELETE FROM wf_execution_leases WHERE execution_id IN (SELECT value FROM json_each(?1))",
         "DELETE FROM wf_ready_executions WHERE execution_id IN (SELECT value FROM json_each(?1))",
     ] {
-        sqlx::query(statement)
-            .bind(&ids)
-            .execute(&mut tx.conn)
-            .await?;
+        sqlx::query(statement).bind(&ids).execute(&mut tx.conn).await?;
     }
     let mut news: Vec<_> = jobs
         .iter()
-        .map(|(id, execution, node, item)| {
-            events::of_job(execution, event::JOB_CANCELLED, id, node, item, json!({}))
-        })
+        .map(|(id, execution, node, item)| events::of_job(execution, event::JOB_CANCELLED, id, node, item, json!({})))
         .collect::<Result<_>>()?;
-    news.extend(
-        executions
-            .iter()
-            .map(|id| events::Entry::new(id, event::EXECUTION_CANCELLED, json!({}))),
-    );
+    news.extend(executions.iter().map(|id| events::Entry::new(id, event::EXECUTION_CANCELLED, json!({}))));
     for id in executions {
         tx.signals.cancelled(parse(id)?);
     }
@@ -374,10 +329,7 @@ pub(super) async fn drop_narrow_rows(tx: &mut Tx, jobs: impl Iterator<Item = &st
         "DELETE FROM wf_ready_jobs WHERE job_id IN (SELECT value FROM json_each(?1))",
         "DELETE FROM wf_timers WHERE kind = 'job' AND ref_id IN (SELECT value FROM json_each(?1))",
     ] {
-        sqlx::query(statement)
-            .bind(&ids)
-            .execute(&mut tx.conn)
-            .await?;
+        sqlx::query(statement).bind(&ids).execute(&mut tx.conn).await?;
     }
     Ok(())
 }
@@ -394,11 +346,12 @@ const DELETE_PAGE: usize = 500;
 
 pub(super) async fn clear(tx: &mut Tx, tenant: TenantId, workflow: WorkflowId) -> Result<u64> {
     super::workflows::get(&mut tx.conn, tenant, workflow).await?;
-    let ended: Vec<String> =
-        sqlx::query_scalar("SELECT id FROM wf_executions WHERE workflow_id = ?1 AND status IN ('completed', 'failed', 'cancelled')")
-            .bind(workflow.uuid().to_string())
-            .fetch_all(&mut tx.conn)
-            .await?;
+    let ended: Vec<String> = sqlx::query_scalar(
+        "SELECT id FROM wf_executions WHERE workflow_id = ?1 AND status IN ('completed', 'failed', 'cancelled')",
+    )
+    .bind(workflow.uuid().to_string())
+    .fetch_all(&mut tx.conn)
+    .await?;
     for page in ended.chunks(DELETE_PAGE) {
         delete_all(tx, page).await?;
     }
@@ -412,10 +365,7 @@ async fn delete_all(tx: &mut Tx, executions: &[String]) -> Result<()> {
         "DELETE FROM wf_idempotency_keys WHERE resource_id IN (SELECT value FROM json_each(?1))",
         "DELETE FROM wf_executions WHERE id IN (SELECT value FROM json_each(?1))",
     ] {
-        sqlx::query(statement)
-            .bind(&ids)
-            .execute(&mut tx.conn)
-            .await?;
+        sqlx::query(statement).bind(&ids).execute(&mut tx.conn).await?;
     }
     Ok(())
 }

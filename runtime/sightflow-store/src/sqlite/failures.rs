@@ -40,11 +40,7 @@ struct Changed {
     error_code: String,
 }
 
-pub(super) async fn fail(
-    tx: &mut Tx,
-    worker: WorkerId,
-    failures: Vec<JobFailure>,
-) -> Result<Vec<FailureOutcome>> {
+pub(super) async fn fail(tx: &mut Tx, worker: WorkerId, failures: Vec<JobFailure>) -> Result<Vec<FailureOutcome>> {
     let held = take_leases(tx, worker, failures.iter().map(|failure| failure.lease)).await?;
     if held.is_empty() {
         return Ok(Vec::new());
@@ -82,16 +78,10 @@ pub(super) async fn fail(
         });
         let model = failure.class == FailureClass::Model;
         if let (true, Some(wait)) = (model, verdict.wait_ms) {
-            let until = breakers
-                .entry((row.tenant_id.clone(), row.model_id.clone()))
-                .or_default();
+            let until = breakers.entry((row.tenant_id.clone(), row.model_id.clone())).or_default();
             *until = (*until).max(tx.now + wait);
         }
-        let code = if model && verdict.wait_ms.is_none() {
-            error::code::MODEL_UNAVAILABLE
-        } else {
-            &failure.code
-        };
+        let code = if model && verdict.wait_ms.is_none() { error::code::MODEL_UNAVAILABLE } else { &failure.code };
         verdicts.push(json!({
             "id": id, "run_at": verdict.wait_ms.map(|wait| tx.now + wait), "free": verdict.free, "max_batch": verdict.max_batch,
             "class": failure.class.as_str(), "code": code, "message": failure.message.chars().take(MESSAGE_LENGTH).collect::<String>(),
@@ -118,11 +108,7 @@ pub(super) async fn fail(
     changed
         .iter()
         .map(|job| {
-            Ok(FailureOutcome {
-                job_id: parse(&job.id)?,
-                status: parse(&job.status)?,
-                run_at: time(job.run_at),
-            })
+            Ok(FailureOutcome { job_id: parse(&job.id)?, status: parse(&job.status)?, run_at: time(job.run_at) })
         })
         .collect()
 }
@@ -147,30 +133,21 @@ async fn settle(tx: &mut Tx, changed: &[Changed]) -> Result<()> {
     let entries: Vec<_> = changed
         .iter()
         .map(|job| {
-            let kind = if job.status == JobStatus::Failed.as_str() {
-                event::JOB_FAILED
-            } else {
-                event::JOB_RETRYING
-            };
+            let kind = if job.status == JobStatus::Failed.as_str() { event::JOB_FAILED } else { event::JOB_RETRYING };
             let extra = json!({ "code": job.error_code, "run_at": time(job.run_at) });
-            events::of_job(
-                &job.execution_id,
-                kind,
-                &job.id,
-                &job.node_id,
-                &job.item_path,
-                extra,
-            )
+            events::of_job(&job.execution_id, kind, &job.id, &job.node_id, &job.item_path, extra)
         })
         .collect::<Result<_>>()?;
     events::record(tx, &entries).await
 }
 
 pub(super) async fn rescue(tx: &mut Tx) -> Result<Vec<RescuedJob>> {
-    let gone: Vec<String> = sqlx::query_scalar("UPDATE wf_workers SET state = 'gone' WHERE state <> 'gone' AND heartbeat_at <= ?1 RETURNING role")
-        .bind(tx.now - SILENCE_MS)
-        .fetch_all(&mut tx.conn)
-        .await?;
+    let gone: Vec<String> = sqlx::query_scalar(
+        "UPDATE wf_workers SET state = 'gone' WHERE state <> 'gone' AND heartbeat_at <= ?1 RETURNING role",
+    )
+    .bind(tx.now - SILENCE_MS)
+    .fetch_all(&mut tx.conn)
+    .await?;
     if gone.iter().any(|role| role == "engine") {
         tx.signals.execution_ready();
     }
@@ -191,15 +168,9 @@ pub(super) async fn rescue(tx: &mut Tx) -> Result<Vec<RescuedJob>> {
         .iter()
         .map(|(id, overdue)| {
             let (code, message) = if *overdue {
-                (
-                    error::code::JOB_TIMEOUT,
-                    "the job did not end within its time",
-                )
+                (error::code::JOB_TIMEOUT, "the job did not end within its time")
             } else {
-                (
-                    error::code::WORKER_LOST,
-                    "the worker that ran the job is gone",
-                )
+                (error::code::WORKER_LOST, "the worker that ran the job is gone")
             };
             json!({ "id": id, "code": code, "message": message })
         })
@@ -221,13 +192,7 @@ pub(super) async fn rescue(tx: &mut Tx) -> Result<Vec<RescuedJob>> {
     settle(tx, &changed).await?;
     changed
         .into_iter()
-        .map(|job| {
-            Ok(RescuedJob {
-                job_id: parse(&job.id)?,
-                status: parse(&job.status)?,
-                code: job.error_code,
-            })
-        })
+        .map(|job| Ok(RescuedJob { job_id: parse(&job.id)?, status: parse(&job.status)?, code: job.error_code }))
         .collect()
 }
 
@@ -257,8 +222,6 @@ pub(super) async fn promote(tx: &mut Tx, limit: u32) -> Result<u64> {
 }
 
 pub(super) async fn next_due(db: &SqlitePool) -> Result<Option<Timestamp>> {
-    let due: Option<i64> = sqlx::query_scalar("SELECT min(due_at) FROM wf_timers")
-        .fetch_one(db)
-        .await?;
+    let due: Option<i64> = sqlx::query_scalar("SELECT min(due_at) FROM wf_timers").fetch_one(db).await?;
     Ok(time(due))
 }

@@ -122,12 +122,10 @@ pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: JobId
 
 pub(super) async fn of_execution(db: &SqlitePool, execution: ExecutionId) -> Result<Vec<Job>> {
     domain(
-        sqlx::query_as::<_, JobRow>(
-            "SELECT * FROM wf_inference_jobs WHERE execution_id = ?1 ORDER BY id",
-        )
-        .bind(execution.uuid().to_string())
-        .fetch_all(db)
-        .await?,
+        sqlx::query_as::<_, JobRow>("SELECT * FROM wf_inference_jobs WHERE execution_id = ?1 ORDER BY id")
+            .bind(execution.uuid().to_string())
+            .fetch_all(db)
+            .await?,
     )
 }
 
@@ -173,11 +171,7 @@ pub(super) async fn list(
     } else {
         list_jobs!("true")
     };
-    let statuses: Vec<_> = filter
-        .statuses
-        .iter()
-        .map(|status| status.as_str())
-        .collect();
+    let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
     let rows = sqlx::query_as::<_, JobRow>(statement)
         .bind(tenant.uuid().to_string())
         .bind(before(page.before.map(JobId::uuid)))
@@ -204,11 +198,7 @@ struct Run {
     traceparent: Option<String>,
 }
 
-pub(super) async fn enqueue(
-    tx: &mut Tx,
-    lease: ExecutionLease,
-    jobs: Vec<NewJob>,
-) -> Result<Vec<Job>> {
+pub(super) async fn enqueue(tx: &mut Tx, lease: ExecutionLease, jobs: Vec<NewJob>) -> Result<Vec<Job>> {
     let execution = lease.execution_id.uuid().to_string();
     let run: Run = sqlx::query_as(
         "SELECT tenant_id, workflow_id, priority, max_retries, traceparent FROM wf_executions
@@ -222,12 +212,7 @@ pub(super) async fn enqueue(
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
-    let blocked = models::blocked(
-        tx,
-        &run.tenant_id,
-        jobs.iter().map(|job| job.model_id.as_str()),
-    )
-    .await?;
+    let blocked = models::blocked(tx, &run.tenant_id, jobs.iter().map(|job| job.model_id.as_str())).await?;
     let list: Vec<Value> = jobs
         .into_iter()
         .map(|job| {
@@ -264,9 +249,7 @@ pub(super) async fn enqueue(
         defer(tx, &ids).await?;
         let entries: Vec<_> = new
             .iter()
-            .map(|(id, node, item)| {
-                events::of_job(&execution, event::JOB_QUEUED, id, node, item, json!({}))
-            })
+            .map(|(id, node, item)| events::of_job(&execution, event::JOB_QUEUED, id, node, item, json!({})))
             .collect::<Result<_>>()?;
         events::record(tx, &entries).await?;
     }

@@ -28,15 +28,8 @@ impl FileLock {
                 let mut process = String::new();
                 // Best effort: the message is useful without the number.
                 let _ = file.read_to_string(&mut process);
-                let process = if process.trim().is_empty() {
-                    "unknown".to_owned()
-                } else {
-                    process.trim().to_owned()
-                };
-                return Err(StoreError::Locked {
-                    path: database.display().to_string(),
-                    process,
-                });
+                let process = if process.trim().is_empty() { "unknown".to_owned() } else { process.trim().to_owned() };
+                return Err(StoreError::Locked { path: database.display().to_string(), process });
             }
             Err(TryLockError::Error(error)) => return Err(StoreError::unavailable(error)),
         }

@@ -50,10 +50,7 @@ pub struct SqliteOptions {
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self {
-            clock: Arc::new(SystemClock),
-            readers: 4,
-        }
+        Self { clock: Arc::new(SystemClock), readers: 4 }
     }
 }
 
@@ -88,8 +85,7 @@ impl SqliteStore {
             .pragma("cache_size", "-65536")
             .busy_timeout(Duration::from_secs(5))
             .statement_cache_capacity(256);
-        let mut conn =
-            SqliteConnection::connect_with(&connect.clone().create_if_missing(true)).await?;
+        let mut conn = SqliteConnection::connect_with(&connect.clone().create_if_missing(true)).await?;
         migrate(&mut conn).await?;
         let last: Option<i64> = sqlx::query_scalar(
             "SELECT max(coalesce((SELECT max(heartbeat_at) FROM wf_workers), 0), coalesce((SELECT max(created_at) FROM wf_executions), 0))",
@@ -103,13 +99,7 @@ impl SqliteStore {
             .await?;
         let (signals, _) = broadcast::channel(SIGNAL_BUFFER);
         let last_now = Arc::new(AtomicI64::new(last.unwrap_or_default()));
-        let (handle, writer) = Writer::new(
-            conn,
-            lock,
-            options.clock.clone(),
-            last_now.clone(),
-            signals.clone(),
-        );
+        let (handle, writer) = Writer::new(conn, lock, options.clock.clone(), last_now.clone(), signals.clone());
         let task = tokio::spawn(writer.run());
         let store = Self {
             writer: Mutex::new(Some(handle)),
@@ -129,19 +119,11 @@ impl SqliteStore {
         work: impl for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T>> + Send + 'static,
     ) -> Result<T> {
         let handle = self.writer.lock().await.clone();
-        handle
-            .ok_or_else(|| StoreError::unavailable("the store is closed"))?
-            .run(work)
-            .await
+        handle.ok_or_else(|| StoreError::unavailable("the store is closed"))?.run(work).await
     }
 
     fn time(&self) -> Timestamp {
-        Timestamp::from_millis(
-            self.clock
-                .now()
-                .millis()
-                .max(self.last_now.load(Ordering::Relaxed)),
-        )
+        Timestamp::from_millis(self.clock.now().millis().max(self.last_now.load(Ordering::Relaxed)))
     }
 
     async fn shut(&self) {
@@ -149,10 +131,7 @@ impl SqliteStore {
         if let Some(task) = self.task.lock().await.take()
             && let Err(error) = task.await
         {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the writer ended badly"
-            );
+            tracing::error!(error = &error as &dyn std::error::Error, "the writer ended badly");
         }
         self.readers.close().await;
     }
@@ -160,17 +139,14 @@ impl SqliteStore {
 
 async fn migrate(conn: &mut SqliteConnection) -> Result<()> {
     // `run` on a connection makes a future that is not Send; this is what it calls.
-    MIGRATIONS
-        .run_direct(None, conn, false)
-        .await
-        .map_err(|error| match error {
-            MigrateError::VersionMissing(version) => StoreError::Schema(format!(
-                "migration {version} is not known here; it was made by a newer program"
-            )),
-            MigrateError::VersionMismatch(version) => StoreError::Schema(format!(
-                "migration {version} was changed after it had been applied"
-            )),
-            MigrateError::Execute(error) => error.into(),
-            other => StoreError::Schema(other.to_string()),
-        })
+    MIGRATIONS.run_direct(None, conn, false).await.map_err(|error| match error {
+        MigrateError::VersionMissing(version) => {
+            StoreError::Schema(format!("migration {version} is not known here; it was made by a newer program"))
+        }
+        MigrateError::VersionMismatch(version) => {
+            StoreError::Schema(format!("migration {version} was changed after it had been applied"))
+        }
+        MigrateError::Execute(error) => error.into(),
+        other => StoreError::Schema(other.to_string()),
+    })
 }

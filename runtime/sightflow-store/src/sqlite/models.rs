@@ -77,26 +77,20 @@ pub(super) async fn upsert(tx: &mut Tx, new: NewModel) -> Result<ModelRow> {
     row.try_into()
 }
 
-pub(super) async fn get(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    id: &str,
-) -> Result<ModelRow> {
-    sqlx::query_as::<_, Row>("SELECT * FROM wf_models WHERE id = ?1 AND tenant_id IN (?2, ?3) ORDER BY tenant_id = ?2 DESC LIMIT 1")
-        .bind(id)
-        .bind(tenant.uuid().to_string())
-        .bind(TenantId::BUILT_IN.uuid().to_string())
-        .fetch_optional(db)
-        .await?
-        .ok_or(StoreError::NotFound("model"))?
-        .try_into()
+pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: &str) -> Result<ModelRow> {
+    sqlx::query_as::<_, Row>(
+        "SELECT * FROM wf_models WHERE id = ?1 AND tenant_id IN (?2, ?3) ORDER BY tenant_id = ?2 DESC LIMIT 1",
+    )
+    .bind(id)
+    .bind(tenant.uuid().to_string())
+    .bind(TenantId::BUILT_IN.uuid().to_string())
+    .fetch_optional(db)
+    .await?
+    .ok_or(StoreError::NotFound("model"))?
+    .try_into()
 }
 
-pub(super) async fn list(
-    db: &SqlitePool,
-    tenant: TenantId,
-    filter: ModelFilter,
-) -> Result<Vec<ModelRow>> {
+pub(super) async fn list(db: &SqlitePool, tenant: TenantId, filter: ModelFilter) -> Result<Vec<ModelRow>> {
     let rows = sqlx::query_as::<_, Row>(
         "SELECT * FROM wf_models m WHERE (tenant_id = ?1 OR (tenant_id = ?2
              AND NOT EXISTS (SELECT 1 FROM wf_models own WHERE own.tenant_id = ?1 AND own.tenant_id <> ?2 AND own.id = m.id)))
@@ -115,12 +109,7 @@ pub(super) async fn list(
     rows.into_iter().map(ModelRow::try_from).collect()
 }
 
-pub(super) async fn set_state(
-    tx: &mut Tx,
-    tenant: TenantId,
-    id: &str,
-    state: ModelState,
-) -> Result<ModelRow> {
+pub(super) async fn set_state(tx: &mut Tx, tenant: TenantId, id: &str, state: ModelState) -> Result<ModelRow> {
     let row = sqlx::query_as::<_, Row>(
         "UPDATE wf_models SET state = ?3, updated_at = max(?4, updated_at + 1) WHERE tenant_id = ?1 AND id = ?2 RETURNING *",
     )

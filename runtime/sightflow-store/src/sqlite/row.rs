@@ -12,8 +12,7 @@ pub(super) fn parse<T: FromStr>(text: &str) -> Result<T>
 where
     T::Err: std::fmt::Display,
 {
-    text.parse()
-        .map_err(|error: T::Err| StoreError::Corrupt(error.to_string()))
+    text.parse().map_err(|error: T::Err| StoreError::Corrupt(error.to_string()))
 }
 
 /// [`parse`] for a column that may be null.

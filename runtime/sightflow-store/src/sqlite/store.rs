@@ -5,19 +5,16 @@ use serde_json::Value;
 use sightflow_types::{Digest, ExecutionId, JobId, TenantId, Timestamp, WorkerId, WorkflowId};
 use tokio::sync::broadcast;
 
-use super::{
-    SqliteStore, blobs, claims, engines, events, executions, failures, jobs, models, row, workers,
-    workflows,
-};
+use super::{SqliteStore, blobs, claims, engines, events, executions, failures, jobs, models, row, workers, workflows};
 use crate::blob::{Blob, BlobRef, NewBlob};
 use crate::error::Result;
 use crate::execution::{
-    Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, NewEvent, NewExecution,
-    Progress, StartedExecution,
+    Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, NewEvent, NewExecution, Progress,
+    StartedExecution,
 };
 use crate::job::{
-    ClaimRequest, ClaimedJob, FailureOutcome, Job, JobFailure, JobFilter, JobLease, JobResult,
-    ModelHead, NewJob, RescuedJob,
+    ClaimRequest, ClaimedJob, FailureOutcome, Job, JobFailure, JobFilter, JobLease, JobResult, ModelHead, NewJob,
+    RescuedJob,
 };
 use crate::model::{ModelFilter, ModelRow, ModelState, NewModel};
 use crate::page::{Page, PageRequest};
@@ -31,8 +28,7 @@ use crate::workflow::{
 #[async_trait]
 impl Store for SqliteStore {
     async fn create_workflow(&self, new: NewWorkflow) -> Result<Created<Workflow>> {
-        self.write(move |tx| Box::pin(workflows::create(tx, new)))
-            .await
+        self.write(move |tx| Box::pin(workflows::create(tx, new))).await
     }
 
     async fn workflow(&self, tenant: TenantId, id: WorkflowId) -> Result<Workflow> {
@@ -48,24 +44,12 @@ impl Store for SqliteStore {
         workflows::list(&self.readers, tenant, filter, page).await
     }
 
-    async fn update_workflow(
-        &self,
-        tenant: TenantId,
-        id: WorkflowId,
-        change: WorkflowChange,
-    ) -> Result<Workflow> {
-        self.write(move |tx| Box::pin(workflows::update(tx, tenant, id, change)))
-            .await
+    async fn update_workflow(&self, tenant: TenantId, id: WorkflowId, change: WorkflowChange) -> Result<Workflow> {
+        self.write(move |tx| Box::pin(workflows::update(tx, tenant, id, change))).await
     }
 
-    async fn delete_workflow(
-        &self,
-        tenant: TenantId,
-        id: WorkflowId,
-        open: OpenExecutions,
-    ) -> Result<()> {
-        self.write(move |tx| Box::pin(workflows::delete(tx, tenant, id, open)))
-            .await
+    async fn delete_workflow(&self, tenant: TenantId, id: WorkflowId, open: OpenExecutions) -> Result<()> {
+        self.write(move |tx| Box::pin(workflows::delete(tx, tenant, id, open))).await
     }
 
     async fn workflow_versions(
@@ -77,18 +61,12 @@ impl Store for SqliteStore {
         workflows::versions(&self.readers, tenant, id, page).await
     }
 
-    async fn workflow_version(
-        &self,
-        tenant: TenantId,
-        id: WorkflowId,
-        version: u32,
-    ) -> Result<WorkflowVersion> {
+    async fn workflow_version(&self, tenant: TenantId, id: WorkflowId, version: u32) -> Result<WorkflowVersion> {
         workflows::version(&self.readers, tenant, id, version).await
     }
 
     async fn submit(&self, new: NewExecution) -> Result<Created<Execution>> {
-        self.write(move |tx| Box::pin(executions::submit(tx, new)))
-            .await
+        self.write(move |tx| Box::pin(executions::submit(tx, new))).await
     }
 
     async fn execution(&self, tenant: TenantId, id: ExecutionId) -> Result<Execution> {
@@ -108,53 +86,36 @@ impl Store for SqliteStore {
         executions::list(&self.readers, tenant, filter, page).await
     }
 
-    async fn events_after(
-        &self,
-        tenant: TenantId,
-        id: ExecutionId,
-        seq: i64,
-        limit: u32,
-    ) -> Result<Vec<Event>> {
+    async fn events_after(&self, tenant: TenantId, id: ExecutionId, seq: i64, limit: u32) -> Result<Vec<Event>> {
         events::after(&self.readers, tenant, id, seq, limit).await
     }
 
     async fn cancel(&self, tenant: TenantId, id: ExecutionId) -> Result<Execution> {
-        self.write(move |tx| Box::pin(executions::cancel(tx, tenant, id)))
-            .await
+        self.write(move |tx| Box::pin(executions::cancel(tx, tenant, id))).await
     }
 
     async fn delete_execution(&self, tenant: TenantId, id: ExecutionId) -> Result<()> {
-        self.write(move |tx| Box::pin(executions::delete(tx, tenant, id)))
-            .await
+        self.write(move |tx| Box::pin(executions::delete(tx, tenant, id))).await
     }
 
     async fn clear_executions(&self, tenant: TenantId, workflow: WorkflowId) -> Result<u64> {
-        self.write(move |tx| Box::pin(executions::clear(tx, tenant, workflow)))
-            .await
+        self.write(move |tx| Box::pin(executions::clear(tx, tenant, workflow))).await
     }
 
-    async fn start_executions(
-        &self,
-        engine: WorkerId,
-        limit: u32,
-    ) -> Result<Vec<StartedExecution>> {
-        self.write(move |tx| Box::pin(engines::start(tx, engine, limit)))
-            .await
+    async fn start_executions(&self, engine: WorkerId, limit: u32) -> Result<Vec<StartedExecution>> {
+        self.write(move |tx| Box::pin(engines::start(tx, engine, limit))).await
     }
 
     async fn take_over(&self, engine: WorkerId, limit: u32) -> Result<Vec<StartedExecution>> {
-        self.write(move |tx| Box::pin(engines::take_over(tx, engine, limit)))
-            .await
+        self.write(move |tx| Box::pin(engines::take_over(tx, engine, limit))).await
     }
 
     async fn hand_back(&self, lease: ExecutionLease) -> Result<()> {
-        self.write(move |tx| Box::pin(engines::hand_back(tx, lease)))
-            .await
+        self.write(move |tx| Box::pin(engines::hand_back(tx, lease))).await
     }
 
     async fn set_pins(&self, lease: ExecutionLease, pins: Value) -> Result<()> {
-        self.write(move |tx| Box::pin(engines::set_pins(tx, lease, pins)))
-            .await
+        self.write(move |tx| Box::pin(engines::set_pins(tx, lease, pins))).await
     }
 
     async fn append_events(
@@ -163,13 +124,11 @@ impl Store for SqliteStore {
         events: Vec<NewEvent>,
         progress: Option<Progress>,
     ) -> Result<()> {
-        self.write(move |tx| Box::pin(engines::append(tx, lease, events, progress)))
-            .await
+        self.write(move |tx| Box::pin(engines::append(tx, lease, events, progress))).await
     }
 
     async fn enqueue_jobs(&self, lease: ExecutionLease, jobs: Vec<NewJob>) -> Result<Vec<Job>> {
-        self.write(move |tx| Box::pin(jobs::enqueue(tx, lease, jobs)))
-            .await
+        self.write(move |tx| Box::pin(jobs::enqueue(tx, lease, jobs))).await
     }
 
     async fn jobs_of(&self, execution: ExecutionId) -> Result<Vec<Job>> {
@@ -177,19 +136,14 @@ impl Store for SqliteStore {
     }
 
     async fn finish(&self, lease: ExecutionLease, end: FinishedExecution) -> Result<()> {
-        self.write(move |tx| Box::pin(engines::finish(tx, lease, end)))
-            .await
+        self.write(move |tx| Box::pin(engines::finish(tx, lease, end))).await
     }
 
     async fn lost_leases(&self, leases: Vec<ExecutionLease>) -> Result<Vec<ExecutionId>> {
         engines::lost(&self.readers, &leases).await
     }
 
-    async fn overdue_executions(
-        &self,
-        engine: WorkerId,
-        limit: u32,
-    ) -> Result<Vec<ExecutionLease>> {
+    async fn overdue_executions(&self, engine: WorkerId, limit: u32) -> Result<Vec<ExecutionLease>> {
         engines::overdue(&self.readers, engine, self.time().millis(), limit).await
     }
 
@@ -197,12 +151,7 @@ impl Store for SqliteStore {
         jobs::get(&self.readers, tenant, id).await
     }
 
-    async fn jobs(
-        &self,
-        tenant: TenantId,
-        filter: JobFilter,
-        page: PageRequest<JobId>,
-    ) -> Result<Page<Job, JobId>> {
+    async fn jobs(&self, tenant: TenantId, filter: JobFilter, page: PageRequest<JobId>) -> Result<Page<Job, JobId>> {
         jobs::list(&self.readers, tenant, filter, page).await
     }
 
@@ -211,13 +160,11 @@ impl Store for SqliteStore {
     }
 
     async fn claim_jobs(&self, worker: WorkerId, request: ClaimRequest) -> Result<Vec<ClaimedJob>> {
-        self.write(move |tx| Box::pin(claims::claim(tx, worker, request)))
-            .await
+        self.write(move |tx| Box::pin(claims::claim(tx, worker, request))).await
     }
 
     async fn complete_jobs(&self, worker: WorkerId, results: Vec<JobResult>) -> Result<Vec<JobId>> {
-        self.write(move |tx| Box::pin(claims::complete(tx, worker, results)))
-            .await
+        self.write(move |tx| Box::pin(claims::complete(tx, worker, results))).await
     }
 
     async fn complete_and_claim(
@@ -235,27 +182,16 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn fail_jobs(
-        &self,
-        worker: WorkerId,
-        failures: Vec<JobFailure>,
-    ) -> Result<Vec<FailureOutcome>> {
-        self.write(move |tx| Box::pin(failures::fail(tx, worker, failures)))
-            .await
+    async fn fail_jobs(&self, worker: WorkerId, failures: Vec<JobFailure>) -> Result<Vec<FailureOutcome>> {
+        self.write(move |tx| Box::pin(failures::fail(tx, worker, failures))).await
     }
 
-    async fn set_job_progress(
-        &self,
-        worker: WorkerId,
-        progress: Vec<(JobLease, u8)>,
-    ) -> Result<()> {
-        self.write(move |tx| Box::pin(claims::set_progress(tx, worker, progress)))
-            .await
+    async fn set_job_progress(&self, worker: WorkerId, progress: Vec<(JobLease, u8)>) -> Result<()> {
+        self.write(move |tx| Box::pin(claims::set_progress(tx, worker, progress))).await
     }
 
     async fn release_jobs(&self, worker: WorkerId, jobs: Vec<JobId>) -> Result<Vec<JobId>> {
-        self.write(move |tx| Box::pin(async move { claims::release(tx, worker, &jobs).await }))
-            .await
+        self.write(move |tx| Box::pin(async move { claims::release(tx, worker, &jobs).await })).await
     }
 
     async fn rescue(&self) -> Result<Vec<RescuedJob>> {
@@ -263,8 +199,7 @@ impl Store for SqliteStore {
     }
 
     async fn promote_due(&self, limit: u32) -> Result<u64> {
-        self.write(move |tx| Box::pin(failures::promote(tx, limit)))
-            .await
+        self.write(move |tx| Box::pin(failures::promote(tx, limit))).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>> {
@@ -272,18 +207,15 @@ impl Store for SqliteStore {
     }
 
     async fn register_worker(&self, new: NewWorker) -> Result<Worker> {
-        self.write(move |tx| Box::pin(workers::register(tx, new)))
-            .await
+        self.write(move |tx| Box::pin(workers::register(tx, new))).await
     }
 
     async fn heartbeat(&self, beat: Heartbeat) -> Result<HeartbeatAnswer> {
-        self.write(move |tx| Box::pin(workers::heartbeat(tx, beat)))
-            .await
+        self.write(move |tx| Box::pin(workers::heartbeat(tx, beat))).await
     }
 
     async fn retire_worker(&self, id: WorkerId) -> Result<()> {
-        self.write(move |tx| Box::pin(workers::retire(tx, id)))
-            .await
+        self.write(move |tx| Box::pin(workers::retire(tx, id))).await
     }
 
     async fn workers(&self) -> Result<Vec<Worker>> {
@@ -291,8 +223,7 @@ impl Store for SqliteStore {
     }
 
     async fn upsert_model(&self, new: NewModel) -> Result<ModelRow> {
-        self.write(move |tx| Box::pin(models::upsert(tx, new)))
-            .await
+        self.write(move |tx| Box::pin(models::upsert(tx, new))).await
     }
 
     async fn model(&self, tenant: TenantId, id: &str) -> Result<ModelRow> {
@@ -303,28 +234,18 @@ impl Store for SqliteStore {
         models::list(&self.readers, tenant, filter).await
     }
 
-    async fn set_model_state(
-        &self,
-        tenant: TenantId,
-        id: &str,
-        state: ModelState,
-    ) -> Result<ModelRow> {
+    async fn set_model_state(&self, tenant: TenantId, id: &str, state: ModelState) -> Result<ModelRow> {
         let id = id.to_owned();
-        self.write(move |tx| {
-            Box::pin(async move { models::set_state(tx, tenant, &id, state).await })
-        })
-        .await
+        self.write(move |tx| Box::pin(async move { models::set_state(tx, tenant, &id, state).await })).await
     }
 
     async fn close_breaker(&self, model_id: &str) -> Result<()> {
         let model_id = model_id.to_owned();
-        self.write(move |tx| Box::pin(async move { models::close_breaker(tx, &model_id).await }))
-            .await
+        self.write(move |tx| Box::pin(async move { models::close_breaker(tx, &model_id).await })).await
     }
 
     async fn record_blob(&self, blob: NewBlob, reference: BlobRef) -> Result<Blob> {
-        self.write(move |tx| Box::pin(blobs::record(tx, blob, reference)))
-            .await
+        self.write(move |tx| Box::pin(blobs::record(tx, blob, reference))).await
     }
 
     async fn blob(&self, tenant: TenantId, digest: &Digest) -> Result<Blob> {
@@ -332,32 +253,25 @@ impl Store for SqliteStore {
     }
 
     async fn add_blob_refs(&self, digests: Vec<Digest>, reference: BlobRef) -> Result<()> {
-        self.write(move |tx| {
-            Box::pin(async move { blobs::add_refs(tx, &digests, reference).await })
-        })
-        .await
+        self.write(move |tx| Box::pin(async move { blobs::add_refs(tx, &digests, reference).await })).await
     }
 
     async fn drop_upload(&self, tenant: TenantId, digest: &Digest) -> Result<()> {
         let digest = *digest;
-        self.write(move |tx| Box::pin(async move { blobs::drop_upload(tx, tenant, &digest).await }))
-            .await
+        self.write(move |tx| Box::pin(async move { blobs::drop_upload(tx, tenant, &digest).await })).await
     }
 
     async fn mark_unreferenced_blobs(&self, limit: u32) -> Result<u64> {
-        self.write(move |tx| Box::pin(blobs::mark_unreferenced(tx, limit)))
-            .await
+        self.write(move |tx| Box::pin(blobs::mark_unreferenced(tx, limit))).await
     }
 
     async fn deletable_blobs(&self, limit: u32) -> Result<Vec<Digest>> {
-        self.write(move |tx| Box::pin(blobs::deletable(tx, limit)))
-            .await
+        self.write(move |tx| Box::pin(blobs::deletable(tx, limit))).await
     }
 
     async fn forget_blob(&self, digest: &Digest) -> Result<()> {
         let digest = *digest;
-        self.write(move |tx| Box::pin(async move { blobs::forget(tx, &digest).await }))
-            .await
+        self.write(move |tx| Box::pin(async move { blobs::forget(tx, &digest).await })).await
     }
 
     fn subscribe(&self) -> broadcast::Receiver<Signal> {

@@ -90,11 +90,7 @@ pub(super) async fn heartbeat(tx: &mut Tx, beat: Heartbeat) -> Result<HeartbeatA
     .bind(beat.models.map(|models| models.to_string()))
     .execute(&mut tx.conn)
     .await?;
-    let holding: Vec<_> = beat
-        .holding
-        .iter()
-        .map(|job: &JobId| job.uuid().to_string())
-        .collect();
+    let holding: Vec<_> = beat.holding.iter().map(|job: &JobId| job.uuid().to_string()).collect();
     let lost: Vec<String> = sqlx::query_scalar(
         "SELECT i.value FROM json_each(?2) i LEFT JOIN wf_job_leases l ON l.job_id = i.value AND l.worker_id = ?1 WHERE l.job_id IS NULL",
     )
@@ -103,18 +99,14 @@ pub(super) async fn heartbeat(tx: &mut Tx, beat: Heartbeat) -> Result<HeartbeatA
     .fetch_all(&mut tx.conn)
     .await?;
     let lost = lost.iter().map(|id| parse(id)).collect::<Result<_>>()?;
-    Ok(HeartbeatAnswer {
-        alive: alive.rows_affected() > 0,
-        lost,
-    })
+    Ok(HeartbeatAnswer { alive: alive.rows_affected() > 0, lost })
 }
 
 pub(super) async fn retire(tx: &mut Tx, id: WorkerId) -> Result<()> {
-    let role: Option<String> =
-        sqlx::query_scalar("UPDATE wf_workers SET state = 'gone' WHERE id = ?1 RETURNING role")
-            .bind(id.uuid().to_string())
-            .fetch_optional(&mut tx.conn)
-            .await?;
+    let role: Option<String> = sqlx::query_scalar("UPDATE wf_workers SET state = 'gone' WHERE id = ?1 RETURNING role")
+        .bind(id.uuid().to_string())
+        .fetch_optional(&mut tx.conn)
+        .await?;
     match role.as_deref() {
         None => return Err(StoreError::NotFound("worker")),
         Some("engine") => tx.signals.execution_ready(),
@@ -125,9 +117,7 @@ pub(super) async fn retire(tx: &mut Tx, id: WorkerId) -> Result<()> {
 
 /// Nobody of a previous process is alive: it held the lock on the file.
 pub(super) async fn all_gone(tx: &mut Tx) -> Result<()> {
-    sqlx::query("UPDATE wf_workers SET state = 'gone' WHERE state <> 'gone'")
-        .execute(&mut tx.conn)
-        .await?;
+    sqlx::query("UPDATE wf_workers SET state = 'gone' WHERE state <> 'gone'").execute(&mut tx.conn).await?;
     Ok(())
 }
 

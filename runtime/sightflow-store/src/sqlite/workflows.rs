@@ -12,8 +12,7 @@ use super::writer::Tx;
 use crate::error::{Result, StoreError};
 use crate::page::{Page, PageRequest};
 use crate::workflow::{
-    Created, Idempotency, NewWorkflow, OpenExecutions, Workflow, WorkflowChange, WorkflowFilter,
-    WorkflowVersion,
+    Created, Idempotency, NewWorkflow, OpenExecutions, Workflow, WorkflowChange, WorkflowFilter, WorkflowVersion,
 };
 
 /// How long an idempotency key is remembered.
@@ -91,10 +90,7 @@ pub(super) fn content_digest(definition: &Value) -> Digest {
 fn hash_value(hash: &mut Sha256, value: &Value, skip: &[&str], top: bool) {
     match value {
         Value::Object(map) => {
-            let mut keys: Vec<_> = map
-                .keys()
-                .filter(|key| !skip.contains(&key.as_str()))
-                .collect();
+            let mut keys: Vec<_> = map.keys().filter(|key| !skip.contains(&key.as_str())).collect();
             keys.sort_unstable();
             hash.update(b"{");
             for key in keys {
@@ -168,12 +164,8 @@ pub(super) async fn create(tx: &mut Tx, new: NewWorkflow) -> Result<Created<Work
     if let Some(key) = &new.idempotency
         && let Some(first) = claim_key(tx, new.tenant_id, key, id.uuid()).await?
     {
-        let value =
-            get_even_deleted(&mut tx.conn, new.tenant_id, WorkflowId::from_uuid(first)).await?;
-        return Ok(Created {
-            value,
-            replayed: true,
-        });
+        let value = get_even_deleted(&mut tx.conn, new.tenant_id, WorkflowId::from_uuid(first)).await?;
+        return Ok(Created { value, replayed: true });
     }
     let definition = new.definition.to_string();
     sqlx::query(
@@ -189,21 +181,9 @@ pub(super) async fn create(tx: &mut Tx, new: NewWorkflow) -> Result<Created<Work
     .bind(tx.now)
     .execute(&mut tx.conn)
     .await?;
-    insert_version(
-        tx,
-        id,
-        1,
-        &definition,
-        content_digest(&new.definition),
-        None,
-        new.changed_by,
-    )
-    .await?;
+    insert_version(tx, id, 1, &definition, content_digest(&new.definition), None, new.changed_by).await?;
     let value = get(&mut tx.conn, new.tenant_id, id).await?;
-    Ok(Created {
-        value,
-        replayed: false,
-    })
+    Ok(Created { value, replayed: false })
 }
 
 async fn insert_version(
@@ -231,11 +211,7 @@ async fn insert_version(
     Ok(())
 }
 
-async fn get_even_deleted(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    id: WorkflowId,
-) -> Result<Workflow> {
+async fn get_even_deleted(db: impl SqliteExecutor<'_>, tenant: TenantId, id: WorkflowId) -> Result<Workflow> {
     sqlx::query_as::<_, WorkflowRow>("SELECT * FROM wf_workflows WHERE id = ?1 AND tenant_id = ?2")
         .bind(id.uuid().to_string())
         .bind(tenant.uuid().to_string())
@@ -245,11 +221,7 @@ async fn get_even_deleted(
         .try_into()
 }
 
-pub(super) async fn get(
-    db: impl SqliteExecutor<'_>,
-    tenant: TenantId,
-    id: WorkflowId,
-) -> Result<Workflow> {
+pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: WorkflowId) -> Result<Workflow> {
     sqlx::query_as::<_, WorkflowRow>(
         "SELECT * FROM wf_workflows WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL",
     )
@@ -281,10 +253,7 @@ pub(super) async fn list(
     .bind(page.rows() + 1)
     .fetch_all(db)
     .await?;
-    let items = rows
-        .into_iter()
-        .map(Workflow::try_from)
-        .collect::<Result<Vec<_>>>()?;
+    let items = rows.into_iter().map(Workflow::try_from).collect::<Result<Vec<_>>>()?;
     Ok(Page::cut(items, page.rows(), |workflow| workflow.id))
 }
 
@@ -293,20 +262,12 @@ pub(super) fn before(cursor: Option<Uuid>) -> String {
     cursor.map_or_else(|| "g".to_owned(), |id| id.to_string())
 }
 
-pub(super) async fn update(
-    tx: &mut Tx,
-    tenant: TenantId,
-    id: WorkflowId,
-    change: WorkflowChange,
-) -> Result<Workflow> {
+pub(super) async fn update(tx: &mut Tx, tenant: TenantId, id: WorkflowId, change: WorkflowChange) -> Result<Workflow> {
     let current = get(&mut tx.conn, tenant, id).await?;
     if let Some(expected) = change.expected_version
         && expected != current.version
     {
-        return Err(StoreError::StaleVersion {
-            expected,
-            current: current.version,
-        });
+        return Err(StoreError::StaleVersion { expected, current: current.version });
     }
     let mut version = current.version;
     let definition = change.definition.as_ref().unwrap_or(&current.definition);
@@ -321,16 +282,7 @@ pub(super) async fn update(
                 .await?;
         } else {
             version += 1;
-            insert_version(
-                tx,
-                id,
-                version,
-                &new.to_string(),
-                digest,
-                change.change_summary,
-                change.changed_by,
-            )
-            .await?;
+            insert_version(tx, id, version, &new.to_string(), digest, change.change_summary, change.changed_by).await?;
         }
     }
     sqlx::query(
@@ -349,19 +301,13 @@ pub(super) async fn update(
     get(&mut tx.conn, tenant, id).await
 }
 
-pub(super) async fn delete(
-    tx: &mut Tx,
-    tenant: TenantId,
-    id: WorkflowId,
-    open: OpenExecutions,
-) -> Result<()> {
+pub(super) async fn delete(tx: &mut Tx, tenant: TenantId, id: WorkflowId, open: OpenExecutions) -> Result<()> {
     get(&mut tx.conn, tenant, id).await?;
-    let running: Vec<String> = sqlx::query_scalar(
-        "SELECT id FROM wf_executions WHERE workflow_id = ?1 AND status IN ('pending', 'running')",
-    )
-    .bind(id.uuid().to_string())
-    .fetch_all(&mut tx.conn)
-    .await?;
+    let running: Vec<String> =
+        sqlx::query_scalar("SELECT id FROM wf_executions WHERE workflow_id = ?1 AND status IN ('pending', 'running')")
+            .bind(id.uuid().to_string())
+            .fetch_all(&mut tx.conn)
+            .await?;
     if !running.is_empty() {
         if open == OpenExecutions::Refuse {
             return Err(StoreError::InUse("workflow"));
@@ -391,10 +337,7 @@ pub(super) async fn versions(
     .bind(page.rows() + 1)
     .fetch_all(db)
     .await?;
-    let items = rows
-        .into_iter()
-        .map(WorkflowVersion::try_from)
-        .collect::<Result<Vec<_>>>()?;
+    let items = rows.into_iter().map(WorkflowVersion::try_from).collect::<Result<Vec<_>>>()?;
     Ok(Page::cut(items, page.rows(), |version| version.version))
 }
 
@@ -405,15 +348,13 @@ pub(super) async fn version(
     version: u32,
 ) -> Result<WorkflowVersion> {
     get(db, tenant, id).await?;
-    sqlx::query_as::<_, VersionRow>(
-        "SELECT * FROM wf_workflow_versions WHERE workflow_id = ?1 AND version = ?2",
-    )
-    .bind(id.uuid().to_string())
-    .bind(version)
-    .fetch_optional(db)
-    .await?
-    .ok_or(StoreError::NotFound("workflow version"))?
-    .try_into()
+    sqlx::query_as::<_, VersionRow>("SELECT * FROM wf_workflow_versions WHERE workflow_id = ?1 AND version = ?2")
+        .bind(id.uuid().to_string())
+        .bind(version)
+        .fetch_optional(db)
+        .await?
+        .ok_or(StoreError::NotFound("workflow version"))?
+        .try_into()
 }
 
 #[cfg(test)]

@@ -69,13 +69,8 @@ impl WriterHandle {
                 Settled { ok, answer }
             })
         });
-        self.0
-            .send(message)
-            .await
-            .map_err(|_| StoreError::unavailable("the store is closed"))?;
-        receiver
-            .await
-            .map_err(|_| StoreError::unavailable("the store was closed before the commit"))?
+        self.0.send(message).await.map_err(|_| StoreError::unavailable("the store is closed"))?;
+        receiver.await.map_err(|_| StoreError::unavailable("the transaction could not be committed"))?
     }
 }
 
@@ -99,22 +94,8 @@ impl Writer {
         signals: broadcast::Sender<Signal>,
     ) -> (WriterHandle, Self) {
         let (sender, queue) = mpsc::channel(QUEUE_LENGTH);
-        let tx = Tx {
-            conn,
-            now: 0,
-            signals: Signals::default(),
-        };
-        (
-            WriterHandle(sender),
-            Self {
-                queue,
-                tx,
-                clock,
-                last_now,
-                signals,
-                lock,
-            },
-        )
+        let tx = Tx { conn, now: 0, signals: Signals::default() };
+        (WriterHandle(sender), Self { queue, tx, clock, last_now, signals, lock })
     }
 
     /// Works until every handle is gone, then closes the connection and releases the file.
@@ -123,41 +104,26 @@ impl Writer {
             self.group(first).await;
         }
         if let Err(error) = self.tx.conn.close().await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "closing the database failed"
-            );
+            tracing::warn!(error = &error as &dyn std::error::Error, "closing the database failed");
         }
         drop(self.lock);
     }
 
     async fn group(&mut self, first: Work) {
         let started = Instant::now();
-        self.tx.now = self
-            .clock
-            .now()
-            .millis()
-            .max(self.last_now.load(Ordering::Relaxed));
+        self.tx.now = self.clock.now().millis().max(self.last_now.load(Ordering::Relaxed));
         self.last_now.store(self.tx.now, Ordering::Relaxed);
 
         let mut answers = Vec::new();
         let mut signals = Signals::default();
         let mut outcome = execute(&mut self.tx.conn, "BEGIN IMMEDIATE").await;
         let mut next = Some(first);
-        while let Some(work) = next {
-            if outcome.is_ok() {
-                outcome = self.savepoint(work, &mut answers, &mut signals).await;
-            } else {
-                // The group is lost; whoever is already here learns it now instead of waiting for another group.
-                answers.push(refuse(work, &mut self.tx).await);
+        // Work that is dropped without having run answers its caller with `Unavailable`.
+        while let (Ok(()), Some(work)) = (&outcome, next.take()) {
+            outcome = self.savepoint(work, &mut answers, &mut signals).await;
+            if answers.len() < GROUP_SIZE && started.elapsed() < GROUP_TIME && outcome.is_ok() {
+                next = self.queue.try_recv().ok();
             }
-            let go_on =
-                outcome.is_ok() && answers.len() < GROUP_SIZE && started.elapsed() < GROUP_TIME;
-            next = if go_on {
-                self.queue.try_recv().ok()
-            } else {
-                None
-            };
         }
         let outcome = match outcome {
             Ok(()) => execute(&mut self.tx.conn, "COMMIT").await,
@@ -184,17 +150,11 @@ impl Writer {
     }
 
     /// Runs one logical transaction; an error here means that the whole group is lost.
-    async fn savepoint(
-        &mut self,
-        work: Work,
-        answers: &mut Vec<Answer>,
-        signals: &mut Signals,
-    ) -> sqlx::Result<()> {
-        let opened = execute(&mut self.tx.conn, "SAVEPOINT work").await;
+    async fn savepoint(&mut self, work: Work, answers: &mut Vec<Answer>, signals: &mut Signals) -> sqlx::Result<()> {
+        execute(&mut self.tx.conn, "SAVEPOINT work").await?;
         let settled = work(&mut self.tx).await;
         answers.push(settled.answer);
         let told = std::mem::take(&mut self.tx.signals);
-        opened?;
         if settled.ok {
             signals.merge(told);
         } else {
@@ -202,13 +162,6 @@ impl Writer {
         }
         execute(&mut self.tx.conn, "RELEASE work").await
     }
-}
-
-/// Runs work whose outcome is already lost, only to obtain its answer; the surrounding rollback undoes it.
-async fn refuse(work: Work, tx: &mut Tx) -> Answer {
-    let settled = work(tx).await;
-    tx.signals = Signals::default();
-    settled.answer
 }
 
 async fn execute(conn: &mut SqliteConnection, statement: &'static str) -> sqlx::Result<()> {

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use sightflow_store::{
-    ClaimRequest, ClaimedJob, ExecutionLease, FailureClass, FinishedExecution, Idempotency, Job,
-    JobFailure, JobResult, ManualClock, NewExecution, NewJob, NewWorker, NewWorkflow, RunSource,
-    SharedStore, StartedExecution, WorkerRole, Workflow,
+    ClaimRequest, ClaimedJob, ExecutionLease, FailureClass, FinishedExecution, Idempotency, Job, JobFailure, JobResult,
+    ManualClock, NewExecution, NewJob, NewWorker, NewWorkflow, RunSource, SharedStore, StartedExecution, WorkerRole,
+    Workflow,
 };
-use sightflow_types::{
-    ExecutionMode, ModelSource, Task, TenantId, Timestamp, WorkerId, WorkflowStatus,
-};
+use sightflow_types::{ExecutionMode, ModelSource, Task, TenantId, Timestamp, WorkerId, WorkflowStatus};
 
 pub(crate) const TENANT: TenantId = TenantId::BUILT_IN;
 
@@ -52,14 +50,8 @@ const INVARIANTS: &[(&str, &str)] = &[
         "pending jobs have one timer",
         "SELECT id FROM wf_inference_jobs j WHERE (status = 'pending') <> ((SELECT count(*) FROM wf_timers t WHERE t.kind = 'job' AND t.ref_id = j.id) = 1)",
     ),
-    (
-        "no orphan ready row",
-        "SELECT job_id FROM wf_ready_jobs WHERE job_id NOT IN (SELECT id FROM wf_inference_jobs)",
-    ),
-    (
-        "no orphan lease",
-        "SELECT job_id FROM wf_job_leases WHERE job_id NOT IN (SELECT id FROM wf_inference_jobs)",
-    ),
+    ("no orphan ready row", "SELECT job_id FROM wf_ready_jobs WHERE job_id NOT IN (SELECT id FROM wf_inference_jobs)"),
+    ("no orphan lease", "SELECT job_id FROM wf_job_leases WHERE job_id NOT IN (SELECT id FROM wf_inference_jobs)"),
     (
         "no orphan timer",
         "SELECT ref_id FROM wf_timers WHERE kind = 'job' AND ref_id NOT IN (SELECT id FROM wf_inference_jobs)",
@@ -115,11 +107,7 @@ impl<B: Backend> World<B> {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_795_425_164_000)));
         let backend = B::create(clock.clone()).await;
         let store = backend.open().await;
-        Self {
-            backend,
-            store,
-            clock,
-        }
+        Self { backend, store, clock }
     }
 
     /// Closes and opens the database, as a new process would.
@@ -141,11 +129,7 @@ impl<B: Backend> World<B> {
     }
 
     pub(crate) async fn workflow(&self) -> Workflow {
-        self.store
-            .create_workflow(new_workflow("privacy blur"))
-            .await
-            .expect("create")
-            .value
+        self.store.create_workflow(new_workflow("privacy blur")).await.expect("create").value
     }
 
     pub(crate) async fn submit(&self) -> sightflow_store::Execution {
@@ -180,11 +164,7 @@ impl<B: Backend> World<B> {
     pub(crate) async fn running(&self) -> StartedExecution {
         self.submit().await;
         let engine = self.engine().await;
-        self.store
-            .start_executions(engine, 1)
-            .await
-            .expect("start")
-            .remove(0)
+        self.store.start_executions(engine, 1).await.expect("start").remove(0)
     }
 
     /// A running execution with `count` queued jobs.
@@ -192,20 +172,14 @@ impl<B: Backend> World<B> {
         let lease = self.running().await.lease();
         let jobs = self
             .store
-            .enqueue_jobs(
-                lease,
-                (0..count).map(|n| new_job(&format!("{n}"))).collect(),
-            )
+            .enqueue_jobs(lease, (0..count).map(|n| new_job(&format!("{n}"))).collect())
             .await
             .expect("enqueue");
         (lease, jobs)
     }
 
     pub(crate) async fn claim(&self, worker: WorkerId, count: u32) -> Vec<ClaimedJob> {
-        self.store
-            .claim_jobs(worker, claim_of(count))
-            .await
-            .expect("claim")
+        self.store.claim_jobs(worker, claim_of(count)).await.expect("claim")
     }
 
     pub(crate) async fn job(&self, job: &Job) -> Job {
@@ -213,11 +187,7 @@ impl<B: Backend> World<B> {
     }
 
     pub(crate) async fn kinds(&self, lease: ExecutionLease) -> Vec<String> {
-        let events = self
-            .store
-            .events_after(TENANT, lease.execution_id, 0, 1000)
-            .await
-            .expect("events");
+        let events = self.store.events_after(TENANT, lease.execution_id, 0, 1000).await.expect("events");
         events.into_iter().map(|event| event.kind).collect()
     }
 }
@@ -252,13 +222,7 @@ pub(crate) fn inline_run() -> NewExecution {
 }
 
 pub(crate) fn keyed(key: &str, hash: u8) -> NewExecution {
-    NewExecution {
-        idempotency: Some(Idempotency {
-            key: key.into(),
-            request_hash: [hash; 32],
-        }),
-        ..inline_run()
-    }
+    NewExecution { idempotency: Some(Idempotency { key: key.into(), request_hash: [hash; 32] }), ..inline_run() }
 }
 
 pub(crate) fn new_job(item: &str) -> NewJob {
@@ -278,12 +242,7 @@ pub(crate) fn new_job(item: &str) -> NewJob {
 }
 
 pub(crate) fn claim_of(max_count: u32) -> ClaimRequest {
-    ClaimRequest {
-        model_id: "m".into(),
-        max_count,
-        pixel_budget: 1_000_000,
-        capped_tenants: Vec::new(),
-    }
+    ClaimRequest { model_id: "m".into(), max_count, pixel_budget: 1_000_000, capped_tenants: Vec::new() }
 }
 
 pub(crate) fn result_of(job: &ClaimedJob) -> JobResult {
@@ -316,8 +275,4 @@ pub(crate) fn completed() -> FinishedExecution {
         progress: json!({"percent": 100}),
         output_blobs: Vec::new(),
     }
-}
-
-pub(crate) fn text(value: &Value) -> &str {
-    value.as_str().expect("text")
 }

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use sightflow_store::{
-    ClaimRequest, ExecutionLease, JobFilter, JobLease, NewExecution, NewJob, PageRequest,
-    StoreError,
+    ClaimRequest, ExecutionLease, JobFilter, JobLease, NewExecution, NewJob, PageRequest, StoreError,
 };
 use sightflow_types::{JobStatus, TenantId};
 
@@ -16,146 +15,51 @@ pub(crate) async fn enqueue_twice_adds_nothing<B: Backend>(world: &mut World<B>)
     let events = world.kinds(lease).await;
     let worker = world.worker().await;
     let claimed = world.claim(worker, 1).await;
-    world
-        .store
-        .complete_jobs(worker, vec![result_of(&claimed[0])])
-        .await
-        .expect("complete");
-    let again = world
-        .store
-        .enqueue_jobs(lease, vec![new_job("0"), new_job("1"), new_job("2")])
-        .await
-        .expect("again");
-    assert_eq!(
-        again.iter().map(|job| job.id).collect::<Vec<_>>(),
-        first.iter().map(|job| job.id).collect::<Vec<_>>()
-    );
+    world.store.complete_jobs(worker, vec![result_of(&claimed[0])]).await.expect("complete");
+    let again = world.store.enqueue_jobs(lease, vec![new_job("0"), new_job("1"), new_job("2")]).await.expect("again");
+    assert_eq!(again.iter().map(|job| job.id).collect::<Vec<_>>(), first.iter().map(|job| job.id).collect::<Vec<_>>());
     assert_eq!(
         (again[0].status, again[0].result.clone()),
-        (
-            JobStatus::Completed,
-            Some(json!({"count": 1, "score": 0.1}))
-        )
+        (JobStatus::Completed, Some(json!({"count": 1, "score": 0.1})))
     );
-    assert_eq!(
-        world.kinds(lease).await.len(),
-        events.len() + 2,
-        "job.running and job.completed only"
-    );
-    assert_eq!(
-        world.store.jobs_of(lease.execution_id).await.expect("jobs"),
-        again
-    );
+    assert_eq!(world.kinds(lease).await.len(), events.len() + 2, "job.running and job.completed only");
+    assert_eq!(world.store.jobs_of(lease.execution_id).await.expect("jobs"), again);
 }
 
 pub(crate) async fn enqueue_needs_a_live_lease<B: Backend>(world: &mut World<B>) {
     let lease = world.running().await.lease();
-    let stale = ExecutionLease {
-        token: lease.token - 1,
-        ..lease
-    };
-    assert!(matches!(
-        world.store.enqueue_jobs(stale, vec![new_job("")]).await,
-        Err(StoreError::StaleLease)
-    ));
-    world
-        .store
-        .finish(lease, completed())
-        .await
-        .expect("finish");
-    assert!(matches!(
-        world.store.enqueue_jobs(lease, vec![new_job("")]).await,
-        Err(StoreError::StaleLease)
-    ));
-    assert_eq!(
-        world.count("SELECT count(*) FROM wf_inference_jobs").await,
-        0
-    );
+    let stale = ExecutionLease { token: lease.token - 1, ..lease };
+    assert!(matches!(world.store.enqueue_jobs(stale, vec![new_job("")]).await, Err(StoreError::StaleLease)));
+    world.store.finish(lease, completed()).await.expect("finish");
+    assert!(matches!(world.store.enqueue_jobs(lease, vec![new_job("")]).await, Err(StoreError::StaleLease)));
+    assert_eq!(world.count("SELECT count(*) FROM wf_inference_jobs").await, 0);
 }
 
 pub(crate) async fn loop_items_are_separate<B: Backend>(world: &mut World<B>) {
     let lease = world.running().await.lease();
-    let jobs = vec![
-        new_job("0"),
-        new_job("0/1"),
-        new_job("#0"),
-        NewJob {
-            node_id: "other".into(),
-            ..new_job("0")
-        },
-    ];
-    let jobs = world
-        .store
-        .enqueue_jobs(lease, jobs)
-        .await
-        .expect("enqueue");
-    assert_eq!(
-        jobs.iter().map(|job| job.id).collect::<BTreeSet<_>>().len(),
-        4
-    );
-    assert_eq!(
-        world
-            .store
-            .execution(TENANT, lease.execution_id)
-            .await
-            .expect("get")
-            .jobs
-            .pending,
-        4
-    );
+    let jobs = vec![new_job("0"), new_job("0/1"), new_job("#0"), NewJob { node_id: "other".into(), ..new_job("0") }];
+    let jobs = world.store.enqueue_jobs(lease, jobs).await.expect("enqueue");
+    assert_eq!(jobs.iter().map(|job| job.id).collect::<BTreeSet<_>>().len(), 4);
+    assert_eq!(world.store.execution(TENANT, lease.execution_id).await.expect("get").jobs.pending, 4);
 }
 
 /// Enqueues one job in an execution of this priority and answers its item path.
 async fn one<B: Backend>(world: &World<B>, priority: u8, vt: i64, item: &str) -> ExecutionLease {
-    world
-        .store
-        .submit(NewExecution {
-            priority,
-            ..inline_run()
-        })
-        .await
-        .expect("submit");
+    world.store.submit(NewExecution { priority, ..inline_run() }).await.expect("submit");
     let engine = world.engine().await;
-    let lease = world
-        .store
-        .start_executions(engine, 1)
-        .await
-        .expect("start")[0]
-        .lease();
-    world
-        .store
-        .enqueue_jobs(
-            lease,
-            vec![NewJob {
-                vt,
-                ..new_job(item)
-            }],
-        )
-        .await
-        .expect("enqueue");
+    let lease = world.store.start_executions(engine, 1).await.expect("start")[0].lease();
+    world.store.enqueue_jobs(lease, vec![NewJob { vt, ..new_job(item) }]).await.expect("enqueue");
     lease
 }
 
 pub(crate) async fn claims_follow_rank_vt_id<B: Backend>(world: &mut World<B>) {
-    for (priority, vt, item) in [
-        (1, 0, "e"),
-        (5, 7, "d"),
-        (5, 3, "b"),
-        (5, 3, "c"),
-        (10, 9, "a"),
-    ] {
+    for (priority, vt, item) in [(1, 0, "e"), (5, 7, "d"), (5, 3, "b"), (5, 3, "c"), (10, 9, "a")] {
         one(world, priority, vt, item).await;
     }
     let worker = world.worker().await;
     let mut order = Vec::new();
     for count in [2, 2, 9] {
-        order.extend(
-            world
-                .claim(worker, count)
-                .await
-                .into_iter()
-                .map(|claimed| claimed.job.item_path),
-        );
+        order.extend(world.claim(worker, count).await.into_iter().map(|claimed| claimed.job.item_path));
     }
     assert_eq!(order, ["a", "b", "c", "d", "e"]);
 }
@@ -178,84 +82,31 @@ pub(crate) async fn two_claimers_share_nothing<B: Backend>(world: &mut World<B>)
     }
     let claimed: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
     assert_eq!(claimed.len(), jobs.len());
-    assert_eq!(
-        claimed.into_iter().collect::<BTreeSet<_>>(),
-        jobs.iter().map(|job| job.id).collect()
-    );
+    assert_eq!(claimed.into_iter().collect::<BTreeSet<_>>(), jobs.iter().map(|job| job.id).collect());
 }
 
 pub(crate) async fn the_pixel_budget_holds<B: Backend>(world: &mut World<B>) {
     let lease = world.running().await.lease();
-    let sized = |item: &str, pixels| NewJob {
-        pixels,
-        ..new_job(item)
-    };
-    let jobs = vec![
-        sized("a", 900),
-        sized("b", 40),
-        sized("c", 50),
-        sized("d", 20),
-        sized("e", 0),
-    ];
-    world
-        .store
-        .enqueue_jobs(lease, jobs)
-        .await
-        .expect("enqueue");
+    let sized = |item: &str, pixels| NewJob { pixels, ..new_job(item) };
+    let jobs = vec![sized("a", 900), sized("b", 40), sized("c", 50), sized("d", 20), sized("e", 0)];
+    world.store.enqueue_jobs(lease, jobs).await.expect("enqueue");
     let worker = world.worker().await;
-    let request = ClaimRequest {
-        pixel_budget: 100,
-        ..claim_of(10)
-    };
+    let request = ClaimRequest { pixel_budget: 100, ..claim_of(10) };
     let mut batches = Vec::new();
     for _ in 0..4 {
-        let batch = world
-            .store
-            .claim_jobs(worker, request.clone())
-            .await
-            .expect("claim");
-        batches.push(
-            batch
-                .into_iter()
-                .map(|claimed| claimed.job.item_path)
-                .collect::<String>(),
-        );
+        let batch = world.store.claim_jobs(worker, request.clone()).await.expect("claim");
+        batches.push(batch.into_iter().map(|claimed| claimed.job.item_path).collect::<String>());
     }
-    assert_eq!(
-        batches,
-        ["a", "bc", "de", ""],
-        "an oversized first job is taken alone"
-    );
+    assert_eq!(batches, ["a", "bc", "de", ""], "an oversized first job is taken alone");
 }
 
 pub(crate) async fn capped_tenants_are_passed_over<B: Backend>(world: &mut World<B>) {
     world.with_jobs(2).await;
     let worker = world.worker().await;
-    let request = ClaimRequest {
-        capped_tenants: vec![TENANT],
-        ..claim_of(5)
-    };
-    assert!(
-        world
-            .store
-            .claim_jobs(worker, request)
-            .await
-            .expect("claim")
-            .is_empty()
-    );
-    let request = ClaimRequest {
-        capped_tenants: vec![TenantId::new()],
-        ..claim_of(5)
-    };
-    assert_eq!(
-        world
-            .store
-            .claim_jobs(worker, request)
-            .await
-            .expect("claim")
-            .len(),
-        2
-    );
+    let request = ClaimRequest { capped_tenants: vec![TENANT], ..claim_of(5) };
+    assert!(world.store.claim_jobs(worker, request).await.expect("claim").is_empty());
+    let request = ClaimRequest { capped_tenants: vec![TenantId::new()], ..claim_of(5) };
+    assert_eq!(world.store.claim_jobs(worker, request).await.expect("claim").len(), 2);
 }
 
 pub(crate) async fn an_urgent_late_arrival_is_found<B: Backend>(world: &mut World<B>) {
@@ -273,74 +124,30 @@ pub(crate) async fn a_claim_sets_everything<B: Backend>(world: &mut World<B>) {
     let claimed = world.claim(worker, 5).await.remove(0);
     let job = world.job(&jobs[0]).await;
     assert_eq!(claimed.job, job);
-    assert_eq!(
-        (job.status, job.attempt, job.lease_token, job.worker_id),
-        (JobStatus::Running, 1, 1, Some(worker))
-    );
-    assert_eq!(
-        (job.queue_ms, job.started_at, job.max_attempts),
-        (Some(250), Some(world.store.now()), 4)
-    );
+    assert_eq!((job.status, job.attempt, job.lease_token, job.worker_id), (JobStatus::Running, 1, 1, Some(worker)));
+    assert_eq!((job.queue_ms, job.started_at, job.max_attempts), (Some(250), Some(world.store.now()), 4));
     assert_eq!(claimed.deadline_at, world.store.now().plus_millis(60_000));
-    assert_eq!(
-        world.kinds(lease).await,
-        ["execution.started", "job.queued", "job.running"]
-    );
-    let event = world
-        .store
-        .events_after(TENANT, lease.execution_id, 2, 10)
-        .await
-        .expect("events")
-        .remove(0);
-    assert_eq!(
-        event.payload,
-        json!({"job_id": job.id, "node_id": "detect", "item": "0", "attempt": 1})
-    );
+    assert_eq!(world.kinds(lease).await, ["execution.started", "job.queued", "job.running"]);
+    let event = world.store.events_after(TENANT, lease.execution_id, 2, 10).await.expect("events").remove(0);
+    assert_eq!(event.payload, json!({"job_id": job.id, "node_id": "detect", "item": "0", "attempt": 1}));
 }
 
 pub(crate) async fn completion_is_one_commit<B: Backend>(world: &mut World<B>) {
     let (lease, jobs) = world.with_jobs(1).await;
     let worker = world.worker().await;
     let claimed = world.claim(worker, 1).await;
-    world
-        .store
-        .set_job_progress(worker, vec![(claimed[0].lease(), 40)])
-        .await
-        .expect("progress");
+    world.store.set_job_progress(worker, vec![(claimed[0].lease(), 40)]).await.expect("progress");
     assert_eq!(world.job(&jobs[0]).await.progress, 40);
     world.clock.advance(10);
-    let recorded = world
-        .store
-        .complete_jobs(worker, vec![result_of(&claimed[0])])
-        .await
-        .expect("complete");
+    let recorded = world.store.complete_jobs(worker, vec![result_of(&claimed[0])]).await.expect("complete");
     assert_eq!(recorded, [jobs[0].id]);
     let job = world.job(&jobs[0]).await;
-    assert_eq!(
-        (job.status, job.progress, job.completed_at),
-        (JobStatus::Completed, 100, Some(world.store.now()))
-    );
-    assert_eq!(
-        (job.load_ms, job.compute_ms, job.duration_ms, job.batch_size),
-        (Some(3), Some(7), Some(10), Some(2))
-    );
-    assert_eq!(
-        (job.result, job.metadata),
-        (
-            Some(json!({"count": 1, "score": 0.1})),
-            json!({"cached": true})
-        )
-    );
-    let execution = world
-        .store
-        .execution(TENANT, lease.execution_id)
-        .await
-        .expect("get");
+    assert_eq!((job.status, job.progress, job.completed_at), (JobStatus::Completed, 100, Some(world.store.now())));
+    assert_eq!((job.load_ms, job.compute_ms, job.duration_ms, job.batch_size), (Some(3), Some(7), Some(10), Some(2)));
+    assert_eq!((job.result, job.metadata), (Some(json!({"count": 1, "score": 0.1})), json!({"cached": true})));
+    let execution = world.store.execution(TENANT, lease.execution_id).await.expect("get");
     assert_eq!((execution.jobs.pending, execution.jobs.completed), (0, 1));
-    assert_eq!(
-        world.kinds(lease).await.last().map(String::as_str),
-        Some("job.completed")
-    );
+    assert_eq!(world.kinds(lease).await.last().map(String::as_str), Some("job.completed"));
 }
 
 pub(crate) async fn stale_completions_are_named<B: Backend>(world: &mut World<B>) {
@@ -348,44 +155,12 @@ pub(crate) async fn stale_completions_are_named<B: Backend>(world: &mut World<B>
     let (worker, other) = (world.worker().await, world.worker().await);
     let claimed = world.claim(worker, 1).await;
     let mut older = result_of(&claimed[0]);
-    older.lease = JobLease {
-        token: older.lease.token - 1,
-        ..older.lease
-    };
-    assert!(
-        world
-            .store
-            .complete_jobs(worker, vec![older])
-            .await
-            .expect("older token")
-            .is_empty()
-    );
-    assert!(
-        world
-            .store
-            .complete_jobs(other, vec![result_of(&claimed[0])])
-            .await
-            .expect("other worker")
-            .is_empty()
-    );
+    older.lease = JobLease { token: older.lease.token - 1, ..older.lease };
+    assert!(world.store.complete_jobs(worker, vec![older]).await.expect("older token").is_empty());
+    assert!(world.store.complete_jobs(other, vec![result_of(&claimed[0])]).await.expect("other worker").is_empty());
     assert_eq!(world.job(&jobs[0]).await.status, JobStatus::Running);
-    assert_eq!(
-        world
-            .store
-            .complete_jobs(worker, vec![result_of(&claimed[0]); 2])
-            .await
-            .expect("first")
-            .len(),
-        1
-    );
-    assert!(
-        world
-            .store
-            .complete_jobs(worker, vec![result_of(&claimed[0])])
-            .await
-            .expect("twice")
-            .is_empty()
-    );
+    assert_eq!(world.store.complete_jobs(worker, vec![result_of(&claimed[0]); 2]).await.expect("first").len(), 1);
+    assert!(world.store.complete_jobs(worker, vec![result_of(&claimed[0])]).await.expect("twice").is_empty());
 }
 
 pub(crate) async fn a_mixed_batch_records_what_is_valid<B: Backend>(world: &mut World<B>) {
@@ -394,15 +169,8 @@ pub(crate) async fn a_mixed_batch_records_what_is_valid<B: Backend>(world: &mut 
     let claimed = world.claim(worker, 3).await;
     let mut results: Vec<_> = claimed.iter().map(result_of).collect();
     results[1].lease.token += 5;
-    let recorded = world
-        .store
-        .complete_jobs(worker, results)
-        .await
-        .expect("complete");
-    assert_eq!(
-        recorded.into_iter().collect::<BTreeSet<_>>(),
-        [claimed[0].job.id, claimed[2].job.id].into()
-    );
+    let recorded = world.store.complete_jobs(worker, results).await.expect("complete");
+    assert_eq!(recorded.into_iter().collect::<BTreeSet<_>>(), [claimed[0].job.id, claimed[2].job.id].into());
 }
 
 pub(crate) async fn complete_and_claim_is_one_step<B: Backend>(world: &mut World<B>) {
@@ -414,38 +182,20 @@ pub(crate) async fn complete_and_claim_is_one_step<B: Backend>(world: &mut World
         .complete_and_claim(worker, first.iter().map(result_of).collect(), claim_of(2))
         .await
         .expect("complete and claim");
-    assert_eq!(
-        (recorded.len(), next.len(), next[0].job.item_path.as_str()),
-        (2, 1, "2")
-    );
+    assert_eq!((recorded.len(), next.len(), next[0].job.item_path.as_str()), (2, 1, "2"));
 }
 
 pub(crate) async fn heads_name_each_model_once<B: Backend>(world: &mut World<B>) {
     assert!(world.store.job_heads().await.expect("heads").is_empty());
     let lease = world.running().await.lease();
-    let of = |model: &str, vt, item: &str| NewJob {
-        model_id: model.into(),
-        vt,
-        ..new_job(item)
-    };
+    let of = |model: &str, vt, item: &str| NewJob { model_id: model.into(), vt, ..new_job(item) };
     world
         .store
-        .enqueue_jobs(
-            lease,
-            vec![
-                of("b", 5, "1"),
-                of("a", 9, "2"),
-                of("b", 2, "3"),
-                of("c", 4, "4"),
-            ],
-        )
+        .enqueue_jobs(lease, vec![of("b", 5, "1"), of("a", 9, "2"), of("b", 2, "3"), of("c", 4, "4")])
         .await
         .expect("enqueue");
     let heads = world.store.job_heads().await.expect("heads");
-    let heads: Vec<_> = heads
-        .iter()
-        .map(|head| (head.model_id.as_str(), head.rank, head.vt))
-        .collect();
+    let heads: Vec<_> = heads.iter().map(|head| (head.model_id.as_str(), head.rank, head.vt)).collect();
     assert_eq!(heads, [("b", 6, 2), ("c", 6, 4), ("a", 6, 9)]);
 }
 
@@ -453,17 +203,9 @@ pub(crate) async fn lists_by_status<B: Backend>(world: &mut World<B>) {
     let (lease, jobs) = world.with_jobs(4).await;
     let worker = world.worker().await;
     let claimed = world.claim(worker, 3).await;
-    world
-        .store
-        .complete_jobs(worker, vec![result_of(&claimed[0])])
-        .await
-        .expect("complete");
+    world.store.complete_jobs(worker, vec![result_of(&claimed[0])]).await.expect("complete");
     let poison = crate::harness::failure_of(&claimed[1], sightflow_store::FailureClass::Poison);
-    world
-        .store
-        .fail_jobs(worker, vec![poison])
-        .await
-        .expect("fail");
+    world.store.fail_jobs(worker, vec![poison]).await.expect("fail");
     use JobStatus::{Cancelled, Completed, Failed, Pending, Queued, Running};
     for (statuses, expected) in [
         (vec![], vec!["3", "2", "1", "0"]),
@@ -477,52 +219,18 @@ pub(crate) async fn lists_by_status<B: Backend>(world: &mut World<B>) {
         (vec![Cancelled], vec![]),
     ] {
         for execution_id in [None, Some(lease.execution_id)] {
-            let filter = JobFilter {
-                statuses: statuses.clone(),
-                execution_id,
-                ..JobFilter::default()
-            };
-            let page = world
-                .store
-                .jobs(TENANT, filter, PageRequest::default())
-                .await
-                .expect("list");
+            let filter = JobFilter { statuses: statuses.clone(), execution_id, ..JobFilter::default() };
+            let page = world.store.jobs(TENANT, filter, PageRequest::default()).await.expect("list");
             assert_eq!(
-                page.items
-                    .iter()
-                    .map(|job| job.item_path.as_str())
-                    .collect::<Vec<_>>(),
+                page.items.iter().map(|job| job.item_path.as_str()).collect::<Vec<_>>(),
                 expected,
                 "{statuses:?}"
             );
         }
     }
-    let none = JobFilter {
-        model_id: Some("other".into()),
-        ..JobFilter::default()
-    };
-    assert!(
-        world
-            .store
-            .jobs(TENANT, none, PageRequest::default())
-            .await
-            .expect("list")
-            .items
-            .is_empty()
-    );
-    let filter = JobFilter {
-        error_code: Some("E-TEST".into()),
-        node_id: Some("detect".into()),
-        ..JobFilter::default()
-    };
-    assert_eq!(
-        world
-            .store
-            .jobs(TENANT, filter, PageRequest::default())
-            .await
-            .expect("list")
-            .items[0]
-            .id,
-        jobs[1].id
-    );
+    let none = JobFilter { model_id: Some("other".into()), ..JobFilter::default() };
+    assert!(world.store.jobs(TENANT, none, PageRequest::default()).await.expect("list").items.is_empty());
+    let filter =
+        JobFilter { error_code: Some("E-TEST".into()), node_id: Some("detect".into()), ..JobFilter::default() };
+    assert_eq!(world.store.jobs(TENANT, filter, PageRequest::default()).await.expect("list").items[0].id, jobs[1].id);
 }

@@ -11,25 +11,16 @@ pub(crate) async fn a_retry_waits_for_its_time<B: Backend>(world: &mut World<B>)
     let claimed = world.claim(worker, 1).await;
     let outcome = world
         .store
-        .fail_jobs(
-            worker,
-            vec![failure_of(&claimed[0], FailureClass::Transient)],
-        )
+        .fail_jobs(worker, vec![failure_of(&claimed[0], FailureClass::Transient)])
         .await
         .expect("fail")
         .remove(0);
     let run_at = outcome.run_at.expect("again");
-    assert_eq!(
-        (outcome.status, world.store.next_due().await.expect("due")),
-        (JobStatus::Pending, Some(run_at))
-    );
+    assert_eq!((outcome.status, world.store.next_due().await.expect("due")), (JobStatus::Pending, Some(run_at)));
     let wait = run_at.millis_since(world.store.now());
     assert!((0..250).contains(&wait), "{wait}");
     let job = world.job(&jobs[0]).await;
-    assert_eq!(
-        (job.attempt, job.worker_id, job.error_code.as_deref()),
-        (1, None, Some("E-TEST"))
-    );
+    assert_eq!((job.attempt, job.worker_id, job.error_code.as_deref()), (1, None, Some("E-TEST")));
     world.check().await;
     if wait > 0 {
         world.clock.advance(wait - 1);
@@ -39,10 +30,7 @@ pub(crate) async fn a_retry_waits_for_its_time<B: Backend>(world: &mut World<B>)
     assert!(world.claim(worker, 1).await.is_empty());
     assert_eq!(world.store.promote_due(10).await.expect("due"), 1);
     assert_eq!(world.claim(worker, 1).await[0].job.attempt, 2);
-    assert_eq!(
-        world.kinds(lease).await[3..],
-        ["job.retrying", "job.running"]
-    );
+    assert_eq!(world.kinds(lease).await[3..], ["job.retrying", "job.running"]);
 }
 
 /// Fails the only job over and over; the statuses it goes through.
@@ -59,10 +47,7 @@ async fn fail_until_it_ends<B: Backend>(
         };
         let outcome = world
             .store
-            .fail_jobs(
-                worker,
-                vec![failure(failure_of(&claimed, FailureClass::Transient))],
-            )
+            .fail_jobs(worker, vec![failure(failure_of(&claimed, FailureClass::Transient))])
             .await
             .expect("fail")
             .remove(0);
@@ -86,81 +71,35 @@ async fn fail_until_it_ends<B: Backend>(
 pub(crate) async fn attempts_end<B: Backend>(world: &mut World<B>) {
     let (lease, jobs) = world.with_jobs(1).await;
     use JobStatus::{Failed, Pending};
-    assert_eq!(
-        fail_until_it_ends(world, |failure| failure, 9).await,
-        [Pending, Pending, Pending, Failed]
-    );
+    assert_eq!(fail_until_it_ends(world, |failure| failure, 9).await, [Pending, Pending, Pending, Failed]);
     let job = world.job(&jobs[0]).await;
-    assert_eq!(
-        (job.attempt, job.error_class),
-        (4, Some(FailureClass::Transient))
-    );
-    assert_eq!(
-        world.kinds(lease).await.last().map(String::as_str),
-        Some("job.failed")
-    );
-    assert_eq!(
-        world
-            .store
-            .execution(TENANT, lease.execution_id)
-            .await
-            .expect("get")
-            .jobs
-            .failed,
-        1
-    );
+    assert_eq!((job.attempt, job.error_class), (4, Some(FailureClass::Transient)));
+    assert_eq!(world.kinds(lease).await.last().map(String::as_str), Some("job.failed"));
+    assert_eq!(world.store.execution(TENANT, lease.execution_id).await.expect("get").jobs.failed, 1);
 }
 
 pub(crate) async fn oom_in_a_batch_costs_nothing<B: Backend>(world: &mut World<B>) {
     let (_, jobs) = world.with_jobs(1).await;
-    let in_batch = |failure| JobFailure {
-        class: FailureClass::Oom,
-        batch_size: 9,
-        ..failure
-    };
-    assert_eq!(
-        fail_until_it_ends(world, in_batch, 6).await,
-        [JobStatus::Pending; 6],
-        "never runs out of attempts"
-    );
+    let in_batch = |failure| JobFailure { class: FailureClass::Oom, batch_size: 9, ..failure };
+    assert_eq!(fail_until_it_ends(world, in_batch, 6).await, [JobStatus::Pending; 6], "never runs out of attempts");
     let job = world.job(&jobs[0]).await;
-    assert_eq!(
-        (job.attempt, job.max_batch, job.lease_token),
-        (0, Some(4), 6)
-    );
+    assert_eq!((job.attempt, job.max_batch, job.lease_token), (0, Some(4), 6));
 }
 
 pub(crate) async fn oom_alone_costs_an_attempt<B: Backend>(world: &mut World<B>) {
     let (_, jobs) = world.with_jobs(1).await;
-    let alone = |failure| JobFailure {
-        class: FailureClass::Oom,
-        batch_size: 1,
-        ..failure
-    };
-    assert_eq!(
-        fail_until_it_ends(world, alone, 1).await,
-        [JobStatus::Pending]
-    );
+    let alone = |failure| JobFailure { class: FailureClass::Oom, batch_size: 1, ..failure };
+    assert_eq!(fail_until_it_ends(world, alone, 1).await, [JobStatus::Pending]);
     assert_eq!(world.job(&jobs[0]).await.attempt, 1);
 }
 
 pub(crate) async fn poison_fails_at_once<B: Backend>(world: &mut World<B>) {
     let (_, jobs) = world.with_jobs(2).await;
     let long = "x".repeat(5000);
-    let poison = |failure| JobFailure {
-        class: FailureClass::Poison,
-        message: long.clone(),
-        ..failure
-    };
-    assert_eq!(
-        fail_until_it_ends(world, poison, 1).await,
-        [JobStatus::Failed]
-    );
+    let poison = |failure| JobFailure { class: FailureClass::Poison, message: long.clone(), ..failure };
+    assert_eq!(fail_until_it_ends(world, poison, 1).await, [JobStatus::Failed]);
     let job = world.job(&jobs[0]).await;
-    assert_eq!(
-        (job.attempt, job.error_message.map(|text| text.len())),
-        (1, Some(4000))
-    );
+    assert_eq!((job.attempt, job.error_message.map(|text| text.len())), (1, Some(4000)));
     assert_eq!(world.job(&jobs[1]).await.status, JobStatus::Queued);
 }
 
@@ -176,10 +115,7 @@ async fn register<B: Backend>(world: &World<B>) {
         format: "onnx".into(),
         spec: serde_json::json!({}),
     };
-    assert_eq!(
-        world.store.upsert_model(new).await.expect("model").state,
-        ModelState::Available
-    );
+    assert_eq!(world.store.upsert_model(new).await.expect("model").state, ModelState::Available);
 }
 
 pub(crate) async fn a_broken_model_holds_its_jobs<B: Backend>(world: &mut World<B>) {
@@ -187,37 +123,13 @@ pub(crate) async fn a_broken_model_holds_its_jobs<B: Backend>(world: &mut World<
     let (lease, jobs) = world.with_jobs(3).await;
     let worker = world.worker().await;
     let claimed = world.claim(worker, 1).await;
-    let broken = JobFailure {
-        hold_ms: Some(5000),
-        ..failure_of(&claimed[0], FailureClass::Model)
-    };
-    world
-        .store
-        .fail_jobs(worker, vec![broken])
-        .await
-        .expect("fail");
+    let broken = JobFailure { hold_ms: Some(5000), ..failure_of(&claimed[0], FailureClass::Model) };
+    world.store.fail_jobs(worker, vec![broken]).await.expect("fail");
     let until = world.store.now().plus_millis(5000);
-    assert_eq!(
-        world
-            .store
-            .model(TENANT, "m")
-            .await
-            .expect("model")
-            .blocked_until,
-        Some(until)
-    );
-    world
-        .store
-        .enqueue_jobs(lease, vec![new_job("late")])
-        .await
-        .expect("enqueue");
+    assert_eq!(world.store.model(TENANT, "m").await.expect("model").blocked_until, Some(until));
+    world.store.enqueue_jobs(lease, vec![new_job("late")]).await.expect("enqueue");
     for job in world.store.jobs_of(lease.execution_id).await.expect("jobs") {
-        assert_eq!(
-            (job.status, job.run_at, job.attempt),
-            (JobStatus::Pending, Some(until), 0),
-            "{}",
-            job.item_path
-        );
+        assert_eq!((job.status, job.run_at, job.attempt), (JobStatus::Pending, Some(until), 0), "{}", job.item_path);
     }
     world.check().await;
     world.clock.advance(4999);
@@ -227,34 +139,16 @@ pub(crate) async fn a_broken_model_holds_its_jobs<B: Backend>(world: &mut World<
     assert_eq!(world.claim(worker, 9).await.len(), 4);
     assert_eq!(world.job(&jobs[0]).await.attempt, 1);
     world.store.close_breaker("m").await.expect("close");
-    assert_eq!(
-        world
-            .store
-            .model(TENANT, "m")
-            .await
-            .expect("model")
-            .blocked_until,
-        None
-    );
+    assert_eq!(world.store.model(TENANT, "m").await.expect("model").blocked_until, None);
 }
 
 pub(crate) async fn a_model_that_stays_broken_fails_them<B: Backend>(world: &mut World<B>) {
     let (_, jobs) = world.with_jobs(1).await;
-    let held = |failure| JobFailure {
-        class: FailureClass::Model,
-        hold_ms: Some(30_000),
-        ..failure
-    };
+    let held = |failure| JobFailure { class: FailureClass::Model, hold_ms: Some(30_000), ..failure };
     let statuses = fail_until_it_ends(world, held, 99).await;
     // Ten minutes of half-minute pauses: the attempt after the window is the last.
-    assert_eq!(
-        (statuses.len(), statuses.last()),
-        (21, Some(&JobStatus::Failed))
-    );
-    assert_eq!(
-        world.job(&jobs[0]).await.error_code.as_deref(),
-        Some("E-MODEL-UNAVAILABLE")
-    );
+    assert_eq!((statuses.len(), statuses.last()), (21, Some(&JobStatus::Failed)));
+    assert_eq!(world.job(&jobs[0]).await.error_code.as_deref(), Some("E-MODEL-UNAVAILABLE"));
 }
 
 pub(crate) async fn release_keeps_attempt_and_token<B: Backend>(world: &mut World<B>) {
@@ -262,26 +156,9 @@ pub(crate) async fn release_keeps_attempt_and_token<B: Backend>(world: &mut Worl
     let (worker, other) = (world.worker().await, world.worker().await);
     world.claim(worker, 1).await;
     let ids = vec![jobs[0].id, jobs[1].id];
-    assert!(
-        world
-            .store
-            .release_jobs(other, ids.clone())
-            .await
-            .expect("not theirs")
-            .is_empty()
-    );
-    assert_eq!(
-        world
-            .store
-            .release_jobs(worker, ids)
-            .await
-            .expect("release"),
-        [jobs[0].id]
-    );
+    assert!(world.store.release_jobs(other, ids.clone()).await.expect("not theirs").is_empty());
+    assert_eq!(world.store.release_jobs(worker, ids).await.expect("release"), [jobs[0].id]);
     let job = world.job(&jobs[0]).await;
-    assert_eq!(
-        (job.status, job.attempt, job.lease_token, job.worker_id),
-        (JobStatus::Queued, 0, 1, None)
-    );
+    assert_eq!((job.status, job.attempt, job.lease_token, job.worker_id), (JobStatus::Queued, 0, 1, None));
     assert_eq!(world.claim(other, 1).await[0].job.lease_token, 2);
 }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use sightflow_store::{
-    Idempotency, NewExecution, NewWorkflow, OpenExecutions, PageRequest, RunSource, StoreError,
-    WorkflowChange, WorkflowFilter,
+    Idempotency, NewExecution, NewWorkflow, OpenExecutions, PageRequest, RunSource, StoreError, WorkflowChange,
+    WorkflowFilter,
 };
 use sightflow_types::{ExecutionStatus, WorkflowStatus};
 
@@ -17,64 +17,27 @@ pub(crate) async fn versions_follow_content<B: Backend>(world: &mut World<B>) {
     moved["viewport"] = json!({"zoom": 2});
     let mut changed = moved.clone();
     changed["nodes"][0]["config"] = json!({"name": "front"});
-    for (definition, version) in [
-        (base.clone(), 1),
-        (moved.clone(), 1),
-        (changed.clone(), 2),
-        (base.clone(), 3),
-    ] {
+    for (definition, version) in [(base.clone(), 1), (moved.clone(), 1), (changed.clone(), 2), (base.clone(), 3)] {
         let change = WorkflowChange {
             definition: Some(definition.clone()),
             change_summary: Some(format!("to {version}")),
             ..Default::default()
         };
-        let after = world
-            .store
-            .update_workflow(TENANT, workflow.id, change)
-            .await
-            .expect("update");
+        let after = world.store.update_workflow(TENANT, workflow.id, change).await.expect("update");
         assert_eq!((after.version, &after.definition), (version, &definition));
-        let stored = world
-            .store
-            .workflow_version(TENANT, workflow.id, version)
-            .await
-            .expect("version");
-        assert_eq!(
-            stored.definition, definition,
-            "the newest version holds the layout too"
-        );
+        let stored = world.store.workflow_version(TENANT, workflow.id, version).await.expect("version");
+        assert_eq!(stored.definition, definition, "the newest version holds the layout too");
     }
     let versions = world
         .store
-        .workflow_versions(
-            TENANT,
-            workflow.id,
-            PageRequest {
-                limit: 2,
-                before: None,
-            },
-        )
+        .workflow_versions(TENANT, workflow.id, PageRequest { limit: 2, before: None })
         .await
         .expect("versions");
-    assert_eq!(
-        versions
-            .items
-            .iter()
-            .map(|version| version.version)
-            .collect::<Vec<_>>(),
-        [3, 2]
-    );
+    assert_eq!(versions.items.iter().map(|version| version.version).collect::<Vec<_>>(), [3, 2]);
     assert_eq!(versions.items[0].change_summary.as_deref(), Some("to 3"));
     let rest = world
         .store
-        .workflow_versions(
-            TENANT,
-            workflow.id,
-            PageRequest {
-                limit: 2,
-                before: versions.next,
-            },
-        )
+        .workflow_versions(TENANT, workflow.id, PageRequest { limit: 2, before: versions.next })
         .await
         .expect("rest");
     assert_eq!((rest.items[0].version, rest.next), (1, None));
@@ -89,54 +52,17 @@ pub(crate) async fn stale_versions_are_refused<B: Backend>(world: &mut World<B>)
         definition: Some(json!({"nodes": [name]})),
         ..Default::default()
     };
-    world
-        .store
-        .update_workflow(TENANT, id, change(1, "second"))
-        .await
-        .expect("update");
-    let stale = world
-        .store
-        .update_workflow(TENANT, id, change(1, "third"))
-        .await;
-    assert!(
-        matches!(
-            stale,
-            Err(StoreError::StaleVersion {
-                expected: 1,
-                current: 2
-            })
-        ),
-        "{stale:?}"
-    );
-    assert_eq!(
-        world.store.workflow(TENANT, id).await.expect("get").name,
-        "second"
-    );
-    let cleared = WorkflowChange {
-        description: Some(None),
-        ..Default::default()
-    };
-    assert_eq!(
-        world
-            .store
-            .update_workflow(TENANT, id, cleared)
-            .await
-            .expect("clear")
-            .description,
-        None
-    );
+    world.store.update_workflow(TENANT, id, change(1, "second")).await.expect("update");
+    let stale = world.store.update_workflow(TENANT, id, change(1, "third")).await;
+    assert!(matches!(stale, Err(StoreError::StaleVersion { expected: 1, current: 2 })), "{stale:?}");
+    assert_eq!(world.store.workflow(TENANT, id).await.expect("get").name, "second");
+    let cleared = WorkflowChange { description: Some(None), ..Default::default() };
+    assert_eq!(world.store.update_workflow(TENANT, id, cleared).await.expect("clear").description, None);
 }
 
 pub(crate) async fn search_and_pages<B: Backend>(world: &mut World<B>) {
     for name in ["Alpha", "50% blur", "beta"] {
-        world
-            .store
-            .create_workflow(NewWorkflow {
-                description: None,
-                ..new_workflow(name)
-            })
-            .await
-            .expect("create");
+        world.store.create_workflow(NewWorkflow { description: None, ..new_workflow(name) }).await.expect("create");
     }
     let active = NewWorkflow {
         status: WorkflowStatus::Active,
@@ -144,91 +70,38 @@ pub(crate) async fn search_and_pages<B: Backend>(world: &mut World<B>) {
         ..new_workflow("cells")
     };
     world.store.create_workflow(active).await.expect("create");
-    let by = |text: &str| WorkflowFilter {
-        search: Some(text.into()),
-        status: None,
-    };
+    let by = |text: &str| WorkflowFilter { search: Some(text.into()), status: None };
     for (filter, expected) in [
-        (
-            WorkflowFilter::default(),
-            vec!["cells", "beta", "50% blur", "Alpha"],
-        ),
+        (WorkflowFilter::default(), vec!["cells", "beta", "50% blur", "Alpha"]),
         (by("beta"), vec!["cells", "beta"]),
         (by("ALPHA"), vec!["Alpha"]),
         (by("%"), vec!["50% blur"]),
         (by("_"), vec![]),
-        (
-            WorkflowFilter {
-                search: None,
-                status: Some(WorkflowStatus::Active),
-            },
-            vec!["cells"],
-        ),
+        (WorkflowFilter { search: None, status: Some(WorkflowStatus::Active) }, vec!["cells"]),
     ] {
-        let page = world
-            .store
-            .workflows(TENANT, filter.clone(), PageRequest::default())
-            .await
-            .expect("list");
-        assert_eq!(
-            page.items
-                .iter()
-                .map(|item| item.name.as_str())
-                .collect::<Vec<_>>(),
-            expected,
-            "{filter:?}"
-        );
+        let page = world.store.workflows(TENANT, filter.clone(), PageRequest::default()).await.expect("list");
+        assert_eq!(page.items.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(), expected, "{filter:?}");
     }
 }
 
 pub(crate) async fn deletion_respects_open_executions<B: Backend>(world: &mut World<B>) {
     let workflow = world.workflow().await;
-    let run = NewExecution {
-        source: RunSource::Workflow {
-            id: workflow.id,
-            version: None,
-        },
-        ..inline_run()
-    };
+    let run = NewExecution { source: RunSource::Workflow { id: workflow.id, version: None }, ..inline_run() };
     let open = world.store.submit(run).await.expect("submit").value;
-    let refused = world
-        .store
-        .delete_workflow(TENANT, workflow.id, OpenExecutions::Refuse)
-        .await;
+    let refused = world.store.delete_workflow(TENANT, workflow.id, OpenExecutions::Refuse).await;
     assert!(matches!(refused, Err(StoreError::InUse(_))), "{refused:?}");
-    world
-        .store
-        .delete_workflow(TENANT, workflow.id, OpenExecutions::Cancel)
-        .await
-        .expect("delete");
-    assert_eq!(
-        world
-            .store
-            .execution(TENANT, open.id)
-            .await
-            .expect("kept")
-            .status,
-        ExecutionStatus::Cancelled
-    );
-    assert!(matches!(
-        world.store.workflow(TENANT, workflow.id).await,
-        Err(StoreError::NotFound(_))
-    ));
+    world.store.delete_workflow(TENANT, workflow.id, OpenExecutions::Cancel).await.expect("delete");
+    assert_eq!(world.store.execution(TENANT, open.id).await.expect("kept").status, ExecutionStatus::Cancelled);
+    assert!(matches!(world.store.workflow(TENANT, workflow.id).await, Err(StoreError::NotFound(_))));
 }
 
 pub(crate) async fn keys_replay_creation<B: Backend>(world: &mut World<B>) {
     let new = |hash| NewWorkflow {
-        idempotency: Some(Idempotency {
-            key: "k".into(),
-            request_hash: [hash; 32],
-        }),
+        idempotency: Some(Idempotency { key: "k".into(), request_hash: [hash; 32] }),
         ..new_workflow("once")
     };
     let first = world.store.create_workflow(new(1)).await.expect("first");
     let second = world.store.create_workflow(new(1)).await.expect("second");
     assert_eq!((first.value.id, second.replayed), (second.value.id, true));
-    assert!(matches!(
-        world.store.create_workflow(new(2)).await,
-        Err(StoreError::IdempotencyConflict)
-    ));
+    assert!(matches!(world.store.create_workflow(new(2)).await, Err(StoreError::IdempotencyConflict)));
 }
