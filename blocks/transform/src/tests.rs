@@ -1,0 +1,5 @@
+//! Every block as the host calls it.
+
+mod crop;
+mod normalize;
+mod resize;
