@@ -10,16 +10,27 @@ impl From<StoreError> for ApiError {
         let code = match &error {
             StoreError::NotFound(what) => return Self::new(Code::NotFound, format!("there is no such {what}")),
             StoreError::IdempotencyConflict => {
-                return Self::new(Code::IdempotencyConflict, "this Idempotency-Key was used for a different request; use a new key");
+                return Self::new(
+                    Code::IdempotencyConflict,
+                    "this Idempotency-Key was used for a different request; use a new key",
+                );
             }
-            StoreError::MissingBlob(digest) => return Self::new(Code::ImageInvalid, format!("there is no blob {digest}; upload it to /api/v1/blobs first")),
+            StoreError::MissingBlob(digest) => {
+                return Self::new(
+                    Code::ImageInvalid,
+                    format!("there is no blob {digest}; upload it to /api/v1/blobs first"),
+                );
+            }
             StoreError::StaleVersion { .. } => Code::StaleVersion,
             StoreError::AlreadyTerminal => Code::AlreadyTerminal,
             StoreError::NotTerminal => Code::NotTerminal,
             StoreError::InUse(_) => Code::InUse,
             StoreError::Archived => Code::WorkflowArchived,
             StoreError::AlreadyExists(_) => Code::Conflict,
-            StoreError::BlobBusy(_) | StoreError::Unavailable(_) | StoreError::Locked { .. } | StoreError::Schema(_) => return Self::unavailable(error),
+            StoreError::BlobBusy(_)
+            | StoreError::Unavailable(_)
+            | StoreError::Locked { .. }
+            | StoreError::Schema(_) => return Self::unavailable(error),
             StoreError::StaleLease | StoreError::Refused(_) | StoreError::Corrupt(_) => return Self::internal(error),
         };
         Self::new(code, error.to_string())
@@ -30,7 +41,9 @@ impl From<BlobError> for ApiError {
     fn from(error: BlobError) -> Self {
         match error {
             // The row says that the bytes exist, so a lack of them is ours.
-            BlobError::NotFound(_) | BlobError::Damaged { .. } | BlobError::Range { .. } | BlobError::Unreliable => Self::internal(error),
+            BlobError::NotFound(_) | BlobError::Damaged { .. } | BlobError::Range { .. } | BlobError::Unreliable => {
+                Self::internal(error)
+            }
             BlobError::Directory { .. } | BlobError::Store { .. } => Self::unavailable(error),
         }
     }

@@ -14,24 +14,24 @@ macro_rules! codes {
     ($($variant:ident = $text:literal, $status:ident, $help:literal;)+) => {
         /// Every code that an answer can carry. A code never changes its meaning.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Code { $(#[doc = $help] $variant),+ }
+        pub(crate) enum Code { $(#[doc = $help] $variant),+ }
 
         impl Code {
             /// Every code, by status.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// The text on the wire.
-            pub const fn as_str(self) -> &'static str {
+            pub(crate) const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
             }
 
             /// The status that always goes with the code.
-            pub const fn status(self) -> StatusCode {
+            pub(crate) const fn status(self) -> StatusCode {
                 match self { $(Self::$variant => StatusCode::$status),+ }
             }
 
             /// What happened and what to do, as the error reference says it.
-            pub const fn help(self) -> &'static str {
+            pub(crate) const fn help(self) -> &'static str {
                 match self { $(Self::$variant => $help),+ }
             }
         }
@@ -72,55 +72,55 @@ codes! {
 /// A refused or failed request. `IntoResponse` leaves the body to [`crate::middleware::finish`], which knows the request id.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {message}", code.as_str())]
-pub struct ApiError {
+pub(crate) struct ApiError {
     /// Stable code; decides the status.
-    pub code: Code,
+    pub(crate) code: Code,
     /// For people; for 5xx replaced by a general one.
-    pub message: String,
+    pub(crate) message: String,
     /// Places in the request.
-    pub details: Vec<Problem>,
+    pub(crate) details: Vec<Problem>,
     /// Seconds for the header `Retry-After`.
-    pub retry_after: Option<u32>,
+    pub(crate) retry_after: Option<u32>,
     /// What lies behind it: logged, never answered.
     #[source]
-    pub source: Option<Source>,
+    pub(crate) source: Option<Source>,
 }
 
 impl ApiError {
     /// An error with a message and no place to point at.
-    pub fn new(code: Code, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         let retry_after = matches!(code, Code::Unavailable | Code::QueueFull).then_some(5);
         Self { code, message: message.into(), details: Vec::new(), retry_after, source: None }
     }
 
     /// `404 not_found` for a missing resource, for example `("workflow", id)`.
-    pub fn not_found(what: &str, id: impl std::fmt::Display) -> Self {
+    pub(crate) fn not_found(what: &str, id: impl std::fmt::Display) -> Self {
         Self::new(Code::NotFound, format!("there is no {what} {id}"))
     }
 
     /// `500 internal`; the cause is logged and not answered.
-    pub fn internal(source: impl Into<Source>) -> Self {
+    pub(crate) fn internal(source: impl Into<Source>) -> Self {
         Self { source: Some(source.into()), ..Self::new(Code::Internal, "internal error") }
     }
 
     /// `503 unavailable`; the cause is logged and not answered.
-    pub fn unavailable(source: impl Into<Source>) -> Self {
+    pub(crate) fn unavailable(source: impl Into<Source>) -> Self {
         Self { source: Some(source.into()), ..Self::new(Code::Unavailable, "storage cannot be reached; try again") }
     }
 
     /// An error about one place in the request, with one detail of the same code and message.
-    pub fn at(code: Code, pointer: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn at(code: Code, pointer: impl Into<String>, message: impl Into<String>) -> Self {
         let message = message.into();
         Self::new(code, message.clone()).with(vec![Problem::new(code.as_str(), pointer, message)])
     }
 
     /// `400 invalid_field` for one field.
-    pub fn field(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn field(pointer: impl Into<String>, message: impl Into<String>) -> Self {
         Self::at(Code::InvalidField, pointer, message)
     }
 
     /// Several findings under one code; the message counts them: `2 problems in the definition`.
-    pub fn problems(code: Code, what: &str, details: Vec<Problem>) -> Self {
+    pub(crate) fn problems(code: Code, what: &str, details: Vec<Problem>) -> Self {
         let message = match details.as_slice() {
             [one] => one.message.clone(),
             many => format!("{} problems in {what}", many.len()),
@@ -130,13 +130,13 @@ impl ApiError {
 
     /// Sets the details.
     #[must_use]
-    pub fn with(mut self, details: Vec<Problem>) -> Self {
+    pub(crate) fn with(mut self, details: Vec<Problem>) -> Self {
         self.details = details;
         self
     }
 
     /// The wire form.
-    pub fn body(&self, request_id: &str) -> ErrorBody {
+    pub(crate) fn body(&self, request_id: &str) -> ErrorBody {
         let hide = self.code.status().is_server_error();
         ErrorBody {
             error: ErrorObject {
@@ -167,7 +167,7 @@ impl IntoResponse for ApiError {
 
 /// Body of every answer with a status of 400 or above.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ErrorBody {
+pub(crate) struct ErrorBody {
     error: ErrorObject,
 }
 
@@ -188,7 +188,7 @@ struct ErrorObject {
 
 /// One finding.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Detail {
+pub(crate) struct Detail {
     /// Stable code, for example `E-PORT-UNKNOWN`.
     code: String,
     /// JSON pointer into the document that was sent.

@@ -13,7 +13,11 @@ pub(crate) fn json<T: Serialize>(headers: &HeaderMap, resource: &T) -> Result<Re
 }
 
 /// The same with a prefix: the part of the tag that only changes with what a client can change.
-pub(crate) fn tagged_json<T: Serialize>(headers: &HeaderMap, resource: &T, revision: &str) -> Result<Response, ApiError> {
+pub(crate) fn tagged_json<T: Serialize>(
+    headers: &HeaderMap,
+    resource: &T,
+    revision: &str,
+) -> Result<Response, ApiError> {
     let body = serde_json::to_vec(resource).map_err(ApiError::internal)?;
     let hash = Sha256::digest(&body);
     let tag: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -57,7 +61,14 @@ mod tests {
 
     #[test]
     fn if_match_compares_the_revision() {
-        for (given, expected) in [(None, true), (Some("*"), true), (Some("\"3.7.abcd\""), true), (Some("\"1.1.ab\", W/\"3.7.ef\""), true), (Some("\"2.7.abcd\""), false), (Some("nonsense"), false)] {
+        for (given, expected) in [
+            (None, true),
+            (Some("*"), true),
+            (Some("\"3.7.abcd\""), true),
+            (Some("\"1.1.ab\", W/\"3.7.ef\""), true),
+            (Some("\"2.7.abcd\""), false),
+            (Some("nonsense"), false),
+        ] {
             let mut headers = HeaderMap::new();
             if let Some(given) = given {
                 headers.insert(header::IF_MATCH, HeaderValue::from_static(given));

@@ -22,7 +22,13 @@ pub(crate) fn check(bytes: &Bytes, what: &str, pointer: &str) -> Result<Probe, A
 pub(crate) async fn keep(state: &ApiState, tenant: TenantId, bytes: Bytes, probe: Probe) -> Result<Blob, ApiError> {
     let size = bytes.len() as u64;
     let digest = state.blobs.put(bytes).await?;
-    let new = NewBlob { digest, size, media_type: probe.media_type().to_owned(), width: Some(probe.width), height: Some(probe.height) };
+    let new = NewBlob {
+        digest,
+        size,
+        media_type: probe.media_type().to_owned(),
+        width: Some(probe.width),
+        height: Some(probe.height),
+    };
     Ok(state.store.record_blob(new, BlobRef::upload(tenant, state.store.now())).await?)
 }
 

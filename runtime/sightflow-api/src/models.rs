@@ -25,7 +25,11 @@ impl Models {
     }
 
     /// The models that the tenant may name now.
-    pub(crate) async fn snapshot(&self, store: &SharedStore, tenant: TenantId) -> Result<Arc<ModelCatalog>, StoreError> {
+    pub(crate) async fn snapshot(
+        &self,
+        store: &SharedStore,
+        tenant: TenantId,
+    ) -> Result<Arc<ModelCatalog>, StoreError> {
         let changes = {
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             known.forget_if_changed();

@@ -49,7 +49,11 @@ pub(crate) struct Window {
 
 impl Window {
     /// Checks `limit` (1..100, default 50) and `cursor`, which must have been made with the same `filters`.
-    pub(crate) fn new(limit: Option<u32>, cursor: Option<&str>, filters: impl std::fmt::Debug) -> Result<Self, ApiError> {
+    pub(crate) fn new(
+        limit: Option<u32>,
+        cursor: Option<&str>,
+        filters: impl std::fmt::Debug,
+    ) -> Result<Self, ApiError> {
         let limit = limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=100).contains(&limit) {
             return Err(ApiError::field("?limit", format!("`limit` is {limit}; it must be 1 to 100")));
@@ -75,7 +79,10 @@ impl Window {
 
     /// The number after which the page starts, for lists that are ordered by number.
     pub(crate) fn after_number(&self) -> Result<Option<u32>, ApiError> {
-        self.after.as_deref().map(|bytes| <[u8; 4]>::try_from(bytes).map(u32::from_be_bytes).map_err(|_| broken())).transpose()
+        self.after
+            .as_deref()
+            .map(|bytes| <[u8; 4]>::try_from(bytes).map(u32::from_be_bytes).map_err(|_| broken()))
+            .transpose()
     }
 
     /// The page that the store cut, with the cursor for what comes after `next`.
@@ -92,7 +99,10 @@ impl Window {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| broken())?;
         match bytes.split_at_checked(self.filters.len()) {
             Some((filters, key)) if filters == self.filters => Ok(key.to_vec()),
-            Some(_) => Err(ApiError::new(Code::InvalidCursor, "the cursor was made with other filters; start again without it")),
+            Some(_) => Err(ApiError::new(
+                Code::InvalidCursor,
+                "the cursor was made with other filters; start again without it",
+            )),
             None => Err(broken()),
         }
     }
@@ -113,7 +123,9 @@ mod tests {
         let page = window.page(vec![first, second], Some(second), |id| id);
         let cursor = page.next_cursor.unwrap();
         assert_eq!(Window::new(None, Some(&cursor), ("search", 1)).unwrap().after_id().unwrap(), Some(second));
-        for (cursor, filters) in [(cursor.as_str(), ("search", 2)), ("", ("search", 1)), ("!!", ("search", 1)), ("AAAA", ("search", 1))] {
+        for (cursor, filters) in
+            [(cursor.as_str(), ("search", 2)), ("", ("search", 1)), ("!!", ("search", 1)), ("AAAA", ("search", 1))]
+        {
             assert_eq!(Window::new(None, Some(cursor), filters).unwrap_err().code, Code::InvalidCursor, "{cursor}");
         }
         assert!(window.page(vec![first], None::<Uuid>, |id| id).next_cursor.is_none());

@@ -60,7 +60,9 @@ pub fn router(state: ApiState) -> Router {
         .with_state(state.clone())
         .nest(BASE, documents.clone())
         .merge(documents)
-        .method_not_allowed_fallback(|| async { ApiError::new(Code::MethodNotAllowed, "this path exists, but not with this method; see the header Allow") })
+        .method_not_allowed_fallback(|| async {
+            ApiError::new(Code::MethodNotAllowed, "this path exists, but not with this method; see the header Allow")
+        })
         .fallback(|| async { ApiError::new(Code::NotFound, "there is no such route") })
         .layer(from_fn(paced_body))
         .layer(DefaultBodyLimit::disable())

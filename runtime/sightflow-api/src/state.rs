@@ -47,9 +47,25 @@ pub struct ApiState {
 
 impl ApiState {
     /// Puts the parts together. The engine itself is not among them: what the API accepts, the engine finds in the store.
-    pub fn new(store: SharedStore, blobs: BlobStore, catalog: Arc<Catalog>, host: Arc<dyn BlockHost>, outgoing: Outgoing, config: ApiConfig) -> Self {
+    pub fn new(
+        store: SharedStore,
+        blobs: BlobStore,
+        catalog: Arc<Catalog>,
+        host: Arc<dyn BlockHost>,
+        outgoing: Outgoing,
+        config: ApiConfig,
+    ) -> Self {
         let models = Arc::new(Models::new(&store));
-        Self { store, blobs, catalog, host, models, outgoing, config: Arc::new(config), drain: Arc::new(watch::Sender::new(false)) }
+        Self {
+            store,
+            blobs,
+            catalog,
+            host,
+            models,
+            outgoing,
+            config: Arc::new(config),
+            drain: Arc::new(watch::Sender::new(false)),
+        }
     }
 
     /// The server is about to stop: `/readyz` answers 503, new runs are refused, event streams and waits end.

@@ -54,7 +54,12 @@ impl News {
 }
 
 /// The execution when it has ended, or as it is after `patience`.
-pub(crate) async fn until_terminal(state: &ApiState, tenant: TenantId, id: ExecutionId, patience: Duration) -> Result<Execution, ApiError> {
+pub(crate) async fn until_terminal(
+    state: &ApiState,
+    tenant: TenantId,
+    id: ExecutionId,
+    patience: Duration,
+) -> Result<Execution, ApiError> {
     let deadline = Instant::now() + patience;
     let mut news = News::of(state, id);
     let execution = state.store.execution(tenant, id).await?;

@@ -14,10 +14,15 @@ pub(crate) fn of<'de, T: Deserialize<'de>>() -> Option<&'static [&'static str]> 
 }
 
 /// One finding per key that is not in `known`, with the nearest known one where it is near.
-pub(crate) fn unknown<'a>(keys: impl Iterator<Item = &'a str>, known: &[&str], pointer: impl Fn(&str) -> String) -> Vec<Problem> {
+pub(crate) fn unknown<'a>(
+    keys: impl Iterator<Item = &'a str>,
+    known: &[&str],
+    pointer: impl Fn(&str) -> String,
+) -> Vec<Problem> {
     keys.filter(|key| !known.contains(key))
         .map(|key| {
-            Problem::new(Code::UnknownField.as_str(), pointer(key), format!("unknown field `{}`", shorten(key))).suggest(nearest(key, known))
+            Problem::new(Code::UnknownField.as_str(), pointer(key), format!("unknown field `{}`", shorten(key)))
+                .suggest(nearest(key, known))
         })
         .collect()
 }
@@ -46,7 +51,12 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         Err(Error::custom("probe"))
     }
 
-    fn deserialize_struct<V: Visitor<'de>>(self, _: &'static str, fields: &'static [&'static str], _: V) -> Result<V::Value, Error> {
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Error> {
         *self.0 = Some(fields);
         Err(Error::custom("probe"))
     }
@@ -72,7 +82,13 @@ mod tests {
     #[test]
     fn knows_fields_and_aliases_and_suggests_the_nearest() {
         let known = of::<Body>().unwrap();
-        for (key, expected) in [("name", None), ("inputs", None), ("nmae", Some(Some("name"))), ("colour", Some(None)), ("inptu", Some(Some("input")))] {
+        for (key, expected) in [
+            ("name", None),
+            ("inputs", None),
+            ("nmae", Some(Some("name"))),
+            ("colour", Some(None)),
+            ("inptu", Some(Some("input"))),
+        ] {
             let found = unknown([key].into_iter(), known, |key| format!("/{}", escape(key)));
             assert_eq!(found.first().map(|problem| problem.suggestion.as_deref()), expected, "{key}");
         }

@@ -32,7 +32,8 @@ pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
 
 /// Whether the Content-Type is `application/json` or `application/…+json`.
 pub(crate) fn is_json(headers: &HeaderMap) -> bool {
-    media_type(headers).is_some_and(|kind| kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json")))
+    media_type(headers)
+        .is_some_and(|kind| kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json")))
 }
 
 /// The Content-Type without parameters, in lower case.
@@ -46,7 +47,10 @@ pub(crate) fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError>
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(other) => Err(ApiError::field("", format!("the body must be a JSON object, not {}", kind_of(&other)))),
-        Err(error) if bytes.is_empty() => Err(ApiError { source: Some(error.into()), ..ApiError::new(Code::BadJson, "the body is empty; send a JSON object") }),
+        Err(error) if bytes.is_empty() => Err(ApiError {
+            source: Some(error.into()),
+            ..ApiError::new(Code::BadJson, "the body is empty; send a JSON object")
+        }),
         Err(error) => Err(ApiError::new(Code::BadJson, format!("the body is not valid JSON: {error}"))),
     }
 }
@@ -54,7 +58,8 @@ pub(crate) fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError>
 /// An object to a request type; unknown keys are found first and all at once.
 pub(crate) fn typed<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T, ApiError> {
     if let Some(known) = fields::of::<T>() {
-        let problems = fields::unknown(object.keys().map(String::as_str), known, |key| format!("/{}", fields::escape(key)));
+        let problems =
+            fields::unknown(object.keys().map(String::as_str), known, |key| format!("/{}", fields::escape(key)));
         if !problems.is_empty() {
             return Err(ApiError::problems(Code::UnknownField, "the request: unknown fields", problems));
         }
@@ -62,13 +67,18 @@ pub(crate) fn typed<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T
     serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
         let mut pointer = pointer(error.path());
         // serde blames the object for a field that is missing; the client looks for the field.
-        if let Some(name) = error.inner().to_string().strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        if let Some(name) =
+            error.inner().to_string().strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'))
+        {
             pointer = format!("{pointer}/{}", fields::escape(name));
         }
-        ApiError::field(pointer.clone(), match pointer.strip_prefix('/') {
-            Some(name) => format!("`{name}`: {}", error.inner()),
-            None => error.inner().to_string(),
-        })
+        ApiError::field(
+            pointer.clone(),
+            match pointer.strip_prefix('/') {
+                Some(name) => format!("`{name}`: {}", error.inner()),
+                None => error.inner().to_string(),
+            },
+        )
     })
 }
 

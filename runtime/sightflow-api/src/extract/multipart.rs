@@ -25,11 +25,16 @@ pub(crate) struct Part {
 impl Multipart {
     /// Starts reading; the boundary must be declared.
     pub(crate) async fn open(request: Request) -> Result<Self, ApiError> {
-        let declared = request.headers().get(axum::http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let declared = request
+            .headers()
+            .get(axum::http::header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if declared.is_some_and(|length| length > MULTIPART_LIMIT as u64) {
             return Err(body::too_large(MULTIPART_LIMIT));
         }
-        let inner = multipart::Multipart::from_request(request, &()).await.map_err(|error| ApiError::new(Code::BadJson, error.body_text()))?;
+        let inner = multipart::Multipart::from_request(request, &())
+            .await
+            .map_err(|error| ApiError::new(Code::BadJson, error.body_text()))?;
         Ok(Self { inner, left: MULTIPART_LIMIT, files: 0 })
     }
 
@@ -56,7 +61,10 @@ impl Multipart {
         while let Some(chunk) = field.chunk().await.map_err(broken)? {
             *left = left.checked_sub(chunk.len()).ok_or_else(|| body::too_large(MULTIPART_LIMIT))?;
             if all.len() + chunk.len() > limit {
-                return Err(ApiError::new(Code::BodyTooLarge, format!("the part `{name}` is larger than {} MiB", limit >> 20)));
+                return Err(ApiError::new(
+                    Code::BodyTooLarge,
+                    format!("the part `{name}` is larger than {} MiB", limit >> 20),
+                ));
             }
             all.extend_from_slice(&chunk);
         }

@@ -40,7 +40,9 @@ impl PathValue for u32 {
 pub(crate) struct Path<T>(pub(crate) T);
 
 async fn segments<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<RawPathParams, ApiError> {
-    RawPathParams::from_request_parts(parts, state).await.map_err(|error| ApiError::new(Code::InvalidId, error.to_string()))
+    RawPathParams::from_request_parts(parts, state)
+        .await
+        .map_err(|error| ApiError::new(Code::InvalidId, error.to_string()))
 }
 
 fn read<T: PathValue>(segment: Option<(&str, &str)>) -> Result<T, ApiError> {

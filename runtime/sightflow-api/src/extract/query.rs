@@ -48,7 +48,13 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, ApiError> {
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, "true"));
         let value = decode(value);
-        values.entry(decode(key)).and_modify(|known| { known.push(','); known.push_str(&value); }).or_insert(value);
+        values
+            .entry(decode(key))
+            .and_modify(|known| {
+                known.push(',');
+                known.push_str(&value);
+            })
+            .or_insert(value);
     }
     if let Some(known) = fields::of::<T>() {
         let problems = fields::unknown(values.keys().map(String::as_str), known, |key| format!("?{key}"));
@@ -129,7 +135,12 @@ impl<'de> Deserializer<'de> for Text<'_> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_enum<V: Visitor<'de>>(self, name: &'static str, variants: &'static [&'static str], visitor: V) -> Result<V::Value, Self::Error> {
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
         StrDeserializer::new(self.0).deserialize_enum(name, variants, visitor)
     }
 

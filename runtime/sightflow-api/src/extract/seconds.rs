@@ -10,6 +10,9 @@ impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let number = text.strip_suffix('s').unwrap_or(&text);
-        number.parse().map(Self).map_err(|_| D::Error::custom(format!("`{text}` is not a number of seconds such as `20s`")))
+        number
+            .parse()
+            .map(Self)
+            .map_err(|_| D::Error::custom(format!("`{text}` is not a number of seconds such as `20s`")))
     }
 }

@@ -64,7 +64,13 @@ struct Paced {
 
 impl Paced {
     fn new(body: Body, left: Arc<Mutex<Option<BodyDataStream>>>) -> Self {
-        Self { body: Some(body.into_data_stream()), left, timer: Box::pin(tokio::time::sleep(WINDOW)), window: 0, waiting: false }
+        Self {
+            body: Some(body.into_data_stream()),
+            left,
+            timer: Box::pin(tokio::time::sleep(WINDOW)),
+            window: 0,
+            waiting: false,
+        }
     }
 
     fn next_window(&mut self) {
@@ -129,7 +135,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_below_a_kibibyte_a_second_is_cut_off() {
-        for (size, pause, count, ok) in [(1, 1, 60, false), (2048, 1, 60, true), (30_000, 9, 10, true), (30_000, 31, 2, false), (10, 1, 5, true)] {
+        for (size, pause, count, ok) in
+            [(1, 1, 60, false), (2048, 1, 60, true), (30_000, 9, 10, true), (30_000, 31, 2, false), (10, 1, 5, true)]
+        {
             let read: Vec<_> = paced(chunks(size, Duration::from_secs(pause), count)).collect().await;
             assert_eq!(read.iter().all(Result::is_ok), ok, "{size} bytes every {pause} s");
         }

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -40,10 +40,9 @@ pub(crate) async fn finish(mut request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    let route = response.extensions_mut().remove::<MatchedPath>();
     tracing::debug!(
         status = response.status().as_u16(),
-        route = route.as_ref().map_or(path.as_str(), MatchedPath::as_str),
+        path,
         duration_ms = started.elapsed().as_millis() as u64,
         "answered"
     );
@@ -60,7 +59,10 @@ fn request_id(request: &Request) -> String {
 }
 
 fn report(error: &ApiError) {
-    let chain: Vec<String> = std::iter::successors(error.source.as_deref().map(|source| source as &dyn std::error::Error), |error| error.source())
+    let chain: Vec<String> =
+        std::iter::successors(error.source.as_deref().map(|source| source as &dyn std::error::Error), |error| {
+            error.source()
+        })
         .map(ToString::to_string)
         .collect();
     if error.code.status().is_server_error() {

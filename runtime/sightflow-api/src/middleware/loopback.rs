@@ -34,7 +34,10 @@ fn check(headers: &HeaderMap, target: Option<&str>, allowed: &[String]) -> Resul
 }
 
 fn same_origin(origin: &str, authority: &str) -> bool {
-    origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")).is_some_and(|host| host.eq_ignore_ascii_case(authority))
+    origin
+        .strip_prefix("http://")
+        .or_else(|| origin.strip_prefix("https://"))
+        .is_some_and(|host| host.eq_ignore_ascii_case(authority))
 }
 
 fn is_loopback(authority: &str) -> bool {

@@ -35,7 +35,9 @@ mod tests {
 
     #[test]
     fn trims_the_path_and_keeps_the_query() {
-        for (given, expected) in [("/a/", Some("/a")), ("/a//?q=/", Some("/a?q=/")), ("/a", None), ("/", None), ("/a?x=1/", None)] {
+        for (given, expected) in
+            [("/a/", Some("/a")), ("/a//?q=/", Some("/a?q=/")), ("/a", None), ("/", None), ("/a?x=1/", None)]
+        {
             assert_eq!(trimmed(&given.parse().unwrap()).map(|uri| uri.to_string()).as_deref(), expected, "{given}");
         }
     }

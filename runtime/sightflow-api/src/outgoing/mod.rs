@@ -65,18 +65,24 @@ impl Outgoing {
     /// # Errors
     /// See [`FetchError`].
     pub async fn fetch(&self, url: &str) -> Result<Bytes, FetchError> {
-        tokio::time::timeout(TOTAL, self.follow(url)).await.unwrap_or_else(|_| Err(FetchError::Failed("no complete answer within 30 s".to_owned())))
+        tokio::time::timeout(TOTAL, self.follow(url))
+            .await
+            .unwrap_or_else(|_| Err(FetchError::Failed("no complete answer within 30 s".to_owned())))
     }
 
     async fn follow(&self, url: &str) -> Result<Bytes, FetchError> {
         let mut url = self.check(url)?;
         for _ in 0..=REDIRECTS {
-            let response = self.client.get(url.clone()).header(ACCEPT, "image/*,*/*;q=0.5").send().await.map_err(failed)?;
+            let response =
+                self.client.get(url.clone()).header(ACCEPT, "image/*,*/*;q=0.5").send().await.map_err(failed)?;
             let status = response.status();
             if status.is_redirection() {
                 let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-                let location = location.ok_or_else(|| FetchError::Failed(format!("answered {status} without a Location")))?;
-                let next = url.join(location).map_err(|error| FetchError::Failed(format!("redirects to a broken URL: {error}")))?;
+                let location =
+                    location.ok_or_else(|| FetchError::Failed(format!("answered {status} without a Location")))?;
+                let next = url
+                    .join(location)
+                    .map_err(|error| FetchError::Failed(format!("redirects to a broken URL: {error}")))?;
                 url = self.check(next.as_str())?;
                 continue;
             }

@@ -19,7 +19,9 @@ impl Network {
     /// Whether `ip`, or the IPv4 address that it wraps, lies in the range.
     pub fn contains(&self, ip: IpAddr) -> bool {
         match (self.address, unwrap(ip)) {
-            (IpAddr::V4(network), IpAddr::V4(ip)) => same(u128::from(network.to_bits()) << 96, u128::from(ip.to_bits()) << 96, self.prefix),
+            (IpAddr::V4(network), IpAddr::V4(ip)) => {
+                same(u128::from(network.to_bits()) << 96, u128::from(ip.to_bits()) << 96, self.prefix)
+            }
             (IpAddr::V6(network), IpAddr::V6(ip)) => same(network.to_bits(), ip.to_bits(), self.prefix),
             _ => false,
         }
@@ -83,7 +85,9 @@ pub(super) fn refused(ip: IpAddr, allow: &[Network]) -> Option<&'static str> {
     match unwrap(ip) {
         IpAddr::V4(ip) => V4
             .iter()
-            .find(|(network, prefix, _)| Network { address: IpAddr::V4(Ipv4Addr::from(*network)), prefix: *prefix }.contains(IpAddr::V4(ip)))
+            .find(|(network, prefix, _)| {
+                Network { address: IpAddr::V4(Ipv4Addr::from(*network)), prefix: *prefix }.contains(IpAddr::V4(ip))
+            })
             .map(|found| found.2),
         IpAddr::V6(ip) => refused_v6(ip),
     }
@@ -101,7 +105,10 @@ fn refused_v6(ip: Ipv6Addr) -> Option<&'static str> {
         });
     }
     V6.iter()
-        .find(|([a, b, c, d], prefix, _)| Network { address: IpAddr::V6(Ipv6Addr::new(*a, *b, *c, *d, 0, 0, 0, 0)), prefix: *prefix }.contains(IpAddr::V6(ip)))
+        .find(|([a, b, c, d], prefix, _)| {
+            Network { address: IpAddr::V6(Ipv6Addr::new(*a, *b, *c, *d, 0, 0, 0, 0)), prefix: *prefix }
+                .contains(IpAddr::V6(ip))
+        })
         .map(|found| found.2)
 }
 
@@ -125,14 +132,45 @@ mod tests {
     #[test]
     fn public_addresses_and_nothing_else() {
         for (ip, ok) in [
-            ("93.184.216.34", true), ("1.1.1.1", true), ("172.32.0.1", true), ("100.128.0.1", true), ("2606:4700::1111", true),
-            ("127.0.0.1", false), ("127.255.255.255", false), ("0.0.0.0", false), ("10.1.2.3", false), ("172.16.0.1", false),
-            ("172.31.255.255", false), ("192.168.0.1", false), ("169.254.169.254", false), ("100.64.0.1", false), ("100.127.255.255", false),
-            ("224.0.0.1", false), ("239.1.1.1", false), ("240.0.0.1", false), ("255.255.255.255", false), ("198.18.0.1", false),
-            ("192.0.2.1", false), ("203.0.113.9", false), ("::", false), ("::1", false), ("fe80::1", false), ("fd00::1", false),
-            ("ff02::1", false), ("2001:db8::1", false), ("fec0::1", false), ("100::1", false), ("64:ff9b:1::1", false),
-            ("::ffff:10.0.0.1", false), ("::ffff:1.1.1.1", true), ("64:ff9b::7f00:1", false), ("64:ff9b::101:101", true),
-            ("2002:7f00:1::", false), ("2002:a00:1::1", false), ("::127.0.0.1", false), ("fd00:ec2::254", false),
+            ("93.184.216.34", true),
+            ("1.1.1.1", true),
+            ("172.32.0.1", true),
+            ("100.128.0.1", true),
+            ("2606:4700::1111", true),
+            ("127.0.0.1", false),
+            ("127.255.255.255", false),
+            ("0.0.0.0", false),
+            ("10.1.2.3", false),
+            ("172.16.0.1", false),
+            ("172.31.255.255", false),
+            ("192.168.0.1", false),
+            ("169.254.169.254", false),
+            ("100.64.0.1", false),
+            ("100.127.255.255", false),
+            ("224.0.0.1", false),
+            ("239.1.1.1", false),
+            ("240.0.0.1", false),
+            ("255.255.255.255", false),
+            ("198.18.0.1", false),
+            ("192.0.2.1", false),
+            ("203.0.113.9", false),
+            ("::", false),
+            ("::1", false),
+            ("fe80::1", false),
+            ("fd00::1", false),
+            ("ff02::1", false),
+            ("2001:db8::1", false),
+            ("fec0::1", false),
+            ("100::1", false),
+            ("64:ff9b:1::1", false),
+            ("::ffff:10.0.0.1", false),
+            ("::ffff:1.1.1.1", true),
+            ("64:ff9b::7f00:1", false),
+            ("64:ff9b::101:101", true),
+            ("2002:7f00:1::", false),
+            ("2002:a00:1::1", false),
+            ("::127.0.0.1", false),
+            ("fd00:ec2::254", false),
         ] {
             assert_eq!(refused(ip.parse().unwrap(), &[]).is_none(), ok, "{ip}");
         }
@@ -141,10 +179,25 @@ mod tests {
     #[test]
     fn the_operator_opens_networks() {
         let allow: [Network; 2] = ["127.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-        for (ip, ok) in [("127.9.9.9", true), ("::ffff:127.0.0.1", true), ("fd12::1", true), ("128.0.0.1", true), ("10.0.0.1", false), ("::1", false)] {
+        for (ip, ok) in [
+            ("127.9.9.9", true),
+            ("::ffff:127.0.0.1", true),
+            ("fd12::1", true),
+            ("128.0.0.1", true),
+            ("10.0.0.1", false),
+            ("::1", false),
+        ] {
             assert_eq!(refused(ip.parse().unwrap(), &allow).is_none(), ok, "{ip}");
         }
-        for (text, ok) in [("1.2.3.4", true), ("0.0.0.0/0", true), ("::/0", true), ("1.2.3.4/33", false), ("::/129", false), ("localhost", false), ("", false)] {
+        for (text, ok) in [
+            ("1.2.3.4", true),
+            ("0.0.0.0/0", true),
+            ("::/0", true),
+            ("1.2.3.4/33", false),
+            ("::/129", false),
+            ("localhost", false),
+            ("", false),
+        ] {
             assert_eq!(text.parse::<Network>().is_ok(), ok, "{text}");
         }
         assert!("0.0.0.0/0".parse::<Network>().unwrap().contains("10.0.0.1".parse().unwrap()));

@@ -32,7 +32,11 @@ pub(crate) struct BlockList {
 
 /// Every block that a definition can name.
 #[utoipa::path(get, path = "/blocks", tag = "blocks", params(ListQuery), responses((status = 200, body = BlockList), (status = 304), (status = 400, body = ErrorBody)))]
-pub(crate) async fn list(State(state): State<ApiState>, Query(query): Query<ListQuery>, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    Query(query): Query<ListQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let catalog = &state.catalog;
     let all: Vec<BlockView> = catalog.entries().iter().map(|entry| BlockView::from(&**entry)).collect();
     let text = serde_json::to_vec(&all).map_err(ApiError::internal)?;
@@ -43,7 +47,10 @@ pub(crate) async fn list(State(state): State<ApiState>, Query(query): Query<List
         }
     }
     let items = all.into_iter().filter(|block| query.matches(block)).collect();
-    etag::json(&headers, &BlockList { items, categories, etag: sightflow_blobs::digest_of(&text).hex()[..16].to_owned() })
+    etag::json(
+        &headers,
+        &BlockList { items, categories, etag: sightflow_blobs::digest_of(&text).hex()[..16].to_owned() },
+    )
 }
 
 impl ListQuery {
@@ -61,12 +68,20 @@ impl ListQuery {
 /// One block with its documentation; `type` may be an alias, or `namespace/package/block@requirement`.
 #[utoipa::path(get, path = "/blocks/{type}", tag = "blocks", params(("type" = String, Path)),
     responses((status = 200, body = BlockView), (status = 304), (status = 404, body = ErrorBody)))]
-pub(crate) async fn get(State(state): State<ApiState>, Path(name): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     one(&state, &name, &headers)
 }
 
 /// The same for `namespace/package/block`.
-pub(crate) async fn get_qualified(State(state): State<ApiState>, Qualified(name): Qualified, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(crate) async fn get_qualified(
+    State(state): State<ApiState>,
+    Qualified(name): Qualified,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     one(&state, &name, &headers)
 }
 

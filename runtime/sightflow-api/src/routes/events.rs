@@ -88,9 +88,20 @@ impl EventView {
 #[utoipa::path(get, path = "/executions/{id}/events", tag = "executions", params(("id" = String, Path), EventsQuery),
     responses((status = 200, description = "A stream of events, or one page with `Accept: application/json`", content((String = "text/event-stream"), (EventPage = "application/json"))),
         (status = 404, body = ErrorBody), (status = 410, body = ErrorBody)))]
-pub(crate) async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<ExecutionId>, Query(query): Query<EventsQuery>, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<ExecutionId>,
+    Query(query): Query<EventsQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let last_id = match headers.get("last-event-id") {
-        Some(text) => Some(text.to_str().ok().and_then(|text| text.trim().parse().ok()).ok_or_else(|| ApiError::new(Code::InvalidField, "Last-Event-ID must be a number"))?),
+        Some(text) => Some(
+            text.to_str()
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+                .ok_or_else(|| ApiError::new(Code::InvalidField, "Last-Event-ID must be a number"))?,
+        ),
         None => None,
     };
     let after = last_id.or(query.after).unwrap_or(0).max(0);
@@ -139,7 +150,10 @@ impl Reader {
         if execution.event_seq > after {
             let first = state.store.events_after(tenant, id, after, 1).await?;
             if first.first().is_none_or(|event| event.seq != after + 1) {
-                return Err(ApiError::new(Code::EventsExpired, "the events of this execution are past their retention; read the execution itself"));
+                return Err(ApiError::new(
+                    Code::EventsExpired,
+                    "the events of this execution are past their retention; read the execution itself",
+                ));
             }
         }
         let over = execution.status.is_terminal() && execution.event_seq <= after;
@@ -171,7 +185,8 @@ impl Reader {
                 let items = events.into_iter().map(|event| EventView::new(self.id, event)).collect();
                 return Ok(EventPage { items, last_seq: self.seq, terminal: self.over });
             }
-            let woken = !self.over && matches!(tokio::time::timeout_at(deadline, self.news.next()).await, Ok(Woken::News));
+            let woken =
+                !self.over && matches!(tokio::time::timeout_at(deadline, self.news.next()).await, Ok(Woken::News));
             if !woken {
                 return Ok(EventPage { items: Vec::new(), last_seq: self.seq, terminal: self.over });
             }

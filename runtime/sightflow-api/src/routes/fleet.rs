@@ -23,7 +23,11 @@ pub(crate) async fn list(State(state): State<ApiState>) -> Result<Json<Page<Work
 /// One member.
 #[utoipa::path(get, path = "/workers/{id}", tag = "fleet", params(("id" = String, Path)),
     responses((status = 200, body = WorkerView), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
-pub(crate) async fn get(State(state): State<ApiState>, Path(id): Path<WorkerId>, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    Path(id): Path<WorkerId>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let worker = state.store.workers().await?.into_iter().find(|worker| worker.id == id);
     etag::json(&headers, &WorkerView::from(worker.ok_or_else(|| ApiError::not_found("worker", id))?))
 }

@@ -44,7 +44,11 @@ pub(crate) struct ListQuery {
 /// Inference jobs, newest first, without results.
 #[utoipa::path(get, path = "/inference-jobs", tag = "inference jobs", params(ListQuery),
     responses((status = 200, body = Page<JobView>), (status = 400, body = ErrorBody)))]
-pub(crate) async fn list(State(state): State<ApiState>, caller: Caller, Query(query): Query<ListQuery>) -> Result<Json<Page<JobView>>, ApiError> {
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<JobView>>, ApiError> {
     let filter = JobFilter {
         execution_id: query.execution_id,
         workflow_id: query.workflow_id,
@@ -64,6 +68,11 @@ pub(crate) async fn list(State(state): State<ApiState>, caller: Caller, Query(qu
 /// One inference job with its result.
 #[utoipa::path(get, path = "/inference-jobs/{id}", tag = "inference jobs", params(("id" = String, Path)),
     responses((status = 200, body = JobView), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
-pub(crate) async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<JobId>, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<JobId>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     etag::json(&headers, &JobView::full(state.store.job(caller.tenant, id).await?))
 }

@@ -55,8 +55,17 @@ impl From<StateFilter> for ModelState {
 
 /// Registered models, by id.
 #[utoipa::path(get, path = "/models", tag = "models", params(ListQuery), responses((status = 200, body = Page<ModelView>), (status = 400, body = ErrorBody)))]
-pub(crate) async fn list(State(state): State<ApiState>, caller: Caller, Query(query): Query<ListQuery>) -> Result<Json<Page<ModelView>>, ApiError> {
-    let filter = ModelFilter { task: query.task, source: query.source, state: query.state.map(ModelState::from), search: query.search };
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<ModelView>>, ApiError> {
+    let filter = ModelFilter {
+        task: query.task,
+        source: query.source,
+        state: query.state.map(ModelState::from),
+        search: query.search,
+    };
     let window = Window::new(query.limit, query.cursor.as_deref(), ("models", &filter))?;
     let after = window.after_name()?;
     let (models, workers) = tokio::try_join!(state.store.models(caller.tenant, filter), state.store.workers())?;
@@ -69,7 +78,12 @@ pub(crate) async fn list(State(state): State<ApiState>, caller: Caller, Query(qu
 /// One model with its spec.
 #[utoipa::path(get, path = "/models/{id}", tag = "models", params(("id" = String, Path)),
     responses((status = 200, body = ModelView), (status = 304), (status = 404, body = ErrorBody)))]
-pub(crate) async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let (model, workers) = tokio::try_join!(state.store.model(caller.tenant, &id), state.store.workers())?;
     etag::json(&headers, &ModelView::full(model, &workers))
 }

@@ -112,7 +112,13 @@ impl From<&BlockEntry> for BlockView {
 
 impl From<&Port> for InputView {
     fn from(port: &Port) -> Self {
-        Self { name: port.name.clone(), kind: port.kind.as_str(), required: port.required, many: port.many, description: port.description.clone() }
+        Self {
+            name: port.name.clone(),
+            kind: port.kind.as_str(),
+            required: port.required,
+            many: port.many,
+            description: port.description.clone(),
+        }
     }
 }
 
@@ -139,16 +145,38 @@ impl BlockView {
                 let _ = write!(text, "\n## {title}\n\n{}\n", lines.join("\n"));
             }
         };
-        section("Inputs", self.inputs.iter().map(|port| {
-            let required = if port.required { ", required" } else { "" };
-            format!("- `{}` ({}{required}): {}", port.name, port.kind, port.description)
-        }).collect());
-        section("Outputs", self.outputs.iter().map(|port| format!("- `{}` ({}): {}", port.name, port.kind, port.description)).collect());
+        section(
+            "Inputs",
+            self.inputs
+                .iter()
+                .map(|port| {
+                    let required = if port.required { ", required" } else { "" };
+                    format!("- `{}` ({}{required}): {}", port.name, port.kind, port.description)
+                })
+                .collect(),
+        );
+        section(
+            "Outputs",
+            self.outputs
+                .iter()
+                .map(|port| format!("- `{}` ({}): {}", port.name, port.kind, port.description))
+                .collect(),
+        );
         let properties = self.config.get("properties").and_then(Value::as_object);
-        section("Configuration", properties.into_iter().flatten().map(|(name, schema)| {
-            let default = schema.get("default").map(|value| format!(" Default `{value}`.")).unwrap_or_default();
-            format!("- `{name}`: {}{default}", schema.get("description").and_then(Value::as_str).unwrap_or_default())
-        }).collect());
+        section(
+            "Configuration",
+            properties
+                .into_iter()
+                .flatten()
+                .map(|(name, schema)| {
+                    let default = schema.get("default").map(|value| format!(" Default `{value}`.")).unwrap_or_default();
+                    format!(
+                        "- `{name}`: {}{default}",
+                        schema.get("description").and_then(Value::as_str).unwrap_or_default()
+                    )
+                })
+                .collect(),
+        );
         text
     }
 }

@@ -60,7 +60,8 @@ impl ExecutionView {
     /// One execution with everything.
     pub(crate) fn full(mut row: Execution) -> Self {
         let mut outputs = row.outputs.take().unwrap_or_default();
-        let (mut input, mut parameters) = (Value::Object(std::mem::take(&mut row.input)), Value::Object(std::mem::take(&mut row.parameters)));
+        let (mut input, mut parameters) =
+            (Value::Object(std::mem::take(&mut row.input)), Value::Object(std::mem::take(&mut row.parameters)));
         for document in [&mut outputs, &mut input, &mut parameters] {
             images::add_urls(document);
         }
@@ -84,7 +85,12 @@ impl ExecutionView {
             error: row.error.map(ErrorView::from),
             // `{}` before the start reads as zero of zero.
             progress: serde_json::from_value(row.progress).unwrap_or_default(),
-            inference_jobs: JobCounts { pending: row.jobs.pending, completed: row.jobs.completed, failed: row.jobs.failed, cancelled: row.jobs.cancelled },
+            inference_jobs: JobCounts {
+                pending: row.jobs.pending,
+                completed: row.jobs.completed,
+                failed: row.jobs.failed,
+                cancelled: row.jobs.cancelled,
+            },
             cost: None,
             batch_id: row.batch_id,
             replayed_from: row.replayed_from,

@@ -105,7 +105,11 @@ fn loaded_on(model: &str, workers: &[Worker]) -> Vec<LoadedOn> {
         .iter()
         .filter(|worker| worker.state != WorkerState::Gone)
         .filter_map(|worker| {
-            let entry = worker.models.as_array()?.iter().find(|entry| entry.get("id").and_then(Value::as_str) == Some(model))?;
+            let entry = worker
+                .models
+                .as_array()?
+                .iter()
+                .find(|entry| entry.get("id").and_then(Value::as_str) == Some(model))?;
             Some(LoadedOn { worker_id: worker.id, state: entry.get("state").cloned().unwrap_or_default() })
         })
         .collect()

@@ -10,25 +10,39 @@ async fn an_upload_comes_back_byte_for_byte() {
     let answer = app.request(Method::POST, "/api/v1/blobs", &[("content-type", "image/png")], picture.clone()).await;
     let blob = answer.ok(201);
     let url = blob["url"].as_str().unwrap();
-    assert_eq!((&blob["size"], &blob["media_type"], &blob["width"], &blob["height"]), (&json!(picture.len()), &json!("image/png"), &json!(8), &json!(6)));
+    assert_eq!(
+        (&blob["size"], &blob["media_type"], &blob["width"], &blob["height"]),
+        (&json!(picture.len()), &json!("image/png"), &json!(8), &json!(6))
+    );
     assert!(blob["expires_at"].is_string());
     assert_eq!(answer.header("location"), url);
-    let again = app.request(Method::POST, "/api/v1/images", &[MULTIPART], multipart(&[("file", &picture)])).await.ok(200);
+    let again =
+        app.request(Method::POST, "/api/v1/images", &[MULTIPART], multipart(&[("file", &picture)])).await.ok(200);
     assert_eq!(again["digest"], blob["digest"]);
 
     let read = app.get(url).await;
     assert_eq!((read.status.as_u16(), &read.body), (200, &picture));
     for (name, value) in [
-        ("content-type", "image/png"), ("x-content-type-options", "nosniff"), ("content-security-policy", "sandbox; default-src 'none'"), ("content-disposition", "inline"),
-        ("cache-control", "private, max-age=31536000, immutable"), ("accept-ranges", "bytes"),
+        ("content-type", "image/png"),
+        ("x-content-type-options", "nosniff"),
+        ("content-security-policy", "sandbox; default-src 'none'"),
+        ("content-disposition", "inline"),
+        ("cache-control", "private, max-age=31536000, immutable"),
+        ("accept-ranges", "bytes"),
     ] {
         assert_eq!(read.header(name), value, "{name}");
     }
     assert_eq!(app.get_with(url, &[("if-none-match", read.header("etag"))]).await.status, 304);
     let head = app.request(Method::HEAD, url, &[], "").await;
-    assert_eq!((head.status.as_u16(), head.header("content-length"), head.body.len()), (200, picture.len().to_string().as_str(), 0));
+    assert_eq!(
+        (head.status.as_u16(), head.header("content-length"), head.body.len()),
+        (200, picture.len().to_string().as_str(), 0)
+    );
     let part = app.get_with(url, &[("range", "bytes=1-3")]).await;
-    assert_eq!((part.status.as_u16(), &part.body[..], part.header("content-range")), (206, &picture[1..4], format!("bytes 1-3/{}", picture.len()).as_str()));
+    assert_eq!(
+        (part.status.as_u16(), &part.body[..], part.header("content-range")),
+        (206, &picture[1..4], format!("bytes 1-3/{}", picture.len()).as_str())
+    );
     let beyond = app.get_with(url, &[("range", "bytes=9999-")]).await;
     beyond.error(416, "range_not_satisfiable");
     assert_eq!(beyond.header("content-range"), format!("bytes */{}", picture.len()));
@@ -59,7 +73,10 @@ async fn bad_uploads() {
 #[tokio::test]
 async fn thumbnails() {
     let app = TestApp::new().await;
-    let url = app.request(Method::POST, "/api/v1/blobs", &[], png(200, 100)).await.ok(201)["url"].as_str().unwrap().to_owned();
+    let url = app.request(Method::POST, "/api/v1/blobs", &[], png(200, 100)).await.ok(201)["url"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     for (query, media_type, size) in [
         ("", "image/webp", (200, 100)),
         ("?width=50&height=50", "image/webp", (50, 25)),
@@ -70,11 +87,20 @@ async fn thumbnails() {
         assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, media_type), "{query}");
         let probe = sightflow_images::probe(&answer.body).unwrap();
         assert_eq!((probe.width, probe.height), size, "{query}");
-        assert_eq!(app.get_with(&format!("{url}/thumbnail{query}"), &[("if-none-match", answer.header("etag"))]).await.status, 304);
+        assert_eq!(
+            app.get_with(&format!("{url}/thumbnail{query}"), &[("if-none-match", answer.header("etag"))]).await.status,
+            304
+        );
     }
     for (query, status, code) in [
-        ("?width=0", 400, "invalid_field"), ("?height=1025", 400, "invalid_field"), ("?crop=1,2,3", 400, "invalid_field"), ("?crop=1,2,3,0", 400, "invalid_field"), ("?fit=stretch", 400, "invalid_field"),
-        ("?format=gif", 400, "invalid_field"), ("?crop=190,0,50,50", 422, "image_invalid"), ("?size=3", 400, "unknown_field"),
+        ("?width=0", 400, "invalid_field"),
+        ("?height=1025", 400, "invalid_field"),
+        ("?crop=1,2,3", 400, "invalid_field"),
+        ("?crop=1,2,3,0", 400, "invalid_field"),
+        ("?fit=stretch", 400, "invalid_field"),
+        ("?format=gif", 400, "invalid_field"),
+        ("?crop=190,0,50,50", 422, "image_invalid"),
+        ("?size=3", 400, "unknown_field"),
     ] {
         app.get(&format!("{url}/thumbnail{query}")).await.error(status, code);
     }
@@ -83,7 +109,8 @@ async fn thumbnails() {
 #[tokio::test]
 async fn an_upload_is_dropped_unless_something_uses_it() {
     let app = TestApp::new().await;
-    let url = app.request(Method::POST, "/api/v1/blobs", &[], png(8, 6)).await.ok(201)["url"].as_str().unwrap().to_owned();
+    let url =
+        app.request(Method::POST, "/api/v1/blobs", &[], png(8, 6)).await.ok(201)["url"].as_str().unwrap().to_owned();
     assert_eq!(app.delete(&url).await.status, 204);
     app.get(&url).await.error(404, "not_found");
     app.delete(&url).await.error(404, "not_found");

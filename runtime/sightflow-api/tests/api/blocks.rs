@@ -9,17 +9,34 @@ async fn the_catalogue() {
     let all = answer.ok(200);
     let block = all["items"].as_array().unwrap().iter().find(|block| block["type"] == "note").unwrap();
     for (key, expected) in [
-        ("package", json!("sightflow/output")), ("version", json!("0.1.0")), ("title", json!("Note")), ("category", json!("output")), ("icon", json!(null)), ("engine", json!("component")),
-        ("inputs", json!([{"name": "value", "kind": "any", "required": true, "many": false, "description": ""}])), ("outputs", json!([{"name": "result", "kind": "any", "description": ""}])),
-        ("capabilities", json!([])), ("effect", json!(false)), ("aliases", json!(["remark"])), ("examples", json!([])),
+        ("package", json!("sightflow/output")),
+        ("version", json!("0.1.0")),
+        ("title", json!("Note")),
+        ("category", json!("output")),
+        ("icon", json!(null)),
+        ("engine", json!("component")),
+        ("inputs", json!([{"name": "value", "kind": "any", "required": true, "many": false, "description": ""}])),
+        ("outputs", json!([{"name": "result", "kind": "any", "description": ""}])),
+        ("capabilities", json!([])),
+        ("effect", json!(false)),
+        ("aliases", json!(["remark"])),
+        ("examples", json!([])),
     ] {
         assert_eq!(block.get(key), Some(&expected), "{key}");
     }
-    assert!(all["categories"].as_array().unwrap().contains(&json!({"id": "output", "title": "Output", "color": "#EF4444"})));
+    assert!(
+        all["categories"].as_array().unwrap().contains(&json!({"id": "output", "title": "Output", "color": "#EF4444"}))
+    );
     assert_eq!(app.get_with("/api/v1/blocks", &[("if-none-match", answer.header("etag"))]).await.status, 304);
-    for (query, expected) in [("?category=output", vec!["note"]), ("?search=REMARK", vec!["note"]), ("?search=passes%20a", vec!["note"]), ("?category=nothing", vec![])] {
+    for (query, expected) in [
+        ("?category=output", vec!["note"]),
+        ("?search=REMARK", vec!["note"]),
+        ("?search=passes%20a", vec!["note"]),
+        ("?category=nothing", vec![]),
+    ] {
         let found = app.get(&format!("/api/v1/blocks{query}")).await.ok(200);
-        let types: Vec<_> = found["items"].as_array().unwrap().iter().map(|block| block["type"].as_str().unwrap().to_owned()).collect();
+        let types: Vec<_> =
+            found["items"].as_array().unwrap().iter().map(|block| block["type"].as_str().unwrap().to_owned()).collect();
         assert_eq!(types, expected, "{query}");
         assert_eq!(found["etag"], all["etag"], "the filters are no part of it");
     }
@@ -31,7 +48,11 @@ async fn one_block_by_every_name() {
     for name in ["note", "remark", "sightflow/output/note", "note@%5E0.1", "sightflow%2Foutput%2Fnote"] {
         let block = app.get(&format!("/api/v1/blocks/{name}")).await.ok(200);
         assert_eq!(block["type"], "note", "{name}");
-        assert!(block["docs"].as_str().unwrap().contains("- `text`: What to say. Default `\"\"`."), "{}", block["docs"]);
+        assert!(
+            block["docs"].as_str().unwrap().contains("- `text`: What to say. Default `\"\"`."),
+            "{}",
+            block["docs"]
+        );
     }
     app.get("/api/v1/blocks/nothing").await.error(404, "not_found");
     let near = app.get("/api/v1/blocks/notes").await.ok(404);

@@ -25,12 +25,44 @@ async fn requests_that_no_route_takes() {
         (Method::POST, "/api/v1/workflows", vec![JSON], "{\"name\": \"\u{1}\"}", 400, "bad_json", ""),
         (Method::POST, "/api/v1/workflows", vec![JSON], "[]", 400, "invalid_field", ""),
         (Method::POST, "/api/v1/workflows", vec![], "{}", 415, "unsupported_media_type", ""),
-        (Method::POST, "/api/v1/workflows", vec![("content-type", "text/plain")], "{}", 415, "unsupported_media_type", ""),
-        (Method::POST, "/api/v1/workflows", vec![("content-type", "application/vnd.x+json; charset=utf-8")], "{}", 400, "invalid_field", "/name"),
+        (
+            Method::POST,
+            "/api/v1/workflows",
+            vec![("content-type", "text/plain")],
+            "{}",
+            415,
+            "unsupported_media_type",
+            "",
+        ),
+        (
+            Method::POST,
+            "/api/v1/workflows",
+            vec![("content-type", "application/vnd.x+json; charset=utf-8")],
+            "{}",
+            400,
+            "invalid_field",
+            "/name",
+        ),
         (Method::POST, "/api/v1/workflows", vec![JSON], "{\"name\": 3}", 400, "invalid_field", "/name"),
         (Method::POST, "/api/v1/workflows", vec![JSON], "{\"name\": \" \"}", 400, "invalid_field", "/name"),
-        (Method::POST, "/api/v1/workflows", vec![JSON], "{\"name\": \"x\", \"status\": \"done\"}", 400, "invalid_field", "/status"),
-        (Method::POST, "/api/v1/workflows", vec![JSON], "{\"name\": \"x\", \"definition\": 3}", 400, "invalid_field", "/definition"),
+        (
+            Method::POST,
+            "/api/v1/workflows",
+            vec![JSON],
+            "{\"name\": \"x\", \"status\": \"done\"}",
+            400,
+            "invalid_field",
+            "/status",
+        ),
+        (
+            Method::POST,
+            "/api/v1/workflows",
+            vec![JSON],
+            "{\"name\": \"x\", \"definition\": 3}",
+            400,
+            "invalid_field",
+            "/definition",
+        ),
         (Method::POST, "/api/v1/workflows", vec![JSON], "{\"nmae\": \"x\"}", 400, "unknown_field", "/nmae"),
         (Method::POST, "/api/v1/workflows/validate", vec![JSON], "{}", 400, "invalid_field", "/definition"),
         (Method::GET, "/api/v1/workflows/7", vec![], "", 400, "invalid_id", ""),
@@ -42,14 +74,26 @@ async fn requests_that_no_route_takes() {
         (Method::GET, "/api/v1/workflows?limit=101", vec![], "", 400, "invalid_field", "?limit"),
         (Method::GET, "/api/v1/workflows?sort=name", vec![], "", 400, "unknown_field", "?sort"),
         (Method::GET, "/api/v1/workflows?cursor=zzz", vec![], "", 400, "invalid_cursor", ""),
-        (Method::GET, "/api/v1/executions?workflow_id=exe_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1", vec![], "", 400, "invalid_field", "?workflow_id"),
+        (
+            Method::GET,
+            "/api/v1/executions?workflow_id=exe_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1",
+            vec![],
+            "",
+            400,
+            "invalid_field",
+            "?workflow_id",
+        ),
         (Method::GET, "/api/v1/executions?created_after=yesterday", vec![], "", 400, "invalid_field", "?created_after"),
         (Method::GET, "/api/v1/workflows", vec![("host", "evil.example")], "", 403, "origin_not_allowed", ""),
         (Method::GET, "/api/v1/workflows", vec![("origin", "https://evil.example")], "", 403, "origin_not_allowed", ""),
     ] {
         let answer = app.request(method.clone(), path, &headers, body).await;
         let details = answer.error(status, code);
-        assert_eq!(details.first().map_or("", |detail| detail["pointer"].as_str().unwrap()), pointer, "{method} {path} {body}");
+        assert_eq!(
+            details.first().map_or("", |detail| detail["pointer"].as_str().unwrap()),
+            pointer,
+            "{method} {path} {body}"
+        );
     }
     let put = app.request(Method::PUT, "/api/v1/workflows", &[], "").await;
     assert!(put.header("allow").contains("POST"), "{}", put.header("allow"));
@@ -58,15 +102,20 @@ async fn requests_that_no_route_takes() {
 #[tokio::test]
 async fn a_misspelt_field_is_named_with_what_was_meant() {
     let app = TestApp::new().await;
-    let details = app.post("/api/v1/workflows", &json!({"nmae": "x", "descripton": "y", "wholly": 1})).await.error(400, "unknown_field");
-    let found: Vec<_> = details.iter().map(|detail| (detail["pointer"].as_str().unwrap(), detail["suggestion"].as_str())).collect();
+    let details = app
+        .post("/api/v1/workflows", &json!({"nmae": "x", "descripton": "y", "wholly": 1}))
+        .await
+        .error(400, "unknown_field");
+    let found: Vec<_> =
+        details.iter().map(|detail| (detail["pointer"].as_str().unwrap(), detail["suggestion"].as_str())).collect();
     assert_eq!(found, [("/descripton", Some("description")), ("/nmae", Some("name")), ("/wholly", None)]);
 }
 
 #[tokio::test]
 async fn nesting_is_bounded() {
     let app = TestApp::new().await;
-    let deep = format!("{{\"name\": \"x\", \"definition\": {{\"a\": {}{}}}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep =
+        format!("{{\"name\": \"x\", \"definition\": {{\"a\": {}{}}}}}", "[".repeat(100_000), "]".repeat(100_000));
     app.request(Method::POST, "/api/v1/workflows", &[JSON], deep).await.error(400, "bad_json");
 }
 

@@ -10,7 +10,9 @@ fn frames(answer: &Answer) -> Vec<(u64, String, Value)> {
     let text = String::from_utf8(answer.body.to_vec()).unwrap();
     text.split("\n\n")
         .filter_map(|frame| {
-            let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned());
+            let field = |name: &str| {
+                frame.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
+            };
             Some((field("id:")?.parse().ok()?, field("event:")?, serde_json::from_str(&field("data:")?).ok()?))
         })
         .collect()
@@ -36,13 +38,24 @@ async fn a_stream_replays_everything_and_ends_after_the_terminal_event() {
     let all = frames(&answer);
     let kinds: Vec<&str> = all.iter().map(|frame| frame.1.as_str()).collect();
     assert_eq!((kinds.first(), kinds.last()), (Some(&"execution.started"), Some(&"execution.completed")), "{kinds:?}");
-    assert_eq!(all.iter().map(|frame| frame.0).collect::<Vec<_>>(), (1..=all.len() as u64).collect::<Vec<_>>(), "dense from 1");
+    assert_eq!(
+        all.iter().map(|frame| frame.0).collect::<Vec<_>>(),
+        (1..=all.len() as u64).collect::<Vec<_>>(),
+        "dense from 1"
+    );
     let node = &all.iter().find(|frame| frame.1 == "node.completed").unwrap().2;
-    assert_eq!((&node["node_id"], &node["item"], &node["duration_ms"], &node["execution_id"]), (&json!("settings"), &json!(null), &json!(1), &json!(execution)));
+    assert_eq!(
+        (&node["node_id"], &node["item"], &node["duration_ms"], &node["execution_id"]),
+        (&json!("settings"), &json!(null), &json!(1), &json!(execution))
+    );
     assert!(node["at"].as_str().unwrap().ends_with('Z'));
 
     for (name, value) in [("header", "1"), ("query", "1")] {
-        let rest = if name == "header" { app.get_with(&path, &[SSE, ("last-event-id", value)]).await } else { app.get_with(&format!("{path}?after={value}"), &[SSE]).await };
+        let rest = if name == "header" {
+            app.get_with(&path, &[SSE, ("last-event-id", value)]).await
+        } else {
+            app.get_with(&format!("{path}?after={value}"), &[SSE]).await
+        };
         assert_eq!(frames(&rest), all[1..], "{name}");
     }
     assert_eq!(frames(&app.get_with(&path, &[SSE, ("last-event-id", &all.len().to_string())]).await), []);
@@ -64,7 +77,11 @@ async fn a_stream_delivers_what_happens_while_it_is_open() {
         app.finish(&run, json!({}), None).await;
     };
     let (answer, ()) = tokio::join!(app.get_with(&path, &[SSE]), engine);
-    let done: Vec<_> = frames(&answer).into_iter().filter(|frame| frame.1 == "node.progress").map(|frame| frame.2["done"].as_u64().unwrap()).collect();
+    let done: Vec<_> = frames(&answer)
+        .into_iter()
+        .filter(|frame| frame.1 == "node.progress")
+        .map(|frame| frame.2["done"].as_u64().unwrap())
+        .collect();
     assert_eq!(done, (0..20).collect::<Vec<_>>());
 }
 
@@ -83,9 +100,16 @@ async fn long_poll() {
     let waiting = format!("{path}?after={last}&wait=20s");
     let (page, ()) = tokio::join!(app.get_with(&waiting, &[JSON]), app.finish(&run, json!({}), None));
     let page = page.ok(200);
-    assert_eq!((&page["items"].as_array().unwrap().last().unwrap()["event"], &page["terminal"]), (&json!("execution.completed"), &json!(true)));
+    assert_eq!(
+        (&page["items"].as_array().unwrap().last().unwrap()["event"], &page["terminal"]),
+        (&json!("execution.completed"), &json!(true))
+    );
     let last = page["last_seq"].as_i64().unwrap();
-    assert_eq!(app.get_with(&format!("{path}?after={last}&wait=20s"), &[JSON]).await.ok(200), json!({"items": [], "last_seq": last, "terminal": true}), "at once: nothing will follow");
+    assert_eq!(
+        app.get_with(&format!("{path}?after={last}&wait=20s"), &[JSON]).await.ok(200),
+        json!({"items": [], "last_seq": last, "terminal": true}),
+        "at once: nothing will follow"
+    );
 }
 
 #[tokio::test]

@@ -13,22 +13,60 @@ async fn an_execution_carries_every_field_and_both_names() {
     let path = format!("/api/v1/executions/{execution}");
     let pending = app.get(&path).await;
     for key in [
-        "id", "execution_id", "workflow_id", "workflow_name", "workflow_version", "status", "mode", "priority", "input", "parameters", "outputs", "output_data", "error", "progress",
-        "inference_jobs", "node_metrics", "cost", "batch_id", "replayed_from", "resume_count", "metadata", "trace_id", "timeout_seconds", "max_retries", "created_at", "started_at",
-        "completed_at", "duration_ms",
+        "id",
+        "execution_id",
+        "workflow_id",
+        "workflow_name",
+        "workflow_version",
+        "status",
+        "mode",
+        "priority",
+        "input",
+        "parameters",
+        "outputs",
+        "output_data",
+        "error",
+        "progress",
+        "inference_jobs",
+        "node_metrics",
+        "cost",
+        "batch_id",
+        "replayed_from",
+        "resume_count",
+        "metadata",
+        "trace_id",
+        "timeout_seconds",
+        "max_retries",
+        "created_at",
+        "started_at",
+        "completed_at",
+        "duration_ms",
     ] {
         assert!(pending.ok(200).get(key).is_some(), "{key}");
     }
-    assert_eq!(pending.ok(200)["progress"], json!({"percent": 0, "completed_nodes": 0, "total_nodes": 0, "running": []}));
+    assert_eq!(
+        pending.ok(200)["progress"],
+        json!({"percent": 0, "completed_nodes": 0, "total_nodes": 0, "running": []})
+    );
     assert_eq!(app.get_with(&path, &[("if-none-match", pending.header("etag"))]).await.status, 304);
     app.delete(&path).await.error(409, "not_terminal");
 
     let run = app.start().await;
-    let error = RunError { item: Some("3".into()), cause: vec!["why".into()], ..RunError::new("E-IMAGE", "broken").at_node("detect") };
+    let error = RunError {
+        item: Some("3".into()),
+        cause: vec!["why".into()],
+        ..RunError::new("E-IMAGE", "broken").at_node("detect")
+    };
     app.finish(&run, json!({"people": 2}), Some(error)).await;
     let failed = app.get_with(&path, &[("if-none-match", pending.header("etag"))]).await.ok(200);
-    assert_eq!(failed["error"], json!({"code": "E-IMAGE", "message": "broken", "node_id": "detect", "item": "3", "cause": ["why"]}));
-    assert_eq!((&failed["status"], &failed["outputs"], &failed["output_data"]), (&json!("failed"), &json!({"people": 2}), &json!({"people": 2})));
+    assert_eq!(
+        failed["error"],
+        json!({"code": "E-IMAGE", "message": "broken", "node_id": "detect", "item": "3", "cause": ["why"]})
+    );
+    assert_eq!(
+        (&failed["status"], &failed["outputs"], &failed["output_data"]),
+        (&json!("failed"), &json!({"people": 2}), &json!({"people": 2}))
+    );
     assert_eq!(app.get(&format!("{path}/outputs")).await.ok(200), json!({"outputs": {"people": 2}, "complete": false}));
 
     app.request(Method::POST, &format!("{path}/cancel"), &[], "").await.error(409, "already_terminal");
@@ -80,17 +118,23 @@ async fn image_outputs_are_bytes_and_others_json() {
     assert_eq!(app.get(&format!("{path}/outputs/people")).await.ok(200), json!({"count": 2}));
     app.get(&format!("{path}/outputs/nothing")).await.error(404, "not_found");
     let outputs = app.get(&format!("{path}/outputs")).await.ok(200);
-    assert_eq!((&outputs["complete"], &outputs["outputs"]["safe"]["$image"]["url"]), (&json!(true), &json!(format!("/api/v1/blobs/{}", digest.as_str().unwrap()))));
+    assert_eq!(
+        (&outputs["complete"], &outputs["outputs"]["safe"]["$image"]["url"]),
+        (&json!(true), &json!(format!("/api/v1/blobs/{}", digest.as_str().unwrap())))
+    );
 
     let inlined = app.get(&format!("{path}?images=base64")).await.ok(200);
     assert_eq!(inlined["outputs"]["safe"]["$image"]["base64"], crate::support::base64(&picture));
     assert!(app.get(&path).await.ok(200)["outputs"]["safe"]["$image"].get("base64").is_none());
 
     let nodes = app.get(&format!("{path}/nodes")).await.ok(200);
-    assert_eq!(nodes["items"], json!([
-        {"node_id": "photo", "type": "image_input", "status": "completed", "skip_reason": null, "attempts": 0, "duration_ms": 3, "queue_ms": null, "items": null, "error": null, "job_ids": []},
-        {"node_id": "note", "type": "note", "status": "pending", "skip_reason": null, "attempts": 0, "duration_ms": null, "queue_ms": null, "items": null, "error": null, "job_ids": []}
-    ]));
+    assert_eq!(
+        nodes["items"],
+        json!([
+            {"node_id": "photo", "type": "image_input", "status": "completed", "skip_reason": null, "attempts": 0, "duration_ms": 3, "queue_ms": null, "items": null, "error": null, "job_ids": []},
+            {"node_id": "note", "type": "note", "status": "pending", "skip_reason": null, "attempts": 0, "duration_ms": null, "queue_ms": null, "items": null, "error": null, "job_ids": []}
+        ])
+    );
 }
 
 #[tokio::test]
@@ -101,7 +145,9 @@ async fn lists_filter_and_leave_out_the_large_parts() {
     let run = app.start().await;
     app.finish(&run, json!({}), None).await;
     let second = app.run(&b, &json!({})).await;
-    let ids = |page: serde_json::Value| page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let ids = |page: serde_json::Value| {
+        page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
     for (path, expected) in [
         ("/api/v1/executions".to_owned(), vec![&second, &first]),
         (format!("/api/v1/executions?workflow_id={a}"), vec![&first]),

@@ -8,7 +8,10 @@ async fn alive_and_ready_until_draining() {
     for base in ["", "/api/v1"] {
         assert_eq!(app.get(&format!("{base}/healthz")).await.ok(200)["status"], "ok");
         let ready = app.get(&format!("{base}/readyz")).await.ok(200);
-        assert_eq!(ready, json!({"status": "ready", "checks": {"store": "ok", "blobs": "ok", "migrations": "ok", "blocks": "ok", "shutdown": "ok"}}));
+        assert_eq!(
+            ready,
+            json!({"status": "ready", "checks": {"store": "ok", "blobs": "ok", "migrations": "ok", "blocks": "ok", "shutdown": "ok"}})
+        );
     }
     app.state.drain();
     let stopping = app.get("/readyz").await.ok(503);

@@ -54,7 +54,8 @@ async fn names_that_lead_inside_are_refused_by_the_resolver() {
     let base = origin().await;
     let port = base.rsplit_once(':').unwrap().1.to_owned();
     let closed = Outgoing::new([]).unwrap();
-    for url in [format!("{base}/a.png"), "http://localhost/a.png".to_owned(), "http://localhost:8080/a.png".to_owned()] {
+    for url in [format!("{base}/a.png"), "http://localhost/a.png".to_owned(), "http://localhost:8080/a.png".to_owned()]
+    {
         let error = closed.fetch(&url).await.unwrap_err();
         assert!(matches!(error, FetchError::NotAllowed(_)), "{url}: {error:?}");
     }

@@ -7,7 +7,9 @@ use crate::support::{MULTIPART, TestApp, base64, multipart, photo_graph, png, pn
 async fn an_accepted_run_says_where_to_look() {
     let app = TestApp::new().await;
     let id = app.workflow(&settings_graph()).await;
-    for (path, version) in [(format!("/api/v1/workflows/{id}/run"), 1), (format!("/api/v1/workflows/{id}/execute?version=1"), 1)] {
+    for (path, version) in
+        [(format!("/api/v1/workflows/{id}/run"), 1), (format!("/api/v1/workflows/{id}/execute?version=1"), 1)]
+    {
         let answer = app.post(&path, &json!({"parameters": {"limit": "7"}, "priority": 9, "metadata": {"store": "17"}, "mode": "background"})).await;
         let accepted = answer.ok(202);
         let execution = accepted["id"].as_str().unwrap();
@@ -19,8 +21,17 @@ async fn an_accepted_run_says_where_to_look() {
         assert!(answer.header("x-queue-depth").parse::<u64>().is_ok());
         let stored = app.get(&format!("/api/v1/executions/{execution}")).await.ok(200);
         for (key, expected) in [
-            ("mode", json!("background")), ("priority", json!(9)), ("metadata", json!({"store": "17"})), ("parameters", json!({"limit": 7})), ("workflow_version", json!(version)),
-            ("timeout_seconds", json!(300)), ("max_retries", json!(3)), ("outputs", json!(null)), ("output_data", json!(null)), ("error", json!(null)), ("workflow_name", json!("Test")),
+            ("mode", json!("background")),
+            ("priority", json!(9)),
+            ("metadata", json!({"store": "17"})),
+            ("parameters", json!({"limit": 7})),
+            ("workflow_version", json!(version)),
+            ("timeout_seconds", json!(300)),
+            ("max_retries", json!(3)),
+            ("outputs", json!(null)),
+            ("output_data", json!(null)),
+            ("error", json!(null)),
+            ("workflow_name", json!("Test")),
         ] {
             assert_eq!(stored.get(key), Some(&expected), "{key}");
         }
@@ -32,10 +43,12 @@ async fn every_form_of_an_image_becomes_a_reference() {
     let app = TestApp::new().await;
     let id = app.workflow(&photo_graph()).await;
     let picture = png(8, 6);
-    let uploaded = app.request(Method::POST, "/api/v1/blobs", &[("content-type", "image/png")], picture.clone()).await.ok(201);
+    let uploaded =
+        app.request(Method::POST, "/api/v1/blobs", &[("content-type", "image/png")], picture.clone()).await.ok(201);
     let digest = uploaded["digest"].as_str().unwrap();
     let encoded = base64(&picture);
-    let reference = json!({"digest": digest, "width": 8, "height": 6, "format": "png", "url": format!("/api/v1/blobs/{digest}")});
+    let reference =
+        json!({"digest": digest, "width": 8, "height": 6, "format": "png", "url": format!("/api/v1/blobs/{digest}")});
     let forms = [
         json!({"image_base64": encoded}),
         json!({"image_base64": format!("data:image/png;base64,{encoded}")}),
@@ -53,7 +66,10 @@ async fn every_form_of_an_image_becomes_a_reference() {
         assert_eq!(stored["input"], json!({"images": {"photo": {"$image": reference}}, "note": "kept"}), "{form}");
     }
     let execution = app.run(&id, &json!({"input": {"image_url": "https://example.com/a.jpg"}})).await;
-    assert_eq!(app.get(&format!("/api/v1/executions/{execution}")).await.ok(200)["input"], json!({"image_url": "https://example.com/a.jpg"}));
+    assert_eq!(
+        app.get(&format!("/api/v1/executions/{execution}")).await.ok(200)["input"],
+        json!({"image_url": "https://example.com/a.jpg"})
+    );
 }
 
 #[tokio::test]
@@ -64,7 +80,10 @@ async fn multipart_files_are_images_by_their_names() {
     let picture = png(8, 6);
     for (parts, place) in [
         (vec![("image", picture.as_ref())], "/input/image/$image/digest"),
-        (vec![("request", br#"{"priority": 7}"#.as_slice()), ("image", picture.as_ref())], "/input/image/$image/digest"),
+        (
+            vec![("request", br#"{"priority": 7}"#.as_slice()), ("image", picture.as_ref())],
+            "/input/image/$image/digest",
+        ),
         (vec![("photo", picture.as_ref()), ("request", b"{}")], "/input/images/photo/$image/digest"),
     ] {
         let accepted = app.request(Method::POST, &path, &[MULTIPART], multipart(&parts)).await.ok(202);
@@ -79,7 +98,11 @@ async fn multipart_files_are_images_by_their_names() {
         (vec![("other", picture.as_ref())], 202, ""),
     ] {
         let answer = app.request(Method::POST, &path, &[MULTIPART], multipart(&parts)).await;
-        if status == 202 { answer.ok(202); } else { answer.error(status, code); }
+        if status == 202 {
+            answer.ok(202);
+        } else {
+            answer.error(status, code);
+        }
     }
     app.request(Method::POST, &path, &[("content-type", "multipart/form-data")], "").await.error(400, "bad_json");
     app.request(Method::POST, &path, &[MULTIPART], "--XX\r\nbroken").await.error(400, "bad_json");
@@ -96,17 +119,53 @@ async fn bad_runs_are_refused_with_code_and_place_and_write_nothing() {
     for (id, body, status, code, pointer) in [
         (&photo, json!({}), 422, "input_invalid", "/input/image"),
         (&photo, json!({"inputs": {}}), 422, "input_invalid", "/inputs/image"),
-        (&photo, json!({"input": {"image_base64": base64(b"not a picture")}}), 422, "image_invalid", "/input/image_base64"),
-        (&photo, json!({"input": {"image_base64": base64(&png(4, 4)[..20])}}), 422, "image_invalid", "/input/image_base64"),
-        (&photo, json!({"input": {"image_base64": base64(&png_header(20_000, 10_000))}}), 422, "image_invalid", "/input/image_base64"),
+        (
+            &photo,
+            json!({"input": {"image_base64": base64(b"not a picture")}}),
+            422,
+            "image_invalid",
+            "/input/image_base64",
+        ),
+        (
+            &photo,
+            json!({"input": {"image_base64": base64(&png(4, 4)[..20])}}),
+            422,
+            "image_invalid",
+            "/input/image_base64",
+        ),
+        (
+            &photo,
+            json!({"input": {"image_base64": base64(&png_header(20_000, 10_000))}}),
+            422,
+            "image_invalid",
+            "/input/image_base64",
+        ),
         (&photo, json!({"input": {"image_base64": "*"}}), 422, "image_invalid", "/input/image_base64"),
         (&photo, json!({"input": {"image": nowhere}}), 422, "image_invalid", "/input/image"),
         (&photo, json!({"input": {"image": "sha256:12"}}), 400, "invalid_field", "/input/image"),
         (&photo, json!({"input": {"image_url": "http://127.0.0.1/a.png"}}), 422, "url_not_allowed", "/input/image_url"),
-        (&photo, json!({"input": {"image_url": "ftp://example.com/a.png"}}), 422, "url_not_allowed", "/input/image_url"),
-        (&photo, json!({"input": {"image_url": "http://user:pw@example.com/a.png"}}), 422, "url_not_allowed", "/input/image_url"),
+        (
+            &photo,
+            json!({"input": {"image_url": "ftp://example.com/a.png"}}),
+            422,
+            "url_not_allowed",
+            "/input/image_url",
+        ),
+        (
+            &photo,
+            json!({"input": {"image_url": "http://user:pw@example.com/a.png"}}),
+            422,
+            "url_not_allowed",
+            "/input/image_url",
+        ),
         (&photo, json!({"input": {"image_url": "http://example.com:22/"}}), 422, "url_not_allowed", "/input/image_url"),
-        (&photo, json!({"input": {"images": {"photo": {"image_url": "http://169.254.169.254/"}}}}), 422, "url_not_allowed", "/input/images/photo"),
+        (
+            &photo,
+            json!({"input": {"images": {"photo": {"image_url": "http://169.254.169.254/"}}}}),
+            422,
+            "url_not_allowed",
+            "/input/images/photo",
+        ),
         (&photo, json!({"inputs": {}, "input": {}}), 400, "invalid_field", "/inputs"),
         (&photo, json!({"colour": 1}), 400, "unknown_field", "/colour"),
         (&photo, json!({"callback_url": "https://example.com/hook"}), 400, "invalid_field", "/callback_url"),
@@ -120,7 +179,13 @@ async fn bad_runs_are_refused_with_code_and_place_and_write_nothing() {
     }
     assert_eq!(app.get("/api/v1/executions").await.ok(200)["items"], json!([]));
     assert!(!app.blobs.exists(&sightflow_blobs::digest_of(b"not a picture")).await.unwrap(), "nothing half-written");
-    let message = app.post(&format!("/api/v1/workflows/{photo}/run"), &json!({"input": {"images": {"photo": {"image_base64": base64(&png_header(20_000, 10_000))}}}})).await.ok(422);
+    let message = app
+        .post(
+            &format!("/api/v1/workflows/{photo}/run"),
+            &json!({"input": {"images": {"photo": {"image_base64": base64(&png_header(20_000, 10_000))}}}}),
+        )
+        .await
+        .ok(422);
     let message = message["error"]["message"].as_str().unwrap();
     assert!(message.contains("`photo`") && message.contains("200"), "names the image and the reason: {message}");
 }
@@ -144,7 +209,9 @@ async fn archived_and_missing_workflows_do_not_run() {
     app.patch(&format!("/api/v1/workflows/{id}"), &[], &json!({"status": "draft"})).await.ok(200);
     app.post(&format!("/api/v1/workflows/{id}/run?version=2"), &json!({})).await.error(404, "not_found");
     app.post("/api/v1/workflows/wf_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1/run", &json!({})).await.error(404, "not_found");
-    app.post("/api/v1/workflows/exe_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1/run", &json!({})).await.error(400, "invalid_id");
+    app.post("/api/v1/workflows/exe_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1/run", &json!({}))
+        .await
+        .error(400, "invalid_id");
 }
 
 #[tokio::test]
@@ -173,15 +240,28 @@ async fn a_repeated_run_with_a_key_is_one_execution() {
     let again = app.post_with(&path, &[("idempotency-key", "r1")], &body).await;
     assert_eq!(again.header("idempotency-replayed"), "true");
     assert_eq!(again.ok(202), first.ok(202), "the first answer again");
-    app.post_with(&path, &[("idempotency-key", "r1")], &json!({"input": {"image_base64": base64(&png(9, 6))}})).await.error(409, "idempotency_conflict");
+    app.post_with(&path, &[("idempotency-key", "r1")], &json!({"input": {"image_base64": base64(&png(9, 6))}}))
+        .await
+        .error(409, "idempotency_conflict");
     // The boundary is no part of a multipart request's identity.
-    let one = app.request(Method::POST, &path, &[MULTIPART, ("idempotency-key", "m1")], multipart(&[("image", &png(8, 6))])).await.ok(202);
+    let one = app
+        .request(Method::POST, &path, &[MULTIPART, ("idempotency-key", "m1")], multipart(&[("image", &png(8, 6))]))
+        .await
+        .ok(202);
     let other = String::from_utf8_lossy(&multipart(&[])).len();
     assert!(other > 0);
-    let two = app.request(Method::POST, &path, &[("content-type", "multipart/form-data; boundary=YY"), ("idempotency-key", "m1")], {
-        let text = multipart(&[("image", &png(8, 6))]);
-        replace(&text, b"--XX", b"--YY")
-    }).await.ok(202);
+    let two = app
+        .request(
+            Method::POST,
+            &path,
+            &[("content-type", "multipart/form-data; boundary=YY"), ("idempotency-key", "m1")],
+            {
+                let text = multipart(&[("image", &png(8, 6))]);
+                replace(&text, b"--XX", b"--YY")
+            },
+        )
+        .await
+        .ok(202);
     assert_eq!(one["id"], two["id"]);
     assert_eq!(app.get("/api/v1/executions?total=true").await.ok(200)["total"], 2);
 }
@@ -219,7 +299,10 @@ async fn a_synchronous_run_answers_with_the_finished_execution() {
         };
         let (answer, ()) = tokio::join!(run, engine);
         let execution = answer.ok(200);
-        assert_eq!((&execution["status"], &execution["outputs"], &execution["output_data"]), (&json!("completed"), &json!({"settings": {"value": 3}}), &json!({"settings": {"value": 3}})));
+        assert_eq!(
+            (&execution["status"], &execution["outputs"], &execution["output_data"]),
+            (&json!("completed"), &json!({"settings": {"value": 3}}), &json!({"settings": {"value": 3}}))
+        );
         assert_eq!(answer.header("preference-applied"), if headers.is_empty() { "" } else { "wait=30" });
     }
     let late = app.post_with(&path, &[("prefer", "wait=0")], &json!({"mode": "sync"})).await;
@@ -243,9 +326,17 @@ async fn a_view_of_a_stored_image_must_lie_inside_it() {
     let app = TestApp::new().await;
     let id = app.workflow(&photo_graph()).await;
     let digest = app.request(Method::POST, "/api/v1/images", &[], png(8, 6)).await.ok(201)["digest"].clone();
-    for (view, ok) in [(json!({"x": 1, "y": 2, "width": 7, "height": 4}), true), (json!({"x": 1, "y": 2, "width": 8, "height": 4}), false), (json!({"x": 0, "y": 0, "width": 0, "height": 1}), false)] {
+    for (view, ok) in [
+        (json!({"x": 1, "y": 2, "width": 7, "height": 4}), true),
+        (json!({"x": 1, "y": 2, "width": 8, "height": 4}), false),
+        (json!({"x": 0, "y": 0, "width": 0, "height": 1}), false),
+    ] {
         let body = json!({"input": {"image": {"$image": {"digest": digest, "view": view}}}});
         let answer = app.post(&format!("/api/v1/workflows/{id}/run"), &body).await;
-        if ok { answer.ok(202); } else { answer.error(422, "image_invalid"); }
+        if ok {
+            answer.ok(202);
+        } else {
+            answer.error(422, "image_invalid");
+        }
     }
 }

@@ -17,7 +17,13 @@ async fn a_client_that_sends_too_much_gets_the_answer_and_no_broken_pipe() {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     for path in ["/api/v1/workflows", "/api/v1/nothing", "/api/v1/workflows/7"] {
         let body = vec![b'x'; 60 << 20];
-        let answer = client.post(format!("{base}{path}")).header("content-type", "application/json").body(body).send().await.unwrap();
+        let answer = client
+            .post(format!("{base}{path}"))
+            .header("content-type", "application/json")
+            .body(body)
+            .send()
+            .await
+            .unwrap();
         let status = answer.status().as_u16();
         let error: serde_json::Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
         let expected = match path {

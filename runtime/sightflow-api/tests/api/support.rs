@@ -14,7 +14,8 @@ use sightflow_blobs::{BlobStore, digest_of};
 use sightflow_engine::{BlockHost, BlockRef, CallContext, CallError, Catalog, CheckContext, Package, Payload};
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_store::{
-    FinishedExecution, NewEvent, NewModel, NewWorker, SharedStore, SqliteOptions, SqliteStore, StartedExecution, WorkerRole,
+    FinishedExecution, NewEvent, NewModel, NewWorker, SharedStore, SqliteOptions, SqliteStore, StartedExecution,
+    WorkerRole,
 };
 use sightflow_types::error::RunError;
 use sightflow_types::manifest::Manifest;
@@ -42,7 +43,8 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}", String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error} in {:?}", String::from_utf8_lossy(&self.body)))
     }
 
     #[track_caller]
@@ -103,14 +105,36 @@ impl TestApp {
 
     pub(crate) async fn with(config: ApiConfig, allow: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
-        let store: SharedStore = Arc::new(SqliteStore::open(dir.path().join("test.db"), SqliteOptions::default()).await.unwrap());
+        let store: SharedStore =
+            Arc::new(SqliteStore::open(dir.path().join("test.db"), SqliteOptions::default()).await.unwrap());
         let blobs = BlobStore::in_memory();
-        let package = Package { name: "sightflow/output".to_owned(), version: "0.1.0".parse().unwrap(), digest: digest_of(b"note"), manifests: vec![note()] };
+        let package = Package {
+            name: "sightflow/output".to_owned(),
+            version: "0.1.0".parse().unwrap(),
+            digest: digest_of(b"note"),
+            manifests: vec![note()],
+        };
         let catalog = Arc::new(Catalog::new([package]).unwrap());
         let allow: Vec<Network> = allow.iter().map(|network| network.parse().unwrap()).collect();
-        let state = ApiState::new(Arc::clone(&store), blobs.clone(), catalog, Arc::new(Scripted), Outgoing::new(allow).unwrap(), config);
+        let state = ApiState::new(
+            Arc::clone(&store),
+            blobs.clone(),
+            catalog,
+            Arc::new(Scripted),
+            Outgoing::new(allow).unwrap(),
+            config,
+        );
         let engine = WorkerId::new();
-        let worker = NewWorker { id: engine, role: WorkerRole::Engine, name: "test".into(), version: "0".into(), labels: json!({}), models: json!([]), device: None, memory_total: None };
+        let worker = NewWorker {
+            id: engine,
+            role: WorkerRole::Engine,
+            name: "test".into(),
+            version: "0".into(),
+            labels: json!({}),
+            models: json!([]),
+            device: None,
+            memory_total: None,
+        };
         store.register_worker(worker).await.unwrap();
         Self { router: router(state.clone()), state, store, blobs, engine, _dir: dir }
     }
@@ -122,7 +146,13 @@ impl TestApp {
         Answer { status: parts.status, headers: parts.headers, body }
     }
 
-    pub(crate) async fn request(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+    pub(crate) async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
         self.send(request(method, path, headers, body)).await
     }
 
@@ -191,8 +221,15 @@ impl TestApp {
 
     pub(crate) async fn model(&self, id: &str, task: Task, spec: Value) {
         let new = NewModel {
-            id: id.into(), tenant_id: TenantId::BUILT_IN, source: ModelSource::Pretrained, task, name: id.to_uppercase(),
-            digest: Some(digest_of(id.as_bytes())), size: Some(7), format: "onnx".into(), spec,
+            id: id.into(),
+            tenant_id: TenantId::BUILT_IN,
+            source: ModelSource::Pretrained,
+            task,
+            name: id.to_uppercase(),
+            digest: Some(digest_of(id.as_bytes())),
+            size: Some(7),
+            format: "onnx".into(),
+            spec,
         };
         self.store.upsert_model(new).await.unwrap();
     }
@@ -200,10 +237,13 @@ impl TestApp {
 
 fn digests(value: &Value) -> Vec<sightflow_types::Digest> {
     match value {
-        Value::Object(object) => object.iter().flat_map(|(key, value)| match value.as_str().filter(|_| key == "digest") {
-            Some(text) => text.parse().into_iter().collect(),
-            None => digests(value),
-        }).collect(),
+        Value::Object(object) => object
+            .iter()
+            .flat_map(|(key, value)| match value.as_str().filter(|_| key == "digest") {
+                Some(text) => text.parse().into_iter().collect(),
+                None => digests(value),
+            })
+            .collect(),
         Value::Array(items) => items.iter().flat_map(digests).collect(),
         _ => Vec::new(),
     }
@@ -262,7 +302,9 @@ pub(crate) fn settings_graph() -> Value {
 pub(crate) fn multipart(parts: &[(&str, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, content) in parts {
-        body.extend(format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"f\"\r\n\r\n").into_bytes());
+        body.extend(
+            format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"f\"\r\n\r\n").into_bytes(),
+        );
         body.extend(*content);
         body.extend(b"\r\n");
     }

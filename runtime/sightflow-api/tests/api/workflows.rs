@@ -11,8 +11,17 @@ async fn a_workflow_is_saved_read_changed_and_deleted() {
     let path = format!("/api/v1/workflows/{}", created["id"].as_str().unwrap());
     assert_eq!(answer.header("location"), path);
     for (key, expected) in [
-        ("name", json!("Privacy blur")), ("description", json!(null)), ("status", json!("draft")), ("version", json!(1)), ("definition", photo_graph()),
-        ("node_count", json!(2)), ("edge_count", json!(1)), ("warnings", json!([])), ("run_count", json!(0)), ("last_run_at", json!(null)), ("avg_duration_ms", json!(null)),
+        ("name", json!("Privacy blur")),
+        ("description", json!(null)),
+        ("status", json!("draft")),
+        ("version", json!(1)),
+        ("definition", photo_graph()),
+        ("node_count", json!(2)),
+        ("edge_count", json!(1)),
+        ("warnings", json!([])),
+        ("run_count", json!(0)),
+        ("last_run_at", json!(null)),
+        ("avg_duration_ms", json!(null)),
     ] {
         assert_eq!(created.get(key), Some(&expected), "{key}");
     }
@@ -23,11 +32,22 @@ async fn a_workflow_is_saved_read_changed_and_deleted() {
     let bare = path.replace("wf_", "");
     assert_eq!(app.get(&bare).await.ok(200)["id"], created["id"], "a bare UUID is an id");
 
-    let renamed = app.patch(&path, &[("if-match", read.header("etag"))], &json!({"name": "Blur", "description": "d"})).await.ok(200);
-    assert_eq!((&renamed["name"], &renamed["description"], &renamed["version"]), (&json!("Blur"), &json!("d"), &json!(1)));
-    app.patch(&path, &[("if-match", read.header("etag"))], &json!({"name": "Lost update"})).await.error(412, "stale_version");
+    let renamed = app
+        .patch(&path, &[("if-match", read.header("etag"))], &json!({"name": "Blur", "description": "d"}))
+        .await
+        .ok(200);
+    assert_eq!(
+        (&renamed["name"], &renamed["description"], &renamed["version"]),
+        (&json!("Blur"), &json!("d"), &json!(1))
+    );
+    app.patch(&path, &[("if-match", read.header("etag"))], &json!({"name": "Lost update"}))
+        .await
+        .error(412, "stale_version");
     let changed = app.patch(&path, &[], &json!({"definition": settings_graph(), "description": null, "status": "active", "change_summary": "simpler"})).await.ok(200);
-    assert_eq!((&changed["description"], &changed["status"], &changed["version"], &changed["node_count"]), (&json!(null), &json!("active"), &json!(2), &json!(1)));
+    assert_eq!(
+        (&changed["description"], &changed["status"], &changed["version"], &changed["node_count"]),
+        (&json!(null), &json!("active"), &json!(2), &json!(1))
+    );
 
     assert_eq!(app.delete(&path).await.ok(200), json!({"id": created["id"], "deleted": true}));
     app.get(&path).await.error(404, "not_found");
@@ -43,7 +63,12 @@ async fn versions_are_kept_compared_and_restored() {
     app.patch(&path, &[], &json!({"definition": second, "change_summary": "greets"})).await.ok(200);
 
     let versions = app.get(&format!("{path}/versions")).await.ok(200);
-    let numbers: Vec<_> = versions["items"].as_array().unwrap().iter().map(|item| (item["version"].clone(), item["change_summary"].clone())).collect();
+    let numbers: Vec<_> = versions["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| (item["version"].clone(), item["change_summary"].clone()))
+        .collect();
     assert_eq!(numbers, [(json!(2), json!("greets")), (json!(1), json!(null))]);
     assert!(versions["items"][0].get("definition").is_none());
     assert_eq!(app.get(&format!("{path}/versions/1")).await.ok(200)["definition"], photo_graph());
@@ -55,7 +80,10 @@ async fn versions_are_kept_compared_and_restored() {
     assert_eq!(app.get(&format!("{path}/versions?limit=1&cursor={cursor}")).await.ok(200)["items"][0]["version"], 1);
 
     let diff = app.get(&format!("{path}/diff?from=1&to=2")).await.ok(200);
-    assert_eq!(diff["nodes"]["changed"], json!([{"id": "note", "changes": [{"pointer": "/config", "from": null, "to": {"text": "hello"}}]}]));
+    assert_eq!(
+        diff["nodes"]["changed"],
+        json!([{"id": "note", "changes": [{"pointer": "/config", "from": null, "to": {"text": "hello"}}]}])
+    );
 
     let restored = app.request(Method::POST, &format!("{path}/versions/1/restore"), &[], "").await.ok(200);
     assert_eq!((&restored["version"], &restored["definition"]), (&json!(3), &photo_graph()));
@@ -67,13 +95,32 @@ async fn lists_page_filter_and_count() {
     for (name, status) in [("alpha one", "draft"), ("alpha two", "active"), ("beta", "draft")] {
         app.post("/api/v1/workflows", &json!({"name": name, "status": status})).await.ok(201);
     }
-    let names = |page: &serde_json::Value| page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
-    for (query, expected) in [("", vec!["beta", "alpha two", "alpha one"]), ("?search=ALPHA", vec!["alpha two", "alpha one"]), ("?status=active", vec!["alpha two"]), ("?search=alpha&status=archived", vec![])] {
+    let names = |page: &serde_json::Value| {
+        page["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    for (query, expected) in [
+        ("", vec!["beta", "alpha two", "alpha one"]),
+        ("?search=ALPHA", vec!["alpha two", "alpha one"]),
+        ("?status=active", vec!["alpha two"]),
+        ("?search=alpha&status=archived", vec![]),
+    ] {
         let page = app.get(&format!("/api/v1/workflows{query}")).await.ok(200);
-        assert_eq!((names(&page), &page["next_cursor"], page.get("total")), (expected.into_iter().map(str::to_owned).collect(), &json!(null), None), "{query}");
+        assert_eq!(
+            (names(&page), &page["next_cursor"], page.get("total")),
+            (expected.into_iter().map(str::to_owned).collect(), &json!(null), None),
+            "{query}"
+        );
     }
     let first = app.get("/api/v1/workflows?limit=2&total=true").await.ok(200);
-    assert_eq!((&first["total"], &first["total_capped"], first["items"][0].get("definition")), (&json!(3), &json!(false), None));
+    assert_eq!(
+        (&first["total"], &first["total_capped"], first["items"][0].get("definition")),
+        (&json!(3), &json!(false), None)
+    );
     let cursor = first["next_cursor"].as_str().unwrap();
     assert_eq!(names(&app.get(&format!("/api/v1/workflows?limit=2&cursor={cursor}")).await.ok(200)), ["alpha one"]);
     app.get(&format!("/api/v1/workflows?search=a&cursor={cursor}")).await.error(400, "invalid_cursor");
@@ -86,17 +133,31 @@ async fn a_definition_with_problems_is_refused_with_all_of_them() {
     let mut broken = photo_graph();
     broken["nodes"][1]["type"] = json!("notte");
     broken["edges"][0]["sourceHandle"] = json!("picture");
-    let details = app.post("/api/v1/workflows", &json!({"name": "x", "definition": broken})).await.error(422, "definition_invalid");
-    let found: Vec<_> = details.iter().map(|detail| (detail["code"].as_str().unwrap(), detail["pointer"].as_str().unwrap(), detail["suggestion"].clone())).collect();
+    let details = app
+        .post("/api/v1/workflows", &json!({"name": "x", "definition": broken}))
+        .await
+        .error(422, "definition_invalid");
+    let found: Vec<_> = details
+        .iter()
+        .map(|detail| {
+            (detail["code"].as_str().unwrap(), detail["pointer"].as_str().unwrap(), detail["suggestion"].clone())
+        })
+        .collect();
     assert!(found.contains(&("E-TYPE-UNKNOWN", "/nodes/1/type", json!("note"))), "{found:?}");
-    assert!(found.iter().any(|(code, pointer, _)| (*code, *pointer) == ("E-PORT-UNKNOWN", "/edges/0/sourceHandle")), "{found:?}");
+    assert!(
+        found.iter().any(|(code, pointer, _)| (*code, *pointer) == ("E-PORT-UNKNOWN", "/edges/0/sourceHandle")),
+        "{found:?}"
+    );
     assert_eq!(app.get("/api/v1/workflows").await.ok(200)["items"], json!([]), "nothing was saved");
 
     let validation = app.post("/api/v1/workflows/validate", &json!({"definition": broken})).await.ok(200);
     assert_eq!((&validation["valid"], &validation["plan"]), (&json!(false), &json!(null)));
     assert_eq!(validation["errors"].as_array().unwrap().len(), details.len());
     let validation = app.post("/api/v1/workflows/validate", &json!({"definition": photo_graph()})).await.ok(200);
-    assert_eq!(validation, json!({"valid": true, "errors": [], "warnings": [], "plan": {"order": [["photo"], ["note"]], "blocks": {"note": "note", "photo": "image_input"}}}));
+    assert_eq!(
+        validation,
+        json!({"valid": true, "errors": [], "warnings": [], "plan": {"order": [["photo"], ["note"]], "blocks": {"note": "note", "photo": "image_input"}}})
+    );
 }
 
 #[tokio::test]
@@ -104,11 +165,17 @@ async fn blocks_check_their_own_configuration() {
     let app = TestApp::new().await;
     let mut graph = photo_graph();
     graph["nodes"][1]["config"] = json!({"text": "bad"});
-    let details = app.post("/api/v1/workflows", &json!({"name": "x", "definition": graph})).await.error(422, "definition_invalid");
+    let details = app
+        .post("/api/v1/workflows", &json!({"name": "x", "definition": graph}))
+        .await
+        .error(422, "definition_invalid");
     assert_eq!((&details[0]["code"], &details[0]["pointer"]), (&json!("E-CONFIG"), &json!("/nodes/1/config/text")));
     graph["nodes"][1]["config"] = json!({"text": "odd"});
     let saved = app.post("/api/v1/workflows", &json!({"name": "x", "definition": graph})).await.ok(201);
-    assert_eq!(saved["warnings"], json!([{"code": "W-ODD", "pointer": "/nodes/1/config/text", "message": "an odd note"}]));
+    assert_eq!(
+        saved["warnings"],
+        json!([{"code": "W-ODD", "pointer": "/nodes/1/config/text", "message": "an odd note"}])
+    );
 }
 
 #[tokio::test]
@@ -130,7 +197,9 @@ async fn a_repeated_create_with_a_key_makes_one_workflow() {
     let again = app.post_with("/api/v1/workflows", &[("idempotency-key", "k1")], &body).await;
     assert_eq!((first.header("idempotency-replayed"), again.header("idempotency-replayed")), ("", "true"));
     assert_eq!(again.ok(201), first.ok(201));
-    app.post_with("/api/v1/workflows", &[("idempotency-key", "k1")], &json!({"name": "other"})).await.error(409, "idempotency_conflict");
+    app.post_with("/api/v1/workflows", &[("idempotency-key", "k1")], &json!({"name": "other"}))
+        .await
+        .error(409, "idempotency_conflict");
     app.post_with("/api/v1/workflows", &[("idempotency-key", "")], &body).await.error(400, "invalid_field");
     assert_eq!(app.get("/api/v1/workflows?total=true").await.ok(200)["total"], 1);
 }

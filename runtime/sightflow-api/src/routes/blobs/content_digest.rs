@@ -19,7 +19,10 @@ pub(super) fn verify(headers: &HeaderMap, actual: &Digest) -> Result<(), ApiErro
         let encoded = value.trim().strip_prefix(':').and_then(|rest| rest.strip_suffix(':')).ok_or_else(malformed)?;
         let declared = STANDARD_PAD_INDIFFERENT.decode(encoded).map_err(|_| malformed())?;
         if declared != actual.bytes() {
-            return Err(ApiError::new(Code::InvalidField, format!("the body does not match its Content-Digest; it arrived as {actual}")));
+            return Err(ApiError::new(
+                Code::InvalidField,
+                format!("the body does not match its Content-Digest; it arrived as {actual}"),
+            ));
         }
     }
     Ok(())
@@ -38,7 +41,15 @@ mod tests {
         let digest = Digest::from_bytes([7; 32]);
         let right = format!("sha-256=:{}:", STANDARD_PAD_INDIFFERENT.encode([7; 32]));
         let wrong = format!("sha-256=:{}:", STANDARD_PAD_INDIFFERENT.encode([8; 32]));
-        for (header, ok) in [(None, true), (Some(right.clone()), true), (Some(format!("md5=:AAAA:, {right}")), true), (Some("md5=:AAAA:".to_owned()), true), (Some(wrong), false), (Some("sha-256=AAAA".to_owned()), false), (Some("nonsense".to_owned()), false)] {
+        for (header, ok) in [
+            (None, true),
+            (Some(right.clone()), true),
+            (Some(format!("md5=:AAAA:, {right}")), true),
+            (Some("md5=:AAAA:".to_owned()), true),
+            (Some(wrong), false),
+            (Some("sha-256=AAAA".to_owned()), false),
+            (Some("nonsense".to_owned()), false),
+        ] {
             let mut headers = HeaderMap::new();
             if let Some(header) = &header {
                 headers.insert("content-digest", header.parse().unwrap());

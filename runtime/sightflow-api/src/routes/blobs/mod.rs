@@ -64,14 +64,22 @@ impl From<Blob> for BlobView {
 /// Uploads an image: the raw bytes, or multipart with one file. `Content-Digest` is checked if sent.
 #[utoipa::path(post, path = "/blobs", tag = "blobs", request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 201, body = BlobView), (status = 200, description = "Known already", body = BlobView), (status = 413, body = ErrorBody), (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]
-pub(crate) async fn upload(State(state): State<ApiState>, caller: Caller, request: Request) -> Result<Response, ApiError> {
+pub(crate) async fn upload(
+    State(state): State<ApiState>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, ApiError> {
     accept(&state, caller, request).await
 }
 
 /// Alias of `POST /blobs`.
 #[utoipa::path(post, path = "/images", tag = "blobs", request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 201, body = BlobView), (status = 200, description = "Known already", body = BlobView), (status = 413, body = ErrorBody), (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]
-pub(crate) async fn upload_image(State(state): State<ApiState>, caller: Caller, request: Request) -> Result<Response, ApiError> {
+pub(crate) async fn upload_image(
+    State(state): State<ApiState>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, ApiError> {
     accept(&state, caller, request).await
 }
 
@@ -102,8 +110,13 @@ async fn read(request: Request, headers: &HeaderMap) -> Result<Bytes, ApiError> 
         return file.ok_or_else(|| ApiError::new(Code::InvalidField, "the multipart body has no file"));
     }
     // curl's `--data-binary` says `application/x-www-form-urlencoded` unless told otherwise; the bytes decide.
-    if !kind.starts_with("image/") && !matches!(kind.as_str(), "application/octet-stream" | "application/x-www-form-urlencoded") {
-        return Err(ApiError::new(Code::UnsupportedMediaType, format!("`{kind}` is not taken here; send the image's bytes, or multipart/form-data with one file")));
+    if !kind.starts_with("image/")
+        && !matches!(kind.as_str(), "application/octet-stream" | "application/x-www-form-urlencoded")
+    {
+        return Err(ApiError::new(
+            Code::UnsupportedMediaType,
+            format!("`{kind}` is not taken here; send the image's bytes, or multipart/form-data with one file"),
+        ));
     }
     body::read(request.into_body(), headers, IMAGE_LIMIT).await
 }
@@ -111,8 +124,15 @@ async fn read(request: Request, headers: &HeaderMap) -> Result<Bytes, ApiError> 
 /// The bytes of a blob, or a range of them.
 #[utoipa::path(get, path = "/blobs/{digest}", tag = "blobs", params(("digest" = String, Path), ("Range" = Option<String>, Header)),
     responses((status = 200, description = "The bytes", content_type = "application/octet-stream"), (status = 206, description = "Part of them"), (status = 304), (status = 404, body = ErrorBody), (status = 416, body = ErrorBody)))]
-pub(crate) async fn get(State(state): State<ApiState>, caller: Caller, Path(digest): Path<Digest>, method: Method, headers: HeaderMap) -> Result<Response, ApiError> {
-    let blob = intake::find(&state, caller.tenant, &digest).await?.ok_or_else(|| ApiError::not_found("blob", digest))?;
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(digest): Path<Digest>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let blob =
+        intake::find(&state, caller.tenant, &digest).await?.ok_or_else(|| ApiError::not_found("blob", digest))?;
     let tag = format!("\"{digest}\"");
     let mut response = if etag::none_match(&headers, &tag) {
         StatusCode::NOT_MODIFIED.into_response()
@@ -126,16 +146,27 @@ pub(crate) async fn get(State(state): State<ApiState>, caller: Caller, Path(dige
     Ok(response)
 }
 
-async fn content(state: &ApiState, blob: &Blob, method: &Method, headers: &HeaderMap, tag: &str) -> Result<Response, ApiError> {
+async fn content(
+    state: &ApiState,
+    blob: &Blob,
+    method: &Method,
+    headers: &HeaderMap,
+    tag: &str,
+) -> Result<Response, ApiError> {
     // A range of another version is no range.
     let same = headers.get(header::IF_RANGE).is_none_or(|given| given.to_str().is_ok_and(|given| given == tag));
-    let wanted = range::wanted(headers.get(header::RANGE).and_then(|value| value.to_str().ok()).filter(|_| same), blob.size);
+    let wanted =
+        range::wanted(headers.get(header::RANGE).and_then(|value| value.to_str().ok()).filter(|_| same), blob.size);
     let (status, part) = match wanted {
         Wanted::Whole => (StatusCode::OK, 0..blob.size),
         Wanted::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
         Wanted::Unsatisfiable => {
-            let mut response = ApiError::new(Code::RangeNotSatisfiable, format!("the blob has {} bytes", blob.size)).into_response();
-            response.headers_mut().insert(header::CONTENT_RANGE, HeaderValue::from_str(&format!("bytes */{}", blob.size)).map_err(ApiError::internal)?);
+            let mut response =
+                ApiError::new(Code::RangeNotSatisfiable, format!("the blob has {} bytes", blob.size)).into_response();
+            response.headers_mut().insert(
+                header::CONTENT_RANGE,
+                HeaderValue::from_str(&format!("bytes */{}", blob.size)).map_err(ApiError::internal)?,
+            );
             return Ok(response);
         }
     };
@@ -149,7 +180,9 @@ async fn content(state: &ApiState, blob: &Blob, method: &Method, headers: &Heade
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(part.end - part.start));
     if status == StatusCode::PARTIAL_CONTENT {
         let range = format!("bytes {}-{}/{}", part.start, part.end - 1, blob.size);
-        response.headers_mut().insert(header::CONTENT_RANGE, HeaderValue::from_str(&range).map_err(ApiError::internal)?);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_RANGE, HeaderValue::from_str(&range).map_err(ApiError::internal)?);
     }
     Ok(response)
 }
@@ -169,7 +202,11 @@ pub(crate) fn image_response(media_type: &str, bytes: Bytes) -> Result<Response,
 /// Drops the upload; what executions refer to stays.
 #[utoipa::path(delete, path = "/blobs/{digest}", tag = "blobs", params(("digest" = String, Path)),
     responses((status = 204), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
-pub(crate) async fn delete(State(state): State<ApiState>, caller: Caller, Path(digest): Path<Digest>) -> Result<StatusCode, ApiError> {
+pub(crate) async fn delete(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(digest): Path<Digest>,
+) -> Result<StatusCode, ApiError> {
     state.store.drop_upload(caller.tenant, &digest).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -75,7 +75,11 @@ impl Wanted {
     fn read(query: &ThumbnailQuery) -> Result<Self, ApiError> {
         let side = |name: &str, value: Option<u32>| {
             let value = value.unwrap_or(256);
-            if (1..=LARGEST).contains(&value) { Ok(value) } else { Err(ApiError::field(format!("?{name}"), format!("`{name}` is {value}; it must be 1 to {LARGEST}"))) }
+            if (1..=LARGEST).contains(&value) {
+                Ok(value)
+            } else {
+                Err(ApiError::field(format!("?{name}"), format!("`{name}` is {value}; it must be 1 to {LARGEST}")))
+            }
         };
         Ok(Self {
             width: side("width", query.width)?,
@@ -95,16 +99,20 @@ impl Wanted {
             Some(area) => image.crop(area)?,
             None => image,
         };
-        sightflow_images::encode(&sightflow_images::thumbnail(&image, self.width, self.height, self.fit)?, self.encoding)
+        sightflow_images::encode(
+            &sightflow_images::thumbnail(&image, self.width, self.height, self.fit)?,
+            self.encoding,
+        )
     }
 }
 
 fn area(text: &str) -> Result<Area, ApiError> {
     let numbers: Vec<u32> = text.split(',').filter_map(|part| part.trim().parse().ok()).collect();
     let area = match numbers.as_slice() {
-        [x, y, width, height] if text.split(',').count() == 4 && *width > 0 && *height > 0 => {
-            i32::try_from(*x).ok().zip(i32::try_from(*y).ok()).map(|(x, y)| Area { x, y, width: *width, height: *height })
-        }
+        [x, y, width, height] if text.split(',').count() == 4 && *width > 0 && *height > 0 => i32::try_from(*x)
+            .ok()
+            .zip(i32::try_from(*y).ok())
+            .map(|(x, y)| Area { x, y, width: *width, height: *height }),
         _ => None,
     };
     area.ok_or_else(|| ApiError::field("?crop", format!("`crop` is `{text}`; it must be `x,y,width,height` in pixels")))
@@ -113,9 +121,16 @@ fn area(text: &str) -> Result<Area, ApiError> {
 /// A small picture of an image blob.
 #[utoipa::path(get, path = "/blobs/{digest}/thumbnail", tag = "blobs", params(("digest" = String, Path), ThumbnailQuery),
     responses((status = 200, description = "The picture", content_type = "image/webp"), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
-pub(crate) async fn thumbnail(State(state): State<ApiState>, caller: Caller, Path(digest): Path<Digest>, Query(query): Query<ThumbnailQuery>, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(crate) async fn thumbnail(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(digest): Path<Digest>,
+    Query(query): Query<ThumbnailQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let wanted = Wanted::read(&query)?;
-    let blob = intake::find(&state, caller.tenant, &digest).await?.ok_or_else(|| ApiError::not_found("blob", digest))?;
+    let blob =
+        intake::find(&state, caller.tenant, &digest).await?.ok_or_else(|| ApiError::not_found("blob", digest))?;
     // The same words give the same picture for ever.
     let tag = format!("\"{}\"", sightflow_blobs::digest_of(format!("{digest} {query:?}").as_bytes()).hex());
     let mut response = if etag::none_match(&headers, &tag) {
@@ -124,8 +139,12 @@ pub(crate) async fn thumbnail(State(state): State<ApiState>, caller: Caller, Pat
         let bytes = state.blobs.get(&digest).await?;
         let reference = intake::reference(&blob);
         let media_type = wanted.encoding.source_format().media_type();
-        let made = tokio::task::spawn_blocking(move || wanted.make(bytes, &reference)).await.map_err(ApiError::internal)?;
-        image_response(media_type, made.map_err(|error| ApiError::new(Code::ImageInvalid, format!("the blob {digest}: {error}")))?)?
+        let made =
+            tokio::task::spawn_blocking(move || wanted.make(bytes, &reference)).await.map_err(ApiError::internal)?;
+        image_response(
+            media_type,
+            made.map_err(|error| ApiError::new(Code::ImageInvalid, format!("the blob {digest}: {error}")))?,
+        )?
     };
     response.headers_mut().insert(header::ETAG, HeaderValue::from_str(&tag).map_err(ApiError::internal)?);
     response.headers_mut().insert(header::CACHE_CONTROL, IMMUTABLE);

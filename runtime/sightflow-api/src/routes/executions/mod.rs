@@ -53,7 +53,11 @@ pub(crate) struct ListQuery {
 
 /// Executions, newest first, without input, parameters, outputs and node metrics.
 #[utoipa::path(get, path = "/executions", tag = "executions", params(ListQuery), responses((status = 200, body = Page<ExecutionView>), (status = 400, body = ErrorBody)))]
-pub(crate) async fn list(State(state): State<ApiState>, caller: Caller, Query(query): Query<ListQuery>) -> Result<Json<Page<ExecutionView>>, ApiError> {
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<ExecutionView>>, ApiError> {
     list_page(&state, caller, query).await.map(Json)
 }
 
@@ -66,7 +70,8 @@ async fn list_page(state: &ApiState, caller: Caller, query: ListQuery) -> Result
     };
     let window = Window::new(query.limit, query.cursor.as_deref(), ("executions", &filter))?;
     let before = window.after_id()?.map(ExecutionId::from_uuid);
-    let page = state.store.executions(caller.tenant, filter.clone(), PageRequest { limit: window.limit, before }).await?;
+    let page =
+        state.store.executions(caller.tenant, filter.clone(), PageRequest { limit: window.limit, before }).await?;
     let total = if query.total { Some(count(state, caller, &filter).await?) } else { None };
     Ok(window.page(page.items, page.next.map(ExecutionId::uuid), ExecutionView::item).with_total(total))
 }
@@ -87,7 +92,12 @@ async fn count(state: &ApiState, caller: Caller, filter: &ExecutionFilter) -> Re
 /// The executions of one workflow; takes the same parameters as `GET /executions`.
 #[utoipa::path(get, path = "/workflows/{id}/executions", tag = "workflows", params(("id" = String, Path), ListQuery),
     responses((status = 200, body = Page<ExecutionView>), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
-pub(crate) async fn of_workflow(State(state): State<ApiState>, caller: Caller, Path(id): Path<WorkflowId>, Query(query): Query<ListQuery>) -> Result<Json<Page<ExecutionView>>, ApiError> {
+pub(crate) async fn of_workflow(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<WorkflowId>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<ExecutionView>>, ApiError> {
     if query.workflow_id.is_some_and(|given| given != id) {
         return Err(ApiError::field("?workflow_id", "`workflow_id` differs from the workflow in the path"));
     }
@@ -109,7 +119,13 @@ pub(crate) struct GetQuery {
 /// One execution with everything.
 #[utoipa::path(get, path = "/executions/{id}", tag = "executions", params(("id" = String, Path), GetQuery),
     responses((status = 200, body = ExecutionView), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
-pub(crate) async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<ExecutionId>, Query(query): Query<GetQuery>, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<ExecutionId>,
+    Query(query): Query<GetQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let patience = Duration::from_secs(query.wait.map_or(0, |wait| wait.0.min(LONGEST_WAIT)));
     let mut execution = wait::until_terminal(&state, caller.tenant, id, patience).await?;
     if let (Some(outputs::Inline::Base64), Some(values)) = (query.images, &mut execution.outputs) {
@@ -121,16 +137,26 @@ pub(crate) async fn get(State(state): State<ApiState>, caller: Caller, Path(id):
 /// Cancels a running or waiting execution; effective when answered.
 #[utoipa::path(post, path = "/executions/{id}/cancel", tag = "executions", params(("id" = String, Path)),
     responses((status = 200, body = ExecutionView), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
-pub(crate) async fn cancel(State(state): State<ApiState>, caller: Caller, Path(id): Path<ExecutionId>) -> Result<Json<ExecutionView>, ApiError> {
+pub(crate) async fn cancel(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<ExecutionId>,
+) -> Result<Json<ExecutionView>, ApiError> {
     Ok(Json(ExecutionView::full(state.store.cancel(caller.tenant, id).await?)))
 }
 
 /// Deletes an ended execution with its jobs, events and blob references.
 #[utoipa::path(delete, path = "/executions/{id}", tag = "executions", params(("id" = String, Path)),
     responses((status = 200, body = Deleted), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
-pub(crate) async fn delete(State(state): State<ApiState>, caller: Caller, Path(id): Path<ExecutionId>) -> Result<Json<Deleted>, ApiError> {
+pub(crate) async fn delete(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<ExecutionId>,
+) -> Result<Json<Deleted>, ApiError> {
     state.store.delete_execution(caller.tenant, id).await.map_err(|error| match error {
-        sightflow_store::StoreError::NotTerminal => ApiError::new(Code::NotTerminal, "the execution has not ended; cancel it first"),
+        sightflow_store::StoreError::NotTerminal => {
+            ApiError::new(Code::NotTerminal, "the execution has not ended; cancel it first")
+        }
         other => other.into(),
     })?;
     Ok(Json(Deleted { id: id.to_string(), deleted: true }))

@@ -49,10 +49,17 @@ pub(crate) struct NodeView {
 /// The nodes of an execution in plan order.
 #[utoipa::path(get, path = "/executions/{id}/nodes", tag = "executions", params(("id" = String, Path)),
     responses((status = 200, body = Page<NodeView>), (status = 404, body = ErrorBody)))]
-pub(crate) async fn nodes(State(state): State<ApiState>, caller: Caller, Path(id): Path<ExecutionId>) -> Result<Json<Page<NodeView>>, ApiError> {
+pub(crate) async fn nodes(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<ExecutionId>,
+) -> Result<Json<Page<NodeView>>, ApiError> {
     let execution = state.store.execution(caller.tenant, id).await?;
-    let (definition, jobs) = tokio::try_join!(state.store.execution_definition(caller.tenant, id), state.store.jobs_of(id))?;
-    let Value::Object(mut metrics) = execution.node_metrics else { return Err(ApiError::internal("node metrics are no object")) };
+    let (definition, jobs) =
+        tokio::try_join!(state.store.execution_definition(caller.tenant, id), state.store.jobs_of(id))?;
+    let Value::Object(mut metrics) = execution.node_metrics else {
+        return Err(ApiError::internal("node metrics are no object"));
+    };
     let mut by_node: HashMap<String, Vec<(JobId, Option<u64>, Timestamp)>> = HashMap::new();
     for job in jobs {
         by_node.entry(job.node_id).or_default().push((job.id, job.queue_ms, job.submitted_at));
@@ -71,7 +78,12 @@ pub(crate) async fn nodes(State(state): State<ApiState>, caller: Caller, Path(id
     Ok(Json(Page { items, next_cursor: None, total: None, total_capped: None }))
 }
 
-fn view(node_id: String, block_type: Option<String>, mut record: Map<String, Value>, jobs: Vec<(JobId, Option<u64>, Timestamp)>) -> NodeView {
+fn view(
+    node_id: String,
+    block_type: Option<String>,
+    mut record: Map<String, Value>,
+    jobs: Vec<(JobId, Option<u64>, Timestamp)>,
+) -> NodeView {
     let mut take = |key: &str| record.remove(key).unwrap_or_default();
     let or = |value: Value, default: Value| if value.is_null() { default } else { value };
     let waited = jobs.iter().filter_map(|job| job.1).max();
@@ -93,8 +105,10 @@ fn view(node_id: String, block_type: Option<String>, mut record: Map<String, Val
 fn order(definition: &Value) -> Vec<(String, Option<String>)> {
     let list = |key: &str| definition.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let mut rest: Vec<(String, Option<String>)> = list("nodes").iter().filter_map(|node| Some((text(node, "id")?, text(node, "type")))).collect();
-    let edges: Vec<(String, String)> = list("edges").iter().filter_map(|edge| Some((text(edge, "source")?, text(edge, "target")?))).collect();
+    let mut rest: Vec<(String, Option<String>)> =
+        list("nodes").iter().filter_map(|node| Some((text(node, "id")?, text(node, "type")))).collect();
+    let edges: Vec<(String, String)> =
+        list("edges").iter().filter_map(|edge| Some((text(edge, "source")?, text(edge, "target")?))).collect();
     let mut ordered = Vec::with_capacity(rest.len());
     while !rest.is_empty() {
         let (ready, waiting): (Vec<_>, Vec<_>) = rest.iter().cloned().partition(|(id, _)| {
@@ -123,7 +137,8 @@ mod tests {
             (vec!["x", "y", "z"], vec![edge("x", "y"), edge("y", "x")], vec!["z", "x", "y"]),
         ] {
             let nodes: Vec<_> = ids.iter().map(|id| json!({"id": id, "type": "t"})).collect();
-            let ordered: Vec<String> = order(&json!({"nodes": nodes, "edges": edges})).into_iter().map(|node| node.0).collect();
+            let ordered: Vec<String> =
+                order(&json!({"nodes": nodes, "edges": edges})).into_iter().map(|node| node.0).collect();
             assert_eq!(ordered, expected, "{ids:?}");
         }
     }

@@ -42,7 +42,11 @@ pub(crate) struct Outputs {
 /// The results of an execution.
 #[utoipa::path(get, path = "/executions/{id}/outputs", tag = "executions", params(("id" = String, Path)),
     responses((status = 200, body = Outputs), (status = 404, body = ErrorBody)))]
-pub(crate) async fn outputs(State(state): State<ApiState>, caller: Caller, Path(id): Path<ExecutionId>) -> Result<Json<Outputs>, ApiError> {
+pub(crate) async fn outputs(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<ExecutionId>,
+) -> Result<Json<Outputs>, ApiError> {
     let execution = state.store.execution(caller.tenant, id).await?;
     let mut outputs = execution.outputs.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
     images::add_urls(&mut outputs);
@@ -52,7 +56,12 @@ pub(crate) async fn outputs(State(state): State<ApiState>, caller: Caller, Path(
 /// One result: an image as its bytes, anything else as JSON.
 #[utoipa::path(get, path = "/executions/{id}/outputs/{name}", tag = "executions", params(("id" = String, Path), ("name" = String, Path)),
     responses((status = 200, description = "The image's bytes, or JSON"), (status = 404, body = ErrorBody)))]
-pub(crate) async fn output(State(state): State<ApiState>, caller: Caller, Path((id, name)): Path<(ExecutionId, String)>, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(crate) async fn output(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path((id, name)): Path<(ExecutionId, String)>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let execution = state.store.execution(caller.tenant, id).await?;
     let found = execution.outputs.as_ref().and_then(|outputs| outputs.get(&name)).cloned();
     let mut value = found.ok_or_else(|| {
@@ -66,7 +75,10 @@ pub(crate) async fn output(State(state): State<ApiState>, caller: Caller, Path((
             return Ok(axum::http::StatusCode::NOT_MODIFIED.into_response());
         }
         let mut response = image_response(media_type, bytes)?;
-        response.headers_mut().insert(axum::http::header::ETAG, tag.parse().map_err(|error: axum::http::header::InvalidHeaderValue| ApiError::internal(error))?);
+        response.headers_mut().insert(
+            axum::http::header::ETAG,
+            tag.parse().map_err(|error: axum::http::header::InvalidHeaderValue| ApiError::internal(error))?,
+        );
         return Ok(response);
     }
     images::add_urls(&mut value);

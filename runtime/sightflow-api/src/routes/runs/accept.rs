@@ -41,7 +41,12 @@ pub(super) enum Target {
 }
 
 /// Accepts a run and answers 202, or 200 when it ended while the request waited.
-pub(super) async fn run(state: &ApiState, caller: Caller, target: Target, request: Request) -> Result<Response, ApiError> {
+pub(super) async fn run(
+    state: &ApiState,
+    caller: Caller,
+    target: Target,
+    request: Request,
+) -> Result<Response, ApiError> {
     let waiting = admit(state).await?;
     let body = body::read(request, matches!(target, Target::Inline)).await?;
     let preferred = preferred_wait(&body.parts.headers)?;
@@ -50,7 +55,10 @@ pub(super) async fn run(state: &ApiState, caller: Caller, target: Target, reques
     let mut response = answer(state, caller, created, patience).await?;
     response.headers_mut().insert("x-queue-depth", HeaderValue::from(waiting));
     if let Some(seconds) = preferred {
-        response.headers_mut().insert("preference-applied", HeaderValue::from_str(&format!("wait={seconds}")).map_err(ApiError::internal)?);
+        response.headers_mut().insert(
+            "preference-applied",
+            HeaderValue::from_str(&format!("wait={seconds}")).map_err(ApiError::internal)?,
+        );
     }
     Ok(response)
 }
@@ -63,7 +71,10 @@ async fn admit(state: &ApiState) -> Result<u64, ApiError> {
     let depth = state.store.queue_depth().await?;
     let oldest = depth.oldest_waiting_since.map_or(0, |since| state.store.now().millis_since(since));
     if depth.waiting_executions >= state.config.max_waiting_executions || oldest > state.config.max_wait_ms {
-        return Err(ApiError::new(Code::QueueFull, format!("{} executions wait; try again later", depth.waiting_executions)));
+        return Err(ApiError::new(
+            Code::QueueFull,
+            format!("{} executions wait; try again later", depth.waiting_executions),
+        ));
     }
     Ok(depth.waiting_executions)
 }
@@ -77,13 +88,20 @@ fn patience(run: &Run, preferred: Option<u64>) -> Duration {
     Duration::from_secs(wanted.min(LONGEST_WAIT))
 }
 
-async fn submit(state: &ApiState, caller: Caller, target: Target, body: RunBody) -> Result<Created<Execution>, ApiError> {
+async fn submit(
+    state: &ApiState,
+    caller: Caller,
+    target: Target,
+    body: RunBody,
+) -> Result<Created<Execution>, ApiError> {
     let RunBody { mut run, images, definition, identity, parts } = body;
     let (source, definition) = find(state, caller, target, definition).await?;
     let plan = plan(state, caller, &definition).await?;
     let mut checked = images::check(state, caller, images, &mut run.input).await?;
-    let checked_run = validate_run(&plan, &run.input, &run.parameters).map_err(|problems| unfit(problems, run.input_pointer))?;
-    let (mut values, mut parameters) = (Value::Object(checked_run.values.clone()), Value::Object(checked_run.parameters.clone()));
+    let checked_run =
+        validate_run(&plan, &run.input, &run.parameters).map_err(|problems| unfit(problems, run.input_pointer))?;
+    let (mut values, mut parameters) =
+        (Value::Object(checked_run.values.clone()), Value::Object(checked_run.parameters.clone()));
     checked.add_references(&mut values);
     checked.add_references(&mut parameters);
     let idempotency = idempotency::key(&parts.headers, &parts.method, &parts.uri, &identity)?;
@@ -106,17 +124,29 @@ async fn submit(state: &ApiState, caller: Caller, target: Target, body: RunBody)
 }
 
 /// The definition to run and how the execution names it.
-async fn find(state: &ApiState, caller: Caller, target: Target, inline: Option<Value>) -> Result<(RunSource, Value), ApiError> {
+async fn find(
+    state: &ApiState,
+    caller: Caller,
+    target: Target,
+    inline: Option<Value>,
+) -> Result<(RunSource, Value), ApiError> {
     let Target::Workflow { id, version } = target else {
         let definition = inline.ok_or_else(|| ApiError::internal("an inline run without a definition"))?;
         return Ok((RunSource::Inline(definition.clone()), definition));
     };
     let workflow = state.store.workflow(caller.tenant, id).await?;
     if workflow.status == WorkflowStatus::Archived {
-        return Err(ApiError::new(Code::WorkflowArchived, "the workflow is archived; set its status to draft or active to run it"));
+        return Err(ApiError::new(
+            Code::WorkflowArchived,
+            "the workflow is archived; set its status to draft or active to run it",
+        ));
     }
     let version = version.unwrap_or(workflow.version);
-    let definition = if version == workflow.version { workflow.definition } else { state.store.workflow_version(caller.tenant, id, version).await?.definition };
+    let definition = if version == workflow.version {
+        workflow.definition
+    } else {
+        state.store.workflow_version(caller.tenant, id, version).await?.definition
+    };
     // The version that was checked is the version that runs, whatever is saved meanwhile.
     Ok((RunSource::Workflow { id, version: Some(version) }, definition))
 }
@@ -134,7 +164,11 @@ fn unfit(mut problems: Vec<Problem>, input_pointer: &str) -> ApiError {
             problem.pointer = format!("{input_pointer}{rest}");
         }
     }
-    let (code, what) = if only_parameters { (Code::ParametersInvalid, "the parameters") } else { (Code::InputInvalid, "the run's input") };
+    let (code, what) = if only_parameters {
+        (Code::ParametersInvalid, "the parameters")
+    } else {
+        (Code::InputInvalid, "the run's input")
+    };
     ApiError::problems(code, what, problems)
 }
 
@@ -147,7 +181,12 @@ fn traceparent(headers: &HeaderMap) -> Option<String> {
     well_formed.then(|| text.to_owned())
 }
 
-async fn answer(state: &ApiState, caller: Caller, created: Created<Execution>, patience: Duration) -> Result<Response, ApiError> {
+async fn answer(
+    state: &ApiState,
+    caller: Caller,
+    created: Created<Execution>,
+    patience: Duration,
+) -> Result<Response, ApiError> {
     let Created { value: mut execution, replayed } = created;
     if !patience.is_zero() {
         execution = wait::until_terminal(state, caller.tenant, execution.id, patience).await?;

@@ -34,7 +34,10 @@ pub(super) async fn read(request: Request, inline: bool) -> Result<RunBody, ApiE
     if media_type(request.headers()).as_deref() == Some("multipart/form-data") {
         return multipart(request, inline).await;
     }
-    require_json(request.headers()).map_err(|error| ApiError { message: "send the run as `application/json` or `multipart/form-data`".to_owned(), ..error })?;
+    require_json(request.headers()).map_err(|error| ApiError {
+        message: "send the run as `application/json` or `multipart/form-data`".to_owned(),
+        ..error
+    })?;
     let (parts, body) = request.into_parts();
     let bytes = body::read(body, &parts.headers, RUN_LIMIT).await?;
     let (run, images, definition) = parse(bytes.clone(), inline).await?;
@@ -60,7 +63,10 @@ fn take_definition(object: &mut Map<String, Value>) -> Result<Value, ApiError> {
     match object.remove("definition") {
         Some(definition @ Value::Object(_)) => Ok(definition),
         Some(_) => Err(ApiError::field("/definition", "`definition` must be an object")),
-        None => Err(ApiError::field("/definition", "`definition` is missing; to run a saved workflow use /api/v1/workflows/{id}/run")),
+        None => Err(ApiError::field(
+            "/definition",
+            "`definition` is missing; to run a saved workflow use /api/v1/workflows/{id}/run",
+        )),
     }
 }
 

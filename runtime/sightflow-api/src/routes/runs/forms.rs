@@ -43,9 +43,16 @@ const SINGLE: [&str; 3] = ["image_url", "image_base64", "image"];
 /// Takes the images out of `input` and leaves the other keys.
 pub(crate) fn take_images(input: &mut Map<String, Value>, pointer: &str) -> Result<Vec<NamedImage>, ApiError> {
     let mut images = Vec::new();
-    let given: Vec<&str> = SINGLE.into_iter().filter(|key| input.get(*key).is_some_and(|value| !value.is_null())).collect();
+    let given: Vec<&str> =
+        SINGLE.into_iter().filter(|key| input.get(*key).is_some_and(|value| !value.is_null())).collect();
     if let [_, second, ..] = given.as_slice() {
-        return Err(ApiError::field(format!("{pointer}/{second}"), format!("the run's image is given as {}; send one form, or several images under `images`", given.join(" and "))));
+        return Err(ApiError::field(
+            format!("{pointer}/{second}"),
+            format!(
+                "the run's image is given as {}; send one form, or several images under `images`",
+                given.join(" and ")
+            ),
+        ));
     }
     for key in SINGLE {
         if let Some(value) = input.remove(key).filter(|value| !value.is_null()) {
@@ -62,7 +69,9 @@ pub(crate) fn take_images(input: &mut Map<String, Value>, pointer: &str) -> Resu
                 images.push(NamedImage { name: Some(name), pointer, source });
             }
         }
-        Some(_) => return Err(ApiError::field(format!("{pointer}/images"), "`images` must be an object: image name → image")),
+        Some(_) => {
+            return Err(ApiError::field(format!("{pointer}/images"), "`images` must be an object: image name → image"));
+        }
     }
     Ok(images)
 }
@@ -71,7 +80,8 @@ pub(crate) fn take_images(input: &mut Map<String, Value>, pointer: &str) -> Resu
 fn named_form(value: Value, pointer: &str, label: &str) -> Result<Source, ApiError> {
     match value {
         Value::Object(mut object) if object.len() == 1 && SINGLE.iter().any(|key| object.contains_key(*key)) => {
-            let (key, value) = SINGLE.into_iter().find_map(|key| Some((key, object.remove(key)?))).unwrap_or(("image", Value::Null));
+            let (key, value) =
+                SINGLE.into_iter().find_map(|key| Some((key, object.remove(key)?))).unwrap_or(("image", Value::Null));
             form(key, value, &format!("{pointer}/{key}"), label)
         }
         other => form("image", other, pointer, label),
@@ -106,7 +116,12 @@ fn short_form(text: String, pointer: &str, label: &str) -> Result<Source, ApiErr
 }
 
 fn wrong_form(pointer: &str, label: &str) -> ApiError {
-    ApiError::field(pointer, format!("the image `{label}` must be {{\"$image\": {{\"digest\": \"sha256:…\"}}}} or \"sha256:…\"; use `image_url` or `image_base64` for other forms"))
+    ApiError::field(
+        pointer,
+        format!(
+            "the image `{label}` must be {{\"$image\": {{\"digest\": \"sha256:…\"}}}} or \"sha256:…\"; use `image_url` or `image_base64` for other forms"
+        ),
+    )
 }
 
 /// Raw base64 or a data URI; line breaks inside are ignored.
@@ -164,7 +179,10 @@ mod tests {
             let named = take(&json!({"images": {"before": form}})).unwrap();
             assert_eq!((named[0].label(), &named[0].source), ("before", &source), "{form}");
         }
-        let mut input = json!({"images": {"a": digest, "b": {"$image": {"digest": digest}}}, "limit": 3}).as_object().unwrap().clone();
+        let mut input = json!({"images": {"a": digest, "b": {"$image": {"digest": digest}}}, "limit": 3})
+            .as_object()
+            .unwrap()
+            .clone();
         assert_eq!(take_images(&mut input, "/input").unwrap().len(), 2);
         assert_eq!(Value::from(input), json!({"limit": 3}));
     }

@@ -23,7 +23,12 @@ pub(super) struct Checked {
 }
 
 /// Checks every image and writes it into `input` as the engine reads it: a reference, or a URL for the engine to fetch.
-pub(super) async fn check(state: &ApiState, caller: Caller, images: Vec<NamedImage>, input: &mut Map<String, Value>) -> Result<Checked, ApiError> {
+pub(super) async fn check(
+    state: &ApiState,
+    caller: Caller,
+    images: Vec<NamedImage>,
+    input: &mut Map<String, Value>,
+) -> Result<Checked, ApiError> {
     let mut checked = Checked::default();
     let mut named = Map::new();
     for image in images {
@@ -63,16 +68,27 @@ pub(super) async fn check(state: &ApiState, caller: Caller, images: Vec<NamedIma
 impl Checked {
     async fn add(&mut self, bytes: Bytes, probe: Probe) -> Result<ImageRef, ApiError> {
         let hashed = bytes.clone();
-        let digest = tokio::task::spawn_blocking(move || sightflow_blobs::digest_of(&hashed)).await.map_err(ApiError::internal)?;
+        let digest = tokio::task::spawn_blocking(move || sightflow_blobs::digest_of(&hashed))
+            .await
+            .map_err(ApiError::internal)?;
         self.digests.insert(digest);
         self.new.push((bytes, probe));
-        Ok(ImageRef { digest, width: probe.width, height: probe.height, format: Some(probe.format.as_str().to_owned()), view: None, ignore_orientation: false, url: None })
+        Ok(ImageRef {
+            digest,
+            width: probe.width,
+            height: probe.height,
+            format: Some(probe.format.as_str().to_owned()),
+            view: None,
+            ignore_orientation: false,
+            url: None,
+        })
     }
 
     /// Collects the stored images that are named anywhere else: in further input, in parameters.
     pub(super) fn add_references(&mut self, value: &mut Value) {
         crate::views::images::visit(value, &mut |reference| {
-            self.digests.extend(reference.get("digest").and_then(Value::as_str).and_then(|text| text.parse::<Digest>().ok()));
+            self.digests
+                .extend(reference.get("digest").and_then(Value::as_str).and_then(|text| text.parse::<Digest>().ok()));
         });
     }
 
@@ -90,11 +106,19 @@ fn refused(label: &str, pointer: &str, error: &FetchError) -> ApiError {
 }
 
 /// A reference to an earlier blob, completed from what is known about it; a `view` must lie inside.
-async fn stored(state: &ApiState, caller: Caller, given: &Map<String, Value>, label: &str, pointer: &str) -> Result<ImageRef, ApiError> {
+async fn stored(
+    state: &ApiState,
+    caller: Caller,
+    given: &Map<String, Value>,
+    label: &str,
+    pointer: &str,
+) -> Result<ImageRef, ApiError> {
     let invalid = |reason: String| ApiError::at(Code::ImageInvalid, pointer, format!("{label}: {reason}"));
     let digest = given.get("digest").and_then(Value::as_str).unwrap_or_default();
     let digest: Digest = digest.parse().map_err(|error| ApiError::field(pointer, format!("{label}: {error}")))?;
-    let blob = intake::find(state, caller.tenant, &digest).await?.ok_or_else(|| invalid(format!("there is no blob {digest}; upload it to /api/v1/blobs first")))?;
+    let blob = intake::find(state, caller.tenant, &digest)
+        .await?
+        .ok_or_else(|| invalid(format!("there is no blob {digest}; upload it to /api/v1/blobs first")))?;
     let mut reference = intake::reference(&blob);
     if reference.width == 0 {
         return Err(invalid(format!("the blob {digest} is no image ({})", blob.media_type)));
@@ -102,10 +126,15 @@ async fn stored(state: &ApiState, caller: Caller, given: &Map<String, Value>, la
     // A reference with `ignore_orientation` is taken back as it was given out; its size may be turned.
     reference.ignore_orientation = given.get("ignore_orientation").and_then(Value::as_bool).unwrap_or(false);
     if let Some(view) = given.get("view").filter(|view| !view.is_null()) {
-        let view: sightflow_types::Rect = serde_json::from_value(view.clone()).map_err(|error| ApiError::field(format!("{pointer}/$image/view"), error.to_string()))?;
+        let view: sightflow_types::Rect = serde_json::from_value(view.clone())
+            .map_err(|error| ApiError::field(format!("{pointer}/$image/view"), error.to_string()))?;
         let longest = u64::from(reference.width.max(reference.height));
         let (right, bottom) = (u64::from(view.x) + u64::from(view.width), u64::from(view.y) + u64::from(view.height));
-        let inside = if reference.ignore_orientation { right.max(bottom) <= longest } else { right <= u64::from(reference.width) && bottom <= u64::from(reference.height) };
+        let inside = if reference.ignore_orientation {
+            right.max(bottom) <= longest
+        } else {
+            right <= u64::from(reference.width) && bottom <= u64::from(reference.height)
+        };
         if view.width == 0 || view.height == 0 || !inside {
             return Err(invalid(format!("its view does not lie within {}×{}", reference.width, reference.height)));
         }

@@ -34,7 +34,13 @@ pub(crate) struct RunQuery {
     request_body(content((RunRequest = "application/json"), (RunRequest = "multipart/form-data"))),
     responses((status = 200, description = "Ended while the request waited", body = ExecutionView), (status = 202, body = Accepted), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 422, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub(crate) async fn run(State(state): State<ApiState>, caller: Caller, Path(id): Path<WorkflowId>, Query(query): Query<RunQuery>, request: Request) -> Result<Response, ApiError> {
+pub(crate) async fn run(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<WorkflowId>,
+    Query(query): Query<RunQuery>,
+    request: Request,
+) -> Result<Response, ApiError> {
     accept::run(&state, caller, Target::Workflow { id, version: query.version }, request).await
 }
 
@@ -44,7 +50,13 @@ pub(crate) async fn run(State(state): State<ApiState>, caller: Caller, Path(id):
     request_body(content((RunRequest = "application/json"), (RunRequest = "multipart/form-data"))),
     responses((status = 200, description = "Ended while the request waited", body = ExecutionView), (status = 202, body = Accepted), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 422, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub(crate) async fn execute(State(state): State<ApiState>, caller: Caller, Path(id): Path<WorkflowId>, Query(query): Query<RunQuery>, request: Request) -> Result<Response, ApiError> {
+pub(crate) async fn execute(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<WorkflowId>,
+    Query(query): Query<RunQuery>,
+    request: Request,
+) -> Result<Response, ApiError> {
     accept::run(&state, caller, Target::Workflow { id, version: query.version }, request).await
 }
 
@@ -54,7 +66,11 @@ pub(crate) async fn execute(State(state): State<ApiState>, caller: Caller, Path(
     request_body(content((InlineRunRequest = "application/json"), (InlineRunRequest = "multipart/form-data"))),
     responses((status = 200, description = "Ended while the request waited", body = ExecutionView), (status = 202, body = Accepted), (status = 400, body = ErrorBody),
         (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 422, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub(crate) async fn run_inline(State(state): State<ApiState>, caller: Caller, request: Request) -> Result<Response, ApiError> {
+pub(crate) async fn run_inline(
+    State(state): State<ApiState>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, ApiError> {
     accept::run(&state, caller, Target::Inline, request).await
 }
 
@@ -65,7 +81,9 @@ fn preferred_wait(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
             let Some((name, seconds)) = preference.split_once('=') else { continue };
             if name.trim().eq_ignore_ascii_case("wait") {
                 let seconds = seconds.trim().trim_matches('"').parse();
-                return seconds.map(Some).map_err(|_| ApiError::new(crate::error::Code::InvalidField, "Prefer: wait=N needs a number of seconds"));
+                return seconds.map(Some).map_err(|_| {
+                    ApiError::new(crate::error::Code::InvalidField, "Prefer: wait=N needs a number of seconds")
+                });
             }
         }
     }
@@ -78,7 +96,13 @@ mod tests {
 
     #[test]
     fn prefer_wait() {
-        for (header, expected) in [(None, Some(None)), (Some("wait=5"), Some(Some(5))), (Some("respond-async, wait=\"7\""), Some(Some(7))), (Some("return=minimal"), Some(None)), (Some("wait=soon"), None)] {
+        for (header, expected) in [
+            (None, Some(None)),
+            (Some("wait=5"), Some(Some(5))),
+            (Some("respond-async, wait=\"7\""), Some(Some(7))),
+            (Some("return=minimal"), Some(None)),
+            (Some("wait=soon"), None),
+        ] {
             let mut headers = HeaderMap::new();
             if let Some(header) = header {
                 headers.insert("prefer", header.parse().unwrap());

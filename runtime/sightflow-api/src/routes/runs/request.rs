@@ -78,23 +78,34 @@ impl Run {
             if body.remove(later).is_some_and(|value| !value.is_null()) {
                 return Err(ApiError::field(
                     format!("/{later}"),
-                    format!("`{later}` is not supported by this version; follow the execution by its `events_url` instead"),
+                    format!(
+                        "`{later}` is not supported by this version; follow the execution by its `events_url` instead"
+                    ),
                 ));
             }
         }
         let request: RunRequest = typed(body)?;
         let (mut input, input_pointer) = match (request.input, request.inputs) {
-            (Some(_), Some(_)) => return Err(ApiError::field("/inputs", "`inputs` is an alias of `input`; send one of them")),
+            (Some(_), Some(_)) => {
+                return Err(ApiError::field("/inputs", "`inputs` is an alias of `input`; send one of them"));
+            }
             (None, Some(inputs)) => (inputs, "/inputs"),
             (input, None) => (input.unwrap_or_default(), "/input"),
         };
         let inner = match input.remove("parameters") {
             None | Some(Value::Null) => None,
             Some(Value::Object(parameters)) => Some(parameters),
-            Some(_) => return Err(ApiError::field(format!("{input_pointer}/parameters"), "`parameters` must be an object")),
+            Some(_) => {
+                return Err(ApiError::field(format!("{input_pointer}/parameters"), "`parameters` must be an object"));
+            }
         };
         let parameters = match (request.parameters, inner) {
-            (Some(_), Some(_)) => return Err(ApiError::field(format!("{input_pointer}/parameters"), "`parameters` is given twice: beside `input` and inside it")),
+            (Some(_), Some(_)) => {
+                return Err(ApiError::field(
+                    format!("{input_pointer}/parameters"),
+                    "`parameters` is given twice: beside `input` and inside it",
+                ));
+            }
             (outer, inner) => outer.or(inner).unwrap_or_default(),
         };
         let run = Self {

@@ -109,7 +109,11 @@ fn compare(from: Option<&Value>, to: Option<&Value>, pointer: &str, changes: &mu
         }
         return;
     }
-    changes.push(Change { pointer: pointer.to_owned(), from: from.cloned().unwrap_or_default(), to: to.cloned().unwrap_or_default() });
+    changes.push(Change {
+        pointer: pointer.to_owned(),
+        from: from.cloned().unwrap_or_default(),
+        to: to.cloned().unwrap_or_default(),
+    });
 }
 
 /// Edges of `here` that `there` lacks.
@@ -121,8 +125,18 @@ fn missing(here: &Value, there: &Value) -> Vec<Value> {
 /// The part of an edge that decides what flows, in one spelling.
 fn wire(edge: &Value) -> Option<Map<String, Value>> {
     let edge = edge.as_object()?;
-    let keys = [("source", "source"), ("target", "target"), ("sourceHandle", "source_handle"), ("targetHandle", "target_handle"), ("condition", "condition")];
-    Some(keys.into_iter().filter_map(|(key, alias)| Some((key.to_owned(), edge.get(key).or_else(|| edge.get(alias))?.clone()))).collect())
+    let keys = [
+        ("source", "source"),
+        ("target", "target"),
+        ("sourceHandle", "source_handle"),
+        ("targetHandle", "target_handle"),
+        ("condition", "condition"),
+    ];
+    Some(
+        keys.into_iter()
+            .filter_map(|(key, alias)| Some((key.to_owned(), edge.get(key).or_else(|| edge.get(alias))?.clone())))
+            .collect(),
+    )
 }
 
 fn named(from: &Value, to: &Value, list: &str) -> Vec<NamedChange> {

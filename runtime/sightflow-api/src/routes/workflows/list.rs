@@ -44,11 +44,16 @@ enum Include {
 
 /// Workflows, newest first.
 #[utoipa::path(get, path = "/workflows", tag = "workflows", params(ListQuery), responses((status = 200, body = Page<WorkflowView>), (status = 400, body = ErrorBody)))]
-pub(crate) async fn list(State(state): State<ApiState>, caller: Caller, Query(query): Query<ListQuery>) -> Result<Json<Page<WorkflowView>>, ApiError> {
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<WorkflowView>>, ApiError> {
     let filter = WorkflowFilter { search: query.search, status: query.status };
     let window = Window::new(query.limit, query.cursor.as_deref(), ("workflows", &filter))?;
     let before = window.after_id()?.map(WorkflowId::from_uuid);
-    let page = state.store.workflows(caller.tenant, filter.clone(), PageRequest { limit: window.limit, before }).await?;
+    let page =
+        state.store.workflows(caller.tenant, filter.clone(), PageRequest { limit: window.limit, before }).await?;
     let total = if query.total { Some(count(&state, caller, &filter).await?) } else { None };
     let mut items = Vec::with_capacity(page.items.len());
     for workflow in page.items {

@@ -23,7 +23,9 @@ use crate::views::workflow::{Deleted, WorkflowView};
 use crate::{etag, idempotency, schema};
 
 pub(crate) use list::{__path_list, list};
-pub(crate) use versions::{__path_diff, __path_get_version, __path_restore, __path_versions, diff, get_version, restore, versions};
+pub(crate) use versions::{
+    __path_diff, __path_get_version, __path_restore, __path_versions, diff, get_version, restore, versions,
+};
 
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct CreateWorkflow {
@@ -42,7 +44,11 @@ pub(crate) struct CreateWorkflow {
 /// Saves a workflow.
 #[utoipa::path(post, path = "/workflows", tag = "workflows", params(("Idempotency-Key" = Option<String>, Header)), request_body = CreateWorkflow,
     responses((status = 201, body = WorkflowView), (status = 400, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
-pub(crate) async fn create(State(state): State<ApiState>, caller: Caller, request: Request) -> Result<Response, ApiError> {
+pub(crate) async fn create(
+    State(state): State<ApiState>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, ApiError> {
     let (parts, bytes) = json_body(request).await?;
     let body: CreateWorkflow = typed(parse_object(&bytes)?)?;
     let new = NewWorkflow {
@@ -61,7 +67,12 @@ pub(crate) async fn create(State(state): State<ApiState>, caller: Caller, reques
 /// One workflow.
 #[utoipa::path(get, path = "/workflows/{id}", tag = "workflows", params(("id" = String, Path)),
     responses((status = 200, body = WorkflowView), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
-pub(crate) async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<WorkflowId>, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<WorkflowId>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     answer(&state, caller, state.store.workflow(caller.tenant, id).await?, &headers).await
 }
 
@@ -90,19 +101,31 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
 /// Changes a workflow. `If-Match` with the ETag that was read refuses to overwrite somebody else's change.
 #[utoipa::path(patch, path = "/workflows/{id}", tag = "workflows", params(("id" = String, Path), ("If-Match" = Option<String>, Header)), request_body = PatchWorkflow,
     responses((status = 200, body = WorkflowView), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 412, body = ErrorBody), (status = 422, body = ErrorBody)))]
-pub(crate) async fn patch(State(state): State<ApiState>, caller: Caller, Path(id): Path<WorkflowId>, headers: HeaderMap, extract::Json(body): extract::Json<Map<String, Value>>) -> Result<Response, ApiError> {
+pub(crate) async fn patch(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<WorkflowId>,
+    headers: HeaderMap,
+    extract::Json(body): extract::Json<Map<String, Value>>,
+) -> Result<Response, ApiError> {
     if body.is_empty() {
         return Err(ApiError::field("", "the request changes nothing; send at least one field"));
     }
     for name in ["name", "status", "definition"] {
         if body.get(name).is_some_and(Value::is_null) {
-            return Err(ApiError::field(format!("/{name}"), format!("`{name}` cannot be null; leave it out to keep it")));
+            return Err(ApiError::field(
+                format!("/{name}"),
+                format!("`{name}` cannot be null; leave it out to keep it"),
+            ));
         }
     }
     let body: PatchWorkflow = typed(body)?;
     let current = state.store.workflow(caller.tenant, id).await?;
     if !etag::matches(&headers, &revision(&current)) {
-        return Err(ApiError::new(Code::StaleVersion, format!("the workflow has changed since (it is now at version {})", current.version)));
+        return Err(ApiError::new(
+            Code::StaleVersion,
+            format!("the workflow has changed since (it is now at version {})", current.version),
+        ));
     }
     if let Some(definition) = &body.definition {
         check(&state, caller, definition).await?;
@@ -132,10 +155,18 @@ pub(crate) struct DeleteQuery {
 /// Deletes a workflow; its executions stay readable.
 #[utoipa::path(delete, path = "/workflows/{id}", tag = "workflows", params(("id" = String, Path), DeleteQuery),
     responses((status = 200, body = Deleted), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
-pub(crate) async fn delete(State(state): State<ApiState>, caller: Caller, Path(id): Path<WorkflowId>, Query(query): Query<DeleteQuery>) -> Result<Json<Deleted>, ApiError> {
+pub(crate) async fn delete(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<WorkflowId>,
+    Query(query): Query<DeleteQuery>,
+) -> Result<Json<Deleted>, ApiError> {
     let open = if query.cancel { OpenExecutions::Cancel } else { OpenExecutions::Refuse };
     state.store.delete_workflow(caller.tenant, id, open).await.map_err(|error| match error {
-        StoreError::InUse(_) => ApiError::new(Code::InUse, "the workflow has executions that have not ended; cancel them, or delete with ?cancel=true"),
+        StoreError::InUse(_) => ApiError::new(
+            Code::InUse,
+            "the workflow has executions that have not ended; cancel them, or delete with ?cancel=true",
+        ),
         other => other.into(),
     })?;
     Ok(Json(Deleted { id: id.to_string(), deleted: true }))
@@ -150,7 +181,12 @@ pub(crate) struct Duplicate {
 /// Copies a workflow: a draft at version 1.
 #[utoipa::path(post, path = "/workflows/{id}/duplicate", tag = "workflows", params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = Option<Duplicate>,
     responses((status = 201, body = WorkflowView), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
-pub(crate) async fn duplicate(State(state): State<ApiState>, caller: Caller, Path(id): Path<WorkflowId>, request: Request) -> Result<Response, ApiError> {
+pub(crate) async fn duplicate(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<WorkflowId>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let (parts, bytes) = optional_json_body(request).await?;
     let body: Duplicate = if bytes.is_empty() { Duplicate::default() } else { typed(parse_object(&bytes)?)? };
     let original = state.store.workflow(caller.tenant, id).await?;
@@ -199,7 +235,11 @@ struct PlanView {
 /// Checks a definition and saves nothing.
 #[utoipa::path(post, path = "/workflows/validate", tag = "workflows", request_body = ValidateWorkflow,
     responses((status = 200, description = "Also when the definition is not valid", body = Validation), (status = 400, body = ErrorBody)))]
-pub(crate) async fn validate(State(state): State<ApiState>, caller: Caller, extract::Json(body): extract::Json<ValidateWorkflow>) -> Result<Json<Validation>, ApiError> {
+pub(crate) async fn validate(
+    State(state): State<ApiState>,
+    caller: Caller,
+    extract::Json(body): extract::Json<ValidateWorkflow>,
+) -> Result<Json<Validation>, ApiError> {
     let compiled = state.validate(caller.tenant, &body.definition).await?;
     Ok(Json(Validation {
         valid: compiled.errors.is_empty(),
@@ -218,7 +258,11 @@ pub(crate) struct Cleared {
 /// Deletes the ended executions of a workflow.
 #[utoipa::path(post, path = "/workflows/{id}/clear-executions", tag = "workflows", params(("id" = String, Path)),
     responses((status = 200, body = Cleared), (status = 404, body = ErrorBody)))]
-pub(crate) async fn clear_executions(State(state): State<ApiState>, caller: Caller, Path(id): Path<WorkflowId>) -> Result<Json<Cleared>, ApiError> {
+pub(crate) async fn clear_executions(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<WorkflowId>,
+) -> Result<Json<Cleared>, ApiError> {
     state.store.workflow(caller.tenant, id).await?;
     Ok(Json(Cleared { deleted_count: state.store.clear_executions(caller.tenant, id).await? }))
 }
@@ -232,7 +276,11 @@ async fn check(state: &ApiState, caller: Caller, definition: &Value) -> Result<V
         return Err(ApiError::field(DEFINITION, "`definition` must be an object"));
     }
     let compiled = state.validate(caller.tenant, definition).await?;
-    if compiled.errors.is_empty() { Ok(compiled.warnings) } else { Err(ApiError::problems(Code::DefinitionInvalid, "the definition", compiled.errors)) }
+    if compiled.errors.is_empty() {
+        Ok(compiled.warnings)
+    } else {
+        Err(ApiError::problems(Code::DefinitionInvalid, "the definition", compiled.errors))
+    }
 }
 
 /// What validation has to say about a saved definition without refusing it.
@@ -240,7 +288,12 @@ pub(crate) async fn warnings(state: &ApiState, caller: Caller, definition: &Valu
     Ok(state.validate(caller.tenant, definition).await?.warnings)
 }
 
-async fn answer(state: &ApiState, caller: Caller, workflow: Workflow, headers: &HeaderMap) -> Result<Response, ApiError> {
+async fn answer(
+    state: &ApiState,
+    caller: Caller,
+    workflow: Workflow,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
     let warnings = warnings(state, caller, &workflow.definition).await?;
     let revision = revision(&workflow);
     etag::tagged_json(headers, &WorkflowView::full(workflow, warnings), &revision)
@@ -254,7 +307,8 @@ fn revision(workflow: &Workflow) -> String {
 
 fn created(created: Created<Workflow>, warnings: Vec<Problem>) -> Result<Response, ApiError> {
     let revision = revision(&created.value);
-    let location = HeaderValue::from_str(&format!("/api/v1/workflows/{}", created.value.id)).map_err(ApiError::internal)?;
+    let location =
+        HeaderValue::from_str(&format!("/api/v1/workflows/{}", created.value.id)).map_err(ApiError::internal)?;
     let mut response = etag::tagged_json(&HeaderMap::new(), &WorkflowView::full(created.value, warnings), &revision)?;
     *response.status_mut() = StatusCode::CREATED;
     response.headers_mut().insert(header::LOCATION, location);
