@@ -2,6 +2,7 @@
 
 mod sampling;
 
+use pulp::Arch;
 use sightflow_images::Pixels;
 use sightflow_types::detection::BoundingBox;
 use sightflow_types::model::{ChannelOrder, ModelSpec, ResizeMode};
@@ -92,19 +93,21 @@ impl Placement {
         let rows = self.taps(1, height, spec);
         let source = Source::new(image, self.view);
         let mut line = vec![0.0; self.view.width as usize * source.channels];
-        for (row, out) in out.chunks_exact_mut(width as usize * 3).enumerate() {
-            let Some(taps) = rows.at(row) else {
-                out.chunks_exact_mut(3).for_each(|pixel| pixel.copy_from_slice(&normal.pad));
-                continue;
-            };
-            source.mix_rows(taps, &mut line);
-            for (column, pixel) in out.chunks_exact_mut(3).enumerate() {
-                match columns.at(column) {
-                    Some(taps) => normal.apply(source.mix_pixels(taps, &line), pixel),
-                    None => pixel.copy_from_slice(&normal.pad),
+        Arch::new().dispatch(|| {
+            for (row, out) in out.chunks_exact_mut(width as usize * 3).enumerate() {
+                let Some(taps) = rows.at(row) else {
+                    out.chunks_exact_mut(3).for_each(|pixel| pixel.copy_from_slice(&normal.pad));
+                    continue;
+                };
+                source.mix_rows(taps, &mut line);
+                for (column, pixel) in out.chunks_exact_mut(3).enumerate() {
+                    match columns.at(column) {
+                        Some(taps) => normal.apply(source.mix_pixels(taps, &line), pixel),
+                        None => pixel.copy_from_slice(&normal.pad),
+                    }
                 }
             }
-        }
+        });
     }
 
     fn taps(&self, axis: usize, length: u32, spec: &ModelSpec) -> Taps {
@@ -163,6 +166,7 @@ impl<'a> Source<'a> {
     }
 
     /// The weighted sum of some rows.
+    #[inline(always)]
     fn mix_rows(&self, (first, weights): (usize, &[f32]), line: &mut [f32]) {
         line.fill(0.0);
         for (index, weight) in weights.iter().enumerate() {

@@ -22,6 +22,8 @@ pub(crate) struct Resize {
     kind: ResizeKind,
     /// Input that holds the scales; sizes come after it.
     scales_input: usize,
+    /// A side of one pixel is taken from the edge instead of the middle.
+    single_from_edge: bool,
 }
 
 pub(super) fn resize(node: &Node<'_>) -> Result<Op, String> {
@@ -47,7 +49,8 @@ pub(super) fn resize(node: &Node<'_>) -> Result<Op, String> {
     if node.text("keep_aspect_ratio_policy", "stretch") != "stretch" || node.ints("axes").is_some() {
         return Err(node.refuse("with axes or keep_aspect_ratio_policy"));
     }
-    Ok(Op::Resize(Resize { kind, scales_input: if node.opset < 11 { 1 } else { 2 } }))
+    let single_from_edge = mode == "linear" && transform == "pytorch_half_pixel";
+    Ok(Op::Resize(Resize { kind, scales_input: if node.opset < 11 { 1 } else { 2 }, single_from_edge }))
 }
 
 impl Resize {
@@ -74,6 +77,9 @@ impl Resize {
         };
         if from.len() != 4 || to.len() != 4 || from[..2] != to[..2] || to.contains(&0) {
             return Err(format!("Resize from {from:?} to {to:?}"));
+        }
+        if self.single_from_edge && (2..4).any(|axis| to[axis] == 1 && from[axis] != 1) {
+            return Err(format!("Resize with pytorch_half_pixel from {from:?} to {to:?} is not supported"));
         }
         Ok(Value::Float(B::resize(x, [to[2], to[3]], self.kind)))
     }
