@@ -139,6 +139,18 @@ fn object_is_image(inside: &Value) -> bool {
     inside.is_u64() || inside.is_object() || inside.is_string()
 }
 
+/// Whether a value holds a stored image that is not in the run's table yet.
+pub(crate) fn holds_reference(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(holds_reference),
+        Value::Object(object) => {
+            object.get(IMAGE_KEY).is_some_and(|inside| inside.is_object() || inside.is_string())
+                || object.values().any(holds_reference)
+        }
+        _ => false,
+    }
+}
+
 /// Whether a value holds an image anywhere.
 pub(crate) fn holds_image(value: &Value) -> bool {
     match value {

@@ -411,3 +411,100 @@ impl<'a> Iterator for Tokens<'a> {
         Some(Token::Symbol(first))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn evaluate(source: &str) -> Result<Value, ExpressionError> {
+        let item = json!({"area": 0.125, "name": "bottle", "tags": ["a", "b"], "n": 3});
+        Expression::compile(source)?.evaluate(&Variables::new().with("item", &item).with("params", &json!({"k": 2})))
+    }
+
+    #[test]
+    fn values_keep_their_type() {
+        let cases = [
+            ("item.area * 100", json!(12.5)),
+            ("item.n * params.k", json!(6)),
+            ("item.name ~ '!'", json!("bottle!")),
+            ("item.tags | length > 1 and not false", json!(true)),
+            ("item.tags[-1]", json!("b")),
+            ("item.missing | default('none')", json!("none")),
+            ("'yes' if 'a' in item.tags else 'no'", json!("yes")),
+            ("[1, 2, 3] | map('string') | list", json!(["1", "2", "3"])),
+            ("{'a': item.n}", json!({"a": 3})),
+            ("none", json!(null)),
+            ("range(4) | sum", json!(6)),
+        ];
+        for (source, expected) in cases {
+            assert_eq!(evaluate(source), Ok(expected), "{source}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_typed() {
+        let cases = [
+            ("", "Syntax"),
+            ("1 +", "Syntax"),
+            ("item.missing", "Undefined"),
+            ("item.missing.deeper | default(1)", "Undefined"),
+            ("item.name | upperr", "Unknown"),
+            ("item.n is primee", "Unknown"),
+            ("item.n is not primee", "Unknown"),
+            ("now()", "Undefined"),
+            ("1 / 0", "Evaluation"),
+            ("1e308 * 10", "Evaluation"),
+            ("item.name * item.name", "Evaluation"),
+        ];
+        for (source, expected) in cases {
+            let error = format!("{:?}", evaluate(source).expect_err(source));
+            assert!(error.starts_with(expected) || (source == "now()" && error.starts_with("Unknown")), "{source}: {error}");
+        }
+    }
+
+    #[test]
+    fn hostile_expressions_end_with_an_error() {
+        let mut cases = vec![
+            "range(1000000000) | sum".to_owned(),
+            "range(100000) | list | length".to_owned() + &" + (range(100000) | list | length)".repeat(60),
+            "'x' * 1000000000".to_owned(),
+            "('x' * 100000) | replace('x', 'y' * 100000)".to_owned(),
+            "([0] * 1000000000) | length".to_owned(),
+            "(range(100000) | join('x' * 100000)) | length".to_owned(),
+            "2 ** 100000000".to_owned(),
+            "'%1000000000d' | format(1)".to_owned(),
+        ];
+        cases.push(format!("{}1{}", "(".repeat(2000), ")".repeat(2000)));
+        cases.push(format!("{}1", "-".repeat(4000)));
+        cases.push(format!("{}true", "not ".repeat(1000)));
+        cases.push(format!("1{}", " + 1".repeat(1000)));
+        cases.push(format!("'a'{}", "|upper".repeat(600)));
+        cases.push(format!("{}1{}", "[".repeat(1900), "]".repeat(1900)));
+        cases.push("x".repeat(MAX_EXPRESSION_BYTES + 1));
+        for source in cases {
+            let started = std::time::Instant::now();
+            assert!(evaluate(&source).is_err(), "{}", &source[..source.len().min(60)]);
+            // Far above what any of them needs, far below what they ask for.
+            assert!(started.elapsed().as_secs() < 5, "{}", &source[..source.len().min(60)]);
+        }
+    }
+
+    #[test]
+    fn a_condition_has_less_fuel() {
+        let source = "range(15000) | sum";
+        let run = |fuel| Expression::compile_with(source, fuel).and_then(|expression| expression.evaluate(&Variables::new()));
+        assert!(run(Fuel::Standard).is_ok());
+        assert_eq!(run(Fuel::Condition), Err(ExpressionError::Fuel(10_000)));
+    }
+
+    #[test]
+    fn names_are_known_before_running() {
+        let expression = Expression::compile("item.n + params.k + range(2) | sum").expect("valid");
+        assert_eq!(expression.names(), ["item", "params"]);
+        assert!(expression.check_names(&["item", "params"]).is_ok());
+        let error = expression.check_names(&["items", "params"]).expect_err("`item` is unknown");
+        assert!(matches!(error, ExpressionError::Unknown { suggestion: Some(near), .. } if near == "items"));
+    }
+}

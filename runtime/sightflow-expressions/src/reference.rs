@@ -275,7 +275,7 @@ impl Reference {
         if all && !rest.is_empty() {
             return Err(reference_error(format!("`{text}`: `*` can only follow the node")));
         }
-        if rest.iter().any(|step| matches!(step, Step::Name(name) if name.contains(|c: char| c.is_whitespace() || "{}()|+/,".contains(c)))) {
+        if path.steps().iter().any(|step| matches!(step, Step::Name(name) if name.contains(|c: char| c.is_whitespace() || "{}()|+/,".contains(c)))) {
             return Err(reference_error(format!("`{text}` is not a reference; calculations go into `{{{{ … }}}}`")));
         }
         Ok(Self { root, path: Path::from_steps(rest), text: text.to_owned() })
@@ -452,9 +452,104 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
             let other = candidate.to_lowercase();
             let distance = strsim::osa_distance(&lower, &other);
             let stem = lower.len() >= 3 && other.len() >= 3 && (lower.starts_with(&other) || other.starts_with(&lower));
-            let near = distance <= 2 && distance < lower.chars().count().max(2);
+            let near = distance <= 2 && distance < lower.chars().count();
             (near || stem).then_some((if near { distance } else { 3 + distance }, candidate))
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    struct Run;
+
+    impl Resolve for Run {
+        fn resolve(&self, root: &Root) -> Option<Cow<'_, Value>> {
+            match root.to_string().as_str() {
+                "$params.k" => Some(Cow::Owned(json!(2))),
+                "$inputs.sku" => Some(Cow::Owned(json!("A7"))),
+                "$nodes.detect.detections" => {
+                    Some(Cow::Owned(json!([{"class_name": "cat", "n": 1}, {"class_name": "dog", "n": 2}])))
+                }
+                "$nodes.my-node.count" => Some(Cow::Owned(json!(5))),
+                _ => None,
+            }
+        }
+    }
+
+    fn evaluate(text: &str) -> Result<Resolved, TemplateError> {
+        match Template::parse(text)? {
+            Ok(template) => template.evaluate(&Run),
+            Err(literal) => Ok(Resolved::Value(Value::String(literal.into_owned()))),
+        }
+    }
+
+    #[test]
+    fn templates_resolve() {
+        let cases = [
+            ("plain", json!("plain")),
+            ("$$params", json!("$params")),
+            ("costs $5", json!("costs $5")),
+            ("$params.k", json!(2)),
+            ("$inputs.sku", json!("A7")),
+            ("$nodes.detect.detections[0].class_name", json!("cat")),
+            ("$nodes.detect.detections[-1].n", json!(2)),
+            ("$nodes.detect.detections.length", json!(2)),
+            ("$nodes.my-node.count", json!(5)),
+            ("{{ params.k * 2 }}", json!(4)),
+            ("{{ nodes['my-node'].count + 1 }}", json!(6)),
+            ("{{ nodes.detect.detections | map(attribute='class_name') | join(', ') }}", json!("cat, dog")),
+            ("{{ {'a': {'b': params.k}} }}", json!({"a": {"b": 2}})),
+            ("{{ '}}' }}", json!("}}")),
+            ("{{ params.k }}{{ params.k }}", json!("22")),
+            ("sku {{ inputs.sku }}: {{ [1, params.k] }}", json!("sku A7: [1,2]")),
+            ("{{ nodes.skipped.value | default(3) }}", json!(3)),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(evaluate(text), Ok(Resolved::Value(expected)), "{text}");
+        }
+        for text in ["$nodes.skipped.value", "$nodes.skipped.value.deeper", "{{ nodes.skipped.value }}", "x {{ nodes.skipped.value + 1 }}"] {
+            assert_eq!(evaluate(text), Ok(Resolved::Absent), "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes_have_a_code() {
+        let cases = [
+            ("$node.a.b", "E-REFERENCE", Some("$nodes")),
+            ("$params", "E-REFERENCE", None),
+            ("$5", "E-REFERENCE", None),
+            ("$nodes.a", "E-REFERENCE", None),
+            ("$nodes.a.*.b", "E-REFERENCE", None),
+            ("$params.a + 1", "E-REFERENCE", None),
+            ("$nodes.detect.detections[7]", "E-REFERENCE", None),
+            ("{{ nodes.detect }}", "E-REFERENCE", None),
+            ("{{ params }}", "E-REFERENCE", None),
+            ("{{ nodes.detect.detections[0].colour }}", "E-REFERENCE", None),
+            ("{{ parms.k }}", "E-EXPRESSION", Some("params")),
+            ("{{ params.k", "E-EXPRESSION", None),
+            ("{% for x in params.k %}x{% endfor %}", "E-EXPRESSION", None),
+            ("{{ params.k | lenght }}", "E-EXPRESSION", Some("length")),
+        ];
+        for (text, code, suggestion) in cases {
+            let error = evaluate(text).expect_err(text);
+            assert_eq!((error.code, error.suggestion.as_deref()), (code, suggestion), "{text}: {}", error.message);
+        }
+    }
+
+    #[test]
+    fn what_a_template_names_is_known() {
+        let roots = |text: &str| {
+            let template = Template::parse(text).expect("valid").expect("a template");
+            template.roots().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(roots("$nodes.a.b.c[0]"), ["$nodes.a.b"]);
+        assert_eq!(roots("$nodes.a.*"), ["$nodes.a.*"]);
+        assert_eq!(roots("{{ nodes.a.b + nodes['c-d'].e }} {{ params.p }} {{ 'nodes.x.y' }}"), ["$nodes.a.b", "$nodes.c-d.e", "$params.p"]);
+        assert_eq!(roots("{{ inputs.i | map(attribute='nodes') | list }}"), ["$inputs.i"]);
+    }
 }

@@ -83,12 +83,12 @@ pub(super) fn connect(document: &Document, drafts: &mut [Draft], problems: &mut 
         match (source_port, target_port) {
             (Some(source), Some(target)) => {
                 let wire = wire(&ends, source, target, gate);
-                if check_kinds(&ends, source, target, problems) {
-                    taken
-                        .entry((ends.target, target.name.clone()))
-                        .or_default()
-                        .push((edge.at, wire));
-                }
+                // A misfit counts as wired all the same: one mistake, one problem.
+                check_kinds(&ends, source, target, problems);
+                taken
+                    .entry((ends.target, target.name.clone()))
+                    .or_default()
+                    .push((edge.at, wire));
             }
             _ => open.push((
                 ends,
@@ -294,9 +294,9 @@ fn fits(source: &Port, target: &Port) -> bool {
         || (target.many && target.kind == PortKind::Images && source.kind == PortKind::Image)
 }
 
-fn check_kinds(ends: &Ends<'_>, source: &Port, target: &Port, problems: &mut Vec<Problem>) -> bool {
+fn check_kinds(ends: &Ends<'_>, source: &Port, target: &Port, problems: &mut Vec<Problem>) {
     if fits(source, target) {
-        return true;
+        return;
     }
     let message = format!(
         "`{}.{}` is of type {}, which does not fit `{}.{}` of type {}",
@@ -307,7 +307,6 @@ fn check_kinds(ends: &Ends<'_>, source: &Port, target: &Port, problems: &mut Vec
         format!("/edges/{}", ends.edge.at),
         message,
     ));
-    false
 }
 
 /// The only fitting pair, required inputs first; otherwise the candidates.

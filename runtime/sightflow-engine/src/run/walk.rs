@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use sightflow_expressions::reference::{Resolved, Root, TemplateError};
 use sightflow_types::definition::OnError;
 use sightflow_types::error::{RunError, code};
+use sightflow_types::manifest::PortKind;
 use sightflow_types::{ExecutionId, NodeStatus, Problem, event};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -556,7 +557,8 @@ enum Prepared {
 }
 
 impl Task {
-    async fn run(self) -> Result<Delivered, NodeFailure> {
+    async fn run(mut self) -> Result<Delivered, NodeFailure> {
+        self.open_images().await?;
         let node = &self.plan.nodes[self.index];
         // A finished job answers from its row, so a model node has nothing to repeat: its jobs have their own attempts.
         let retries = if node.entry.engine == EngineKind::Model {
@@ -597,6 +599,25 @@ impl Task {
                 }
             }
         }
+    }
+
+    /// Stored images that a definition names in `inputs` get a handle of this run.
+    async fn open_images(&mut self) -> Result<(), RunError> {
+        let ports = &self.plan.nodes[self.index].entry.manifest.inputs;
+        for (name, cell) in &mut self.inputs {
+            let is_image = ports.iter().any(|port| port.name == **name && port.kind == PortKind::Image);
+            let foreign = is_image && images::is_reference(&cell.value);
+            if !foreign && !(cell.images && images::holds_reference(&cell.value)) {
+                continue;
+            }
+            let mut value = match &*cell.value {
+                digest @ Value::String(_) => json!({sightflow_types::IMAGE_KEY: digest}),
+                other => other.clone(),
+            };
+            images::import(&mut value, &self.table, self.parts.images.as_ref()).await?;
+            *cell = Cell { value: Arc::new(value), images: true };
+        }
+        Ok(())
     }
 
     async fn once(&self) -> Result<Delivered, NodeFailure> {

@@ -15,6 +15,9 @@ use crate::run::Observer;
 /// Largest payload that the store takes, with room to spare.
 const MAX_PAYLOAD: usize = 15 << 10;
 
+/// Pause after the store could not write.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
 pub(super) struct Journal {
     store: Arc<dyn Store>,
     handle: Arc<Handle>,
@@ -87,6 +90,10 @@ impl Journal {
                 Err(failure) => {
                     tracing::warn!(execution.id = %self.handle.lease.execution_id, error = %failure, "events wait to be written");
                     self.wake.notify_one();
+                    tokio::select! {
+                        () = self.closing.cancelled() => {}
+                        () = tokio::time::sleep(RETRY_PAUSE) => {}
+                    }
                 }
             }
             if closing {

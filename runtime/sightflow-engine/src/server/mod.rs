@@ -97,7 +97,7 @@ impl Default for EngineConfig {
     }
 }
 
-/// A running engine. Dropping it stops its work without handing it back; call [`Engine::shutdown`].
+/// A running engine. [`Engine::shutdown`] stops it and waits; dropping it begins the same stop without waiting for it.
 pub struct Engine {
     id: WorkerId,
     stop: CancellationToken,

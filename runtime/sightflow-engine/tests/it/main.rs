@@ -3,3 +3,4 @@
 mod definitions;
 mod runs;
 mod script;
+mod server;
