@@ -39,7 +39,7 @@ impl<'c> Wording<'c> {
             Self::Standard { confidence: true } => format!("{} {:.2}", detection.class_name, detection.confidence),
             Self::Standard { confidence: false } => detection.class_name.clone(),
             Self::Template(environment) => {
-                let fields = minijinja::Value::from_serialize(detection);
+                let fields = minijinja::Value::from(minijinja::value::Serde(detection));
                 environment
                     .get_template(TEMPLATE)
                     .and_then(|template| template.render(context! { index, ..fields }))
