@@ -114,7 +114,7 @@ macro_rules! export_package {
                 }
             }
 
-            $crate::__export_guest!(Package with_types_in $crate::__private::guest::bindings);
+            $crate::__private::guest::bindings::__export_guest!(Package with_types_in $crate::__private::guest::bindings);
         };
     };
 }
