@@ -29,7 +29,7 @@ impl ComputeThread {
                     .use_current_thread()
                     .build()
             });
-            let run = || work.iter().for_each(|piece| piece());
+            let run = move || work.iter().for_each(|piece| piece());
             match pool {
                 Some(Ok(pool)) => pool.install(run),
                 // The global pool still computes the same, only with more threads.

@@ -22,7 +22,8 @@ pub(crate) fn run(options: &ValidateOptions) -> Result<ExitCode> {
         spec: model.info.spec,
     }));
     let blocks = Blocks::load(None)?;
-    let validate = sightflow_engine::validate(&definition, &blocks.catalog, &models, &Limits::default(), &*blocks.host);
+    let limits = Limits::default();
+    let validate = sightflow_engine::validate(&definition, &blocks.catalog, &models, &limits, &*blocks.host);
     let compiled = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(validate);
     let valid = compiled.errors.is_empty();
     if options.json {

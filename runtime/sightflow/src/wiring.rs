@@ -49,7 +49,7 @@ pub struct Runtime {
     pub api: ApiState,
     /// One line about what runs, for the person who started it.
     pub summary: String,
-    store: Arc<SqliteStore>,
+    store: SharedStore,
     engine: Engine,
     worker: Option<Worker>,
 }
@@ -66,8 +66,7 @@ impl Runtime {
         tracing::info!(device = %probe.device, "{}", probe.found);
 
         std::fs::create_dir_all(data).with_context(|| format!("cannot make the data directory {}", data.display()))?;
-        let sqlite = Arc::new(SqliteStore::open(data.join("sightflow.db"), SqliteOptions::default()).await?);
-        let store: SharedStore = sqlite.clone();
+        let store: SharedStore = Arc::new(SqliteStore::open(data.join("sightflow.db"), SqliteOptions::default()).await?);
         let blobs = BlobStore::open_directory(data.join("blobs"))?;
         let cache = options.cache.clone().unwrap_or_else(|| data.join("cache"));
         let blocks = tokio::task::spawn_blocking(move || Blocks::load(Some(&cache))).await??;
@@ -101,8 +100,8 @@ impl Runtime {
             if known.is_empty() { "none".to_owned() } else { known.join(" ") },
             blocks.catalog.entries().len(),
         );
-        let api = ApiState::new(store, blobs, blocks.catalog, blocks.host, fetcher, ApiConfig::default());
-        Ok(Self { api, summary, store: sqlite, engine, worker })
+        let api = ApiState::new(store.clone(), blobs, blocks.catalog, blocks.host, fetcher, ApiConfig::default());
+        Ok(Self { api, summary, store, engine, worker })
     }
 
     /// Hands running executions back, finishes running batches, closes the store.
@@ -131,5 +130,5 @@ impl ImageFetcher for Fetcher {
 /// Logs to stderr; `SIGHTFLOW_LOG` filters as `RUST_LOG` does elsewhere.
 pub fn log(default: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SIGHTFLOW_LOG").unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).with_writer(std::io::stderr).init();
 }

@@ -1,6 +1,7 @@
 //! The executor of a server: claims executions from the store, runs them, records what happens.
 
 mod execute;
+mod housekeeping;
 mod hub;
 mod images;
 mod jobs;
@@ -199,6 +200,7 @@ async fn main_loop(
         signals,
         stop.clone(),
     ));
+    let housekeeping = tokio::spawn(housekeeping::run(Arc::clone(&shared), stop.clone()));
     let mut running: JoinSet<()> = JoinSet::new();
     let mut heartbeat = tokio::time::interval(shared.config.heartbeat);
     heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -241,6 +243,7 @@ async fn main_loop(
     // Every execution sees the token and hands itself back.
     while running.join_next().await.is_some() {}
     listening.abort();
+    housekeeping.abort();
     if let Err(failure) = shared.parts.store.retire_worker(id).await {
         warn!(error = %failure, "cannot leave the fleet");
     }
