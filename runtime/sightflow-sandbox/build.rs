@@ -41,24 +41,10 @@ fn build() -> Result<(), String> {
 
     target_installed()?;
     let target = target_directory(&out)?;
-    let names: Vec<_> = PACKAGES.iter().filter(|name| is_component(root, name)).collect();
-    let names: Vec<_> = names
-        .into_iter()
-        .filter(|name| match cargo(root, &target, &[name]) {
-            Ok(()) => true,
-            // Interim, while the packages are being written.
-            Err(error) => {
-                println!(
-                    "cargo::warning=left out {name}: {}",
-                    error.lines().find(|l| l.starts_with("error")).unwrap_or("")
-                );
-                false
-            }
-        })
-        .collect();
+    cargo(root, &target)?;
 
     let mut source = String::from("/// Every embedded package.\npub const PACKAGES: &[Embedded] = &[\n");
-    for name in names {
+    for name in PACKAGES {
         let built = target.join(TARGET).join("block").join(format!("sightflow_blocks_{name}.wasm"));
         let copy = out.join(format!("{name}.wasm"));
         std::fs::copy(&built, &copy).map_err(|error| format!("cannot copy {}: {error}", built.display()))?;
@@ -71,11 +57,6 @@ fn build() -> Result<(), String> {
 
 fn variable(name: &str) -> Result<String, String> {
     std::env::var(name).map_err(|error| format!("{name}: {error}"))
-}
-
-/// Interim: a package that is not written yet has no component.
-fn is_component(root: &Path, name: &str) -> bool {
-    std::fs::read_to_string(root.join("blocks").join(name).join("Cargo.toml")).is_ok_and(|text| text.contains("cdylib"))
 }
 
 /// Fails with what to do when the toolchain cannot compile to WebAssembly.
@@ -97,13 +78,10 @@ fn target_directory(out: &Path) -> Result<PathBuf, String> {
     Ok(target.ok_or_else(|| format!("unexpected OUT_DIR {}", out.display()))?.join("blocks"))
 }
 
-fn cargo(root: &Path, target: &Path, names: &[&&str]) -> Result<(), String> {
-    if names.is_empty() {
-        return Ok(());
-    }
+fn cargo(root: &Path, target: &Path) -> Result<(), String> {
     let mut cargo = Command::new(variable("CARGO")?);
     cargo.current_dir(root).args(["build", "--quiet", "--locked", "--profile", "block", "--target", TARGET]);
-    for name in names {
+    for name in PACKAGES {
         cargo.arg("--package").arg(format!("sightflow-blocks-{name}"));
     }
     // The outer build's flags are for the host: coverage, sanitizers, linkers, clippy's wrapper.
