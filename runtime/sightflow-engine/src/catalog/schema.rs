@@ -25,6 +25,7 @@ pub struct ConfigSchema {
     refused: Vec<(String, String)>,
     rewrites: HashMap<String, Map<String, Value>>,
     templates: Vec<String>,
+    record_ports: Vec<String>,
     /// The block also receives the run's parameters, as `$params`.
     pub wants_params: bool,
     /// The block also receives where it runs, as `$context`.
@@ -86,6 +87,11 @@ impl ConfigSchema {
             .and_then(Value::as_array)
             .into_iter()
             .flatten();
+        let record_ports = schema
+            .get("x-record-ports")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
         let rewrites = object("x-rewrites")
             .into_iter()
             .filter_map(|(key, cases)| Some((key, cases.as_object()?.clone())));
@@ -102,6 +108,10 @@ impl ConfigSchema {
                 .collect(),
             rewrites: rewrites.collect(),
             templates,
+            record_ports: record_ports
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
             wants_params: schema.get("x-params").and_then(Value::as_bool).unwrap_or(false),
             wants_context: schema.get("x-context").and_then(Value::as_bool).unwrap_or(false),
             properties,
@@ -111,6 +121,12 @@ impl ConfigSchema {
     /// Whether the block evaluates this key's templates itself.
     pub fn is_template(&self, key: &str) -> bool {
         self.templates.iter().any(|name| name == key)
+    }
+
+    /// Whether this `many` port takes one edge's value as it is, and several edges as a record by source node, instead
+    /// of a list (`x-record-ports`).
+    pub fn takes_record(&self, port: &str) -> bool {
+        self.record_ports.iter().any(|name| name == port)
     }
 
     /// The canonical key names.

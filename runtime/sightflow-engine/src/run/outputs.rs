@@ -107,18 +107,11 @@ fn automatic(scope: &Scope<'_>) -> Vec<(String, Value)> {
         }
     }
     for key in WELL_KNOWN {
-        let mut producers = scope
-            .plan
-            .nodes
-            .iter()
-            .zip(scope.records)
-            .filter(|(node, _)| {
-                node.entry
-                    .manifest
-                    .outputs
-                    .iter()
-                    .any(|port| port.name == key)
-            });
+        // An optional output that was not delivered, such as the boxes of a resize without boxes, does not count.
+        let mut producers = scope.plan.nodes.iter().zip(scope.records).filter(|(node, record)| {
+            let port = node.entry.manifest.outputs.iter().find(|port| port.name == key);
+            port.is_some_and(|port| port.required || record.output(key).is_some_and(|cell| !cell.value.is_null()))
+        });
         let (Some((_, record)), None) = (producers.next(), producers.next()) else {
             continue;
         };

@@ -153,6 +153,10 @@ impl Walk {
                     return End::Failed(failure);
                 }
             }
+            // Once for all that settled and started: what is said to run does.
+            if self.parts.observer.listens() {
+                self.parts.observer.progress(self.progress());
+            }
             if self.running.is_empty() {
                 return End::Completed;
             }
@@ -270,7 +274,7 @@ impl Walk {
         let (mut edges, mut present) = (0usize, 0usize);
         let mut missing = None;
         for input in &node.inputs {
-            let record = node.entry.block_type == RECORDS;
+            let record = node.entry.schema.takes_record(&input.port);
             let cell = self.gather(input, &scope, record, &mut edges, &mut present)?;
             match cell {
                 Some(cell) if cell.value.is_null() && input.required => {
@@ -497,7 +501,6 @@ impl Walk {
                 &plan.nodes[index].id,
                 self.records[index].metrics(&plan.nodes[index].entry.block_type),
             );
-            self.parts.observer.progress(self.progress());
         }
     }
 
@@ -704,9 +707,6 @@ fn wrap(cell: &Cell, wraps: bool) -> Cell {
     }
     cell.clone()
 }
-
-/// The block whose `many` port takes a record by source node instead of a list.
-const RECORDS: &str = "json_output";
 
 /// `{source node: value}`, or `<node>.<port>` for a node that is wired more than once.
 fn by_source(plan: &Plan, wires: &[Wire], found: Vec<(&Wire, Cell)>) -> Cell {

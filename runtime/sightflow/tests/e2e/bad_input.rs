@@ -119,7 +119,7 @@ fn broken_run_requests_are_refused() {
         ("not base64", json!({"input": {"image_base64": "@@@"}}), 422, "image_invalid"),
         ("cut off picture", json!({"input": {"image_base64": base64(truncated)}}), 422, "image_invalid"),
         ("200 megapixels", json!({"input": {"image_base64": base64(&huge_png())}}), 422, "image_invalid"),
-        ("unknown blob", json!({"input": {"image": unknown_blob}}), 422, "input_invalid"),
+        ("unknown blob", json!({"input": {"image": unknown_blob}}), 422, "image_invalid"),
         ("loopback URL", json!({"input": {"image_url": "http://127.0.0.1:80/x.jpg"}}), 422, "url_not_allowed"),
         ("file URL", json!({"input": {"image_url": "file:///etc/passwd"}}), 422, "url_not_allowed"),
         ("undeclared parameter", json!({"input": {"image_base64": base64(&photo("coffee.png"))}, "parameters": {"x": 1}}), 422, "parameters_invalid"),

@@ -26,21 +26,28 @@ fn command(data: &Path) -> Command {
 pub(crate) struct Server {
     process: Child,
     data: TempDir,
+    options: Vec<String>,
     client: Client,
 }
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With further options of `serve`.
+    pub(crate) fn start_with(options: &[&str]) -> Self {
         let data = TempDir::new().unwrap();
-        let (process, client) = launch(data.path());
-        Self { process, data, client }
+        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        let (process, client) = launch(data.path(), &options);
+        Self { process, data, options, client }
     }
 
     /// Kills the process as `kill -9` does and starts another on the same data.
     pub(crate) fn kill_and_restart(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
-        (self.process, self.client) = launch(self.data.path());
+        (self.process, self.client) = launch(self.data.path(), &self.options);
     }
 
     /// Asks the process to end, as `kill` does, and answers its exit code.
@@ -66,8 +73,8 @@ impl Drop for Server {
     }
 }
 
-fn launch(data: &Path) -> (Child, Client) {
-    let mut process = command(data).spawn().unwrap();
+fn launch(data: &Path, options: &[String]) -> (Child, Client) {
+    let mut process = command(data).args(options).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let address = line.split_whitespace().find(|word| word.starts_with("http://"));
