@@ -58,8 +58,12 @@ struct Paced {
     body: Option<BodyDataStream>,
     left: Arc<Mutex<Option<BodyDataStream>>>,
     timer: Pin<Box<Sleep>>,
-    window: usize,
-    waiting: bool,
+    /// Since when the present wait for the client lasts.
+    waiting_since: Option<Instant>,
+    /// Time that was spent waiting in this window; what the handler takes between reads is not the client's.
+    waited: Duration,
+    /// Bytes that arrived in this window.
+    arrived: usize,
 }
 
 impl Paced {
@@ -68,14 +72,27 @@ impl Paced {
             body: Some(body.into_data_stream()),
             left,
             timer: Box::pin(tokio::time::sleep(WINDOW)),
-            window: 0,
-            waiting: false,
+            waiting_since: None,
+            waited: Duration::ZERO,
+            arrived: 0,
         }
     }
 
-    fn next_window(&mut self) {
-        self.window = 0;
-        self.timer.as_mut().reset(Instant::now() + WINDOW);
+    /// Ends the window if its time is spent; false when too little arrived in it.
+    fn keeps_pace(&mut self) -> bool {
+        if self.waited < WINDOW {
+            return true;
+        }
+        let enough = self.arrived >= WINDOW_BYTES;
+        (self.waited, self.arrived) = (Duration::ZERO, 0);
+        enough
+    }
+
+    /// Counts the wait that ends now, if there is one.
+    fn stop_waiting(&mut self) {
+        if let Some(since) = self.waiting_since.take() {
+            self.waited += since.elapsed();
+        }
     }
 }
 
@@ -85,24 +102,26 @@ impl Stream for Paced {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         let Some(body) = this.body.as_mut() else { return Poll::Ready(None) };
-        if let Poll::Ready(chunk) = body.poll_next_unpin(cx) {
-            this.window += chunk.as_ref().and_then(|chunk| chunk.as_ref().ok()).map_or(0, Bytes::len);
-            this.waiting = false;
-            return Poll::Ready(chunk);
+        let polled = body.poll_next_unpin(cx);
+        this.stop_waiting();
+        if let Poll::Ready(Some(Ok(chunk))) = &polled {
+            this.arrived += chunk.len();
         }
-        // Time in which the handler did not read is not the client's.
-        if !this.waiting && this.timer.deadline() <= Instant::now() {
-            this.next_window();
+        let done = matches!(polled, Poll::Ready(None | Some(Err(_))));
+        if !done && !this.keeps_pace() {
+            this.body = None;
+            return Poll::Ready(Some(Err(axum::Error::new(TooSlow))));
         }
-        this.waiting = true;
-        while this.timer.as_mut().poll(cx).is_ready() {
-            if this.window < WINDOW_BYTES {
-                this.body = None;
-                return Poll::Ready(Some(Err(axum::Error::new(TooSlow))));
+        if polled.is_pending() {
+            let now = Instant::now();
+            this.waiting_since = Some(now);
+            this.timer.as_mut().reset(now + (WINDOW - this.waited));
+            // A timer that fires at once wakes the task again through this poll.
+            if this.timer.as_mut().poll(cx).is_ready() {
+                cx.waker().wake_by_ref();
             }
-            this.next_window();
         }
-        Poll::Pending
+        polled
     }
 }
 

@@ -132,7 +132,7 @@ async fn a_definition_with_problems_is_refused_with_all_of_them() {
     let app = TestApp::new().await;
     let mut broken = photo_graph();
     broken["nodes"][1]["type"] = json!("notte");
-    broken["edges"][0]["sourceHandle"] = json!("picture");
+    broken["nodes"][0]["config"] = json!({"nmae": "front"});
     let details = app
         .post("/api/v1/workflows", &json!({"name": "x", "definition": broken}))
         .await
@@ -145,7 +145,7 @@ async fn a_definition_with_problems_is_refused_with_all_of_them() {
         .collect();
     assert!(found.contains(&("E-TYPE-UNKNOWN", "/nodes/1/type", json!("note"))), "{found:?}");
     assert!(
-        found.iter().any(|(code, pointer, _)| (*code, *pointer) == ("E-PORT-UNKNOWN", "/edges/0/sourceHandle")),
+        found.iter().any(|(code, pointer, _)| (*code, *pointer) == ("E-CONFIG-KEY", "/nodes/0/config/nmae")),
         "{found:?}"
     );
     assert_eq!(app.get("/api/v1/workflows").await.ok(200)["items"], json!([]), "nothing was saved");
