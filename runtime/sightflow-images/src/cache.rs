@@ -71,10 +71,7 @@ impl PixelCache {
 
     /// An empty cache that holds at most `max_bytes` bytes of pixels.
     pub fn new(max_bytes: usize) -> Arc<Self> {
-        Arc::new(Self {
-            max_bytes,
-            state: Mutex::default(),
-        })
+        Arc::new(Self { max_bytes, state: Mutex::default() })
     }
 
     /// The cache that images use unless they are given another.
@@ -100,9 +97,7 @@ impl PixelCache {
     /// Lets go of everything that it holds.
     pub fn clear(&self) {
         let mut state = self.lock();
-        state
-            .entries
-            .retain(|_, entry| matches!(entry, Entry::Decoding(_)));
+        state.entries.retain(|_, entry| matches!(entry, Entry::Decoding(_)));
         state.order.clear();
         (state.stats.bytes, state.stats.images) = (0, 0);
     }
@@ -125,16 +120,13 @@ impl PixelCache {
                 return pending.wait();
             }
             let pending = Arc::new(Pending::default());
-            state
-                .entries
-                .insert(key, Entry::Decoding(Arc::clone(&pending)));
+            state.entries.insert(key, Entry::Decoding(Arc::clone(&pending)));
             state.stats.misses += 1;
             pending
         };
         // Decoders cannot panic (see `decode::guarded`), so that those who wait always get an answer.
         let outcome = decode().map(Arc::new);
-        self.lock()
-            .settle(key, outcome.as_ref().ok(), self.max_bytes);
+        self.lock().settle(key, outcome.as_ref().ok(), self.max_bytes);
         pending.publish(outcome.clone());
         outcome
     }
@@ -179,13 +171,7 @@ impl State {
         self.order.insert(self.clock, key);
         self.stats.bytes += pixels.data().len();
         self.stats.images += 1;
-        self.entries.insert(
-            key,
-            Entry::Ready {
-                pixels: Arc::clone(pixels),
-                stamp: self.clock,
-            },
-        );
+        self.entries.insert(key, Entry::Ready { pixels: Arc::clone(pixels), stamp: self.clock });
     }
 }
 
@@ -196,10 +182,7 @@ impl Pending {
             if let Some(outcome) = &*outcome {
                 return outcome.clone();
             }
-            outcome = self
-                .done
-                .wait(outcome)
-                .unwrap_or_else(PoisonError::into_inner);
+            outcome = self.done.wait(outcome).unwrap_or_else(PoisonError::into_inner);
         }
     }
 

@@ -4,8 +4,7 @@ use crate::{PixelFormat, View};
 
 /// The pixels of a view in another format, as packed rows.
 pub(crate) fn convert(view: &View, to: PixelFormat) -> Vec<u8> {
-    let mut out =
-        Vec::with_capacity(view.width() as usize * view.height() as usize * to.channels());
+    let mut out = Vec::with_capacity(view.width() as usize * view.height() as usize * to.channels());
     for row in view.rows() {
         append_row(row, view.format(), to, &mut out);
     }
@@ -19,18 +18,8 @@ pub(crate) fn append_row(row: &[u8], from: PixelFormat, to: PixelFormat, out: &m
         (Gray8, Gray8) | (Rgb8, Rgb8) | (Rgba8, Rgba8) => out.extend_from_slice(row),
         (Gray8, Rgb8) => out.extend(row.iter().flat_map(|&v| [v, v, v])),
         (Gray8, Rgba8) => out.extend(row.iter().flat_map(|&v| [v, v, v, 255])),
-        (Rgb8, Gray8) => out.extend(
-            row.as_chunks::<3>()
-                .0
-                .iter()
-                .map(|&[r, g, b]| luma(r, g, b)),
-        ),
-        (Rgb8, Rgba8) => out.extend(
-            row.as_chunks::<3>()
-                .0
-                .iter()
-                .flat_map(|&[r, g, b]| [r, g, b, 255]),
-        ),
+        (Rgb8, Gray8) => out.extend(row.as_chunks::<3>().0.iter().map(|&[r, g, b]| luma(r, g, b))),
+        (Rgb8, Rgba8) => out.extend(row.as_chunks::<3>().0.iter().flat_map(|&[r, g, b]| [r, g, b, 255])),
         (Rgba8, Rgb8) => out.extend(row.as_chunks::<4>().0.iter().flat_map(|&p| on_white(p))),
         (Rgba8, Gray8) => out.extend(row.as_chunks::<4>().0.iter().map(|&p| {
             let [r, g, b] = on_white(p);

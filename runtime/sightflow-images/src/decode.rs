@@ -22,25 +22,16 @@ pub(crate) struct DecodeOptions {
 ///
 /// # Errors
 /// [`ImageError::Undecodable`] with the decoder's reason, and [`ImageError::TooLarge`].
-pub(crate) fn decode(
-    bytes: &[u8],
-    probe: &Probe,
-    options: DecodeOptions,
-) -> Result<Pixels, ImageError> {
+pub(crate) fn decode(bytes: &[u8], probe: &Probe, options: DecodeOptions) -> Result<Pixels, ImageError> {
     guarded(probe.format, || {
         if probe.format == SourceFormat::Jpeg && !jpeg_is_complete(bytes) {
-            return Err(ImageError::Undecodable(
-                "jpeg: the file is cut off (no end marker)".to_owned(),
-            ));
+            return Err(ImageError::Undecodable("jpeg: the file is cut off (no end marker)".to_owned()));
         }
         let mut decoder = open(probe.format, bytes)?;
         let (width, height) = decoder.dimensions();
         crate::check_size(width, height)?;
-        decoder
-            .set_limits(limits())
-            .map_err(|error| undecodable(probe.format, &error))?;
-        let mut decoded = DynamicImage::from_decoder(decoder)
-            .map_err(|error| undecodable(probe.format, &error))?;
+        decoder.set_limits(limits()).map_err(|error| undecodable(probe.format, &error))?;
+        let mut decoded = DynamicImage::from_decoder(decoder).map_err(|error| undecodable(probe.format, &error))?;
         let transform = probe.transform();
         if !options.ignore_orientation && transform != Orientation::NoTransforms {
             decoded.apply_orientation(transform);
@@ -48,11 +39,7 @@ pub(crate) fn decode(
         let (width, height) = (decoded.width(), decoded.height());
         let (format, data) = if decoded.color().has_alpha() {
             let rgba = decoded.into_rgba8().into_raw();
-            if options.keep_alpha {
-                (PixelFormat::Rgba8, rgba)
-            } else {
-                (PixelFormat::Rgb8, flatten_on_white(&rgba))
-            }
+            if options.keep_alpha { (PixelFormat::Rgba8, rgba) } else { (PixelFormat::Rgb8, flatten_on_white(&rgba)) }
         } else {
             (PixelFormat::Rgb8, decoded.into_rgb8().into_raw())
         };
@@ -61,15 +48,10 @@ pub(crate) fn decode(
 }
 
 /// A decoder that has read the header.
-pub(crate) fn open(
-    format: SourceFormat,
-    bytes: &[u8],
-) -> Result<impl ImageDecoder + '_, ImageError> {
+pub(crate) fn open(format: SourceFormat, bytes: &[u8]) -> Result<impl ImageDecoder + '_, ImageError> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format.codec());
     reader.limits(limits());
-    reader
-        .into_decoder()
-        .map_err(|error| undecodable(format, &error))
+    reader.into_decoder().map_err(|error| undecodable(format, &error))
 }
 
 /// Runs a decoder; one that panics on a malformed file gives an error like any other.
@@ -77,11 +59,8 @@ pub(crate) fn guarded<T>(
     format: SourceFormat,
     decode: impl FnOnce() -> Result<T, ImageError>,
 ) -> Result<T, ImageError> {
-    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
-        Err(ImageError::Undecodable(format!(
-            "{format}: the file is malformed"
-        )))
-    })
+    catch_unwind(AssertUnwindSafe(decode))
+        .unwrap_or_else(|_| Err(ImageError::Undecodable(format!("{format}: the file is malformed"))))
 }
 
 /// The widest pixel is 16 bytes (RGBA as f32); twice that leaves a decoder room for its own buffers.
@@ -104,10 +83,7 @@ fn jpeg_is_complete(bytes: &[u8]) -> bool {
 
 fn undecodable(format: SourceFormat, error: &image::ImageError) -> ImageError {
     match error {
-        image::ImageError::Limits(limit) => ImageError::TooLarge {
-            pixels: 0,
-            reason: format!("{format}: {limit}"),
-        },
+        image::ImageError::Limits(limit) => ImageError::TooLarge { pixels: 0, reason: format!("{format}: {limit}") },
         other => ImageError::Undecodable(format!("{format}: {other}")),
     }
 }

@@ -16,12 +16,7 @@ pub struct Ink {
 impl Ink {
     /// A colour that covers.
     pub const fn opaque(r: u8, g: u8, b: u8) -> Self {
-        Self {
-            r,
-            g,
-            b,
-            opacity: 1.0,
-        }
+        Self { r, g, b, opacity: 1.0 }
     }
 }
 
@@ -148,10 +143,7 @@ pub struct Outside {
 
 /// One layer or two (fill, then stroke; background, then text) of a drawing.
 #[derive(Debug, Clone)]
-#[expect(
-    missing_docs,
-    reason = "each variant is explained at the type that it holds"
-)]
+#[expect(missing_docs, reason = "each variant is explained at the type that it holds")]
 pub enum DrawOp {
     Rectangle(Rectangle),
     Path(Path),

@@ -61,21 +61,15 @@ pub fn encode(image: &Image, format: EncodeFormat) -> Result<Bytes, ImageError> 
     let (data, width, height) = (pixels.data(), pixels.width(), pixels.height());
     let mut out = Cursor::new(Vec::new());
     let written = match format {
-        EncodeFormat::Png => {
-            PngEncoder::new_with_quality(&mut out, CompressionType::Fast, FilterType::Up)
-                .write_image(data, width, height, color)
-        }
+        EncodeFormat::Png => PngEncoder::new_with_quality(&mut out, CompressionType::Fast, FilterType::Up)
+            .write_image(data, width, height, color),
         EncodeFormat::Jpeg { quality } if !(1..=100).contains(&quality) => {
-            return Err(ImageError::Invalid(format!(
-                "JPEG quality is {quality}; it must be 1..100"
-            )));
+            return Err(ImageError::Invalid(format!("JPEG quality is {quality}; it must be 1..100")));
         }
         EncodeFormat::Jpeg { quality } => {
             JpegEncoder::new_with_quality(&mut out, quality).write_image(data, width, height, color)
         }
-        EncodeFormat::Webp => {
-            WebPEncoder::new_lossless(&mut out).write_image(data, width, height, color)
-        }
+        EncodeFormat::Webp => WebPEncoder::new_lossless(&mut out).write_image(data, width, height, color),
     };
     written.map_err(|error| ImageError::Invalid(format!("{}: {error}", format.source_format())))?;
     Ok(out.into_inner().into())

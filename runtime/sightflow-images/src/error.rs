@@ -51,15 +51,10 @@ pub const MAX_SIDE: u32 = 16_384;
 pub fn check_size(width: u32, height: u32) -> Result<(), ImageError> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
-        return Err(ImageError::Invalid(format!(
-            "an image of {width}×{height} pixels is empty"
-        )));
+        return Err(ImageError::Invalid(format!("an image of {width}×{height} pixels is empty")));
     }
     if pixels > MAX_PIXELS {
-        let reason = format!(
-            "{width}×{height} is {:.1} megapixels; the limit is 100",
-            pixels as f64 / 1e6
-        );
+        let reason = format!("{width}×{height} is {:.1} megapixels; the limit is 100", pixels as f64 / 1e6);
         return Err(ImageError::TooLarge { pixels, reason });
     }
     if width.max(height) > MAX_SIDE {

@@ -38,11 +38,7 @@ static RASTERS: LazyLock<Mutex<Rasters>> = LazyLock::new(Mutex::default);
 
 /// Columns and rows of the box that `text` fills when drawn with this height (clamped to 1..=4096 pixels).
 pub fn text_size(text: &str, height: f32) -> (u32, u32) {
-    let height = if height.is_nan() {
-        *HEIGHTS.start()
-    } else {
-        height.clamp(*HEIGHTS.start(), *HEIGHTS.end())
-    };
+    let height = if height.is_nan() { *HEIGHTS.start() } else { height.clamp(*HEIGHTS.start(), *HEIGHTS.end()) };
     let face = FACE.as_scaled(PxScale::from(height));
     let width: f32 = text.chars().map(|c| face.h_advance(glyph_id(c))).sum();
     (width.ceil() as u32, height.ceil() as u32)
@@ -87,13 +83,7 @@ fn rasterise(c: char, height: f32) -> Glyph {
     let advance = face.h_advance(id);
     let glyph = id.with_scale_and_position(scale, point(0.0, face.ascent().round()));
     let Some(outline) = FACE.outline_glyph(glyph) else {
-        return Glyph {
-            left: 0,
-            top: 0,
-            width: 0,
-            coverage: Vec::new(),
-            advance,
-        };
+        return Glyph { left: 0, top: 0, width: 0, coverage: Vec::new(), advance };
     };
     let bounds = outline.px_bounds();
     let (width, rows) = (bounds.width() as usize, bounds.height() as usize);
@@ -103,11 +93,5 @@ fn rasterise(c: char, height: f32) -> Glyph {
             *cell = (amount.clamp(0.0, 1.0) * 255.0 + 0.5) as u8;
         }
     });
-    Glyph {
-        left: bounds.min.x as i32,
-        top: bounds.min.y as i32,
-        width,
-        coverage,
-        advance,
-    }
+    Glyph { left: bounds.min.x as i32, top: bounds.min.y as i32, width, coverage, advance }
 }

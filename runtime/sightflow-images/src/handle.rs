@@ -37,11 +37,7 @@ struct Encoded {
 
 impl std::fmt::Debug for Encoded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Encoded({} {:?} {:?})",
-            self.digest, self.probe, self.options
-        )
+        write!(f, "Encoded({} {:?} {:?})", self.digest, self.probe, self.options)
     }
 }
 
@@ -64,17 +60,9 @@ impl Image {
     }
 
     /// As [`Image::from_encoded`], read in another way.
-    pub fn from_encoded_with(
-        bytes: Bytes,
-        digest: Digest,
-        probe: Probe,
-        options: ReadOptions,
-    ) -> Self {
-        let (width, height) = if options.ignore_orientation {
-            probe.stored_size()
-        } else {
-            (probe.width, probe.height)
-        };
+    pub fn from_encoded_with(bytes: Bytes, digest: Digest, probe: Probe, options: ReadOptions) -> Self {
+        let (width, height) =
+            if options.ignore_orientation { probe.stored_size() } else { (probe.width, probe.height) };
         let decode = DecodeOptions {
             // Not part of the key where it changes nothing, so that the pixels are shared.
             ignore_orientation: options.ignore_orientation && probe.orientation != 1,
@@ -89,23 +77,10 @@ impl Image {
             ignore_orientation: options.ignore_orientation,
             url: None,
         };
-        let cache = options
-            .cache
-            .unwrap_or_else(|| Arc::clone(PixelCache::global()));
+        let cache = options.cache.unwrap_or_else(|| Arc::clone(PixelCache::global()));
         Self {
-            source: Arc::new(Source::Encoded(Encoded {
-                bytes,
-                digest,
-                probe,
-                options: decode,
-                cache,
-            })),
-            rect: Rect {
-                x: 0,
-                y: 0,
-                width,
-                height,
-            },
+            source: Arc::new(Source::Encoded(Encoded { bytes, digest, probe, options: decode, cache })),
+            rect: Rect { x: 0, y: 0, width, height },
             reference: Some(Arc::new(reference)),
         }
     }
@@ -116,10 +91,7 @@ impl Image {
     /// Those of [`crate::probe`], and [`ImageError::OutOfBounds`] if the view reaches outside of the image.
     pub fn from_reference(bytes: Bytes, reference: &ImageRef) -> Result<Self, ImageError> {
         let probe = crate::probe(&bytes)?;
-        let options = ReadOptions {
-            ignore_orientation: reference.ignore_orientation,
-            ..ReadOptions::default()
-        };
+        let options = ReadOptions { ignore_orientation: reference.ignore_orientation, ..ReadOptions::default() };
         let image = Self::from_encoded_with(bytes, reference.digest, probe, options);
         match reference.view {
             Some(view) => image.crop(view),
@@ -130,17 +102,8 @@ impl Image {
     /// An image of pixels that exist already.
     pub fn from_pixels(pixels: impl Into<Arc<Pixels>>) -> Self {
         let pixels = pixels.into();
-        let rect = Rect {
-            x: 0,
-            y: 0,
-            width: pixels.width(),
-            height: pixels.height(),
-        };
-        Self {
-            source: Arc::new(Source::Decoded(pixels)),
-            rect,
-            reference: None,
-        }
+        let rect = Rect { x: 0, y: 0, width: pixels.width(), height: pixels.height() };
+        Self { source: Arc::new(Source::Decoded(pixels)), rect, reference: None }
     }
 
     /// Width and height in pixels, upright.
@@ -163,15 +126,8 @@ impl Image {
     /// [`ImageError::OutOfBounds`] if it reaches outside, [`ImageError::Invalid`] if it is empty.
     pub fn crop(&self, area: impl Into<Area>) -> Result<Self, ImageError> {
         let part = area.into().within(self.size())?;
-        let rect = Rect {
-            x: self.rect.x + part.x,
-            y: self.rect.y + part.y,
-            ..part
-        };
-        Ok(Self {
-            rect,
-            ..self.clone()
-        })
+        let rect = Rect { x: self.rect.x + part.x, y: self.rect.y + part.y, ..part };
+        Ok(Self { rect, ..self.clone() })
     }
 
     /// The decoded pixels that this image looks at, shared; copies nothing once they are decoded.
@@ -213,19 +169,9 @@ impl Image {
             whole.view
         } else {
             let (x, y) = whole.view.map_or((0, 0), |view| (view.x, view.y));
-            Some(Rect {
-                x: x + self.rect.x,
-                y: y + self.rect.y,
-                width,
-                height,
-            })
+            Some(Rect { x: x + self.rect.x, y: y + self.rect.y, width, height })
         };
-        Some(ImageRef {
-            width,
-            height,
-            view,
-            ..(**whole).clone()
-        })
+        Some(ImageRef { width, height, view, ..(**whole).clone() })
     }
 
     /// The same image, now that `reference` is where its pixels are stored. An image that has a reference keeps it.
@@ -243,15 +189,8 @@ impl Image {
             return Ok(self.clone());
         }
         // A crop is stored alone: from here on its source is itself.
-        let whole = if self.is_whole() {
-            self.clone()
-        } else {
-            Self::from_pixels(self.pixels()?)
-        };
-        Ok(Self {
-            reference: Some(Arc::new(reference)),
-            ..whole
-        })
+        let whole = if self.is_whole() { self.clone() } else { Self::from_pixels(self.pixels()?) };
+        Ok(Self { reference: Some(Arc::new(reference)), ..whole })
     }
 
     fn is_whole(&self) -> bool {
@@ -259,12 +198,7 @@ impl Image {
             Source::Decoded(pixels) => (pixels.width(), pixels.height()) == self.size(),
             Source::Encoded(encoded) => {
                 let size = (encoded.probe.width, encoded.probe.height);
-                self.size()
-                    == if encoded.options.ignore_orientation {
-                        encoded.probe.stored_size()
-                    } else {
-                        size
-                    }
+                self.size() == if encoded.options.ignore_orientation { encoded.probe.stored_size() } else { size }
             }
         }
     }
@@ -297,8 +231,7 @@ impl Image {
                 Source::Encoded(encoded) => Some((encoded.digest, encoded.options)),
                 Source::Decoded(_) => None,
             };
-            Arc::ptr_eq(&self.source, &other.source)
-                || (blob(self).is_some() && blob(self) == blob(other))
+            Arc::ptr_eq(&self.source, &other.source) || (blob(self).is_some() && blob(self) == blob(other))
         }
     }
 
@@ -311,12 +244,7 @@ impl Image {
             return Ok(self.clone());
         }
         let (width, height) = self.size();
-        Ok(Self::from_pixels(Pixels::from_parts(
-            width,
-            height,
-            to,
-            crate::convert::convert(&self.view()?, to),
-        )))
+        Ok(Self::from_pixels(Pixels::from_parts(width, height, to, crate::convert::convert(&self.view()?, to))))
     }
 
     /// The image at another size; itself at the same size. Sampled at pixel centres: `src = (dst + ½)/s − ½`, the
@@ -324,22 +252,12 @@ impl Image {
     ///
     /// # Errors
     /// Those of [`check_size`] and [`Image::view`].
-    pub fn resize(
-        &self,
-        width: u32,
-        height: u32,
-        filter: crate::ResizeFilter,
-    ) -> Result<Self, ImageError> {
+    pub fn resize(&self, width: u32, height: u32, filter: crate::ResizeFilter) -> Result<Self, ImageError> {
         check_size(width, height)?;
         if (width, height) == self.size() {
             return Ok(self.clone());
         }
-        Ok(Self::from_pixels(crate::ops::resize::resize(
-            &self.view()?,
-            width,
-            height,
-            filter,
-        )?))
+        Ok(Self::from_pixels(crate::ops::resize::resize(&self.view()?, width, height, filter)?))
     }
 
     /// Quarter turns clockwise (modulo 4), then mirrored left to right if `mirror`; itself if neither changes it.
@@ -350,11 +268,7 @@ impl Image {
         if quarter_turns_clockwise.is_multiple_of(4) && !mirror {
             return Ok(self.clone());
         }
-        Ok(Self::from_pixels(crate::ops::rotate::rotate(
-            &self.view()?,
-            quarter_turns_clockwise % 4,
-            mirror,
-        )))
+        Ok(Self::from_pixels(crate::ops::rotate::rotate(&self.view()?, quarter_turns_clockwise % 4, mirror)))
     }
 
     /// Gaussian blur of standard deviation `sigma` in pixels, 0..=1000, border reflect-101; itself at 0.
@@ -363,17 +277,12 @@ impl Image {
     /// [`ImageError::Invalid`] for another sigma, and those of [`Image::view`].
     pub fn blur(&self, sigma: f32) -> Result<Self, ImageError> {
         if !(0.0..=1000.0).contains(&sigma) {
-            return Err(ImageError::Invalid(format!(
-                "sigma is {sigma}; it must be 0..1000 pixels"
-            )));
+            return Err(ImageError::Invalid(format!("sigma is {sigma}; it must be 0..1000 pixels")));
         }
         if sigma == 0.0 {
             return Ok(self.clone());
         }
-        Ok(Self::from_pixels(crate::ops::blur::gaussian(
-            &self.view()?,
-            sigma,
-        )))
+        Ok(Self::from_pixels(crate::ops::blur::gaussian(&self.view()?, sigma)))
     }
 
     /// How often each of the 256 values occurs, one table a channel in the order of the pixel format.
@@ -387,11 +296,7 @@ impl Image {
 
 impl Encoded {
     fn pixels(&self) -> Result<Arc<Pixels>, ImageError> {
-        let key = CacheKey {
-            digest: self.digest,
-            options: self.options,
-        };
-        self.cache
-            .get_or_decode(key, || decode(&self.bytes, &self.probe, self.options))
+        let key = CacheKey { digest: self.digest, options: self.options };
+        self.cache.get_or_decode(key, || decode(&self.bytes, &self.probe, self.options))
     }
 }

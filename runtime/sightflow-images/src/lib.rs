@@ -16,10 +16,7 @@ mod thumbnail;
 
 pub use cache::{CacheStats, PixelCache};
 pub use canvas::Canvas;
-pub use draw_op::{
-    DrawOp, Ellipse, Ink, Mask, Outside, Pasted, Path, Point, Rectangle, Stroke, Text,
-    TextBackground,
-};
+pub use draw_op::{DrawOp, Ellipse, Ink, Mask, Outside, Pasted, Path, Point, Rectangle, Stroke, Text, TextBackground};
 pub use encode::{EncodeFormat, encode};
 pub use error::{ImageError, MAX_PIXELS, MAX_SIDE, check_size};
 pub use font::text_size;

@@ -45,26 +45,13 @@ impl Area {
     /// [`ImageError::Invalid`] for an empty area, [`ImageError::OutOfBounds`] if it reaches outside.
     pub fn within(self, (width, height): (u32, u32)) -> Result<Rect, ImageError> {
         if self.width == 0 || self.height == 0 {
-            return Err(ImageError::Invalid(format!(
-                "an area of {}×{} pixels is empty",
-                self.width, self.height
-            )));
+            return Err(ImageError::Invalid(format!("an area of {}×{} pixels is empty", self.width, self.height)));
         }
         let inside = |start: i32, length: u32, limit: u32| {
-            u32::try_from(start)
-                .ok()
-                .filter(|start| start.checked_add(length).is_some_and(|end| end <= limit))
+            u32::try_from(start).ok().filter(|start| start.checked_add(length).is_some_and(|end| end <= limit))
         };
-        match (
-            inside(self.x, self.width, width),
-            inside(self.y, self.height, height),
-        ) {
-            (Some(x), Some(y)) => Ok(Rect {
-                x,
-                y,
-                width: self.width,
-                height: self.height,
-            }),
+        match (inside(self.x, self.width, width), inside(self.y, self.height, height)) {
+            (Some(x), Some(y)) => Ok(Rect { x, y, width: self.width, height: self.height }),
             _ => Err(ImageError::OutOfBounds(format!(
                 "{}×{} pixels at ({}, {}) of an image of {width}×{height}",
                 self.width, self.height, self.x, self.y
@@ -77,12 +64,7 @@ impl From<Rect> for Area {
     /// Coordinates above `i32::MAX`, which no image has, stay out of bounds.
     fn from(rect: Rect) -> Self {
         let coordinate = |v: u32| i32::try_from(v).unwrap_or(i32::MAX);
-        Self {
-            x: coordinate(rect.x),
-            y: coordinate(rect.y),
-            width: rect.width,
-            height: rect.height,
-        }
+        Self { x: coordinate(rect.x), y: coordinate(rect.y), width: rect.width, height: rect.height }
     }
 }
 
@@ -97,11 +79,7 @@ pub struct Pixels {
 
 impl std::fmt::Debug for Pixels {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Pixels({}×{} {:?})",
-            self.width, self.height, self.format
-        )
+        write!(f, "Pixels({}×{} {:?})", self.width, self.height, self.format)
     }
 }
 
@@ -110,12 +88,7 @@ impl Pixels {
     ///
     /// # Errors
     /// Those of [`check_size`], and [`ImageError::Invalid`] if `data` has another length than the size asks for.
-    pub fn new(
-        width: u32,
-        height: u32,
-        format: PixelFormat,
-        data: Vec<u8>,
-    ) -> Result<Self, ImageError> {
+    pub fn new(width: u32, height: u32, format: PixelFormat, data: Vec<u8>) -> Result<Self, ImageError> {
         check_size(width, height)?;
         let expected = width as usize * height as usize * format.channels();
         if data.len() != expected {
@@ -124,51 +97,25 @@ impl Pixels {
                 data.len()
             )));
         }
-        Ok(Self {
-            width,
-            height,
-            format,
-            data,
-        })
+        Ok(Self { width, height, format, data })
     }
 
     /// Every pixel of one colour; `color` has one byte a channel of `format`.
     ///
     /// # Errors
     /// Those of [`check_size`], and [`ImageError::Invalid`] for a colour of another length.
-    pub fn filled(
-        width: u32,
-        height: u32,
-        format: PixelFormat,
-        color: &[u8],
-    ) -> Result<Self, ImageError> {
+    pub fn filled(width: u32, height: u32, format: PixelFormat, color: &[u8]) -> Result<Self, ImageError> {
         check_size(width, height)?;
         if color.len() != format.channels() {
-            return Err(ImageError::Invalid(format!(
-                "a {format:?} colour has {} bytes",
-                format.channels()
-            )));
+            return Err(ImageError::Invalid(format!("a {format:?} colour has {} bytes", format.channels())));
         }
-        Ok(Self {
-            width,
-            height,
-            format,
-            data: color.repeat(width as usize * height as usize),
-        })
+        Ok(Self { width, height, format, data: color.repeat(width as usize * height as usize) })
     }
 
     /// For callers whose data has the right length by construction.
     pub(crate) fn from_parts(width: u32, height: u32, format: PixelFormat, data: Vec<u8>) -> Self {
-        debug_assert_eq!(
-            data.len(),
-            width as usize * height as usize * format.channels()
-        );
-        Self {
-            width,
-            height,
-            format,
-            data,
-        }
+        debug_assert_eq!(data.len(), width as usize * height as usize * format.channels());
+        Self { width, height, format, data }
     }
 
     /// Columns.
@@ -266,19 +213,14 @@ impl View {
         if (width, height) == (self.pixels.width, self.pixels.height) {
             return Arc::clone(&self.pixels);
         }
-        let mut data =
-            Vec::with_capacity(width as usize * height as usize * self.format().channels());
+        let mut data = Vec::with_capacity(width as usize * height as usize * self.format().channels());
         self.rows().for_each(|row| data.extend_from_slice(row));
         Arc::new(Pixels::from_parts(width, height, self.format(), data))
     }
 
     /// A part of this view; `rect` must lie within it.
     pub(crate) fn part(&self, rect: Rect) -> Self {
-        let rect = Rect {
-            x: self.rect.x + rect.x,
-            y: self.rect.y + rect.y,
-            ..rect
-        };
+        let rect = Rect { x: self.rect.x + rect.x, y: self.rect.y + rect.y, ..rect };
         Self::new(Arc::clone(&self.pixels), rect)
     }
 }

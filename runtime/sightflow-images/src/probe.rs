@@ -21,14 +21,7 @@ pub enum SourceFormat {
 
 impl SourceFormat {
     /// Every format that can be decoded.
-    pub const ALL: &'static [Self] = &[
-        Self::Png,
-        Self::Jpeg,
-        Self::Webp,
-        Self::Gif,
-        Self::Bmp,
-        Self::Tiff,
-    ];
+    pub const ALL: &'static [Self] = &[Self::Png, Self::Jpeg, Self::Webp, Self::Gif, Self::Bmp, Self::Tiff];
 
     /// Lower-case name: `png`, `jpeg`, `webp`, `gif`, `bmp`, `tiff`.
     pub const fn as_str(self) -> &'static str {
@@ -110,11 +103,7 @@ impl Probe {
 
     /// Width and height as the file stores them, before the orientation.
     pub const fn stored_size(&self) -> (u32, u32) {
-        if self.orientation >= 5 {
-            (self.height, self.width)
-        } else {
-            (self.width, self.height)
-        }
+        if self.orientation >= 5 { (self.height, self.width) } else { (self.width, self.height) }
     }
 
     pub(crate) fn transform(&self) -> Orientation {
@@ -140,34 +129,17 @@ pub fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
         let (width, height) = decoder.dimensions();
         check_size(width, height)?;
         // A broken EXIF segment is no reason to refuse a picture that shows.
-        let orientation = decoder
-            .orientation()
-            .unwrap_or(Orientation::NoTransforms)
-            .to_exif();
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms).to_exif();
         let has_alpha = decoder.color_type().has_alpha();
-        let (width, height) = if orientation >= 5 {
-            (height, width)
-        } else {
-            (width, height)
-        };
-        Ok(Probe {
-            format,
-            width,
-            height,
-            orientation,
-            has_alpha,
-            animated: is_animated(format, bytes),
-        })
+        let (width, height) = if orientation >= 5 { (height, width) } else { (width, height) };
+        Ok(Probe { format, width, height, orientation, has_alpha, animated: is_animated(format, bytes) })
     })
 }
 
 /// Names what the bytes look like, so that the reason helps.
 fn unknown(bytes: &[u8]) -> String {
     let formats = "PNG, JPEG, WebP, GIF, BMP or TIFF";
-    let brand = bytes
-        .get(4..12)
-        .filter(|b| b.starts_with(b"ftyp"))
-        .map(|b| &b[4..]);
+    let brand = bytes.get(4..12).filter(|b| b.starts_with(b"ftyp")).map(|b| &b[4..]);
     let text = String::from_utf8_lossy(bytes.get(..256).unwrap_or(bytes)).to_ascii_lowercase();
     match brand {
         _ if bytes.is_empty() => "the image is empty (0 bytes)".to_owned(),
@@ -187,21 +159,14 @@ fn unknown(bytes: &[u8]) -> String {
 }
 
 fn announced_size(format: SourceFormat, bytes: &[u8]) -> Option<(u32, u32)> {
-    let take = |at: usize| {
-        bytes
-            .get(at..at + 4)
-            .and_then(|b| <[u8; 4]>::try_from(b).ok())
-    };
+    let take = |at: usize| bytes.get(at..at + 4).and_then(|b| <[u8; 4]>::try_from(b).ok());
     match format {
         SourceFormat::Png if bytes.get(12..16)? == b"IHDR" => {
             Some((u32::from_be_bytes(take(16)?), u32::from_be_bytes(take(20)?)))
         }
         SourceFormat::Gif => {
             let [w0, w1, h0, h1] = take(6)?;
-            Some((
-                u32::from(u16::from_le_bytes([w0, w1])),
-                u32::from(u16::from_le_bytes([h0, h1])),
-            ))
+            Some((u32::from(u16::from_le_bytes([w0, w1])), u32::from(u16::from_le_bytes([h0, h1]))))
         }
         SourceFormat::Bmp if u32::from_le_bytes(take(14)?) >= 40 => {
             let (width, height) = (i32::from_le_bytes(take(18)?), i32::from_le_bytes(take(22)?));
@@ -213,11 +178,12 @@ fn announced_size(format: SourceFormat, bytes: &[u8]) -> Option<(u32, u32)> {
 
 fn is_animated(format: SourceFormat, bytes: &[u8]) -> bool {
     match format {
-        SourceFormat::Png => image::codecs::png::PngDecoder::new(Cursor::new(bytes))
-            .and_then(|d| d.is_apng())
-            .unwrap_or(false),
-        SourceFormat::Webp => image::codecs::webp::WebPDecoder::new(Cursor::new(bytes))
-            .is_ok_and(|d| d.has_animation()),
+        SourceFormat::Png => {
+            image::codecs::png::PngDecoder::new(Cursor::new(bytes)).and_then(|d| d.is_apng()).unwrap_or(false)
+        }
+        SourceFormat::Webp => {
+            image::codecs::webp::WebPDecoder::new(Cursor::new(bytes)).is_ok_and(|d| d.has_animation())
+        }
         SourceFormat::Gif => gif_frames(bytes, 2) > 1,
         _ => false,
     }
@@ -226,11 +192,7 @@ fn is_animated(format: SourceFormat, bytes: &[u8]) -> bool {
 /// Counts the frames of a GIF up to `most` by walking its blocks; unpacks nothing.
 fn gif_frames(bytes: &[u8], most: usize) -> usize {
     let table = |flags: u8| {
-        if flags & 0x80 != 0 {
-            3 << ((flags & 7) + 1)
-        } else {
-            0
-        }
+        if flags & 0x80 != 0 { 3 << ((flags & 7) + 1) } else { 0 }
     };
     let Some(flags) = bytes.get(10) else { return 0 };
     let (mut at, mut frames) = (13 + table(*flags), 0);

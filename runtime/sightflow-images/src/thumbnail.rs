@@ -20,38 +20,20 @@ pub fn thumbnail(image: &Image, width: u32, height: u32, fit: Fit) -> Result<Ima
     let (w, h) = image.size();
     match fit {
         Fit::Contain => {
-            let scale = (f64::from(width) / f64::from(w))
-                .min(f64::from(height) / f64::from(h))
-                .min(1.0);
+            let scale = (f64::from(width) / f64::from(w)).min(f64::from(height) / f64::from(h)).min(1.0);
             let side = |length: u32| ((f64::from(length) * scale).round() as u32).max(1);
             image.resize(side(w), side(h), ResizeFilter::Bilinear)
         }
         Fit::Cover => {
             // The largest part of the image that has the shape of the frame.
-            let (wide, high) = (
-                u64::from(w) * u64::from(height),
-                u64::from(h) * u64::from(width),
-            );
+            let (wide, high) = (u64::from(w) * u64::from(height), u64::from(h) * u64::from(width));
             let (part_w, part_h) = if wide > high {
-                (
-                    ((high + u64::from(height) / 2) / u64::from(height)).clamp(1, u64::from(w))
-                        as u32,
-                    h,
-                )
+                (((high + u64::from(height) / 2) / u64::from(height)).clamp(1, u64::from(w)) as u32, h)
             } else {
-                (
-                    w,
-                    ((wide + u64::from(width) / 2) / u64::from(width)).clamp(1, u64::from(h))
-                        as u32,
-                )
+                (w, ((wide + u64::from(width) / 2) / u64::from(width)).clamp(1, u64::from(h)) as u32)
             };
             let (x, y) = ((w - part_w) / 2, (h - part_h) / 2);
-            let part = image.crop(Area {
-                x: x as i32,
-                y: y as i32,
-                width: part_w,
-                height: part_h,
-            })?;
+            let part = image.crop(Area { x: x as i32, y: y as i32, width: part_w, height: part_h })?;
             part.resize(width, height, ResizeFilter::Bilinear)
         }
     }

@@ -28,13 +28,7 @@ impl<'a> Layer<'a> {
     pub(crate) fn new(surface: &'a mut Pixels, ink: Ink, spans: &'a mut Vec<Span>) -> Self {
         spans.clear();
         let paint = Paint::new(ink, surface.format());
-        Self {
-            surface,
-            paint,
-            spans,
-            join_at: COLLECTED,
-            painted: 0,
-        }
+        Self { surface, paint, spans, join_at: COLLECTED, painted: 0 }
     }
 
     /// Rows that exist, as the bounds of loops.
@@ -59,11 +53,7 @@ impl<'a> Layer<'a> {
         if y < 0 || y >= self.height() || first > last {
             return;
         }
-        let span = Span {
-            y: y as u32,
-            start: first as u32,
-            end: last as u32 + 1,
-        };
+        let span = Span { y: y as u32, start: first as u32, end: last as u32 + 1 };
         if let Paint::Cover { .. } = self.paint {
             self.painted += u64::from(span.end - span.start);
             self.paint.apply(self.surface, span);
@@ -125,18 +115,12 @@ impl Paint {
         if ink.opacity >= 1.0 {
             let mut pattern = [0; Self::PATTERN];
             let channels = format.channels();
-            pattern
-                .iter_mut()
-                .enumerate()
-                .for_each(|(i, byte)| *byte = color[i % channels]);
+            pattern.iter_mut().enumerate().for_each(|(i, byte)| *byte = color[i % channels]);
             return Self::Cover { pattern };
         }
         let mut tables = Box::new([[0; 256]; 4]);
         for (table, value) in tables.iter_mut().zip(color) {
-            table
-                .iter_mut()
-                .enumerate()
-                .for_each(|(below, out)| *out = mix(ink.opacity, value, below as u8));
+            table.iter_mut().enumerate().for_each(|(below, out)| *out = mix(ink.opacity, value, below as u8));
         }
         Self::Blend { tables }
     }
@@ -145,8 +129,7 @@ impl Paint {
     fn apply(&self, surface: &mut Pixels, span: Span) {
         let (channels, stride) = (surface.format().channels(), surface.stride());
         let row = span.y as usize * stride;
-        let part = &mut surface.data_mut()
-            [row + span.start as usize * channels..row + span.end as usize * channels];
+        let part = &mut surface.data_mut()[row + span.start as usize * channels..row + span.end as usize * channels];
         match self {
             Self::Cover { pattern } => {
                 let (whole, rest) = part.as_chunks_mut::<{ Self::PATTERN }>();
@@ -154,19 +137,14 @@ impl Paint {
                 rest.copy_from_slice(&pattern[..rest.len()]);
             }
             Self::Blend { tables } => {
-                let look_up =
-                    |byte: &mut u8, channel: usize| *byte = tables[channel][usize::from(*byte)];
+                let look_up = |byte: &mut u8, channel: usize| *byte = tables[channel][usize::from(*byte)];
                 match channels {
                     1 => part.iter_mut().for_each(|byte| look_up(byte, 0)),
-                    3 => part
-                        .as_chunks_mut::<3>()
-                        .0
-                        .iter_mut()
-                        .for_each(|[r, g, b]| {
-                            look_up(r, 0);
-                            look_up(g, 1);
-                            look_up(b, 2);
-                        }),
+                    3 => part.as_chunks_mut::<3>().0.iter_mut().for_each(|[r, g, b]| {
+                        look_up(r, 0);
+                        look_up(g, 1);
+                        look_up(b, 2);
+                    }),
                     _ => part.as_chunks_mut::<4>().0.iter_mut().for_each(|pixel| {
                         (0..4).for_each(|channel| look_up(&mut pixel[channel], channel));
                     }),

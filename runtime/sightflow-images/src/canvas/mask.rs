@@ -15,9 +15,7 @@ impl Canvas {
         let pixels = u64::from(width) * u64::from(height);
         let covered: u64 = mask.counts.iter().map(|&count| u64::from(count)).sum();
         if covered != pixels {
-            return Err(ImageError::Invalid(format!(
-                "the runs of a mask add up to {covered}, not to {pixels} pixels"
-            )));
+            return Err(ImageError::Invalid(format!("the runs of a mask add up to {covered}, not to {pixels} pixels")));
         }
         self.layer(mask.ink, |layer| {
             let width = i64::from(width);
@@ -48,13 +46,7 @@ impl Canvas {
                     areas.push((first, end, rows));
                 }
             }
-            check_steps(
-                "a list of areas",
-                areas
-                    .iter()
-                    .map(|area| (area.2.end - area.2.start) as u64)
-                    .sum(),
-            )?;
+            check_steps("a list of areas", areas.iter().map(|area| (area.2.end - area.2.start) as u64).sum())?;
             // By their left edge, so that one pass over a row finds the gaps.
             areas.sort_by_key(|area| (area.2.start, area.0));
             let mut waiting = areas.into_iter().peekable();

@@ -41,22 +41,11 @@ impl Canvas {
     /// # Errors
     /// Those of [`crate::check_size`].
     pub fn blank(width: u32, height: u32, [r, g, b]: [u8; 3]) -> Result<Self, ImageError> {
-        Ok(Self::starting_as(Image::from_pixels(Pixels::filled(
-            width,
-            height,
-            PixelFormat::Rgb8,
-            &[r, g, b],
-        )?)))
+        Ok(Self::starting_as(Image::from_pixels(Pixels::filled(width, height, PixelFormat::Rgb8, &[r, g, b])?)))
     }
 
     fn starting_as(base: Image) -> Self {
-        Self {
-            base,
-            pixels: None,
-            spans: Vec::new(),
-            coverage: Vec::new(),
-            painted: 0,
-        }
+        Self { base, pixels: None, spans: Vec::new(), coverage: Vec::new(), painted: 0 }
     }
 
     /// Width and height in pixels.
@@ -99,12 +88,7 @@ impl Canvas {
     /// # Errors
     /// [`ImageError::OutOfBounds`] if the area reaches outside, [`ImageError::Invalid`] if it is empty or `pixels` has
     /// another length than it asks for.
-    pub fn write(
-        &mut self,
-        area: impl Into<Area>,
-        format: PixelFormat,
-        pixels: &[u8],
-    ) -> Result<(), ImageError> {
+    pub fn write(&mut self, area: impl Into<Area>, format: PixelFormat, pixels: &[u8]) -> Result<(), ImageError> {
         let rect = area.into().within(self.size())?;
         let expected = rect.width as usize * rect.height as usize * format.channels();
         if pixels.len() != expected {
@@ -119,10 +103,7 @@ impl Canvas {
         let surface = self.surface()?;
         let (to, stride) = (surface.format(), surface.stride());
         let mut converted = Vec::new();
-        for (y, row) in pixels
-            .chunks_exact(rect.width as usize * format.channels())
-            .enumerate()
-        {
+        for (y, row) in pixels.chunks_exact(rect.width as usize * format.channels()).enumerate() {
             converted.clear();
             append_row(row, format, to, &mut converted);
             let start = (rect.y as usize + y) * stride + rect.x as usize * to.channels();
@@ -146,9 +127,7 @@ impl Canvas {
             self.pixels = Some(std::sync::Arc::unwrap_or_clone(own));
         }
         // Set above.
-        self.pixels
-            .as_mut()
-            .ok_or_else(|| ImageError::invalid("the surface is gone"))
+        self.pixels.as_mut().ok_or_else(|| ImageError::invalid("the surface is gone"))
     }
 
     /// One pass of `ink` over the shape that `cover` reports.
@@ -171,11 +150,5 @@ const MAX_STEPS: u64 = 1 << 28;
 
 /// Refuses operations whose cost is out of proportion.
 fn check_steps(what: &str, steps: u64) -> Result<(), ImageError> {
-    if steps <= MAX_STEPS {
-        Ok(())
-    } else {
-        Err(ImageError::Invalid(format!(
-            "{what} is too complex to draw"
-        )))
-    }
+    if steps <= MAX_STEPS { Ok(()) } else { Err(ImageError::Invalid(format!("{what} is too complex to draw"))) }
 }

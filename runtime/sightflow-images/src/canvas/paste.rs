@@ -19,10 +19,9 @@ impl Canvas {
         };
         let (width, height) = self.size();
         let (source_width, source_height) = pasted.source.size();
-        let (Some((left, right)), Some((top, bottom))) = (
-            visible(pasted.at.x, source_width, width),
-            visible(pasted.at.y, source_height, height),
-        ) else {
+        let (Some((left, right)), Some((top, bottom))) =
+            (visible(pasted.at.x, source_width, width), visible(pasted.at.y, source_height, height))
+        else {
             return Ok(());
         };
         let view = pasted.source.view()?;
@@ -31,22 +30,14 @@ impl Canvas {
         let surface = self.surface()?;
         let stride = surface.stride();
         // Transparency of the source counts, so it is not flattened first.
-        let straight = if from == PixelFormat::Rgba8 {
-            PixelFormat::Rgba8
-        } else {
-            to
-        };
+        let straight = if from == PixelFormat::Rgba8 { PixelFormat::Rgba8 } else { to };
         let tables = (from != PixelFormat::Rgba8 && opacity < 1.0).then(|| blend_table(opacity));
         let mut converted = Vec::new();
         for y in top..bottom {
-            let row =
-                &view.row(y)[left as usize * from.channels()..right as usize * from.channels()];
+            let row = &view.row(y)[left as usize * from.channels()..right as usize * from.channels()];
             converted.clear();
             append_row(row, from, straight, &mut converted);
-            let (x, y) = (
-                i64::from(pasted.at.x) + i64::from(left),
-                i64::from(pasted.at.y) + i64::from(y),
-            );
+            let (x, y) = (i64::from(pasted.at.x) + i64::from(left), i64::from(pasted.at.y) + i64::from(y));
             let start = y as usize * stride + x as usize * to.channels();
             let length = (right - left) as usize * to.channels();
             let below = &mut surface.data_mut()[start..start + length];
@@ -66,23 +57,15 @@ impl Canvas {
 fn blend_table(opacity: f32) -> Box<[[u8; 256]; 256]> {
     let mut table = Box::new([[0; 256]; 256]);
     for (above, row) in table.iter_mut().enumerate() {
-        row.iter_mut()
-            .enumerate()
-            .for_each(|(below, out)| *out = mix(opacity, above as u8, below as u8));
+        row.iter_mut().enumerate().for_each(|(below, out)| *out = mix(opacity, above as u8, below as u8));
     }
     table
 }
 
 fn blend_rgba(below: &mut [u8], above: &[u8], to: PixelFormat, opacity: f32) {
-    for (below, &[r, g, b, a]) in below
-        .chunks_exact_mut(to.channels())
-        .zip(above.as_chunks::<4>().0)
-    {
+    for (below, &[r, g, b, a]) in below.chunks_exact_mut(to.channels()).zip(above.as_chunks::<4>().0) {
         let opacity = opacity * f32::from(a) / 255.0;
         let color = super::layer::color(crate::Ink { r, g, b, opacity }, to);
-        below
-            .iter_mut()
-            .zip(color)
-            .for_each(|(below, above)| *below = mix(opacity, above, *below));
+        below.iter_mut().zip(color).for_each(|(below, above)| *below = mix(opacity, above, *below));
     }
 }

@@ -5,18 +5,12 @@ use crate::{ImageError, Path, Point};
 
 impl Canvas {
     pub(super) fn draw_path(&mut self, path: &Path) -> Result<(), ImageError> {
-        let points: Vec<(f64, f64)> = path
-            .points
-            .iter()
-            .map(|p| (f64::from(p.x), f64::from(p.y)))
-            .collect();
+        let points: Vec<(f64, f64)> = path.points.iter().map(|p| (f64::from(p.x), f64::from(p.y))).collect();
         if let Some(ink) = path.fill {
             self.layer(ink, |layer| fill(layer, &points))?;
         }
         if let Some(stroke) = path.stroke {
-            self.layer(stroke.ink, |layer| {
-                line(layer, &points, path.closed, stroke.width)
-            })?;
+            self.layer(stroke.ink, |layer| line(layer, &points, path.closed, stroke.width))?;
         }
         Ok(())
     }
@@ -28,33 +22,16 @@ fn whole(v: f64) -> i64 {
 }
 
 /// Covers a polyline `width` pixels wide.
-pub(super) fn line(
-    layer: &mut Layer<'_>,
-    points: &[(f64, f64)],
-    closed: bool,
-    width: u32,
-) -> Result<(), ImageError> {
-    let closing = if closed && points.len() > 2 {
-        points.last().zip(points.first())
-    } else {
-        None
-    };
+pub(super) fn line(layer: &mut Layer<'_>, points: &[(f64, f64)], closed: bool, width: u32) -> Result<(), ImageError> {
+    let closing = if closed && points.len() > 2 { points.last().zip(points.first()) } else { None };
     let single = (points.len() == 1).then(|| (&points[0], &points[0]));
-    let segments = || {
-        points
-            .iter()
-            .zip(points.iter().skip(1))
-            .chain(closing)
-            .chain(single)
-    };
+    let segments = || points.iter().zip(points.iter().skip(1)).chain(closing).chain(single);
     let half = i64::from(width / 2);
     let steps = segments().map(|(a, b)| {
         let rows = layer.rows((a.1.min(b.1)) as i64 - half, (a.1.max(b.1)) as i64 + half);
         // A thin, flat line takes a step for each column.
         let columns = (b.0 as i64).clamp(0, layer.width()) - (a.0 as i64).clamp(0, layer.width());
-        (rows.end - rows.start)
-            .max(if half == 0 { columns.abs() } else { 0 })
-            .max(1) as u64
+        (rows.end - rows.start).max(if half == 0 { columns.abs() } else { 0 }).max(1) as u64
     });
     check_steps("a path", steps.sum())?;
     for (a, b) in segments() {
@@ -135,17 +112,8 @@ impl Walk {
 fn thick(layer: &mut Layer<'_>, a: (f64, f64), b: (f64, f64), radius: f64) {
     let (dx, dy) = (b.0 - a.0, b.1 - a.1);
     let length = dx.hypot(dy);
-    let (nx, ny) = if length == 0.0 {
-        (0.0, radius)
-    } else {
-        (-dy / length * radius, dx / length * radius)
-    };
-    let body = [
-        (a.0 + nx, a.1 + ny),
-        (b.0 + nx, b.1 + ny),
-        (b.0 - nx, b.1 - ny),
-        (a.0 - nx, a.1 - ny),
-    ];
+    let (nx, ny) = if length == 0.0 { (0.0, radius) } else { (-dy / length * radius, dx / length * radius) };
+    let body = [(a.0 + nx, a.1 + ny), (b.0 + nx, b.1 + ny), (b.0 - nx, b.1 - ny), (a.0 - nx, a.1 - ny)];
     let (top, bottom) = (a.1.min(b.1) - radius, a.1.max(b.1) + radius);
     for y in layer.rows(top.ceil() as i64, bottom.floor() as i64) {
         let row = y as f64;
@@ -184,28 +152,14 @@ struct Edge {
 
 /// Covers the inside of a polygon by the even-odd rule, and its edge.
 pub(super) fn fill(layer: &mut Layer<'_>, points: &[(f64, f64)]) -> Result<(), ImageError> {
-    let edges = points
-        .iter()
-        .zip(points.iter().cycle().skip(1))
-        .filter_map(|(a, b)| {
-            let (a, b) = if a.1 <= b.1 { (a, b) } else { (b, a) };
-            let rows = layer.rows(a.1.ceil() as i64, b.1.ceil() as i64 - 1);
-            let slope = (b.0 - a.0) / (b.1 - a.1);
-            (!rows.is_empty()).then(|| Edge {
-                top: rows.start,
-                bottom: rows.end,
-                offset: a.0 - a.1 * slope,
-                slope,
-            })
-        });
+    let edges = points.iter().zip(points.iter().cycle().skip(1)).filter_map(|(a, b)| {
+        let (a, b) = if a.1 <= b.1 { (a, b) } else { (b, a) };
+        let rows = layer.rows(a.1.ceil() as i64, b.1.ceil() as i64 - 1);
+        let slope = (b.0 - a.0) / (b.1 - a.1);
+        (!rows.is_empty()).then(|| Edge { top: rows.start, bottom: rows.end, offset: a.0 - a.1 * slope, slope })
+    });
     let mut edges: Vec<Edge> = edges.collect();
-    check_steps(
-        "a polygon",
-        edges
-            .iter()
-            .map(|edge| (edge.bottom - edge.top) as u64)
-            .sum(),
-    )?;
+    check_steps("a polygon", edges.iter().map(|edge| (edge.bottom - edge.top) as u64).sum())?;
     edges.sort_by_key(|edge| edge.top);
     let mut waiting = edges.into_iter().peekable();
     let mut active: Vec<Edge> = Vec::new();
@@ -219,11 +173,7 @@ pub(super) fn fill(layer: &mut Layer<'_>, points: &[(f64, f64)]) -> Result<(), I
             active.push(edge);
         }
         crossings.clear();
-        crossings.extend(
-            active
-                .iter()
-                .map(|edge| edge.offset + y as f64 * edge.slope),
-        );
+        crossings.extend(active.iter().map(|edge| edge.offset + y as f64 * edge.slope));
         crossings.sort_by(f64::total_cmp);
         for &[enter, leave] in crossings.as_chunks::<2>().0 {
             layer.span(y, enter.ceil() as i64, leave.floor() as i64);

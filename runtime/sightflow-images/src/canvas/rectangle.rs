@@ -58,29 +58,13 @@ impl Frame {
         let (left, right) = (i64::from(a.x.min(b.x)), i64::from(a.x.max(b.x)));
         let (top, bottom) = (i64::from(a.y.min(b.y)), i64::from(a.y.max(b.y)));
         let shorter = (right - left).min(bottom - top);
-        Self {
-            left,
-            top,
-            right,
-            bottom,
-            radius: i64::from(rectangle.corner_radius).min(shorter / 2),
-        }
+        Self { left, top, right, bottom, radius: i64::from(rectangle.corner_radius).min(shorter / 2) }
     }
 
     /// Larger by `by` pixels on each side (smaller, if negative); square corners stay square.
     fn grown(self, by: i64) -> Self {
-        let radius = if self.radius == 0 {
-            0
-        } else {
-            (self.radius + by).max(0)
-        };
-        Self {
-            left: self.left - by,
-            top: self.top - by,
-            right: self.right + by,
-            bottom: self.bottom + by,
-            radius,
-        }
+        let radius = if self.radius == 0 { 0 } else { (self.radius + by).max(0) };
+        Self { left: self.left - by, top: self.top - by, right: self.right + by, bottom: self.bottom + by, radius }
     }
 
     /// Columns that the rounded corners leave free on each side of row `y`.

@@ -7,16 +7,8 @@ const LARGEST_EXACT_SIGMA: f32 = 20.0;
 
 /// `sigma` in 0 exclusive..=1000.
 pub(crate) fn gaussian(view: &View, sigma: f32) -> Pixels {
-    let (w, h, channels) = (
-        view.width() as usize,
-        view.height() as usize,
-        view.format().channels(),
-    );
-    let line = if sigma <= LARGEST_EXACT_SIGMA {
-        Kernel::weights(sigma)
-    } else {
-        Kernel::means(sigma)
-    };
+    let (w, h, channels) = (view.width() as usize, view.height() as usize, view.format().channels());
+    let line = if sigma <= LARGEST_EXACT_SIGMA { Kernel::weights(sigma) } else { Kernel::means(sigma) };
     // Rows: one line of interleaved channels; neighbours are `channels` apart.
     let mut rows = Vec::with_capacity(w * h * channels);
     let mut scratch = Scratch::default();
@@ -70,16 +62,9 @@ impl Kernel {
     fn weights(sigma: f32) -> Self {
         let radius = (3.0 * sigma).ceil().max(1.0) as usize;
         let sigma = f64::from(sigma);
-        let weights: Vec<f64> = (0..=radius)
-            .map(|i| (-0.5 * (i as f64 / sigma).powi(2)).exp())
-            .collect();
+        let weights: Vec<f64> = (0..=radius).map(|i| (-0.5 * (i as f64 / sigma).powi(2)).exp()).collect();
         let total = weights[0] + 2.0 * weights[1..].iter().sum::<f64>();
-        Self::Weights(
-            weights
-                .iter()
-                .map(|weight| (weight / total) as f32)
-                .collect(),
-        )
+        Self::Weights(weights.iter().map(|weight| (weight / total) as f32).collect())
     }
 
     /// Three means of one radius whose variances add up to σ²: with `r` whole elements on each side and two of weight
@@ -87,15 +72,9 @@ impl Kernel {
     fn means(sigma: f32) -> Self {
         let variance = f64::from(sigma).powi(2) / 3.0;
         let whole = ((12.0 * variance + 1.0).sqrt() / 2.0 - 0.5).floor();
-        let (length, squares) = (
-            2.0 * whole + 1.0,
-            whole * (whole + 1.0) * (2.0 * whole + 1.0) / 3.0,
-        );
+        let (length, squares) = (2.0 * whole + 1.0, whole * (whole + 1.0) * (2.0 * whole + 1.0) / 3.0);
         let fraction = (variance * length - squares) / (2.0 * ((whole + 1.0).powi(2) - variance));
-        Self::Means {
-            whole: whole as usize,
-            fraction: fraction.clamp(0.0, 1.0) as f32,
-        }
+        Self::Means { whole: whole as usize, fraction: fraction.clamp(0.0, 1.0) as f32 }
     }
 
     /// Blurs one line of `count` elements of `size` bytes each and appends the result to `out`.
@@ -114,23 +93,14 @@ impl Kernel {
         scratch.bytes.resize(size, 0);
         scratch.line.clear();
         for i in 0..count + 2 * margin {
-            read(
-                reflect(i as isize - margin as isize, count),
-                &mut scratch.bytes,
-            );
-            scratch
-                .line
-                .extend(scratch.bytes.iter().map(|&byte| f32::from(byte)));
+            read(reflect(i as isize - margin as isize, count), &mut scratch.bytes);
+            scratch.line.extend(scratch.bytes.iter().map(|&byte| f32::from(byte)));
         }
         match self {
             Self::Weights(weights) => {
                 let length = count * size;
                 scratch.sums.clear();
-                scratch.sums.extend(
-                    scratch.line[margin * size..][..length]
-                        .iter()
-                        .map(|v| v * weights[0]),
-                );
+                scratch.sums.extend(scratch.line[margin * size..][..length].iter().map(|v| v * weights[0]));
                 for (distance, weight) in weights.iter().enumerate().skip(1) {
                     let before = &scratch.line[(margin - distance) * size..][..length];
                     let after = &scratch.line[(margin + distance) * size..][..length];
@@ -160,22 +130,14 @@ fn mean(line: &[f32], size: usize, whole: usize, fraction: f32, out: &mut Vec<f3
     // In f64, so that a long running sum does not drift.
     let mut sums = vec![0.0f64; size];
     for i in 1..2 * radius {
-        sums.iter_mut()
-            .zip(element(i))
-            .for_each(|(sum, value)| *sum += f64::from(*value));
+        sums.iter_mut().zip(element(i)).for_each(|(sum, value)| *sum += f64::from(*value));
     }
     out.clear();
     for centre in radius..count - radius {
         let (before, after) = (element(centre - radius), element(centre + radius));
-        out.extend(
-            sums.iter()
-                .zip(before)
-                .zip(after)
-                .map(|((sum, before), after)| {
-                    ((sum + f64::from(fraction) * (f64::from(*before) + f64::from(*after)))
-                        * weight) as f32
-                }),
-        );
+        out.extend(sums.iter().zip(before).zip(after).map(|((sum, before), after)| {
+            ((sum + f64::from(fraction) * (f64::from(*before) + f64::from(*after))) * weight) as f32
+        }));
         let leaves = element(centre - whole);
         for ((sum, enters), leaves) in sums.iter_mut().zip(after).zip(leaves) {
             *sum += f64::from(*enters) - f64::from(*leaves);

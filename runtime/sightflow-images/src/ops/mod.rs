@@ -12,10 +12,7 @@ pub(crate) fn histogram(view: &View) -> Vec<[u64; 256]> {
     let mut tables = vec![[0; 256]; channels];
     for row in view.rows() {
         for (channel, table) in tables.iter_mut().enumerate() {
-            row.iter()
-                .skip(channel)
-                .step_by(channels)
-                .for_each(|&value| table[usize::from(value)] += 1);
+            row.iter().skip(channel).step_by(channels).for_each(|&value| table[usize::from(value)] += 1);
         }
     }
     tables

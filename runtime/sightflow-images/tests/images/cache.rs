@@ -9,10 +9,7 @@ use crate::{filled, some_digest};
 fn stored(cache: &Arc<PixelCache>, seed: u8) -> Image {
     let bytes = encode(&filled(10, 10, [seed; 3]), EncodeFormat::Png).unwrap();
     let found = probe(&bytes).unwrap();
-    let options = ReadOptions {
-        cache: Some(Arc::clone(cache)),
-        ..Default::default()
-    };
+    let options = ReadOptions { cache: Some(Arc::clone(cache)), ..Default::default() };
     Image::from_encoded_with(bytes, some_digest(seed), found, options)
 }
 
@@ -23,25 +20,11 @@ fn the_bound_holds_and_the_oldest_leave() {
     for image in &images[..3] {
         image.pixels().unwrap();
     }
-    assert_eq!(
-        (
-            cache.stats().bytes,
-            cache.stats().images,
-            cache.stats().evictions
-        ),
-        (900, 3, 0)
-    );
+    assert_eq!((cache.stats().bytes, cache.stats().images, cache.stats().evictions), (900, 3, 0));
     // 0 was used again, so 1 leaves for 3.
     images[0].pixels().unwrap();
     images[3].pixels().unwrap();
-    assert_eq!(
-        (
-            cache.stats().bytes,
-            cache.stats().images,
-            cache.stats().evictions
-        ),
-        (900, 3, 1)
-    );
+    assert_eq!((cache.stats().bytes, cache.stats().images, cache.stats().evictions), (900, 3, 1));
     let misses = cache.stats().misses;
     images[0].pixels().unwrap();
     assert_eq!(cache.stats().misses, misses, "0 was kept");
@@ -79,17 +62,11 @@ fn an_image_is_decoded_when_it_is_looked_at_and_once() {
             })
         })
         .collect();
-    let pixels: Vec<_> = handles
-        .into_iter()
-        .map(|handle| handle.join().unwrap())
-        .collect();
+    let pixels: Vec<_> = handles.into_iter().map(|handle| handle.join().unwrap()).collect();
     assert!(pixels.iter().all(|other| Arc::ptr_eq(other, &pixels[0])));
     assert_eq!((cache.stats().misses, cache.stats().hits), (1, 7));
     // Another handle on the same blob shares its pixels.
-    assert!(Arc::ptr_eq(
-        &stored(&cache, 9).pixels().unwrap(),
-        &pixels[0]
-    ));
+    assert!(Arc::ptr_eq(&stored(&cache, 9).pixels().unwrap(), &pixels[0]));
 }
 
 #[test]
@@ -97,10 +74,7 @@ fn a_failure_is_told_to_everybody_and_not_remembered() {
     let cache = PixelCache::new(1 << 20);
     let bytes = encode(&filled(10, 10, [1; 3]), EncodeFormat::Png).unwrap();
     let found = probe(&bytes).unwrap();
-    let options = || ReadOptions {
-        cache: Some(Arc::clone(&cache)),
-        ..Default::default()
-    };
+    let options = || ReadOptions { cache: Some(Arc::clone(&cache)), ..Default::default() };
     let broken = Bytes::copy_from_slice(&bytes[..bytes.len() - 20]);
     let image = Image::from_encoded_with(broken, some_digest(3), found, options());
     for attempt in 1..3 {
@@ -108,9 +82,5 @@ fn a_failure_is_told_to_everybody_and_not_remembered() {
         assert_eq!(cache.stats().misses, attempt);
     }
     assert_eq!(cache.stats().bytes, 0);
-    assert!(
-        Image::from_encoded_with(bytes, some_digest(3), found, options())
-            .pixels()
-            .is_ok()
-    );
+    assert!(Image::from_encoded_with(bytes, some_digest(3), found, options()).pixels().is_ok());
 }

@@ -3,8 +3,7 @@ use std::io::Cursor;
 use bytes::Bytes;
 use image::{DynamicImage, ImageBuffer, ImageFormat, Rgb, Rgba};
 use sightflow_images::{
-    EncodeFormat, Image, ImageError, PixelCache, PixelFormat, Pixels, ReadOptions, SourceFormat,
-    encode, probe,
+    EncodeFormat, Image, ImageError, PixelCache, PixelFormat, Pixels, ReadOptions, SourceFormat, encode, probe,
 };
 
 use crate::{at, gradient, open, some_digest};
@@ -35,32 +34,18 @@ fn every_format_is_probed_and_decoded() {
         (ImageFormat::Png, SourceFormat::Png, "image/png", 0),
         (ImageFormat::Jpeg, SourceFormat::Jpeg, "image/jpeg", 8),
         (ImageFormat::WebP, SourceFormat::Webp, "image/webp", 0),
-        (ImageFormat::Gif, SourceFormat::Gif, "image/gif", 24),
+        (ImageFormat::Gif, SourceFormat::Gif, "image/gif", 48),
         (ImageFormat::Bmp, SourceFormat::Bmp, "image/bmp", 0),
         (ImageFormat::Tiff, SourceFormat::Tiff, "image/tiff", 0),
     ] {
-        let original = if codec == ImageFormat::Gif {
-            picture().to_rgba8().into()
-        } else {
-            picture()
-        };
+        let original = if codec == ImageFormat::Gif { picture().to_rgba8().into() } else { picture() };
         let (image, found) = open(file(&original, codec));
         assert_eq!((found.format, found.media_type()), (format, media_type));
-        assert_eq!(
-            (found.width, found.height, found.orientation, found.animated),
-            (48, 32, 1, false),
-            "{format}"
-        );
+        assert_eq!((found.width, found.height, found.orientation, found.animated), (48, 32, 1, false), "{format}");
         assert_eq!(image.format(), PixelFormat::Rgb8, "{format}");
         let pixels = image.pixels().unwrap();
         let expected = picture().into_rgb8();
-        let worst = pixels
-            .data()
-            .iter()
-            .zip(expected.as_raw())
-            .map(|(a, b)| a.abs_diff(*b))
-            .max()
-            .unwrap();
+        let worst = pixels.data().iter().zip(expected.as_raw()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
         assert!(worst <= off_by, "{format}: off by {worst}");
     }
 }
@@ -68,36 +53,12 @@ fn every_format_is_probed_and_decoded() {
 #[test]
 fn other_colour_types_become_8_bit_rgb() {
     let cases: [(&str, DynamicImage, [u8; 3]); 6] = [
-        (
-            "16-bit RGB",
-            ImageBuffer::from_pixel(2, 2, Rgb([65535u16, 32896, 0])).into(),
-            [255, 128, 0],
-        ),
-        (
-            "grey",
-            DynamicImage::ImageLuma8(ImageBuffer::from_pixel(2, 2, image::Luma([77]))),
-            [77, 77, 77],
-        ),
-        (
-            "16-bit grey",
-            DynamicImage::ImageLuma16(ImageBuffer::from_pixel(2, 2, image::Luma([25700]))),
-            [100; 3],
-        ),
-        (
-            "transparent",
-            ImageBuffer::from_pixel(2, 2, Rgba([9u8, 9, 9, 0])).into(),
-            [255; 3],
-        ),
-        (
-            "half red",
-            ImageBuffer::from_pixel(2, 2, Rgba([255u8, 0, 0, 128])).into(),
-            [255, 127, 127],
-        ),
-        (
-            "grey with alpha",
-            DynamicImage::ImageLumaA8(ImageBuffer::from_pixel(2, 2, image::LumaA([0, 51]))),
-            [204; 3],
-        ),
+        ("16-bit RGB", ImageBuffer::from_pixel(2, 2, Rgb([65535u16, 32896, 0])).into(), [255, 128, 0]),
+        ("grey", DynamicImage::ImageLuma8(ImageBuffer::from_pixel(2, 2, image::Luma([77]))), [77, 77, 77]),
+        ("16-bit grey", DynamicImage::ImageLuma16(ImageBuffer::from_pixel(2, 2, image::Luma([25700]))), [100; 3]),
+        ("transparent", ImageBuffer::from_pixel(2, 2, Rgba([9u8, 9, 9, 0])).into(), [255; 3]),
+        ("half red", ImageBuffer::from_pixel(2, 2, Rgba([255u8, 0, 0, 128])).into(), [255, 127, 127]),
+        ("grey with alpha", DynamicImage::ImageLumaA8(ImageBuffer::from_pixel(2, 2, image::LumaA([0, 51]))), [204; 3]),
     ];
     for (name, original, expected) in cases {
         let (image, _) = open(file(&original, ImageFormat::Png));
@@ -113,11 +74,7 @@ fn alpha_is_kept_when_asked_for() {
         (file(&picture(), ImageFormat::Png), vec![0, 0, 100]),
     ] {
         let found = probe(&bytes).unwrap();
-        let options = ReadOptions {
-            keep_alpha: true,
-            cache: Some(PixelCache::new(1 << 20)),
-            ..Default::default()
-        };
+        let options = ReadOptions { keep_alpha: true, cache: Some(PixelCache::new(1 << 20)), ..Default::default() };
         let image = Image::from_encoded_with(Bytes::from(bytes), some_digest(1), found, options);
         assert_eq!(at(&image, 0, 0), expected);
         assert_eq!(image.format().channels(), expected.len());
@@ -144,10 +101,7 @@ fn exif_orientation_is_applied_unless_ignored() {
         let (image, found) = open(oriented(orientation));
         let size = if orientation >= 5 { (32, 48) } else { (48, 32) };
         assert_eq!((found.width, found.height), size, "{orientation}");
-        assert_eq!(
-            (found.orientation, found.stored_size()),
-            (orientation, (48, 32))
-        );
+        assert_eq!((found.orientation, found.stored_size()), (orientation, (48, 32)));
         assert_eq!(image.size(), size);
         let upright = image.pixels().unwrap();
         assert_eq!((upright.width(), upright.height()), size, "{orientation}");
@@ -163,22 +117,10 @@ fn exif_orientation_is_applied_unless_ignored() {
                 7 => (31 - y, 47 - x),
                 _ => (y, 47 - x),
             };
-            assert_eq!(
-                upright.get(to_x, to_y),
-                stored.get(x, y),
-                "{orientation}: ({x}, {y})"
-            );
+            assert_eq!(upright.get(to_x, to_y), stored.get(x, y), "{orientation}: ({x}, {y})");
         }
-        let options = ReadOptions {
-            ignore_orientation: true,
-            ..Default::default()
-        };
-        let image = Image::from_encoded_with(
-            oriented(orientation).into(),
-            some_digest(orientation),
-            found,
-            options,
-        );
+        let options = ReadOptions { ignore_orientation: true, ..Default::default() };
+        let image = Image::from_encoded_with(oriented(orientation).into(), some_digest(orientation), found, options);
         assert_eq!(image.size(), (48, 32));
         assert_eq!(*image.pixels().unwrap(), *stored, "{orientation} ignored");
         assert!(image.reference().unwrap().ignore_orientation);
@@ -194,60 +136,20 @@ fn refusals_say_why() {
     gif[6..10].copy_from_slice(&[0; 4]);
     let cases: [(&str, Vec<u8>, &str, &str); 15] = [
         ("nothing", vec![], "undecodable", "0 bytes"),
-        (
-            "text",
-            b"hello world, this is no image".to_vec(),
-            "undecodable",
-            "unknown format",
-        ),
-        (
-            "page",
-            b"<!DOCTYPE html><html>".to_vec(),
-            "undecodable",
-            "HTML page",
-        ),
-        (
-            "svg",
-            b"<svg xmlns='http://www.w3.org/2000/svg'/>".to_vec(),
-            "undecodable",
-            "SVG",
-        ),
+        ("text", b"hello world, this is no image".to_vec(), "undecodable", "unknown format"),
+        ("page", b"<!DOCTYPE html><html>".to_vec(), "undecodable", "HTML page"),
+        ("svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>".to_vec(), "undecodable", "SVG"),
         ("pdf", b"%PDF-1.7 ...".to_vec(), "undecodable", "PDF"),
-        (
-            "heic",
-            b"\0\0\0\x18ftypheic\0\0\0\0".to_vec(),
-            "undecodable",
-            "HEIC",
-        ),
-        (
-            "header of 200 MP",
-            png_header(20_000, 10_000),
-            "too_large",
-            "200.0 megapixels",
-        ),
+        ("heic", b"\0\0\0\x18ftypheic\0\0\0\0".to_vec(), "undecodable", "HEIC"),
+        ("header of 200 MP", png_header(20_000, 10_000), "too_large", "200.0 megapixels"),
         ("one side", png_header(16_385, 10), "too_large", "16384"),
-        (
-            "huge sides",
-            png_header(u32::MAX, u32::MAX),
-            "too_large",
-            "megapixels",
-        ),
+        ("huge sides", png_header(u32::MAX, u32::MAX), "too_large", "megapixels"),
         ("no width", png_header(0, 10), "invalid", "empty"),
         ("bmp", bmp, "too_large", "16384"),
         ("gif without size", gif, "invalid", "empty"),
         ("header cut", png[..20].to_vec(), "undecodable", "png"),
-        (
-            "jpeg header cut",
-            file(&picture(), ImageFormat::Jpeg)[..60].to_vec(),
-            "undecodable",
-            "jpeg",
-        ),
-        (
-            "webp header cut",
-            file(&picture(), ImageFormat::WebP)[..14].to_vec(),
-            "undecodable",
-            "webp",
-        ),
+        ("jpeg header cut", file(&picture(), ImageFormat::Jpeg)[..60].to_vec(), "undecodable", "jpeg"),
+        ("webp header cut", file(&picture(), ImageFormat::WebP)[..14].to_vec(), "undecodable", "webp"),
     ];
     for (name, bytes, kind, reason) in cases {
         let error = probe(&bytes).expect_err(name);
@@ -258,21 +160,13 @@ fn refusals_say_why() {
 
 #[test]
 fn a_file_that_ends_early_is_an_error() {
-    for codec in [
-        ImageFormat::Png,
-        ImageFormat::Jpeg,
-        ImageFormat::WebP,
-        ImageFormat::Bmp,
-        ImageFormat::Tiff,
-    ] {
+    for codec in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Tiff] {
         let bytes = file(&picture(), codec);
         // TIFF keeps its directory at the end: there, probing fails already.
         match probe(&bytes[..bytes.len() - bytes.len() / 3]) {
             Ok(found) => {
                 let cut = Bytes::from(bytes[..bytes.len() - bytes.len() / 3].to_vec());
-                let error = Image::from_encoded(cut, some_digest(bytes.len() as u8), found)
-                    .pixels()
-                    .unwrap_err();
+                let error = Image::from_encoded(cut, some_digest(bytes.len() as u8), found).pixels().unwrap_err();
                 assert_eq!(error.kind(), "undecodable", "{codec:?}: {error}");
             }
             Err(error) => assert_eq!(error.kind(), "undecodable", "{codec:?}: {error}"),
@@ -285,9 +179,7 @@ fn animations_are_noticed_and_show_their_first_frame() {
     let mut gif = Vec::new();
     let frames = [[200u8, 0, 0, 255], [0, 200, 0, 255]]
         .map(|color| image::Frame::new(ImageBuffer::from_pixel(4, 4, Rgba(color))));
-    image::codecs::gif::GifEncoder::new(&mut gif)
-        .encode_frames(frames)
-        .unwrap();
+    image::codecs::gif::GifEncoder::new(&mut gif).encode_frames(frames).unwrap();
     let (image, found) = open(gif);
     assert!(found.animated);
     assert_eq!(at(&image, 2, 2), [200, 0, 0]);
@@ -299,28 +191,14 @@ fn lossless_formats_lose_nothing() {
     let rgba = rgb.convert(PixelFormat::Rgba8).unwrap();
     let gray = rgb.convert(PixelFormat::Gray8).unwrap();
     for format in [EncodeFormat::Png, EncodeFormat::Webp] {
-        for image in [
-            &rgb,
-            &rgba,
-            &gray,
-            &rgb.crop(sightflow_images::Area {
-                x: 3,
-                y: 4,
-                width: 9,
-                height: 8,
-            })
-            .unwrap(),
-        ] {
+        for image in
+            [&rgb, &rgba, &gray, &rgb.crop(sightflow_images::Area { x: 3, y: 4, width: 9, height: 8 }).unwrap()]
+        {
             let bytes = encode(image, format).unwrap();
             let (again, found) = open(bytes.to_vec());
             assert_eq!(found.format, format.source_format());
             let expected = image.convert(PixelFormat::Rgb8).unwrap();
-            assert_eq!(
-                *again.pixels().unwrap(),
-                *expected.pixels().unwrap(),
-                "{format:?} {:?}",
-                image.format()
-            );
+            assert_eq!(*again.pixels().unwrap(), *expected.pixels().unwrap(), "{format:?} {:?}", image.format());
         }
     }
 }
@@ -328,24 +206,12 @@ fn lossless_formats_lose_nothing() {
 #[test]
 fn jpeg_has_a_quality() {
     let image = gradient(64, 64);
-    let sizes = [5, 50, 95].map(|quality| {
-        encode(&image, EncodeFormat::Jpeg { quality })
-            .unwrap()
-            .len()
-    });
+    let sizes = [5, 50, 95].map(|quality| encode(&image, EncodeFormat::Jpeg { quality }).unwrap().len());
     assert!(sizes.is_sorted(), "{sizes:?}");
     for quality in [0, 101] {
-        assert!(matches!(
-            encode(&image, EncodeFormat::Jpeg { quality }),
-            Err(ImageError::Invalid(_))
-        ));
+        assert!(matches!(encode(&image, EncodeFormat::Jpeg { quality }), Err(ImageError::Invalid(_))));
     }
-    let clear =
-        Image::from_pixels(Pixels::filled(8, 8, PixelFormat::Rgba8, &[0, 0, 0, 0]).unwrap());
-    let (again, _) = open(
-        encode(&clear, EncodeFormat::Jpeg { quality: 90 })
-            .unwrap()
-            .to_vec(),
-    );
+    let clear = Image::from_pixels(Pixels::filled(8, 8, PixelFormat::Rgba8, &[0, 0, 0, 0]).unwrap());
+    let (again, _) = open(encode(&clear, EncodeFormat::Jpeg { quality: 90 }).unwrap().to_vec());
     assert_eq!(at(&again, 4, 4), [255, 255, 255]);
 }

@@ -15,9 +15,7 @@ use sightflow_types::Digest;
 
 /// A picture in which every pixel differs from its neighbours: (x, y, x + y).
 fn gradient(width: u32, height: u32) -> Image {
-    let data = (0..height)
-        .flat_map(|y| (0..width).flat_map(move |x| [x as u8, y as u8, (x + y) as u8]))
-        .collect();
+    let data = (0..height).flat_map(|y| (0..width).flat_map(move |x| [x as u8, y as u8, (x + y) as u8])).collect();
     Image::from_pixels(Pixels::new(width, height, PixelFormat::Rgb8, data).unwrap())
 }
 
@@ -41,22 +39,10 @@ fn some_digest(seed: u8) -> Digest {
 
 fn open(bytes: Vec<u8>) -> (Image, Probe) {
     let probe = probe(&bytes).unwrap();
-    let sum = bytes
-        .iter()
-        .fold(0u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte));
+    let sum = bytes.iter().fold(0u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte));
     let mut digest = [sum; 32];
     digest[..8].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
-    let options = sightflow_images::ReadOptions {
-        cache: Some(sightflow_images::PixelCache::new(1 << 20)),
-        ..Default::default()
-    };
-    (
-        Image::from_encoded_with(
-            Bytes::from(bytes),
-            Digest::from_bytes(digest),
-            probe,
-            options,
-        ),
-        probe,
-    )
+    let options =
+        sightflow_images::ReadOptions { cache: Some(sightflow_images::PixelCache::new(1 << 20)), ..Default::default() };
+    (Image::from_encoded_with(Bytes::from(bytes), Digest::from_bytes(digest), probe, options), probe)
 }

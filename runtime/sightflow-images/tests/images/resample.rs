@@ -2,13 +2,8 @@ use sightflow_images::{Area, Fit, Image, PixelFormat, Pixels, ResizeFilter, thum
 
 use crate::{at, filled, gradient, gray};
 
-const FILTERS: [ResizeFilter; 5] = [
-    ResizeFilter::Nearest,
-    ResizeFilter::Bilinear,
-    ResizeFilter::Bicubic,
-    ResizeFilter::Lanczos3,
-    ResizeFilter::Area,
-];
+const FILTERS: [ResizeFilter; 5] =
+    [ResizeFilter::Nearest, ResizeFilter::Bilinear, ResizeFilter::Bicubic, ResizeFilter::Lanczos3, ResizeFilter::Area];
 
 #[test]
 fn sampling_is_at_pixel_centres() {
@@ -24,28 +19,16 @@ fn sampling_is_at_pixel_centres() {
         (&[0, 80, 160, 240], 2, Bilinear, &[50, 190]),
         (&[0, 0, 0, 240], 2, Bilinear, &[0, 120]),
         // Catmull-Rom at ±¼: −.0703 .8672 .2266 −.0234 of 0 0 200 200.
-        (
-            &[0, 0, 200, 200],
-            8,
-            Bicubic,
-            &[0, 0, 0, 41, 159, 214, 205, 200],
-        ),
+        (&[0, 0, 200, 200], 8, Bicubic, &[0, 0, 0, 41, 159, 214, 205, 200]),
         (&[7], 5, Bilinear, &[7; 5]),
     ];
     for (row, width, filter, expected) in cases {
-        let image = gray(row.len() as u32, 1, row)
-            .resize(width, 1, filter)
-            .unwrap();
+        let image = gray(row.len() as u32, 1, row).resize(width, 1, filter).unwrap();
         let found = image.pixels().unwrap().data().to_vec();
         let near = found.iter().zip(expected).all(|(a, b)| a.abs_diff(*b) <= 1);
-        assert!(
-            near && found.len() == expected.len(),
-            "{row:?} {filter:?}: {found:?}, not {expected:?}"
-        );
+        assert!(near && found.len() == expected.len(), "{row:?} {filter:?}: {found:?}, not {expected:?}");
         // The same down a column.
-        let column = gray(1, row.len() as u32, row)
-            .resize(1, width, filter)
-            .unwrap();
+        let column = gray(1, row.len() as u32, row).resize(1, width, filter).unwrap();
         assert_eq!(column.pixels().unwrap().data(), found, "{row:?} {filter:?}");
     }
 }
@@ -54,67 +37,33 @@ fn sampling_is_at_pixel_centres() {
 fn one_colour_stays_that_colour() {
     for filter in FILTERS {
         for (width, height) in [(1, 1), (7, 3), (50, 40), (333, 9), (16, 200)] {
-            let image = filled(50, 30, [255, 131, 1])
-                .resize(width, height, filter)
-                .unwrap();
+            let image = filled(50, 30, [255, 131, 1]).resize(width, height, filter).unwrap();
             assert_eq!(image.size(), (width, height));
             assert!(
-                image
-                    .pixels()
-                    .unwrap()
-                    .data()
-                    .as_chunks::<3>()
-                    .0
-                    .iter()
-                    .all(|p| *p == [255, 131, 1]),
+                image.pixels().unwrap().data().as_chunks::<3>().0.iter().all(|p| *p == [255, 131, 1]),
                 "{filter:?}"
             );
         }
     }
     for sigma in [0.3, 1.1, 5.0, 20.0, 20.5, 100.0, 1000.0] {
         let image = filled(37, 23, [255, 131, 1]).blur(sigma).unwrap();
-        assert!(
-            image
-                .pixels()
-                .unwrap()
-                .data()
-                .as_chunks::<3>()
-                .0
-                .iter()
-                .all(|p| *p == [255, 131, 1]),
-            "{sigma}"
-        );
+        assert!(image.pixels().unwrap().data().as_chunks::<3>().0.iter().all(|p| *p == [255, 131, 1]), "{sigma}");
     }
 }
 
 #[test]
 fn sizes_are_limited() {
-    for (width, height, kind) in [
-        (0, 5, "invalid"),
-        (16_385, 1, "too_large"),
-        (16_384, 16_384, "too_large"),
-    ] {
-        assert_eq!(
-            gradient(4, 4)
-                .resize(width, height, ResizeFilter::Bilinear)
-                .unwrap_err()
-                .kind(),
-            kind
-        );
+    for (width, height, kind) in [(0, 5, "invalid"), (16_385, 1, "too_large"), (16_384, 16_384, "too_large")] {
+        assert_eq!(gradient(4, 4).resize(width, height, ResizeFilter::Bilinear).unwrap_err().kind(), kind);
     }
 }
 
 #[test]
 fn transparent_pixels_lend_no_colour() {
     let pixels = Pixels::new(2, 1, PixelFormat::Rgba8, vec![200, 0, 0, 255, 0, 200, 0, 0]).unwrap();
-    let image = Image::from_pixels(pixels)
-        .resize(1, 1, ResizeFilter::Area)
-        .unwrap();
+    let image = Image::from_pixels(pixels).resize(1, 1, ResizeFilter::Area).unwrap();
     let found = at(&image, 0, 0);
-    assert!(
-        found[0].abs_diff(200) <= 2 && found[1] == 0 && found[3].abs_diff(128) <= 1,
-        "{found:?}"
-    );
+    assert!(found[0].abs_diff(200) <= 2 && found[1] == 0 && found[3].abs_diff(128) <= 1, "{found:?}");
 }
 
 #[test]
@@ -148,27 +97,15 @@ fn blur_is_gaussian_and_reflects_at_the_border() {
     data[20 * 41 + 20] = 255;
     let blurred = gray(41, 41, &data).blur(1.0).unwrap().pixels().unwrap();
     for (dx, dy) in [(0, 0), (1, 0), (1, 1), (2, 0), (0, 3), (20, 20)] {
-        let expected =
-            255.0 * (-0.5 * f64::from(dx * dx + dy * dy)).exp() / (2.0 * std::f64::consts::PI);
+        let expected = 255.0 * (-0.5 * f64::from(dx * dx + dy * dy)).exp() / (2.0 * std::f64::consts::PI);
         let found = f64::from(blurred.get(20 + dx as u32, 20 + dy as u32)[0]);
-        assert!(
-            (found - expected).abs() <= 1.0,
-            "({dx}, {dy}): {found}, not {expected}"
-        );
+        assert!((found - expected).abs() <= 1.0, "({dx}, {dy}): {found}, not {expected}");
     }
     // Reflect-101: the border pixel is not repeated. Of 90 0 0 … the border keeps w0, the next gets w1.
-    let row = gray(9, 1, &[90, 0, 0, 0, 0, 0, 0, 0, 0])
-        .blur(1.0)
-        .unwrap()
-        .pixels()
-        .unwrap();
+    let row = gray(9, 1, &[90, 0, 0, 0, 0, 0, 0, 0, 0]).blur(1.0).unwrap().pixels().unwrap();
     assert_eq!(row.data()[..3], [36, 22, 5]);
     for sigma in [-1.0, f32::NAN, f32::INFINITY, 1001.0] {
-        assert_eq!(
-            gradient(4, 4).blur(sigma).unwrap_err().kind(),
-            "invalid",
-            "{sigma}"
-        );
+        assert_eq!(gradient(4, 4).blur(sigma).unwrap_err().kind(), "invalid", "{sigma}");
     }
 }
 
@@ -179,38 +116,20 @@ fn a_wide_blur_spreads_as_far_as_a_gaussian() {
         data[290..311].fill(255);
         let line = gray(601, 1, &data).blur(sigma).unwrap().pixels().unwrap();
         let total: f64 = line.data().iter().map(|&v| f64::from(v)).sum();
-        let spread: f64 = line
-            .data()
-            .iter()
-            .zip(-300i32..)
-            .map(|(&v, x)| f64::from(v) * f64::from(x * x))
-            .sum();
+        let spread: f64 = line.data().iter().zip(-300i32..).map(|(&v, x)| f64::from(v) * f64::from(x * x)).sum();
         // The variance of 21 pixels is (21² − 1)/12.
         let found = (spread / total - 440.0 / 12.0).sqrt();
-        assert!(
-            (found / f64::from(sigma) - 1.0).abs() < 0.03,
-            "{sigma}: {found}"
-        );
+        assert!((found / f64::from(sigma) - 1.0).abs() < 0.03, "{sigma}: {found}");
     }
 }
 
 #[test]
 fn histograms_count_every_channel() {
-    let image = gradient(16, 4)
-        .crop(Area {
-            x: 2,
-            y: 1,
-            width: 3,
-            height: 2,
-        })
-        .unwrap();
+    let image = gradient(16, 4).crop(Area { x: 2, y: 1, width: 3, height: 2 }).unwrap();
     let tables = image.histogram().unwrap();
     assert_eq!(tables.len(), 3);
     let counts = |channel: usize| {
-        (0..20)
-            .filter(|&v| tables[channel][v] > 0)
-            .map(|v| (v, tables[channel][v]))
-            .collect::<Vec<_>>()
+        (0..20).filter(|&v| tables[channel][v] > 0).map(|v| (v, tables[channel][v])).collect::<Vec<_>>()
     };
     assert_eq!(counts(0), [(2, 2), (3, 2), (4, 2)]);
     assert_eq!(counts(1), [(1, 3), (2, 3)]);
@@ -235,9 +154,5 @@ fn thumbnails_fit() {
     let mut data = vec![0; 30];
     data[10..20].fill(200);
     let middle = thumbnail(&gray(30, 1, &data), 10, 1, Fit::Cover).unwrap();
-    assert!(
-        middle.pixels().unwrap().data()[2..8]
-            .iter()
-            .any(|&v| v == 200)
-    );
+    assert!(middle.pixels().unwrap().data()[2..8].iter().any(|&v| v == 200));
 }

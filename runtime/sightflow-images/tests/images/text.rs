@@ -6,26 +6,13 @@ use crate::filled;
 const WHITE: Ink = Ink::opaque(255, 255, 255);
 
 fn text(content: &str, x: i32, y: i32, height: f32) -> Text {
-    Text {
-        content: content.to_owned(),
-        at: p(x, y),
-        height,
-        ink: WHITE,
-        background: None,
-    }
+    Text { content: content.to_owned(), at: p(x, y), height, ink: WHITE, background: None }
 }
 
 /// Brightness of every pixel of a black surface that was written on.
 fn written(width: u32, height: u32, text: Text) -> Vec<u8> {
     let image = draw(&filled(width, height, [0, 0, 0]), &[DrawOp::Text(text)]);
-    image
-        .pixels()
-        .unwrap()
-        .data()
-        .iter()
-        .step_by(3)
-        .copied()
-        .collect()
+    image.pixels().unwrap().data().iter().step_by(3).copied().collect()
 }
 
 #[test]
@@ -37,15 +24,10 @@ fn text_stays_in_its_box() {
             let (w, h) = (width + 40, rows + 40);
             let pixels = written(w, h, text(content, 20, 20, height));
             let lit = |x: u32, y: u32| pixels[(y * w + x) as usize] > 127;
-            assert!(
-                (20..20 + width).any(|x| (20..20 + rows).any(|y| lit(x, y))),
-                "{content} {height}: nothing"
-            );
+            assert!((20..20 + width).any(|x| (20..20 + rows).any(|y| lit(x, y))), "{content} {height}: nothing");
             let outside = (0..h)
                 .flat_map(|y| (0..w).map(move |x| (x, y)))
-                .filter(|&(x, y)| {
-                    (x + 1 < 20 || x > 20 + width || y + 1 < 20 || y > 20 + rows) && lit(x, y)
-                });
+                .filter(|&(x, y)| (x + 1 < 20 || x > 20 + width || y + 1 < 20 || y > 20 + rows) && lit(x, y));
             assert_eq!(outside.count(), 0, "{content} {height}");
         }
     }
@@ -74,41 +56,19 @@ fn unknown_characters_are_boxes() {
 fn edges_are_grey_and_opacity_counts() {
     let full = written(60, 40, text("Wo", 5, 5, 28.0));
     assert!(full.contains(&255) && full.iter().any(|&v| (1..255).contains(&v)));
-    let ink = Ink {
-        opacity: 0.5,
-        ..WHITE
-    };
-    let half = written(
-        60,
-        40,
-        Text {
-            ink,
-            ..text("Wo", 5, 5, 28.0)
-        },
-    );
+    let ink = Ink { opacity: 0.5, ..WHITE };
+    let half = written(60, 40, Text { ink, ..text("Wo", 5, 5, 28.0) });
     for (full, half) in full.iter().zip(&half) {
-        assert!(
-            half.abs_diff((f32::from(*full) / 2.0).round() as u8) <= 1,
-            "{full} {half}"
-        );
+        assert!(half.abs_diff((f32::from(*full) / 2.0).round() as u8) <= 1, "{full} {half}");
     }
     assert_eq!(half.iter().max(), Some(&128));
 }
 
 #[test]
 fn the_background_is_larger_by_its_padding() {
-    let background = Some(TextBackground {
-        ink: Ink::opaque(0, 0, 200),
-        padding: 4,
-    });
+    let background = Some(TextBackground { ink: Ink::opaque(0, 0, 200), padding: 4 });
     let (width, height) = text_size("abc", 14.0);
-    let image = draw(
-        &filled(100, 60, [0, 0, 0]),
-        &[DrawOp::Text(Text {
-            background,
-            ..text("abc", 20, 20, 14.0)
-        })],
-    );
+    let image = draw(&filled(100, 60, [0, 0, 0]), &[DrawOp::Text(Text { background, ..text("abc", 20, 20, 14.0) })]);
     let blue = |x: i64, y: i64| crate::at(&image, x as u32, y as u32)[2] == 200;
     let (right, bottom) = (i64::from(20 + width + 4), i64::from(20 + height + 4));
     assert!(blue(16, 16) && blue(right - 1, bottom - 1) && blue(16, bottom - 1));
@@ -120,10 +80,6 @@ fn clipping_does_not_move_text() {
     let whole = written(120, 60, text("Clipped", 30, 20, 20.0));
     let part = written(40, 30, text("Clipped", -10, 5, 20.0));
     for y in 0..30 {
-        assert_eq!(
-            part[y * 40..][..40],
-            whole[(y + 15) * 120 + 40..][..40],
-            "row {y}"
-        );
+        assert_eq!(part[y * 40..][..40], whole[(y + 15) * 120 + 40..][..40], "row {y}");
     }
 }
