@@ -48,8 +48,7 @@ fn build() -> Result<(), String> {
         let built = target.join(TARGET).join("block").join(format!("sightflow_blocks_{name}.wasm"));
         let copy = out.join(format!("{name}.wasm"));
         std::fs::copy(&built, &copy).map_err(|error| format!("cannot copy {}: {error}", built.display()))?;
-        let _ =
-            writeln!(source, "    Embedded {{ name: \"sightflow/{name}\", component: include_bytes!({:?}) }},", copy);
+        let _ = writeln!(source, "    Embedded {{ name: \"sightflow/{name}\", component: include_bytes!({copy:?}) }},");
     }
     source.push_str("];\n");
     std::fs::write(out.join("first_party.rs"), source).map_err(|error| format!("cannot write first_party.rs: {error}"))

@@ -157,7 +157,7 @@ mod tests {
             match (parse(&catalog.to_string()), expected) {
                 (Ok(manifests), None) => assert_eq!(manifests.len(), 1),
                 (Err(problems), Some(part)) => {
-                    assert!(problems.iter().any(|p| p.contains(part)), "{part}: {problems:?}")
+                    assert!(problems.iter().any(|p| p.contains(part)), "{part}: {problems:?}");
                 }
                 (answer, _) => panic!("{catalog}: {answer:?}, expected {expected:?}"),
             }

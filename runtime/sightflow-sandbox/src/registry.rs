@@ -44,7 +44,7 @@ pub enum RegistryError {
         package: String,
         /// Why.
         #[source]
-        source: LoadError,
+        source: Box<LoadError>,
     },
 }
 
@@ -88,8 +88,10 @@ impl BlockRegistry {
         let mut registry = Self::default();
         for (package, loaded) in first_party::PACKAGES.iter().zip(loaded) {
             let loaded = loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            let loaded =
-                loaded.map_err(|source| RegistryError::FirstParty { package: package.name.to_owned(), source })?;
+            let loaded = loaded.map_err(|source| RegistryError::FirstParty {
+                package: package.name.to_owned(),
+                source: Box::new(source),
+            })?;
             registry.add(loaded)?;
         }
         Ok(registry)

@@ -41,7 +41,7 @@ impl Guest<'_> {
     }
 
     /// The manifests' text.
-    pub(crate) fn catalog(self) -> Result<(String, Profile, Logs), CallFailure> {
+    pub(crate) fn catalog(self) -> Result<(String, Profile, Logs), Box<CallFailure>> {
         self.enter(|package, store| {
             let text = package.sightflow_block_blocks().call_catalog(&mut *store)?;
             Ok(text_within(store, text))
@@ -54,7 +54,7 @@ impl Guest<'_> {
         block: &str,
         config: &str,
         context: &str,
-    ) -> Result<(String, Profile, Logs), CallFailure> {
+    ) -> Result<(String, Profile, Logs), Box<CallFailure>> {
         self.enter(|package, store| {
             let text = package.sightflow_block_blocks().call_check(&mut *store, block, config, context)?;
             Ok(text_within(store, text))
@@ -67,7 +67,7 @@ impl Guest<'_> {
         block: &str,
         config: &str,
         payload: Payload,
-    ) -> Result<(Payload, Profile, Logs), CallFailure> {
+    ) -> Result<(Payload, Profile, Logs), Box<CallFailure>> {
         self.enter(|package, store| {
             let mut images = Vec::with_capacity(payload.images.len());
             for image in payload.images {
@@ -89,7 +89,7 @@ impl Guest<'_> {
     fn enter<T>(
         self,
         work: impl FnOnce(&BlockPackage, &mut Store<CallState>) -> wasmtime::Result<Result<T, CallError>>,
-    ) -> Result<(T, Profile, Logs), CallFailure> {
+    ) -> Result<(T, Profile, Logs), Box<CallFailure>> {
         let mut store = store(self.engine, self.limits, self.cancel);
         let answer = self.pre.instantiate(&mut store).and_then(|package| work(&package, &mut store));
         let state = store.into_data();
@@ -110,7 +110,7 @@ impl Guest<'_> {
         let (profile, logs) = state.finish();
         match verdict {
             Ok(value) => Ok((value, profile, logs)),
-            Err(error) => Err(CallFailure { error: with_last_words(error, &logs), logs, profile }),
+            Err(error) => Err(Box::new(CallFailure { error: with_last_words(error, &logs), logs, profile })),
         }
     }
 }

@@ -172,7 +172,7 @@ impl Sandbox {
             known(&package, &block)?;
             let _running = sandbox.0.ticker.enter();
             let guest = Guest { engine: &sandbox.0.engine, pre: package.pre(), limits, cancel };
-            guest.check(&block, &config, &wiring).map_err(Box::new)
+            guest.check(&block, &config, &wiring)
         });
         let ((text, profile, logs), _) = answer.await?;
         serde_json::from_str(&text).map_err(|error| {
