@@ -72,7 +72,12 @@ pub(crate) fn expand(arguments: TokenStream, function: &ItemFn) -> Result<TokenS
         [(inputs, pass), (config, pass_config)] => {
             (quote!(#inputs), quote!(#config), quote!(#ident(#pass inputs, #pass_config config)))
         }
-        _ => return Err(Error::new_spanned(&function.sig, "a block takes its inputs and, if it has any, its configuration")),
+        _ => {
+            return Err(Error::new_spanned(
+                &function.sig,
+                "a block takes its inputs and, if it has any, its configuration",
+            ));
+        }
     };
     let visibility = &function.vis;
     let summary = format!("The block [`{name}`](fn@{ident}), as `export_package!` takes it.");

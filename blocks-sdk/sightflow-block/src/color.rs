@@ -18,10 +18,23 @@ pub struct Color {
 }
 
 const NAMES: [(&str, u32); 17] = [
-    ("aqua", 0x00_ffff), ("black", 0x00_0000), ("blue", 0x00_00ff), ("fuchsia", 0xff_00ff), ("gray", 0x80_8080),
-    ("green", 0x00_8000), ("grey", 0x80_8080), ("lime", 0x00_ff00), ("maroon", 0x80_0000), ("navy", 0x00_0080),
-    ("olive", 0x80_8000), ("purple", 0x80_0080), ("red", 0xff_0000), ("silver", 0xc0_c0c0), ("teal", 0x00_8080),
-    ("white", 0xff_ffff), ("yellow", 0xff_ff00),
+    ("aqua", 0x00_ffff),
+    ("black", 0x00_0000),
+    ("blue", 0x00_00ff),
+    ("fuchsia", 0xff_00ff),
+    ("gray", 0x80_8080),
+    ("green", 0x00_8000),
+    ("grey", 0x80_8080),
+    ("lime", 0x00_ff00),
+    ("maroon", 0x80_0000),
+    ("navy", 0x00_0080),
+    ("olive", 0x80_8000),
+    ("purple", 0x80_0080),
+    ("red", 0xff_0000),
+    ("silver", 0xc0_c0c0),
+    ("teal", 0x00_8080),
+    ("white", 0xff_ffff),
+    ("yellow", 0xff_ff00),
 ];
 
 impl Color {
@@ -73,7 +86,9 @@ impl Serialize for Color {
 impl<'de> Deserialize<'de> for Color {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| D::Error::custom(format_args!("`{text}` is no colour: expected #RGB, #RRGGBB or a CSS basic name")))
+        Self::parse(&text).ok_or_else(|| {
+            D::Error::custom(format_args!("`{text}` is no colour: expected #RGB, #RRGGBB or a CSS basic name"))
+        })
     }
 }
 

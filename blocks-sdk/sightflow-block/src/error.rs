@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn says_where() {
-        let error = BlockError::bad_input("bad_box", "pixels belong in bbox_abs").port("detections").index(3).port("other");
+        let error =
+            BlockError::bad_input("bad_box", "pixels belong in bbox_abs").port("detections").index(3).port("other");
         assert_eq!(error.to_string(), "detections[3]: pixels belong in bbox_abs");
         assert_eq!(BlockError::failed("no").port("image").to_string(), "no");
     }

@@ -27,9 +27,8 @@ pub fn catalog(package: &[Entry]) -> String {
 
 /// A block's checks of one node as a JSON array of problems.
 pub fn check(package: &[Entry], block: &str, config: &str, context: &str) -> String {
-    let problems = check_node(package, block, config, context).unwrap_or_else(|message| {
-        vec![Problem::new("E-BLOCK-CHECK", "", message)]
-    });
+    let problems = check_node(package, block, config, context)
+        .unwrap_or_else(|message| vec![Problem::new("E-BLOCK-CHECK", "", message)]);
     json!(problems).to_string()
 }
 
@@ -38,7 +37,8 @@ fn check_node(package: &[Entry], block: &str, config: &str, context: &str) -> Re
     let Ok(Value::Object(config)) = serde_json::from_str(config) else {
         return Err("the configuration is no JSON object".to_owned());
     };
-    let context: CheckContext = serde_json::from_str(context).map_err(|error| format!("the context cannot be read: {error}"))?;
+    let context: CheckContext =
+        serde_json::from_str(context).map_err(|error| format!("the context cannot be read: {error}"))?;
     Ok((entry.check)(&context, &config))
 }
 

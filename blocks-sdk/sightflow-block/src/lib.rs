@@ -1,5 +1,8 @@
 #![doc = include_str!("../../README.md")]
 
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
 mod block;
 mod boxes;
 mod color;
@@ -13,9 +16,6 @@ mod host;
 mod image;
 pub mod log;
 mod port;
-#[doc(hidden)]
-#[path = "private.rs"]
-pub mod __private;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 

@@ -2,18 +2,18 @@
 
 use std::fmt;
 
-use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, Visitor};
 use serde::Serialize;
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, Visitor};
 use serde_json::{Value, json};
 use sightflow_types::manifest::{Example, Manifest, PortKind};
 
 #[cfg(target_family = "wasm")]
 pub use crate::guest;
-#[cfg(target_family = "wasm")]
-pub use wit_bindgen::rt;
 use crate::{BlockError, Config, Inputs, Outputs};
 pub use serde;
 pub use serde_json::Map;
+#[cfg(target_family = "wasm")]
+pub use wit_bindgen::rt;
 
 /// The parts of a manifest that do not follow from types.
 #[derive(Debug)]
@@ -54,7 +54,11 @@ where
 }
 
 /// One call of a block.
-pub fn run<I, C, O>(block: fn(I, C) -> Result<O, BlockError>, config: &str, document: &str) -> Result<String, BlockError>
+pub fn run<I, C, O>(
+    block: fn(I, C) -> Result<O, BlockError>,
+    config: &str,
+    document: &str,
+) -> Result<String, BlockError>
 where
     I: Inputs,
     C: Config,
@@ -138,7 +142,10 @@ impl Visitor<'_> for Names {
 }
 
 /// Reads one of `names` as its index.
-pub fn read_choice<'de, D: Deserializer<'de>>(deserializer: D, names: &'static [&'static str]) -> Result<usize, D::Error> {
+pub fn read_choice<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    names: &'static [&'static str],
+) -> Result<usize, D::Error> {
     match deserializer.deserialize_str(Names(names))? {
         usize::MAX => Err(de::Error::custom(format_args!("expected one of {}", names.join(", ")))),
         index => Ok(index),
@@ -149,7 +156,8 @@ pub fn read_choice<'de, D: Deserializer<'de>>(deserializer: D, names: &'static [
 pub fn choice_schema(names: &[&str], aliases: &[(&str, &str)]) -> Value {
     let mut schema = json!({"type": "string", "enum": names});
     if !aliases.is_empty() {
-        let aliases: Map<String, Value> = aliases.iter().map(|(given, name)| ((*given).to_owned(), Value::from(*name))).collect();
+        let aliases: Map<String, Value> =
+            aliases.iter().map(|(given, name)| ((*given).to_owned(), Value::from(*name))).collect();
         schema["x-value-aliases"] = Value::Object(aliases);
     }
     schema

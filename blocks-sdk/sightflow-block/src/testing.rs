@@ -116,7 +116,12 @@ pub fn run_examples(package: &[Entry]) {
             match call.run() {
                 Ok(answer) => {
                     for (port, expected) in &example.outputs {
-                        assert_eq!(answer.outputs.get(port), Some(expected), "{}, example {index}, `{port}`", entry.name);
+                        assert_eq!(
+                            answer.outputs.get(port),
+                            Some(expected),
+                            "{}, example {index}, `{port}`",
+                            entry.name
+                        );
                     }
                 }
                 Err(error) => panic!("{}, example {index}: {error}", entry.name),
@@ -162,7 +167,8 @@ impl Image {
     /// If the size is not one that an image may have.
     #[expect(clippy::expect_used, reason = "for tests")]
     pub fn from_fn((width, height): (u32, u32), pixel: impl Fn(u32, u32) -> [u8; 3]) -> Self {
-        let pixels: Vec<u8> = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| pixel(x, y)).collect();
+        let pixels: Vec<u8> =
+            (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| pixel(x, y)).collect();
         Self::from_pixels((width, height), PixelFormat::Rgb8, &pixels).expect("a size that an image may have")
     }
 

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use sightflow_block::{
-    BlockError, BoundingBox, CheckContext, Choice, Color, Config, Detection, DetectionInput, FoundBox, Image, ImageError,
-    Inputs, Map, Outputs, Problem, Rect, ResizeFilter, Value, block, boxes,
+    BlockError, BoundingBox, CheckContext, Choice, Color, Config, Detection, DetectionInput, FoundBox, Image,
+    ImageError, Inputs, Map, Outputs, Problem, Rect, ResizeFilter, Value, block, boxes,
 };
 
 use crate::surface::{self, Border};
@@ -211,7 +211,9 @@ struct Skipped {
 pub fn crop(inputs: CropInputs, config: &CropConfig) -> Result<CropOutputs, BlockError> {
     let (items, port) = match (inputs.detections, inputs.detection) {
         (Some(_), Some(_)) => {
-            return Err(BlockError::bad_input("two_sources", "detections and detection are both given").port("detection"));
+            return Err(
+                BlockError::bad_input("two_sources", "detections and detection are both given").port("detection")
+            );
         }
         (Some(items), None) => (items, "detections"),
         (None, item) => (item.into_iter().collect(), "detection"),
@@ -369,7 +371,9 @@ fn metadata(index: usize, detection: &Detection, rect: [i64; 4], bare: [i64; 4])
 fn check(context: &CheckContext, config: &Map<String, Value>) -> Vec<Problem> {
     let mut problems = Vec::new();
     match (context.is_wired("detections"), context.is_wired("detection")) {
-        (true, true) => problems.push(Problem::new("E-PORT-CONFLICT", "", "detections and detection are both wired; wire one")),
+        (true, true) => {
+            problems.push(Problem::new("E-PORT-CONFLICT", "", "detections and detection are both wired; wire one"))
+        }
         (false, false) => problems.push(Problem::new("E-PORT-REQUIRED", "", "crop needs detections or detection")),
         _ => {}
     }

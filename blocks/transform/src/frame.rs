@@ -46,7 +46,8 @@ impl Frame {
         let x = |v: f64| v * self.scale.0 + self.shift.0;
         let y = |v: f64| v * self.scale.1 + self.shift.1;
         let (width, height) = (f64::from(self.to.0), f64::from(self.to.1));
-        let moved = BoundingBox { x1: x(pixels.x1), y1: y(pixels.y1), x2: x(pixels.x2), y2: y(pixels.y2) }.clamped(width, height);
+        let moved = BoundingBox { x1: x(pixels.x1), y1: y(pixels.y1), x2: x(pixels.x2), y2: y(pixels.y2) }
+            .clamped(width, height);
         if moved.width() <= 0.0 || moved.height() <= 0.0 {
             return None;
         }

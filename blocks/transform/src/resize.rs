@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use sightflow_block::{
-    BlockError, CheckContext, Choice, Color, Config, Detection, DetectionInput, Image, Inputs, Map, Outputs, Problem, Rect,
-    ResizeFilter, Value, block, boxes, round_to,
+    BlockError, CheckContext, Choice, Color, Config, Detection, DetectionInput, Image, Inputs, Map, Outputs, Problem,
+    Rect, ResizeFilter, Value, block, boxes, round_to,
 };
 
 use crate::frame::{Frame, Size, Transform};
@@ -185,7 +185,11 @@ struct Sides {
 pub fn resize(inputs: &ResizeInputs, config: &ResizeConfig) -> Result<ResizeOutputs, BlockError> {
     let from = inputs.image.size();
     let layout = Layout::new(from, config)?;
-    let mut image = if layout.scaled == from { inputs.image.clone() } else { inputs.image.resize(layout.scaled, filter(config))? };
+    let mut image = if layout.scaled == from {
+        inputs.image.clone()
+    } else {
+        inputs.image.resize(layout.scaled, filter(config))?
+    };
     if let Some(area) = layout.kept {
         image = image.crop(area)?;
     }
@@ -213,7 +217,12 @@ pub fn resize(inputs: &ResizeInputs, config: &ResizeConfig) -> Result<ResizeOutp
         scale_info: ScaleInfo {
             scale_x: round_to(scale.0, 6),
             scale_y: round_to(scale.1, 6),
-            padding: Sides { left, top, right: layout.output.0 - left - content.0, bottom: layout.output.1 - top - content.1 },
+            padding: Sides {
+                left,
+                top,
+                right: layout.output.0 - left - content.0,
+                bottom: layout.output.1 - top - content.1,
+            },
             content_box: Rect { x: left, y: top, width: content.0, height: content.1 },
         },
         transform: frame.transform(),
@@ -314,7 +323,10 @@ fn times((width, height): (u32, u32), scale: f64) -> (u32, u32) {
 fn target(from: (u32, u32), (width, height): (u32, u32), config: &ResizeConfig) -> (u32, u32) {
     let (w, h) = (f64::from(from.0), f64::from(from.1));
     // Nothing limits a side of 0.
-    let scales = [(width, w), (height, h)].into_iter().filter(|(wanted, _)| *wanted > 0).map(|(wanted, is)| f64::from(wanted) / is);
+    let scales = [(width, w), (height, h)]
+        .into_iter()
+        .filter(|(wanted, _)| *wanted > 0)
+        .map(|(wanted, is)| f64::from(wanted) / is);
     let edge = f64::from(config.edge_size);
     match config.mode {
         Mode::Exact if width > 0 && height > 0 => (width, height),
@@ -332,7 +344,8 @@ fn target(from: (u32, u32), (width, height): (u32, u32), config: &ResizeConfig) 
 fn permitted(size: (u32, u32), from: (u32, u32), config: &ResizeConfig) -> (u32, u32) {
     let grows = size.0 > from.0 || size.1 > from.1;
     let shrinks = size.0 < from.0 || size.1 < from.1;
-    let forbidden = (grows && config.upscale_policy == Policy::Forbid) || (shrinks && config.downscale_policy == Policy::Forbid);
+    let forbidden =
+        (grows && config.upscale_policy == Policy::Forbid) || (shrinks && config.downscale_policy == Policy::Forbid);
     if forbidden { from } else { size }
 }
 

@@ -2,8 +2,8 @@
 
 use sightflow_block::draw::{Canvas, DrawOp, Ink, Point, Stroke};
 use sightflow_block::{
-    BlockError, CheckContext, Choice, Color, Config, DetectionInput, FoundBox, Image, Inputs, Map, Outputs, Problem, Value,
-    block, boxes,
+    BlockError, CheckContext, Choice, Color, Config, DetectionInput, FoundBox, Image, Inputs, Map, Outputs, Problem,
+    Value, block, boxes,
 };
 
 use crate::label::{self, Position, Wording};
@@ -132,7 +132,8 @@ pub fn draw_boxes(inputs: DrawBoxesInputs, config: &DrawBoxesConfig) -> Result<D
     let mut operations = Vec::with_capacity(2 * shown.len());
     if config.style == Style::Highlight {
         let areas = shown.iter().filter_map(|shown| shown.found.pixels.cover(size)).collect();
-        operations.push(DrawOp::Outside { areas, ink: Ink { color: Color::default(), opacity: config.opacity as f32 } });
+        operations
+            .push(DrawOp::Outside { areas, ink: Ink { color: Color::default(), opacity: config.opacity as f32 } });
     }
     for shown in &shown {
         shown.outline(config, &mut operations);
@@ -208,8 +209,11 @@ impl Shown<'_> {
                 operations.push(rectangle(radius as u32, None, stroke));
             }
             Style::Corners => {
-                let (across, down) = ((config.corner_length as i32).min(width), (config.corner_length as i32).min(height));
-                for (x, y, dx, dy) in [(x1, y1, across, down), (x2, y1, -across, down), (x1, y2, across, -down), (x2, y2, -across, -down)] {
+                let (across, down) =
+                    ((config.corner_length as i32).min(width), (config.corner_length as i32).min(height));
+                for (x, y, dx, dy) in
+                    [(x1, y1, across, down), (x2, y1, -across, down), (x1, y2, across, -down), (x2, y2, -across, -down)]
+                {
                     let points = vec![point(x + dx, y), point(x, y), point(x, y + dy)];
                     operations.push(DrawOp::Path { points, closed: false, fill: None, stroke });
                 }
@@ -231,7 +235,8 @@ impl Shown<'_> {
             Style::Triangle => {
                 // Equilateral: the height is √3 half sides.
                 let (half, up) = (config.radius as i32, (f64::from(config.radius) * 3f64.sqrt()).round() as i32);
-                let points = vec![point(center_x, y1), point(center_x - half, y1 - up), point(center_x + half, y1 - up)];
+                let points =
+                    vec![point(center_x, y1), point(center_x - half, y1 - up), point(center_x + half, y1 - up)];
                 operations.push(DrawOp::Path { points, closed: true, fill, stroke: None });
             }
             Style::Filled => operations.push(rectangle(0, Some(Ink { color, opacity: config.opacity as f32 }), None)),

@@ -65,7 +65,7 @@ pub(crate) fn describe(error: &Error) -> String {
 
 /// Where a label stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sightflow_block::Choice)]
-pub enum Position {
+pub(crate) enum Position {
     /// On the box's top edge; without room inside it.
     Top,
     /// Under the box's bottom edge; without room inside it.

@@ -3,8 +3,8 @@
 use sightflow_block::{Color, Detection};
 
 const PALETTE: [u32; 16] = [
-    0xff3b30, 0x34c759, 0x0a84ff, 0xff9f0a, 0xbf5af2, 0x00c7be, 0xffd60a, 0xff2d92, 0x8e5a2b, 0x64d2ff, 0xa2e01f, 0x5e5ce6,
-    0xff7a5c, 0x1e8e5a, 0xc9a0ff, 0x7a8794,
+    0xff3b30, 0x34c759, 0x0a84ff, 0xff9f0a, 0xbf5af2, 0x00c7be, 0xffd60a, 0xff2d92, 0x8e5a2b, 0x64d2ff, 0xa2e01f,
+    0x5e5ce6, 0xff7a5c, 0x1e8e5a, 0xc9a0ff, 0x7a8794,
 ];
 
 /// The colour at a place of the palette, which repeats.
@@ -44,7 +44,9 @@ mod tests {
 
     #[test]
     fn confidence_runs_from_red_through_yellow_to_green() {
-        for (confidence, expected) in [(0.0, 0xff0000), (0.25, 0xff8000), (0.5, 0xffff00), (0.75, 0x80ff00), (1.0, 0x00ff00), (7.0, 0x00ff00)] {
+        for (confidence, expected) in
+            [(0.0, 0xff0000), (0.25, 0xff8000), (0.5, 0xffff00), (0.75, 0x80ff00), (1.0, 0x00ff00), (7.0, 0x00ff00)]
+        {
             assert_eq!(by_confidence(confidence), Color::from_hex(expected), "{confidence}");
         }
     }

@@ -159,17 +159,12 @@ fn to_op(operation: &DrawOp) -> host::DrawOp {
             ink: to_ink(*ink),
             background: background.map(|(ink, padding)| host::TextBackground { ink: to_ink(ink), padding }),
         }),
-        DrawOp::Mask { counts, size: (width, height), ink } => host::DrawOp::Mask(host::Mask {
-            counts: counts.clone(),
-            width: *width,
-            height: *height,
-            ink: to_ink(*ink),
-        }),
-        DrawOp::Image { source, at, opacity } => host::DrawOp::Image(host::Pasted {
-            source: source.host().clone(),
-            at: to_point(*at),
-            opacity: *opacity,
-        }),
+        DrawOp::Mask { counts, size: (width, height), ink } => {
+            host::DrawOp::Mask(host::Mask { counts: counts.clone(), width: *width, height: *height, ink: to_ink(*ink) })
+        }
+        DrawOp::Image { source, at, opacity } => {
+            host::DrawOp::Image(host::Pasted { source: source.host().clone(), at: to_point(*at), opacity: *opacity })
+        }
         DrawOp::Outside { areas, ink } => host::DrawOp::Outside(host::Outside {
             areas: areas.iter().copied().map(Into::into).collect(),
             ink: to_ink(*ink),

@@ -2,12 +2,12 @@
 
 use sightflow_types::Rect;
 
+use crate::Color;
 use crate::draw::{DrawOp, Ink, Point, Stroke};
 use crate::guest::bindings::sightflow::block::images as wit;
 use crate::guest::bindings::sightflow::block::log as wit_log;
 use crate::image::{ImageError, PixelFormat, ResizeFilter};
 use crate::log::Level;
-use crate::Color;
 
 pub(crate) use wit::{Canvas, Image};
 
@@ -60,7 +60,8 @@ pub(crate) fn blur(image: &Image, sigma: f32) -> Result<Image> {
 pub(crate) fn histogram(image: &Image) -> Result<Vec<[u64; 256]>> {
     let tables = image.histogram()?;
     let whole = |table: wit::ChannelHistogram| {
-        <[u64; 256]>::try_from(table.counts).map_err(|_| ImageError::Invalid("the host's histogram has not 256 counts".to_owned()))
+        <[u64; 256]>::try_from(table.counts)
+            .map_err(|_| ImageError::Invalid("the host's histogram has not 256 counts".to_owned()))
     };
     tables.into_iter().map(whole).collect()
 }
@@ -188,8 +189,9 @@ fn to_op(operation: &DrawOp) -> wit::DrawOp<'_> {
         DrawOp::Image { source, at, opacity } => {
             wit::DrawOp::Image(wit::Pasted { source: source.host(), at: to_pixel(*at), opacity: *opacity })
         }
-        DrawOp::Outside { areas, ink } => {
-            wit::DrawOp::Outside(wit::Outside { areas: areas.iter().copied().map(to_rect).collect(), ink: to_ink(*ink) })
-        }
+        DrawOp::Outside { areas, ink } => wit::DrawOp::Outside(wit::Outside {
+            areas: areas.iter().copied().map(to_rect).collect(),
+            ink: to_ink(*ink),
+        }),
     }
 }

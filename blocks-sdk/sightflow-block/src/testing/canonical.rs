@@ -53,13 +53,20 @@ fn rewritten(schema: &Value, key: &str, value: &Value) -> Vec<(String, Value)> {
 
 /// An enum value in its canonical spelling; any other value as it is.
 fn canonical_value(property: &Value, value: &Value) -> Value {
-    let Some(text) = value.as_str() else { return value.clone() };
+    let Some(text) = value.as_str() else {
+        let alias = property["x-value-aliases"].get(value.to_string());
+        return alias.unwrap_or(value).clone();
+    };
     let aliases = property["x-value-aliases"].as_object().into_iter().flatten();
     if let Some((_, canonical)) = aliases.into_iter().find(|(alias, _)| normal(alias) == normal(text)) {
         return canonical.clone();
     }
     let names = property["enum"].as_array().into_iter().flatten();
-    names.into_iter().find(|name| name.as_str().is_some_and(|name| normal(name) == normal(text))).unwrap_or(value).clone()
+    names
+        .into_iter()
+        .find(|name| name.as_str().is_some_and(|name| normal(name) == normal(text)))
+        .unwrap_or(value)
+        .clone()
 }
 
 /// Enum names ignore case and read `-` as `_`.

@@ -94,7 +94,8 @@ pub(super) fn tensor(rgb: &Image, scaling: &Scaling, config: &NormalizeConfig) -
     let (width, height) = rgb.size();
     let elements = 3 * u64::from(width) * u64::from(height);
     if elements > MAX_ELEMENTS {
-        let message = format!("a tensor of {elements} elements is above the limit of {MAX_ELEMENTS}; resize the image first");
+        let message =
+            format!("a tensor of {elements} elements is above the limit of {MAX_ELEMENTS}; resize the image first");
         return Err(BlockError::bad_input("tensor_too_large", message).port("image"));
     }
     let table = scaling.table(|v| (v as f32).to_le_bytes());

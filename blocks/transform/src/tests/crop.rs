@@ -26,8 +26,16 @@ fn rectangles() {
         (b.clone(), json!({"padding": 10, "padding_mode": "pixel"}), [90, 190, 220, 220]),
         (b.clone(), json!({"padding_mode": "none"}), [100, 200, 200, 200]),
         (b.clone(), json!({"padding_mode": "none", "aspect_ratio": "16:9"}), [22, 200, 356, 200]),
-        (b.clone(), json!({"padding_mode": "none", "aspect_ratio": "custom", "aspect_w": 1, "aspect_h": 2}), [100, 100, 200, 400]),
-        (json!({"bbox_abs": [100, 100, 200, 150]}), json!({"padding_mode": "none", "square": true}), [100, 75, 100, 100]),
+        (
+            b.clone(),
+            json!({"padding_mode": "none", "aspect_ratio": "custom", "aspect_w": 1, "aspect_h": 2}),
+            [100, 100, 200, 400],
+        ),
+        (
+            json!({"bbox_abs": [100, 100, 200, 150]}),
+            json!({"padding_mode": "none", "square": true}),
+            [100, 75, 100, 100],
+        ),
         (json!({"bbox_abs": [980, 10, 1020, 60]}), json!({"padding_mode": "none"}), [980, 10, 20, 50]),
         (json!({"bbox_abs": [980, 10, 1000, 60]}), json!({"padding": 20, "padding_mode": "pixel"}), [960, 0, 40, 80]),
         (
@@ -119,7 +127,10 @@ fn one_detection_and_none() {
     let answer = call().input("detection", json!({"bbox": [0, 0, 1, 1], "shelf": 3})).run().unwrap();
     assert_eq!((answer.value("count"), &answer.value("detections")[0]["shelf"]), (&json!(1), &json!(3)));
     let answer = call().input("detections", json!([])).run().unwrap();
-    assert_eq!(Value::Object(answer.outputs), json!({"crops": [], "crop": null, "detections": [], "crop_metadata": [], "skipped": [], "count": 0}));
+    assert_eq!(
+        Value::Object(answer.outputs),
+        json!({"crops": [], "crop": null, "detections": [], "crop_metadata": [], "skipped": [], "count": 0})
+    );
     let error = crop(json!([{"bbox": [0, 0, 1, 1]}, {"bbox": [0, 0, 50, 1]}]), json!({})).unwrap_err();
     assert!(error.to_string().starts_with("detections[1]: "), "{error}");
 }
@@ -133,7 +144,7 @@ fn saves() {
         (json!({}), vec!["image", "detections", "detection"], vec!["E-PORT-CONFLICT"]),
         (json!({"aspect_ratio": "custom", "aspect_w": 2}), vec!["detection"], vec!["E-CONFIG"]),
         (json!({"padding": 4097}), vec!["detection"], vec!["E-CONFIG-VALUE"]),
-        (json!({"output_size": 100}), vec!["detection"], vec!["E-CONFIG-VALUE"]),
+        (json!({"output_size": "100"}), vec!["detection"], vec!["E-CONFIG-VALUE"]),
     ] {
         let problems = check(PACKAGE, "crop", &config, &wired);
         assert_eq!(problems.iter().map(|p| p.code.as_str()).collect::<Vec<_>>(), codes, "{config} {wired:?}");

@@ -19,14 +19,23 @@ fn grey_100() {
     let grey = Image::from_fn((2, 2), |_, _| [100; 3]);
     let answer = normalize(&grey, json!({"output_tensor": true})).unwrap();
     assert_eq!(answer.value("stats")["after"]["mean"], json!([-0.405429, -0.285014, -0.061525]));
-    assert_eq!(answer.value("stats")["before"], json!({"min": [100.0, 100.0, 100.0], "max": [100.0, 100.0, 100.0], "mean": [100.0, 100.0, 100.0], "std": [0.0, 0.0, 0.0]}));
+    assert_eq!(
+        answer.value("stats")["before"],
+        json!({"min": [100.0, 100.0, 100.0], "max": [100.0, 100.0, 100.0], "mean": [100.0, 100.0, 100.0], "std": [0.0, 0.0, 0.0]})
+    );
     assert_eq!(answer.image("preview").unwrap().rgb(1, 1), [102, 110, 124]);
     assert_eq!(answer.image_slot("image"), Some(0));
     let tensor = answer.value("tensor");
-    assert_eq!((&tensor["shape"], &tensor["dtype"], &tensor["layout"]), (&json!([3, 2, 2]), &json!("f32"), &json!("CHW")));
+    assert_eq!(
+        (&tensor["shape"], &tensor["dtype"], &tensor["layout"]),
+        (&json!([3, 2, 2]), &json!("f32"), &json!("CHW"))
+    );
     let values = floats(tensor);
     assert_eq!(values.len(), 12);
-    assert!((f64::from(values[0]) + 0.405429).abs() < 1e-6 && (f64::from(values[11]) + 0.061525).abs() < 1e-6, "{values:?}");
+    assert!(
+        (f64::from(values[0]) + 0.405429).abs() < 1e-6 && (f64::from(values[11]) + 0.061525).abs() < 1e-6,
+        "{values:?}"
+    );
 }
 
 #[test]
@@ -36,14 +45,20 @@ fn presets_and_orders() {
         (json!({"preset": "0_1"}), vec![0.0, 1.0, 0.2, 0.2, 0.0, 0.0]),
         (json!({"preset": "-1_1", "output_format": "HWC"}), vec![-1.0, -0.6, -1.0, 1.0, -0.6, -1.0]),
         (json!({"preset": "none", "channel_order": "BGR"}), vec![0.0, 0.0, 51.0, 51.0, 0.0, 255.0]),
-        (json!({"preset": "custom", "mean": [0, 0, 1], "std": [1, 0.5, 2], "std_r": 4}), vec![0.0, 0.25, 0.4, 0.4, -0.5, -0.5]),
+        (
+            json!({"preset": "custom", "mean": [0, 0, 1], "std": [1, 0.5, 2], "std_r": 4}),
+            vec![0.0, 0.25, 0.4, 0.4, -0.5, -0.5],
+        ),
     ];
     for (config, expected) in cases {
         let mut all = config.clone();
         all["output_tensor"] = json!(true);
         let answer = normalize(&image, all).unwrap();
         let values = floats(answer.value("tensor"));
-        assert!(values.len() == 6 && values.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{config}: {values:?}");
+        assert!(
+            values.len() == 6 && values.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6),
+            "{config}: {values:?}"
+        );
     }
 }
 
@@ -52,13 +67,37 @@ fn contrast() {
     // A dark ramp: 60 levels of 256.
     let ramp = Image::from_fn((240, 40), |x, _| [40 + (x / 4) as u8; 3]);
     for preset in ["clahe", "histogram"] {
-        let answer = normalize(&ramp, json!({"preset": preset})).unwrap();
-        let (before, after) = (answer.value("stats")["before"]["std"][0].clone(), answer.value("stats")["after"]["std"][0].clone());
+        // One tile without a limit equalises as a whole does; several would raise the contrast within each only.
+        let config = if preset == "clahe" {
+            json!({"preset": preset, "clahe_grid_size": 1, "clahe_clip_limit": 40})
+        } else {
+            json!({"preset": preset})
+        };
+        let answer = normalize(&ramp, config).unwrap();
+        let (before, after) =
+            (answer.value("stats")["before"]["std"][0].clone(), answer.value("stats")["after"]["std"][0].clone());
         assert!(after.as_f64().unwrap() * 255.0 > 1.2 * before.as_f64().unwrap(), "{preset}: {before} → {after}");
         assert_eq!(answer.image("image").unwrap().rgb(200, 20), answer.image("preview").unwrap().rgb(200, 20));
         let flat = Image::from_fn((20, 20), |_, _| [90, 120, 30]);
         let answer = normalize(&flat, json!({"preset": preset})).unwrap();
         assert_eq!(answer.image("image").unwrap().rgb(3, 3), [90, 120, 30], "{preset} of a flat image");
+    }
+}
+
+#[test]
+fn clahe_works_by_tile_and_within_its_limit() {
+    // Left half dark, right half bright; both with a fine pattern of 4 levels.
+    let image = Image::from_fn((128, 64), |x, y| [if x < 64 { 30 } else { 200 } + 4 * ((x + y) % 4) as u8; 3]);
+    let spread = |config: Value, x: u32| {
+        let answer = normalize(&image, config).unwrap();
+        let image = answer.image("image").unwrap();
+        let column: Vec<u8> = (0..16).map(|y| image.rgb(x, y)[0]).collect();
+        column.iter().max().unwrap() - column.iter().min().unwrap()
+    };
+    let clahe = |limit: f64| json!({"preset": "clahe", "clahe_clip_limit": limit, "clahe_grid_size": 2});
+    let [weak, strong] = [clahe(2.0), clahe(40.0)].map(|config| [spread(config.clone(), 10), spread(config, 118)]);
+    for side in 0..2 {
+        assert!(strong[side] > weak[side] && weak[side] >= 12, "{weak:?} {strong:?}");
     }
 }
 

@@ -49,12 +49,16 @@ fn letterbox() {
         ((1024, 768), "center", [0, 80, 0, 80]),
         ((1280, 720), "center", [0, 140, 0, 140]),
         ((1024, 768), "bottom_right", [0, 160, 0, 0]),
-        ((768, 1023), "center", [79, 0, 80, 0]),
+        ((767, 1024), "center", [80, 0, 81, 0]),
     ] {
         let config = json!({"width": 640, "height": 640, "add_padding": true, "padding_position": position, "padding_color": "blue"});
         let answer = resize(from, config).unwrap();
         let info = answer.value("scale_info");
-        assert_eq!(info["padding"], json!({"left": left, "top": top, "right": right, "bottom": bottom}), "{from:?} {position}");
+        assert_eq!(
+            info["padding"],
+            json!({"left": left, "top": top, "right": right, "bottom": bottom}),
+            "{from:?} {position}"
+        );
         let image = answer.image("image").unwrap();
         assert_eq!(image.rgb(320, 320), [200, 100, 50]);
         if top > 0 {
@@ -87,7 +91,12 @@ fn detections_move_along() {
             {"id": "a", "bbox_abs": [512, 384, 1024, 768], "keypoints": [{"x": 0.5, "y": 0.5, "confidence": 1}]},
             {"id": "b", "bbox_abs": [0, 0, 100, 768]},
         ]);
-        Call::new(PACKAGE, "resize").config(config).image("image", &image).input("detections", detections).run().unwrap()
+        Call::new(PACKAGE, "resize")
+            .config(config)
+            .image("image", &image)
+            .input("detections", detections)
+            .run()
+            .unwrap()
     };
     let answer = call(json!({"width": 640, "height": 640, "add_padding": true}));
     let moved = &answer.value("detections")[0];

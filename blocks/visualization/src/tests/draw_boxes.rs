@@ -40,7 +40,11 @@ fn styles() {
     // Pixels that a style paints, and pixels that it leaves.
     let cases: [(Value, &[(u32, u32)], &[(u32, u32)]); 9] = [
         (json!({"style": "rounded", "roundness": 1}), &[(25, 10), (10, 25)], &[(10, 10), (40, 40), (25, 25)]),
-        (json!({"style": "corners", "corner_length": 5}), &[(10, 10), (15, 10), (10, 15), (40, 36)], &[(25, 10), (17, 10)]),
+        (
+            json!({"style": "corners", "corner_length": 5}),
+            &[(10, 10), (15, 10), (10, 15), (40, 36)],
+            &[(25, 10), (17, 10)],
+        ),
         (json!({"style": "circle"}), &[(46, 25), (25, 46), (4, 25)], &[(25, 25), (25, 10)]),
         (json!({"style": "ellipse"}), &[(55, 40), (25, 50)], &[(25, 30), (25, 40)]),
         (json!({"style": "dot"}), &[(25, 10), (25, 14), (21, 10)], &[(25, 16), (10, 25)]),
@@ -129,7 +133,10 @@ fn labels_stand_on_the_box_or_inside_it() {
     for (bbox, config, first) in cases {
         let rows = label_rows(bbox, config.clone()).unwrap();
         // The rows that the box itself paints in the label's colour do not differ.
-        assert!(rows.0.abs_diff(first) <= 1 && rows.1 < first + height, "{config} {bbox:?}: {rows:?}, expected from {first}");
+        assert!(
+            rows.0.abs_diff(first) <= 1 && rows.1 < first + height,
+            "{config} {bbox:?}: {rows:?}, expected from {first}"
+        );
     }
     assert_eq!(label_rows([50.0, 60.0, 90.0, 80.0], json!({"label_format": "{{ missing }}"})), None);
 }
@@ -166,7 +173,11 @@ fn bad_calls() {
         (json!([{}]), json!({}), "detections[0]: there is no box"),
         (json!({"bbox": [0, 0, 1, 1]}), json!({}), "detections: invalid type"),
         (json!([{"bbox": [0, 0, 1, 1]}]), json!({"label_format": "{{ 1 // 0 }}"}), "label_format: "),
-        (json!([{"bbox": [0, 0, 1, 1]}]), json!({"label_format": "{% for a in range(9999) %}{{ a }}{% endfor %}"}), "label_format: "),
+        (
+            json!([{"bbox": [0, 0, 1, 1]}]),
+            json!({"label_format": "{% for a in range(9999) %}{{ a }}{% endfor %}"}),
+            "label_format: ",
+        ),
         (json!([]), json!({"line_width": 21}), "/config/line_width"),
         (json!([]), json!({"opacity": "0.5"}), "/config/opacity"),
         (json!([]), json!({"style": "star"}), "/config/style"),
