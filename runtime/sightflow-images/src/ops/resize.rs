@@ -15,7 +15,7 @@ pub enum ResizeFilter {
     Bicubic,
     /// Windowed sinc of three lobes; overshoot as with `Bicubic`.
     Lanczos3,
-    /// Mean of the pixels whose centres are covered; the nearest one when growing.
+    /// Mean of what is covered, pixels in part by that part; the nearest pixel when growing.
     Area,
 }
 
@@ -23,35 +23,33 @@ impl ResizeFilter {
     /// Half the width of the kernel, in pixels of the larger grid.
     const fn support(self) -> f64 {
         match self {
-            Self::Nearest => 0.0,
-            Self::Area => 0.5,
+            Self::Nearest | Self::Area => 0.5,
             Self::Bilinear => 1.0,
             Self::Bicubic => 2.0,
             Self::Lanczos3 => 3.0,
         }
     }
 
+    /// Weight of a pixel centre at this distance, 1 being a pixel of the larger grid.
     fn weight(self, x: f64) -> f64 {
         let x = x.abs();
-        let sinc = |x: f64| {
-            if x == 0.0 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) }
-        };
+        let sinc = |x: f64| if x == 0.0 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) };
         match self {
-            Self::Nearest | Self::Area => f64::from(u8::from(x <= 0.5)),
             Self::Bilinear => (1.0 - x).max(0.0),
             Self::Bicubic if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
             Self::Bicubic if x < 2.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
             Self::Lanczos3 if x < 3.0 => sinc(x) * sinc(x / 3.0),
-            Self::Bicubic | Self::Lanczos3 => 0.0,
+            Self::Nearest | Self::Area | Self::Bicubic | Self::Lanczos3 => 0.0,
         }
     }
 
-    const fn convolution(self) -> fir::FilterType {
+    /// The kernel of the vectorised convolution; none where pixels are not weighed by their centres.
+    const fn kernel(self) -> Option<fir::FilterType> {
         match self {
-            Self::Nearest | Self::Area => fir::FilterType::Box,
-            Self::Bilinear => fir::FilterType::Bilinear,
-            Self::Bicubic => fir::FilterType::CatmullRom,
-            Self::Lanczos3 => fir::FilterType::Lanczos3,
+            Self::Nearest | Self::Area => None,
+            Self::Bilinear => Some(fir::FilterType::Bilinear),
+            Self::Bicubic => Some(fir::FilterType::CatmullRom),
+            Self::Lanczos3 => Some(fir::FilterType::Lanczos3),
         }
     }
 }
@@ -61,13 +59,14 @@ pub(crate) fn resize(view: &View, width: u32, height: u32, filter: ResizeFilter)
     if filter == ResizeFilter::Nearest {
         return Ok(nearest(view, width, height));
     }
+    let Some(kernel) = filter.kernel() else { return Ok(plain(view, width, height, filter)) };
     let (left, top) = (margin(view.width(), width, filter), margin(view.height(), height, filter));
     let padded = (u64::from(view.width()) + 2 * left) * (u64::from(view.height()) + 2 * top);
     let own = u64::from(view.width()) * u64::from(view.height());
     // The vectorised convolution forgets what lies beyond an edge instead of clamping it, so the edges are repeated
     // first. Where that would cost more than the image itself (tiny targets), the plain convolution is cheaper.
     if padded <= 2 * own + 65_536 {
-        vectorised(view, (left as u32, top as u32), (width, height), filter)
+        vectorised(view, (left as u32, top as u32), (width, height), kernel)
     } else {
         Ok(plain(view, width, height, filter))
     }
@@ -103,7 +102,7 @@ fn vectorised(
     view: &View,
     (left, top): (u32, u32),
     (width, height): (u32, u32),
-    filter: ResizeFilter,
+    kernel: fir::FilterType,
 ) -> Result<Pixels, ImageError> {
     let failed = |error: &dyn std::fmt::Display| ImageError::Invalid(format!("resize: {error}"));
     let channels = view.format().channels();
@@ -126,7 +125,7 @@ fn vectorised(
     };
     let source = fir::images::Image::from_vec_u8(w + 2 * left, h + 2 * top, source, kind).map_err(|e| failed(&e))?;
     let mut target = fir::images::Image::new(width, height, kind);
-    let options = fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(filter.convolution())).crop(
+    let options = fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(kernel)).crop(
         f64::from(left),
         f64::from(top),
         f64::from(w),
@@ -146,6 +145,9 @@ fn taps(from: u32, to: u32, filter: ResizeFilter) -> Vec<Taps> {
     if from == to {
         return (0..from as usize).map(|first| Taps { first, weights: vec![1.0] }).collect();
     }
+    if filter == ResizeFilter::Area {
+        return (0..to).map(|target| covered(from, to, target)).collect();
+    }
     let scale = f64::from(from) / f64::from(to);
     let widened = scale.max(1.0);
     let reach = filter.support() * widened;
@@ -163,6 +165,19 @@ fn taps(from: u32, to: u32, filter: ResizeFilter) -> Vec<Taps> {
             Taps { first: first as usize, weights: weights.iter().map(|weight| (weight / total) as f32).collect() }
         })
         .collect()
+}
+
+/// The pixels that one of `to` equal parts of a line of `from` pixels covers, each by how much of it is covered.
+fn covered(from: u32, to: u32, target: u32) -> Taps {
+    let (from, to, target) = (u64::from(from), u64::from(to), u64::from(target));
+    if to >= from {
+        return Taps { first: ((2 * target + 1) * from / (2 * to)) as usize, weights: vec![1.0] };
+    }
+    // In whole `to`-ths of a pixel, so that nothing is rounded.
+    let (start, end) = (target * from, (target + 1) * from);
+    let (first, past) = (start / to, end.div_ceil(to));
+    let overlap = |pixel: u64| end.min((pixel + 1) * to) - start.max(pixel * to);
+    Taps { first: first as usize, weights: (first..past).map(|pixel| overlap(pixel) as f32 / from as f32).collect() }
 }
 
 /// Rows first, then columns, in f32; alpha is premultiplied, as in the vectorised form.
@@ -230,15 +245,15 @@ mod tests {
 
     #[test]
     fn both_forms_agree() {
-        use ResizeFilter::{Area, Bicubic, Bilinear, Lanczos3};
-        for filter in [Bilinear, Bicubic, Lanczos3, Area] {
+        use ResizeFilter::{Bicubic, Bilinear, Lanczos3};
+        for filter in [Bilinear, Bicubic, Lanczos3] {
             for format in [PixelFormat::Gray8, PixelFormat::Rgb8, PixelFormat::Rgba8] {
                 for (from, to) in
                     [((97, 61), (50, 40)), ((97, 61), (200, 130)), ((40, 30), (9, 90)), ((64, 48), (64, 20))]
                 {
                     let view = noise(from.0, from.1, format);
                     let margins = (margin(from.0, to.0, filter) as u32, margin(from.1, to.1, filter) as u32);
-                    let fast = vectorised(&view, margins, to, filter).unwrap();
+                    let fast = vectorised(&view, margins, to, filter.kernel().unwrap()).unwrap();
                     let slow = plain(&view, to.0, to.1, filter);
                     let worst = fast.data().iter().zip(slow.data()).map(|(a, b)| a.abs_diff(*b)).max();
                     // It rounds between them, too.

@@ -8,13 +8,16 @@ const FILTERS: [ResizeFilter; 5] =
 #[test]
 fn sampling_is_at_pixel_centres() {
     use ResizeFilter::{Area, Bicubic, Bilinear, Nearest};
-    let cases: [(&[u8], u32, ResizeFilter, &[u8]); 9] = [
+    let cases: [(&[u8], u32, ResizeFilter, &[u8]); 11] = [
         // src = (dst + ½)/2 − ½ = −.25, .25, .75, 1.25; edges clamped.
         (&[0, 100], 4, Bilinear, &[0, 25, 75, 100]),
         (&[0, 100], 4, Nearest, &[0, 0, 100, 100]),
         (&[0, 100], 4, Area, &[0, 0, 100, 100]),
         (&[0, 100, 200], 1, Nearest, &[100]),
         (&[10, 20, 30, 40], 2, Area, &[15, 35]),
+        // One pixel and a half each.
+        (&[0, 90, 180], 2, Area, &[30, 150]),
+        (&[10, 20, 90], 4, Area, &[10, 20, 20, 90]),
         // The widened triangle at centre 0.5 weighs −1..2 with 1/8 3/8 3/8 1/8; pixel −1 is clamped to pixel 0.
         (&[0, 80, 160, 240], 2, Bilinear, &[50, 190]),
         (&[0, 0, 0, 240], 2, Bilinear, &[0, 120]),
