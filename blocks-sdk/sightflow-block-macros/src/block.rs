@@ -96,7 +96,7 @@ pub(crate) fn expand(arguments: TokenStream, function: &ItemFn) -> Result<TokenS
                 let call = |inputs: #inputs, config: #config| { let _ = &config; #call };
                 ::sightflow_block::__private::manifest(
                     call,
-                    ::sightflow_block::__private::About {
+                    &::sightflow_block::__private::About {
                         name: #name,
                         title: #title,
                         description: #description,

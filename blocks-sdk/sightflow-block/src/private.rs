@@ -30,7 +30,7 @@ pub struct About {
 }
 
 /// The manifest of a block; its types follow from the function.
-pub fn manifest<I, C, O>(_: fn(I, C) -> Result<O, BlockError>, about: About, examples: Vec<Example>) -> Manifest
+pub fn manifest<I, C, O>(_: fn(I, C) -> Result<O, BlockError>, about: &About, examples: Vec<Example>) -> Manifest
 where
     I: Inputs,
     C: Config,
@@ -214,7 +214,7 @@ impl Schema {
         refused[key] = literal(hint);
     }
 
-    /// `given: value` stands for `keys`; a key that is null is taken away.
+    /// `given: value`, the value as text, stands for `keys`; a key that is null is taken away.
     pub fn rewrite(&mut self, given: &str, value: &Value, keys: &[(&str, Value)]) {
         let set: Map<String, Value> = keys.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
         let case = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -21,8 +21,8 @@ pub struct CropInputs {
 
 /// How to cut.
 #[derive(Config)]
-#[config(rewrite(square = true, aspect_ratio = "square"))]
-#[config(rewrite(square = false))]
+#[config(rewrite(square = "true", aspect_ratio = "square"))]
+#[config(rewrite(square = "false"))]
 pub struct CropConfig {
     /// How far every side grows, in the unit of `padding_mode`.
     #[config(default = 10.0, min = 0, max = 4096, aliases("padding_percent"))]
@@ -372,7 +372,7 @@ fn check(context: &CheckContext, config: &Map<String, Value>) -> Vec<Problem> {
     let mut problems = Vec::new();
     match (context.is_wired("detections"), context.is_wired("detection")) {
         (true, true) => {
-            problems.push(Problem::new("E-PORT-CONFLICT", "", "detections and detection are both wired; wire one"))
+            problems.push(Problem::new("E-PORT-CONFLICT", "", "detections and detection are both wired; wire one"));
         }
         (false, false) => problems.push(Problem::new("E-PORT-REQUIRED", "", "crop needs detections or detection")),
         _ => {}

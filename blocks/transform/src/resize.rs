@@ -22,8 +22,8 @@ pub struct ResizeInputs {
 /// The size wanted.
 #[derive(Config)]
 #[config(dropped("antialias", "output_scale_info", "output_matrix", "transform_boxes"))]
-#[config(rewrite(keep_aspect = false, mode = "exact"))]
-#[config(rewrite(keep_aspect = true))]
+#[config(rewrite(keep_aspect = "false", mode = "exact"))]
+#[config(rewrite(keep_aspect = "true"))]
 pub struct ResizeConfig {
     /// What the size means.
     #[config(default = Mode::FitWithin)]

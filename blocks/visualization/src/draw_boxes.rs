@@ -21,8 +21,8 @@ pub struct DrawBoxesInputs {
 
 /// How to draw.
 #[derive(Config)]
-#[config(rewrite(color_by_class = true, color_by = "class"))]
-#[config(rewrite(color_by_class = false, color_by = "fixed"))]
+#[config(rewrite(color_by_class = "true", color_by = "class"))]
+#[config(rewrite(color_by_class = "false", color_by = "fixed"))]
 pub struct DrawBoxesConfig {
     /// How a box is shown.
     #[config(default = Style::Rectangle)]
