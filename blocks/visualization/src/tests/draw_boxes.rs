@@ -15,7 +15,7 @@ fn black(size: (u32, u32)) -> Image {
 }
 
 /// The picture of one box on 100×100 black, fixed red, no label.
-fn one_box(config: Value) -> Image {
+fn one_box(config: &Value) -> Image {
     let mut all = json!({"color_by": "fixed", "color": "red", "show_labels": false});
     all.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
     let answer = draw(&black((100, 100)), json!([{"bbox": [0.1, 0.1, 0.4, 0.4]}]), all).unwrap();
@@ -29,16 +29,17 @@ fn painted_in_row(image: &Image, y: u32) -> Vec<u32> {
 
 #[test]
 fn rectangle_paints_three_columns_a_side() {
-    let image = one_box(json!({"line_width": 2}));
+    let image = one_box(&json!({"line_width": 2}));
     assert_eq!(painted_in_row(&image, 25), [9, 10, 11, 39, 40, 41]);
     assert_eq!((image.rgb(10, 25), image.rgb(25, 25)), (RED, BLACK));
-    assert_eq!(painted_in_row(&one_box(json!({"thickness": 1})), 25), [10, 40]);
+    assert_eq!(painted_in_row(&one_box(&json!({"thickness": 1})), 25), [10, 40]);
 }
 
 #[test]
 fn styles() {
     // Pixels that a style paints, and pixels that it leaves.
-    let cases: [(Value, &[(u32, u32)], &[(u32, u32)]); 9] = [
+    type Places<'p> = &'p [(u32, u32)];
+    let cases: [(Value, Places<'_>, Places<'_>); 9] = [
         (json!({"style": "rounded", "roundness": 1}), &[(25, 10), (10, 25)], &[(10, 10), (40, 40), (25, 25)]),
         (
             json!({"style": "corners", "corner_length": 5}),
@@ -54,7 +55,7 @@ fn styles() {
         (json!({"style": "highlight"}), &[], &[(25, 25), (5, 5)]),
     ];
     for (config, painted, left) in cases {
-        let image = one_box(config.clone());
+        let image = one_box(&config);
         for &(x, y) in painted {
             assert_eq!(image.rgb(x, y), RED, "{config} at {x}, {y}");
         }
@@ -66,7 +67,7 @@ fn styles() {
 
 #[test]
 fn filled_blends_and_highlight_darkens_outside() {
-    assert_eq!(one_box(json!({"style": "filled", "opacity": 0.5})).rgb(25, 25), [128, 0, 0]);
+    assert_eq!(one_box(&json!({"style": "filled", "opacity": 0.5})).rgb(25, 25), [128, 0, 0]);
     let white = Image::from_fn((100, 100), |_, _| [255; 3]);
     let detections = json!([{"bbox": [0.1, 0.1, 0.4, 0.4]}, {"bbox": [0.6, 0.6, 0.8, 0.8]}]);
     let answer = draw(&white, detections, json!({"style": "highlight", "show_labels": false})).unwrap();
@@ -106,7 +107,7 @@ fn colours() {
 }
 
 /// Rows of column `x` that a label's background covers: those that differ from the same picture without labels.
-fn label_rows(bbox: [f64; 4], config: Value) -> Option<(u32, u32)> {
+fn label_rows(bbox: [f64; 4], config: &Value) -> Option<(u32, u32)> {
     let image = black((200, 100));
     let detections = json!([{"bbox_abs": bbox, "class_name": "bottle", "confidence": 0.934}]);
     let mut with = json!({"color_by": "fixed", "color": "#102030"});
@@ -131,14 +132,14 @@ fn labels_stand_on_the_box_or_inside_it() {
         ([50.0, 20.0, 90.0, 40.0], json!({"label_position": "bottom"}), 41),
     ];
     for (bbox, config, first) in cases {
-        let rows = label_rows(bbox, config.clone()).unwrap();
+        let rows = label_rows(bbox, &config).unwrap();
         // The rows that the box itself paints in the label's colour do not differ.
         assert!(
             rows.0.abs_diff(first) <= 1 && rows.1 < first + height,
             "{config} {bbox:?}: {rows:?}, expected from {first}"
         );
     }
-    assert_eq!(label_rows([50.0, 60.0, 90.0, 80.0], json!({"label_format": "{{ missing }}"})), None);
+    assert_eq!(label_rows([50.0, 60.0, 90.0, 80.0], &json!({"label_format": "{{ missing }}"})), None);
 }
 
 #[test]
