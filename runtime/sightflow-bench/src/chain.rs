@@ -50,7 +50,7 @@ pub(crate) fn run() -> Result<()> {
                     deadline: None,
                 };
                 let start = std::time::Instant::now();
-                let outcome = run_plan(parts.clone(), request).await;
+                let outcome = run_plan(&parts, request).await;
                 let time = start.elapsed();
                 anyhow::ensure!(outcome.end == End::Completed, "{:?}", outcome.end);
                 if round >= 200 {

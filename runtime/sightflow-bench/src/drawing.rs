@@ -38,9 +38,12 @@ pub(crate) fn run() -> Result<()> {
     let context = CallContext::default();
     let picture = Image::from_pixels(Pixels::filled(1280, 720, PixelFormat::Rgb8, &[90, 90, 90])?);
     let mut document = json!({"image": {"$image": 0}, "detections": detections(50)});
-    // The engine fills in every default; the bench does it by hand for the keys that matter.
-    let config = sightflow::wiring::Blocks::load(None)?.catalog.resolve("draw_boxes").map_err(|e| anyhow::anyhow!(e.message))?.schema.defaults();
-    let config = serde_json::Value::Object(config).to_string();
+    // Every default filled in, as the engine does.
+    let catalog = sightflow::wiring::Blocks::load(None)?.catalog;
+    let schema = &catalog.resolve("draw_boxes").map_err(|unknown| anyhow::anyhow!(unknown.message))?.schema;
+    let mut canonical = schema.canonical_keys(serde_json::Map::new());
+    schema.finish(&mut canonical, &[]);
+    let config = serde_json::Value::Object(canonical.config).to_string();
     let text = document.take().to_string();
     let call = || {
         let payload = Payload { document: text.clone(), images: vec![picture.clone()] };
