@@ -37,7 +37,33 @@ const BASE: &str = "/api/v1";
 struct Api;
 
 fn assemble() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::with_openapi(Api::openapi()).merge(routes::health()).nest(BASE, routes::api())
+    let mut routes = OpenApiRouter::with_openapi(Api::openapi()).merge(routes::health()).nest(BASE, routes::api());
+    name_operations(routes.get_openapi_mut());
+    routes
+}
+
+/// Gives every operation an id of its own, from method and path: `post_workflows_id_run`.
+fn name_operations(document: &mut utoipa::openapi::OpenApi) {
+    for (path, item) in &mut document.paths.paths {
+        let words: Vec<&str> = path
+            .strip_prefix(BASE)
+            .unwrap_or(path)
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .collect();
+        let operations = [
+            ("get", &mut item.get),
+            ("post", &mut item.post),
+            ("patch", &mut item.patch),
+            ("put", &mut item.put),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in operations {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(format!("{method}_{}", words.join("_")));
+            }
+        }
+    }
 }
 
 /// The OpenAPI 3.1 document, generated from the handlers.
@@ -54,10 +80,11 @@ pub fn router(state: ApiState) -> Router {
     // The document is made of static parts; that it is JSON is tested.
     let document = Document::new(&document).unwrap_or_default();
     let documents = Router::new().route("/openapi.json", get(routes::openapi::get)).with_state(document);
+    let config = Arc::clone(&state.config);
     let again = Router::from(routes::health()).with_state(state.clone());
     let routes = routes
         .nest(BASE, again)
-        .with_state(state.clone())
+        .with_state(state)
         .nest(BASE, documents.clone())
         .merge(documents)
         .method_not_allowed_fallback(|| async {
@@ -69,8 +96,8 @@ pub fn router(state: ApiState) -> Router {
         .layer(CompressionLayer::new());
     // Layers of a router run after its routing; the path must be trimmed before. Hence a router around it.
     let mut outer = Router::new().fallback_service(routes).layer(from_fn(trim_slash));
-    if state.config.loopback_only {
-        let allowed: Arc<[String]> = state.config.allowed_origins.clone().into();
+    if config.loopback_only {
+        let allowed: Arc<[String]> = config.allowed_origins.clone().into();
         outer = outer.layer(from_fn_with_state(allowed, guard));
     }
     outer.layer(from_fn(finish))

@@ -73,8 +73,13 @@ impl Outgoing {
     async fn follow(&self, url: &str) -> Result<Bytes, FetchError> {
         let mut url = self.check(url)?;
         for _ in 0..=REDIRECTS {
-            let response =
-                self.client.get(url.clone()).header(ACCEPT, "image/*,*/*;q=0.5").send().await.map_err(failed)?;
+            let response = self
+                .client
+                .get(url.clone())
+                .header(ACCEPT, "image/*,*/*;q=0.5")
+                .send()
+                .await
+                .map_err(|error| failed(&error))?;
             let status = response.status();
             if status.is_redirection() {
                 let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
@@ -108,7 +113,7 @@ async fn read(mut response: reqwest::Response) -> Result<Bytes, FetchError> {
         return Err(too_large());
     }
     let mut all = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
         if all.len() + chunk.len() > FETCH_LIMIT {
             return Err(too_large());
         }
@@ -118,8 +123,8 @@ async fn read(mut response: reqwest::Response) -> Result<Bytes, FetchError> {
 }
 
 /// The reason in words; a refusal by the resolver stays a refusal.
-fn failed(error: reqwest::Error) -> FetchError {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+fn failed(error: &reqwest::Error) -> FetchError {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = cause {
         if let Some(refused) = inner.downcast_ref::<Refused>() {
             return FetchError::NotAllowed(refused.0.clone());

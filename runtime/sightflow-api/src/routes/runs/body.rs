@@ -91,14 +91,14 @@ async fn multipart(request: Request, inline: bool) -> Result<RunBody, ApiError> 
     let document = document.unwrap_or_else(|| Bytes::from_static(b"{}"));
     let (run, mut images, definition) = parse(document, inline).await?;
     for (name, bytes) in files {
-        images.push(file(name, bytes, &images)?);
+        images.push(file(&name, bytes, &images)?);
     }
     Ok(RunBody { run, images, definition, identity: Bytes::copy_from_slice(&identity.finalize()), parts })
 }
 
 /// A file part: `image` is the image of the run, any other name one of `images`.
-fn file(name: String, bytes: Bytes, known: &[NamedImage]) -> Result<NamedImage, ApiError> {
-    let key = (name != "image").then(|| name.clone());
+fn file(name: &str, bytes: Bytes, known: &[NamedImage]) -> Result<NamedImage, ApiError> {
+    let key = (name != "image").then(|| name.to_owned());
     if known.iter().any(|image| image.name == key) {
         return Err(ApiError::at(Code::InvalidField, format!("/{name}"), format!("the image `{name}` is given twice")));
     }
