@@ -156,7 +156,7 @@ pub(super) fn fill(layer: &mut Layer<'_>, points: &[(f64, f64)]) -> Result<(), I
         let (a, b) = if a.1 <= b.1 { (a, b) } else { (b, a) };
         let rows = layer.rows(a.1.ceil() as i64, b.1.ceil() as i64 - 1);
         let slope = (b.0 - a.0) / (b.1 - a.1);
-        (!rows.is_empty()).then(|| Edge { top: rows.start, bottom: rows.end, offset: a.0 - a.1 * slope, slope })
+        (!rows.is_empty()).then_some(Edge { top: rows.start, bottom: rows.end, offset: a.0 - a.1 * slope, slope })
     });
     let mut edges: Vec<Edge> = edges.collect();
     check_steps("a polygon", edges.iter().map(|edge| (edge.bottom - edge.top) as u64).sum())?;

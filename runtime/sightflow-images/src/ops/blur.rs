@@ -13,13 +13,7 @@ pub(crate) fn gaussian(view: &View, sigma: f32) -> Pixels {
     let mut rows = Vec::with_capacity(w * h * channels);
     let mut scratch = Scratch::default();
     for row in view.rows() {
-        line.apply(
-            &mut scratch,
-            w,
-            channels,
-            |i, out| out.copy_from_slice(&row[i * channels..][..channels]),
-            &mut rows,
-        );
+        line.apply(&mut scratch, w, channels, |i| &row[i * channels..], &mut rows);
     }
     // Columns, a band of them at a time: as one line whose elements are `BAND` bytes wide.
     const BAND: usize = 96;
@@ -29,13 +23,7 @@ pub(crate) fn gaussian(view: &View, sigma: f32) -> Pixels {
     for left in (0..stride).step_by(BAND) {
         let width = BAND.min(stride - left);
         column.clear();
-        line.apply(
-            &mut scratch,
-            h,
-            width,
-            |y, out| out.copy_from_slice(&rows[y * stride + left..][..width]),
-            &mut column,
-        );
+        line.apply(&mut scratch, h, width, |y| &rows[y * stride + left..][..width], &mut column);
         for (y, part) in column.chunks_exact(width).enumerate() {
             data[y * stride + left..][..width].copy_from_slice(part);
         }
@@ -53,7 +41,6 @@ enum Kernel {
 /// Buffers that are used again for every line.
 #[derive(Default)]
 struct Scratch {
-    bytes: Vec<u8>,
     line: Vec<f32>,
     sums: Vec<f32>,
 }
@@ -77,24 +64,33 @@ impl Kernel {
         Self::Means { whole: whole as usize, fraction: fraction.clamp(0.0, 1.0) as f32 }
     }
 
-    /// Blurs one line of `count` elements of `size` bytes each and appends the result to `out`.
-    fn apply(
+    /// Blurs one line of `count` elements of `size` bytes each and appends the result to `out`. `from` gives the bytes
+    /// from an element on: at least that element, and as many as lie next to each other.
+    fn apply<'a>(
         &self,
         scratch: &mut Scratch,
         count: usize,
         size: usize,
-        read: impl Fn(usize, &mut [u8]),
+        from: impl Fn(usize) -> &'a [u8],
         out: &mut Vec<u8>,
     ) {
         let margin = match self {
             Self::Weights(weights) => weights.len() - 1,
             Self::Means { whole, .. } => 3 * (whole + 1),
         };
-        scratch.bytes.resize(size, 0);
         scratch.line.clear();
-        for i in 0..count + 2 * margin {
-            read(reflect(i as isize - margin as isize, count), &mut scratch.bytes);
-            scratch.line.extend(scratch.bytes.iter().map(|&byte| f32::from(byte)));
+        let mut append = |bytes: &[u8]| scratch.line.extend(bytes.iter().map(|&byte| f32::from(byte)));
+        for i in 1..=margin {
+            append(&from(reflect(i as isize - 1 - margin as isize, count))[..size]);
+        }
+        let mut next = 0;
+        while next < count {
+            let bytes = from(next);
+            append(bytes);
+            next += bytes.len() / size;
+        }
+        for i in 0..margin {
+            append(&from(reflect((count + i) as isize, count))[..size]);
         }
         match self {
             Self::Weights(weights) => {

@@ -68,7 +68,7 @@ fn a_layer_blends_every_pixel_once() {
     let filled_path = path(&[(5, 5), (40, 8), (30, 40)], true, Some(HALF_RED), None);
     let frame = Rectangle { stroke, corner_radius: 6, ..rectangle((3, 3), (44, 44), None, None) };
     for op in [DrawOp::Path(crossing), DrawOp::Path(filled_path), DrawOp::Rectangle(frame)] {
-        let image = draw(&filled(48, 48, [0, 0, 0]), &[op.clone()]);
+        let image = draw(&filled(48, 48, [0, 0, 0]), std::slice::from_ref(&op));
         let pixels = image.pixels().unwrap();
         assert!(pixels.data().as_chunks::<3>().0.iter().all(|p| p[0] == 0 || p[0] == 128), "{op:?}");
         assert!(pixels.data().as_chunks::<3>().0.iter().any(|p| p[0] == 128), "{op:?}");

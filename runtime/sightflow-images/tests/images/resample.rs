@@ -157,5 +157,5 @@ fn thumbnails_fit() {
     let mut data = vec![0; 30];
     data[10..20].fill(200);
     let middle = thumbnail(&gray(30, 1, &data), 10, 1, Fit::Cover).unwrap();
-    assert!(middle.pixels().unwrap().data()[2..8].iter().any(|&v| v == 200));
+    assert!(middle.pixels().unwrap().data()[2..8].contains(&200));
 }
