@@ -53,10 +53,7 @@ impl Path {
     /// Wildcards, empty names, brackets that hold neither a whole number nor a quoted key, and texts above
     /// [`MAX_PATH_BYTES`].
     pub fn parse(text: &str) -> Result<Self, PathError> {
-        let fail = |reason| PathError {
-            path: text.chars().take(80).collect(),
-            reason,
-        };
+        let fail = |reason| PathError { path: text.chars().take(80).collect(), reason };
         if text.len() > MAX_PATH_BYTES {
             return Err(fail("it is longer than 1024 bytes"));
         }
@@ -119,9 +116,7 @@ fn bracket(inside: &str) -> Result<(Step, &str), &'static str> {
                     _ => return Err("only quotes and backslashes can be escaped"),
                 },
                 character if character == quote => {
-                    let after = inside[at + 1..]
-                        .strip_prefix(']')
-                        .ok_or("a bracket is not closed")?;
+                    let after = inside[at + 1..].strip_prefix(']').ok_or("a bracket is not closed")?;
                     return Ok((Step::Key(key), after));
                 }
                 character => key.push(character),
@@ -134,11 +129,7 @@ fn bracket(inside: &str) -> Result<(Step, &str), &'static str> {
         "*" | "" => Err(WILDCARD),
         number if number.contains(':') => Err("slices do not exist; use an expression"),
         number => Ok((
-            Step::Index(
-                number
-                    .parse()
-                    .map_err(|_| "a bracket holds neither a whole number nor a quoted key")?,
-            ),
+            Step::Index(number.parse().map_err(|_| "a bracket holds neither a whole number nor a quoted key")?),
             after,
         )),
     }
@@ -154,9 +145,7 @@ pub(crate) fn walk<'v>(value: &'v Value, steps: &[Step]) -> Option<Cow<'v, Value
                 let made = derived(here, step)?;
                 return match made {
                     Cow::Borrowed(next) => walk(next, &steps[at + 1..]),
-                    Cow::Owned(next) => {
-                        walk(&next, &steps[at + 1..]).map(|found| Cow::Owned(found.into_owned()))
-                    }
+                    Cow::Owned(next) => walk(&next, &steps[at + 1..]).map(|found| Cow::Owned(found.into_owned())),
                 };
             }
         }
@@ -176,11 +165,7 @@ fn own<'v>(value: &'v Value, step: &Step) -> Option<&'v Value> {
 /// The position that an index means in a list of `length`; none outside of it.
 pub(crate) fn position(index: i64, length: usize) -> Option<usize> {
     let length = i64::try_from(length).ok()?;
-    let at = if index < 0 {
-        index.checked_add(length)?
-    } else {
-        index
-    };
+    let at = if index < 0 { index.checked_add(length)? } else { index };
     usize::try_from(at).ok().filter(|_| at < length)
 }
 
@@ -196,11 +181,7 @@ fn derived<'v>(value: &'v Value, step: &Step) -> Option<Cow<'v, Value>> {
             Short::Box(side) => side.of(found).map(Cow::Owned),
         };
     }
-    if name == "length" {
-        length(value).map(|length| Cow::Owned(Value::from(length)))
-    } else {
-        None
-    }
+    if name == "length" { length(value).map(|length| Cow::Owned(Value::from(length))) } else { None }
 }
 
 /// Elements of an array, Unicode scalars of a string, keys of an object.
@@ -295,10 +276,7 @@ pub fn corners(bbox: &Value) -> Option<[f64; 4]> {
         _ => return None,
     };
     let ordered = [x1.min(x2), y1.min(y2), x1.max(x2), y1.max(y2)];
-    ordered
-        .iter()
-        .all(|side| side.is_finite())
-        .then_some(ordered)
+    ordered.iter().all(|side| side.is_finite()).then_some(ordered)
 }
 
 fn numbers(object: &Map<String, Value>, keys: [&str; 4]) -> Option<[f64; 4]> {
@@ -318,11 +296,7 @@ impl fmt::Display for Path {
             match step {
                 Step::Name(name) if at == 0 => f.write_str(name)?,
                 Step::Name(name) => write!(f, ".{name}")?,
-                Step::Key(key) => write!(
-                    f,
-                    "[\"{}\"]",
-                    key.replace('\\', "\\\\").replace('"', "\\\"")
-                )?,
+                Step::Key(key) => write!(f, "[\"{}\"]", key.replace('\\', "\\\\").replace('"', "\\\""))?,
                 Step::Index(index) => write!(f, "[{index}]")?,
             }
         }
@@ -334,11 +308,7 @@ impl Step {
     /// A step to `key` that, written out, reads back as the same step: quoted where a plain name would not do.
     pub fn to_key(key: &str) -> Self {
         let plain = !key.is_empty() && key != "*" && !key.contains(['.', '[', ']', '"', '\'']);
-        if plain {
-            Self::Name(key.to_owned())
-        } else {
-            Self::Key(key.to_owned())
-        }
+        if plain { Self::Name(key.to_owned()) } else { Self::Key(key.to_owned()) }
     }
 }
 
@@ -349,9 +319,7 @@ mod tests {
     use super::*;
 
     fn find(value: &Value, path: &str) -> Option<Value> {
-        value
-            .lookup(&Path::parse(path).unwrap())
-            .map(Cow::into_owned)
+        value.lookup(&Path::parse(path).unwrap()).map(Cow::into_owned)
     }
 
     #[test]
@@ -408,7 +376,8 @@ mod tests {
 
     #[test]
     fn knows_the_short_names_of_a_detection() {
-        let detection = json!({"class_name": "can", "confidence": 0.7, "bbox": {"x1": 0.1, "y1": 0.2, "x2": 0.4, "y2": 0.6}});
+        let detection =
+            json!({"class_name": "can", "confidence": 0.7, "bbox": {"x1": 0.1, "y1": 0.2, "x2": 0.4, "y2": 0.6}});
         for (path, expected) in [
             ("class", json!("can")),
             ("label", json!("can")),
@@ -425,23 +394,14 @@ mod tests {
         ] {
             assert_eq!(find(&detection, path), Some(expected), "{path}");
         }
-        for bbox in [
-            json!([0.4, 0.6, 0.1, 0.2]),
-            json!({"x": 0.1, "y": 0.2, "width": 0.3, "height": 0.4}),
-        ] {
+        for bbox in [json!([0.4, 0.6, 0.1, 0.2]), json!({"x": 0.1, "y": 0.2, "width": 0.3, "height": 0.4})] {
             let detection = json!({ "bbox": bbox });
             assert_eq!(find(&detection, "width"), Some(json!(0.3)), "{bbox}");
             assert_eq!(find(&detection, "cy"), Some(json!(0.4)), "{bbox}");
         }
         // Own keys win; a quoted key is never a short name; no box, no side.
-        assert_eq!(
-            find(&json!({"class": "own", "class_name": "can"}), "class"),
-            Some(json!("own"))
-        );
-        assert_eq!(
-            find(&json!({"width": 3, "bbox": [0, 0, 1, 1]}), "width"),
-            Some(json!(3))
-        );
+        assert_eq!(find(&json!({"class": "own", "class_name": "can"}), "class"), Some(json!("own")));
+        assert_eq!(find(&json!({"width": 3, "bbox": [0, 0, 1, 1]}), "width"), Some(json!(3)));
         assert_eq!(find(&detection, "[\"class\"]"), None);
         assert_eq!(find(&json!({"bbox": [0, 0, 1]}), "x1"), None);
         assert_eq!(find(&json!({"bbox": [0, 0, 1, "1"]}), "x1"), None);
@@ -479,24 +439,14 @@ mod tests {
 
     #[test]
     fn reads_back_what_it_writes() {
-        for text in [
-            ".",
-            "a.b[0].c",
-            "[-1].x",
-            "a[\"odd.key\"]",
-            r#"a["q\"q\\"]"#,
-        ] {
+        for text in [".", "a.b[0].c", "[-1].x", "a[\"odd.key\"]", r#"a["q\"q\\"]"#] {
             assert_eq!(Path::parse(text).unwrap().to_string(), text);
         }
         for key in ["a", "a b", "x.y", "", "*", "[0]", "\"", "'", "\\"] {
             let path = Path::from_steps(vec![Step::to_key(key)]);
             let mut object = Map::new();
             object.insert(key.to_owned(), json!(true));
-            assert_eq!(
-                find(&Value::Object(object), &path.to_string()),
-                Some(json!(true)),
-                "{path}"
-            );
+            assert_eq!(find(&Value::Object(object), &path.to_string()), Some(json!(true)), "{path}");
         }
     }
 }

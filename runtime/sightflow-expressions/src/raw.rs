@@ -36,10 +36,7 @@ struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 impl<'a> RawItem<'a> {
     /// An item over valid JSON text.
     pub fn new(text: &'a RawValue) -> Self {
-        Self {
-            text,
-            parts: OnceCell::new(),
-        }
+        Self { text, parts: OnceCell::new() }
     }
 
     /// The JSON text.
@@ -55,18 +52,14 @@ impl<'a> RawItem<'a> {
     /// Keys and values of an object in the order of the text; none for anything else.
     pub fn entries(&self) -> Option<impl Iterator<Item = (&str, &'a RawValue)>> {
         match self.parts() {
-            Parts::Object(fields) => {
-                Some(fields.0.iter().map(|(key, value)| (key.as_ref(), *value)))
-            }
+            Parts::Object(fields) => Some(fields.0.iter().map(|(key, value)| (key.as_ref(), *value))),
             _ => None,
         }
     }
 
     fn parts(&self) -> &Parts<'a> {
         let read = || match self.text.get().as_bytes().first() {
-            Some(b'{') => {
-                serde_json::from_str(self.text.get()).map_or(Parts::Scalar, Parts::Object)
-            }
+            Some(b'{') => serde_json::from_str(self.text.get()).map_or(Parts::Scalar, Parts::Object),
             Some(b'[') => serde_json::from_str(self.text.get()).map_or(Parts::Scalar, Parts::Array),
             _ => Parts::Scalar,
         };
@@ -93,18 +86,12 @@ impl<'a> RawItem<'a> {
                         Short::Box(side) => below(side.of(&parse(text))?, rest),
                     };
                 }
-                if name == "length" {
-                    below(Value::from(fields.0.len()), rest)
-                } else {
-                    None
-                }
+                if name == "length" { below(Value::from(fields.0.len()), rest) } else { None }
             }
             (Parts::Array(items), Step::Index(index)) => {
                 RawItem::new(items.get(position(*index, items.len())?)?).find(rest)
             }
-            (Parts::Array(items), Step::Name(name)) if name == "length" => {
-                below(Value::from(items.len()), rest)
-            }
+            (Parts::Array(items), Step::Name(name)) if name == "length" => below(Value::from(items.len()), rest),
             (Parts::Scalar, _) => below(self.to_value(), steps),
             _ => None,
         }
@@ -120,20 +107,12 @@ impl Lookup for RawItem<'_> {
 impl<'a> Fields<'a> {
     fn get(&self, key: &str) -> Option<&'a RawValue> {
         // The last one wins, as in a tree.
-        self.0
-            .iter()
-            .rev()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| *value)
+        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value)
     }
 }
 
 fn below(value: Value, rest: &[Step]) -> Option<Value> {
-    if rest.is_empty() {
-        Some(value)
-    } else {
-        walk(&value, rest).map(Cow::into_owned)
-    }
+    if rest.is_empty() { Some(value) } else { walk(&value, rest).map(Cow::into_owned) }
 }
 
 fn parse(text: &RawValue) -> Value {
@@ -274,10 +253,7 @@ mod tests {
     #[test]
     fn the_last_of_two_equal_keys_wins() {
         let raw: RawItem<'_> = serde_json::from_str(r#"{"a": 1, "\u0061": 2}"#).unwrap();
-        assert_eq!(
-            raw.lookup(&Path::parse("a").unwrap()).map(Cow::into_owned),
-            Some(json!(2))
-        );
+        assert_eq!(raw.lookup(&Path::parse("a").unwrap()).map(Cow::into_owned), Some(json!(2)));
         assert_eq!(raw.entries().unwrap().count(), 2);
     }
 }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::path::{Lookup, Path, Step};
 use crate::expression::{Expression, ExpressionError, Token, Tokens, Variables};
+use crate::path::{Lookup, Path, Step};
 
 /// The free names of an expression outside loops.
 pub const ROOT_NAMES: [&str; 3] = ["inputs", "params", "nodes"];
@@ -124,7 +124,8 @@ impl Template {
         if text.contains("{%") && text.contains("%}") {
             return Err(TemplateError {
                 code: "E-EXPRESSION",
-                message: "statements (`{% … %}`) are not part of the language; use an expression in `{{ … }}`".to_owned(),
+                message: "statements (`{% … %}`) are not part of the language; use an expression in `{{ … }}`"
+                    .to_owned(),
                 suggestion: None,
             });
         }
@@ -136,7 +137,9 @@ impl Template {
 
     /// Whether a text is a reference or holds an expression, without compiling it.
     pub fn is_template(text: &str) -> bool {
-        (text.starts_with('$') && !text.starts_with("$$")) || text.contains("{{") || (text.contains("{%") && text.contains("%}"))
+        (text.starts_with('$') && !text.starts_with("$$"))
+            || text.contains("{{")
+            || (text.contains("{%") && text.contains("%}"))
     }
 
     fn parse_pieces(text: &str) -> Result<Self, TemplateError> {
@@ -158,7 +161,9 @@ impl Template {
         if !rest.is_empty() {
             pieces.push(Piece::Literal(rest.to_owned()));
         }
-        if pieces.len() == 1 && let Some(Piece::Expression(_)) = pieces.first() {
+        if pieces.len() == 1
+            && let Some(Piece::Expression(_)) = pieces.first()
+        {
             let Some(Piece::Expression(compiled)) = pieces.pop() else { unreachable!("just seen") };
             return Ok(Self::Expression(compiled));
         }
@@ -235,13 +240,15 @@ impl Reference {
     /// # Errors
     /// `E-REFERENCE` that says which part is wrong.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
-        let inside =
-            text.strip_prefix('$').ok_or_else(|| reference_error(format!("`{text}` is not a reference: it does not begin with `$`")))?;
+        let inside = text
+            .strip_prefix('$')
+            .ok_or_else(|| reference_error(format!("`{text}` is not a reference: it does not begin with `$`")))?;
         let (inside, all) = match inside.strip_suffix(".*") {
             Some(inside) => (inside, true),
             None => (inside, false),
         };
-        let path = Path::parse(inside).map_err(|error| reference_error(format!("`{text}` is not a reference: {error}")))?;
+        let path =
+            Path::parse(inside).map_err(|error| reference_error(format!("`{text}` is not a reference: {error}")))?;
         let mut steps = path.steps().iter();
         let mut name = || match steps.next() {
             Some(Step::Name(name) | Step::Key(name)) => Some(name.clone()),
@@ -291,9 +298,9 @@ impl Reference {
     /// # Errors
     /// `E-REFERENCE` for a path that leads nowhere.
     pub fn below<'v>(&self, value: &'v Value) -> Result<Cow<'v, Value>, TemplateError> {
-        value
-            .lookup(&self.path)
-            .ok_or_else(|| reference_error(format!("`{}` leads nowhere: `{}` is {}", self.text, self.root, describe(value))))
+        value.lookup(&self.path).ok_or_else(|| {
+            reference_error(format!("`{}` leads nowhere: `{}` is {}", self.text, self.root, describe(value)))
+        })
     }
 }
 
@@ -365,7 +372,9 @@ impl Compiled {
                 Root::Param(name) => {
                     params.extend(value.map(|value| (name.clone(), value)));
                 }
-                Root::Port { node, port } => nodes.entry(node).or_default().extend(value.map(|value| (port.clone(), value))),
+                Root::Port { node, port } => {
+                    nodes.entry(node).or_default().extend(value.map(|value| (port.clone(), value)))
+                }
                 Root::Node(node) => {
                     if let Some(Value::Object(all)) = value {
                         nodes.entry(node).or_default().extend(all);
@@ -382,12 +391,19 @@ impl Compiled {
         }
         match self.expression.evaluate(&variables) {
             Ok(value) => Ok(Resolved::Value(value)),
-            Err(ExpressionError::Undefined(_)) if absent => Ok(Resolved::Absent),
+            // Operations report a missing operand in many ways. Without its values the expression has no value.
+            Err(ExpressionError::Undefined(_) | ExpressionError::Evaluation(_)) if absent => Ok(Resolved::Absent),
             Err(ExpressionError::Undefined(detail)) => {
                 let named: Vec<String> = self.roots.iter().map(ToString::to_string).collect();
-                Err(reference_error(format!("`{}`: {detail} (it reads {})", self.expression.source(), named.join(", "))))
+                Err(reference_error(format!(
+                    "`{}`: {detail} (it reads {})",
+                    self.expression.source(),
+                    named.join(", ")
+                )))
             }
-            Err(other) => Err(TemplateError { message: format!("`{}`: {other}", self.expression.source()), ..other.into() }),
+            Err(other) => {
+                Err(TemplateError { message: format!("`{}`: {other}", self.expression.source()), ..other.into() })
+            }
         }
     }
 }
@@ -404,7 +420,8 @@ fn roots_of(source: &str) -> Result<Vec<Root>, TemplateError> {
             continue;
         };
         // `x.nodes` is a field and `nodes=…` a keyword argument, not our names.
-        let keyword = tokens.get(at + 1) == Some(&Token::Symbol('=')) && tokens.get(at + 2) != Some(&Token::Symbol('='));
+        let keyword =
+            tokens.get(at + 1) == Some(&Token::Symbol('=')) && tokens.get(at + 2) != Some(&Token::Symbol('='));
         at += 1;
         if !ROOT_NAMES.contains(&space) || before == Some(Token::Symbol('.')) || keyword {
             continue;
@@ -417,7 +434,9 @@ fn roots_of(source: &str) -> Result<Vec<Root>, TemplateError> {
             "params" => Root::Param(name),
             _ => {
                 let port = step(&tokens, &mut at).ok_or_else(|| {
-                    reference_error(format!("`{source}` uses the node `{name}` as a whole; name an output: `nodes.{name}.<port>`"))
+                    reference_error(format!(
+                        "`{source}` uses the node `{name}` as a whole; name an output: `nodes.{name}.<port>`"
+                    ))
                 })?;
                 Root::Port { node: name, port }
             }
@@ -460,96 +479,4 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    struct Run;
-
-    impl Resolve for Run {
-        fn resolve(&self, root: &Root) -> Option<Cow<'_, Value>> {
-            match root.to_string().as_str() {
-                "$params.k" => Some(Cow::Owned(json!(2))),
-                "$inputs.sku" => Some(Cow::Owned(json!("A7"))),
-                "$nodes.detect.detections" => {
-                    Some(Cow::Owned(json!([{"class_name": "cat", "n": 1}, {"class_name": "dog", "n": 2}])))
-                }
-                "$nodes.my-node.count" => Some(Cow::Owned(json!(5))),
-                _ => None,
-            }
-        }
-    }
-
-    fn evaluate(text: &str) -> Result<Resolved, TemplateError> {
-        match Template::parse(text)? {
-            Ok(template) => template.evaluate(&Run),
-            Err(literal) => Ok(Resolved::Value(Value::String(literal.into_owned()))),
-        }
-    }
-
-    #[test]
-    fn templates_resolve() {
-        let cases = [
-            ("plain", json!("plain")),
-            ("$$params", json!("$params")),
-            ("costs $5", json!("costs $5")),
-            ("$params.k", json!(2)),
-            ("$inputs.sku", json!("A7")),
-            ("$nodes.detect.detections[0].class_name", json!("cat")),
-            ("$nodes.detect.detections[-1].n", json!(2)),
-            ("$nodes.detect.detections.length", json!(2)),
-            ("$nodes.my-node.count", json!(5)),
-            ("{{ params.k * 2 }}", json!(4)),
-            ("{{ nodes['my-node'].count + 1 }}", json!(6)),
-            ("{{ nodes.detect.detections | map(attribute='class_name') | join(', ') }}", json!("cat, dog")),
-            ("{{ {'a': {'b': params.k}} }}", json!({"a": {"b": 2}})),
-            ("{{ '}}' }}", json!("}}")),
-            ("{{ params.k }}{{ params.k }}", json!("22")),
-            ("sku {{ inputs.sku }}: {{ [1, params.k] }}", json!("sku A7: [1,2]")),
-            ("{{ nodes.skipped.value | default(3) }}", json!(3)),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(evaluate(text), Ok(Resolved::Value(expected)), "{text}");
-        }
-        for text in ["$nodes.skipped.value", "$nodes.skipped.value.deeper", "{{ nodes.skipped.value }}", "x {{ nodes.skipped.value + 1 }}"] {
-            assert_eq!(evaluate(text), Ok(Resolved::Absent), "{text}");
-        }
-    }
-
-    #[test]
-    fn mistakes_have_a_code() {
-        let cases = [
-            ("$node.a.b", "E-REFERENCE", Some("$nodes")),
-            ("$params", "E-REFERENCE", None),
-            ("$5", "E-REFERENCE", None),
-            ("$nodes.a", "E-REFERENCE", None),
-            ("$nodes.a.*.b", "E-REFERENCE", None),
-            ("$params.a + 1", "E-REFERENCE", None),
-            ("$nodes.detect.detections[7]", "E-REFERENCE", None),
-            ("{{ nodes.detect }}", "E-REFERENCE", None),
-            ("{{ params }}", "E-REFERENCE", None),
-            ("{{ nodes.detect.detections[0].colour }}", "E-REFERENCE", None),
-            ("{{ parms.k }}", "E-EXPRESSION", Some("params")),
-            ("{{ params.k", "E-EXPRESSION", None),
-            ("{% for x in params.k %}x{% endfor %}", "E-EXPRESSION", None),
-            ("{{ params.k | lenght }}", "E-EXPRESSION", Some("length")),
-        ];
-        for (text, code, suggestion) in cases {
-            let error = evaluate(text).expect_err(text);
-            assert_eq!((error.code, error.suggestion.as_deref()), (code, suggestion), "{text}: {}", error.message);
-        }
-    }
-
-    #[test]
-    fn what_a_template_names_is_known() {
-        let roots = |text: &str| {
-            let template = Template::parse(text).expect("valid").expect("a template");
-            template.roots().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        assert_eq!(roots("$nodes.a.b.c[0]"), ["$nodes.a.b"]);
-        assert_eq!(roots("$nodes.a.*"), ["$nodes.a.*"]);
-        assert_eq!(roots("{{ nodes.a.b + nodes['c-d'].e }} {{ params.p }} {{ 'nodes.x.y' }}"), ["$nodes.a.b", "$nodes.c-d.e", "$params.p"]);
-        assert_eq!(roots("{{ inputs.i | map(attribute='nodes') | list }}"), ["$inputs.i"]);
-    }
-}
+mod tests;

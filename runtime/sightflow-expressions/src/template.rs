@@ -50,11 +50,7 @@ impl ItemExpression {
     /// As [`Expression::compile`], and unknown names.
     pub fn compile(source: &str) -> Result<Self, ExpressionError> {
         let source = source.trim();
-        let inside = source
-            .strip_prefix("{{")
-            .and_then(|inside| inside.strip_suffix("}}"))
-            .unwrap_or(source)
-            .trim();
+        let inside = source.strip_prefix("{{").and_then(|inside| inside.strip_suffix("}}")).unwrap_or(source).trim();
         if let Some(path) = item_path(inside) {
             return Ok(Self::Path(path));
         }
@@ -109,9 +105,8 @@ impl ItemTemplate {
         let mut rest = text;
         while let Some(start) = rest.find("{{") {
             let inside = &rest[start + 2..];
-            let end = closing(inside).ok_or_else(|| {
-                ExpressionError::Syntax(format!("`{text}`: `{{{{` is not closed"))
-            })?;
+            let end =
+                closing(inside).ok_or_else(|| ExpressionError::Syntax(format!("`{text}`: `{{{{` is not closed")))?;
             let expression = ItemExpression::compile(&inside[..end])?;
             let after = &inside[end + 2..];
             if pieces.is_empty() && rest[..start].trim().is_empty() && after.trim().is_empty() {
@@ -133,9 +128,9 @@ impl ItemTemplate {
     pub fn uses(&self, name: &str) -> bool {
         match self {
             Self::Whole(expression) => expression.uses(name),
-            Self::Text(pieces) => pieces.iter().any(
-                |piece| matches!(piece, Piece::Expression(expression) if expression.uses(name)),
-            ),
+            Self::Text(pieces) => {
+                pieces.iter().any(|piece| matches!(piece, Piece::Expression(expression) if expression.uses(name)))
+            }
         }
     }
 
@@ -156,13 +151,11 @@ impl ItemTemplate {
                 for piece in pieces {
                     match piece {
                         Piece::Literal(literal) => text.push_str(literal),
-                        Piece::Expression(expression) => {
-                            match expression.evaluate(item, index, shared)? {
-                                Value::Null => {}
-                                Value::String(part) => text.push_str(&part),
-                                other => text.push_str(&other.to_string()),
-                            }
-                        }
+                        Piece::Expression(expression) => match expression.evaluate(item, index, shared)? {
+                            Value::Null => {}
+                            Value::String(part) => text.push_str(&part),
+                            other => text.push_str(&other.to_string()),
+                        },
                     }
                 }
                 Ok(Value::String(text))
@@ -187,11 +180,8 @@ impl Shared {
 
 /// The path of `item`, `item.a`, `item["odd key"][0]`; none for anything that is not only a path.
 fn item_path(source: &str) -> Option<Path> {
-    let rest = source
-        .strip_prefix("item")
-        .filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']))?;
-    let plain =
-        |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let rest = source.strip_prefix("item").filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']))?;
+    let plain = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
     let path = Path::parse(source).ok()?;
     let steps = path.steps().get(1..)?;
     // Inside of brackets and names of a path there may be text that is an operator in an expression.
@@ -211,11 +201,7 @@ mod tests {
 
     fn evaluate(template: &str, item: &Value) -> Result<Value, ExpressionError> {
         let template = ItemTemplate::compile(template)?;
-        let shared = Shared::new(
-            |name| template.uses(name),
-            &json!({"unit": "px"}),
-            || json!([1, 2, 3]),
-        );
+        let shared = Shared::new(|name| template.uses(name), &json!({"unit": "px"}), || json!([1, 2, 3]));
         template.evaluate(item, 7, &shared)
     }
 
@@ -253,10 +239,7 @@ mod tests {
         for (template, expected) in [
             ("{{ item.n }}", json!(3)),
             (" {{ item.n * 2 }} ", json!(6)),
-            (
-                "{{ item.class }} {{ (item.confidence * 100) | round | int }}%",
-                json!("can 93%"),
-            ),
+            ("{{ item.class }} {{ (item.confidence * 100) | round | int }}%", json!("can 93%")),
             ("#{{ index }}/{{ items | length }}", json!("#7/3")),
             ("{{ item.n }}{{ params.unit }}", json!("3px")),
             ("{{ item.nowhere }}", json!(null)),
@@ -288,10 +271,7 @@ mod tests {
             Err(ExpressionError::Undefined(_) | ExpressionError::Evaluation(_))
         ));
         assert!(matches!(
-            evaluate(
-                "{{ range(99999) | map('string') | list | length }}",
-                &json!({})
-            ),
+            evaluate("{{ range(99999) | map('string') | list | length }}", &json!({})),
             Err(ExpressionError::Fuel(_) | ExpressionError::Evaluation(_))
         ));
     }

@@ -52,28 +52,15 @@ pub struct ConditionError {
 
 impl ConditionError {
     pub(crate) fn bad_input(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            fault: Fault::BadInput,
-            code,
-            message: message.into(),
-        }
+        Self { fault: Fault::BadInput, code, message: message.into() }
     }
 
     pub(crate) fn bad_config(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            fault: Fault::BadConfig,
-            code,
-            message: message.into(),
-        }
+        Self { fault: Fault::BadConfig, code, message: message.into() }
     }
 
     fn about(mut self, condition: &Condition) -> Self {
-        self.message = format!(
-            "`{}` of `{}`: {}",
-            condition.operator.name(),
-            condition.field,
-            self.message
-        );
+        self.message = format!("`{}` of `{}`: {}", condition.operator.name(), condition.field, self.message);
         self
     }
 }
@@ -89,10 +76,7 @@ impl Default for Condition {
             field: Path::default(),
             operator: Operator::IsTrue,
             compared: Compared::Given(Test::Truth(true)),
-            sides: Sides {
-                cast: Cast::Auto,
-                ignore_case: false,
-            },
+            sides: Sides { cast: Cast::Auto, ignore_case: false },
         }
     }
 }
@@ -117,9 +101,7 @@ impl Condition {
         let Value::Object(keys) = condition else {
             return Self::parse(condition, pointer).err().unwrap_or_default();
         };
-        Self::from_keys(keys, pointer, &|key| unknown.contains(&key))
-            .err()
-            .unwrap_or_default()
+        Self::from_keys(keys, pointer, &|key| unknown.contains(&key)).err().unwrap_or_default()
     }
 
     pub(crate) fn from_keys(
@@ -127,21 +109,13 @@ impl Condition {
         pointer: &str,
         unknown: &dyn Fn(&str) -> bool,
     ) -> Result<Self, Vec<Problem>> {
-        let mut problems = Problems {
-            found: Vec::new(),
-            pointer,
-        };
+        let mut problems = Problems { found: Vec::new(), pointer };
         for key in keys.keys().filter(|key| !KEYS.contains(&key.as_str())) {
             let suggestion = nearest(key, KEYS.into_iter());
             let message = format!("a condition has no key `{key}`; it has {}", KEYS.join(", "));
-            problems.found.push(
-                Problem::new(
-                    "E-CONFIG-KEY",
-                    format!("{pointer}/{}", escape(key)),
-                    message,
-                )
-                .suggest(suggestion),
-            );
+            problems
+                .found
+                .push(Problem::new("E-CONFIG-KEY", format!("{pointer}/{}", escape(key)), message).suggest(suggestion));
         }
         let field = problems.path(keys, "field").unwrap_or_default();
         let ignore_case = match keys.get("ignore_case") {
@@ -164,35 +138,17 @@ impl Condition {
             && !unknown("type")
         {
             problems.useless(operator, cast, ignore_case);
-            let sides = Sides {
-                cast: cast.unwrap_or(Cast::Auto),
-                ignore_case,
-            };
+            let sides = Sides { cast: cast.unwrap_or(Cast::Auto), ignore_case };
             let compared = problems.compared(keys, operator, cast, sides, unknown("value"));
             if let (Some(compared), true) = (compared, problems.found.is_empty()) {
-                return Ok(Self {
-                    field,
-                    operator,
-                    compared,
-                    sides,
-                });
+                return Ok(Self { field, operator, compared, sides });
             }
         }
-        if problems.found.is_empty() {
-            Ok(Self {
-                field,
-                ..Self::unknown()
-            })
-        } else {
-            Err(problems.found)
-        }
+        if problems.found.is_empty() { Ok(Self { field, ..Self::unknown() }) } else { Err(problems.found) }
     }
 
     fn unknown() -> Self {
-        Self {
-            compared: Compared::Unknown,
-            ..Self::default()
-        }
+        Self { compared: Compared::Unknown, ..Self::default() }
     }
 
     /// The path of the field.
@@ -217,12 +173,8 @@ impl Condition {
             let holds = match (positive, &self.compared) {
                 (Operator::Empty, _) => true,
                 (Operator::Equals, Compared::Given(Test::Equals(value))) => value.is_null(),
-                (Operator::Equals, Compared::Field(path)) => {
-                    item.lookup(path).is_none_or(|other| other.is_null())
-                }
-                (Operator::IsType, Compared::Given(Test::IsType(name))) => {
-                    *name == "null" && found.is_some()
-                }
+                (Operator::Equals, Compared::Field(path)) => item.lookup(path).is_none_or(|other| other.is_null()),
+                (Operator::IsType, Compared::Given(Test::IsType(name))) => *name == "null" && found.is_some(),
                 _ => false,
             };
             return Ok(holds != negated);
@@ -233,21 +185,15 @@ impl Condition {
                 None => Ok(false),
                 Some(other) => Test::build(positive, &other, self.sides)
                     .map_err(|misfit| {
-                        ConditionError::bad_input(
-                            "bad_type",
-                            format!("the field `{path}`: {}", misfit.message),
-                        )
+                        ConditionError::bad_input("bad_type", format!("the field `{path}`: {}", misfit.message))
                     })
                     .and_then(|test| self.ask(&test, field)),
             },
-            Compared::Unknown => Err(ConditionError::bad_config(
-                "unresolved",
-                "the condition's value is not known yet",
-            )),
+            Compared::Unknown => {
+                Err(ConditionError::bad_config("unresolved", "the condition's value is not known yet"))
+            }
         };
-        answer
-            .map(|holds| holds != negated)
-            .map_err(|error| error.about(self))
+        answer.map(|holds| holds != negated).map_err(|error| error.about(self))
     }
 
     fn ask(&self, test: &Test, field: &Value) -> Result<bool, ConditionError> {
@@ -257,11 +203,7 @@ impl Condition {
         let converted = self.sides.cast.apply(field).ok_or_else(|| {
             ConditionError::bad_input(
                 "bad_type",
-                format!(
-                    "{} cannot be converted to {}",
-                    shown(field),
-                    self.sides.cast.name()
-                ),
+                format!("{} cannot be converted to {}", shown(field), self.sides.cast.name()),
             )
         })?;
         test.holds(&converted, self.sides)
@@ -276,9 +218,7 @@ struct Problems<'a> {
 
 impl Problems<'_> {
     fn add(&mut self, code: &str, key: &str, message: String, suggestion: Option<String>) {
-        self.found.push(
-            Problem::new(code, format!("{}/{key}", self.pointer), message).suggest(suggestion),
-        );
+        self.found.push(Problem::new(code, format!("{}/{key}", self.pointer), message).suggest(suggestion));
     }
 
     fn path(&mut self, keys: &Map<String, Value>, key: &str) -> Option<Path> {
@@ -287,9 +227,7 @@ impl Problems<'_> {
             Value::String(text) => Path::parse(text).map_err(|error| error.to_string()),
             other => Err(format!("`{key}` is a path, not {}", type_of(other))),
         };
-        parsed
-            .map_err(|message| self.add("E-CONFIG", key, message, None))
-            .ok()
+        parsed.map_err(|message| self.add("E-CONFIG", key, message, None)).ok()
     }
 
     /// `None` where the type is wrong, `Some(None)` for `field`.
@@ -301,11 +239,7 @@ impl Problems<'_> {
                 self.add(
                     "E-CONFIG",
                     "type",
-                    format!(
-                        "`type` is one of {}, not {}",
-                        CASTS.join(", "),
-                        type_of(other)
-                    ),
+                    format!("`type` is one of {}, not {}", CASTS.join(", "), type_of(other)),
                     None,
                 );
                 return None;
@@ -322,10 +256,7 @@ impl Problems<'_> {
                 self.add(
                     "E-CONFIG",
                     "type",
-                    format!(
-                        "there is no type `{given}`; it is one of {}",
-                        CASTS.join(", ")
-                    ),
+                    format!("there is no type `{given}`; it is one of {}", CASTS.join(", ")),
                     suggestion,
                 );
                 return None;
@@ -344,14 +275,9 @@ impl Problems<'_> {
                     let suggestion = Operator::nearest(given);
                     let hint = match suggestion {
                         Some(meant) => format!("did you mean `{meant}`?"),
-                        None => format!(
-                            "there are {}",
-                            OPERATORS
-                                .iter()
-                                .map(|row| row.name)
-                                .collect::<Vec<_>>()
-                                .join(", ")
-                        ),
+                        None => {
+                            format!("there are {}", OPERATORS.iter().map(|row| row.name).collect::<Vec<_>>().join(", "))
+                        }
                     };
                     self.add(
                         "E-OPERATOR",
@@ -363,12 +289,7 @@ impl Problems<'_> {
                 operator
             }
             Some(other) => {
-                self.add(
-                    "E-OPERATOR",
-                    "operator",
-                    format!("an operator is a string, not {}", type_of(other)),
-                    None,
-                );
+                self.add("E-OPERATOR", "operator", format!("an operator is a string, not {}", type_of(other)), None);
                 None
             }
         }
@@ -378,12 +299,9 @@ impl Problems<'_> {
     fn useless(&mut self, operator: Operator, cast: Option<Cast>, ignore_case: bool) {
         let name = operator.name();
         let info = operator.info();
-        let message = |key: &str| {
-            format!("`{name}` compares nothing, so `{key}` has no effect; leave it out")
-        };
+        let message = |key: &str| format!("`{name}` compares nothing, so `{key}` has no effect; leave it out");
         if cast.is_none() && info.operand == Operand::None {
-            let message =
-                format!("`{name}` takes no value, so `type: field` has no effect; leave it out");
+            let message = format!("`{name}` takes no value, so `type: field` has no effect; leave it out");
             self.add("E-CONFIG", "type", message, None);
         } else if cast.is_some_and(|cast| cast != Cast::Auto) && !info.compares {
             self.add("E-CONFIG", "type", message("type"), None);
@@ -416,20 +334,13 @@ impl Problems<'_> {
                 self.add("E-OPERATOR", "value", message, None);
                 return None;
             }
-            return Test::build(operator, &Value::Null, sides)
-                .ok()
-                .map(Compared::Given);
+            return Test::build(operator, &Value::Null, sides).ok().map(Compared::Given);
         }
         if later {
             return Some(Compared::Unknown);
         }
         let Some(value) = value else {
-            self.add(
-                "E-CONFIG",
-                "value",
-                format!("`{name}` needs a `value`: {}", expected(operand)),
-                None,
-            );
+            self.add("E-CONFIG", "value", format!("`{name}` needs a `value`: {}", expected(operand)), None);
             return None;
         };
         if cast.is_none() {
@@ -437,10 +348,7 @@ impl Problems<'_> {
                 self.add(
                     "E-CONFIG",
                     "value",
-                    format!(
-                        "with `type: field` the value is a path, not {}",
-                        type_of(value)
-                    ),
+                    format!("with `type: field` the value is a path, not {}", type_of(value)),
                     None,
                 );
                 return None;
@@ -449,10 +357,7 @@ impl Problems<'_> {
         }
         match Test::build(operator, value, sides) {
             Ok(test) => Some(Compared::Given(test)),
-            Err(Misfit {
-                message,
-                suggestion,
-            }) => {
+            Err(Misfit { message, suggestion }) => {
                 self.add("E-CONFIG", "value", message, suggestion);
                 None
             }

@@ -10,16 +10,8 @@ use crate::expression::{Expression, ExpressionError, Fuel, Variables};
 use crate::path::{Lookup, Path};
 
 /// The configuration keys that together ask a question.
-pub const CONDITION_KEYS: [&str; 8] = [
-    "field",
-    "operator",
-    "value",
-    "type",
-    "ignore_case",
-    "conditions",
-    "logic_mode",
-    "custom_expression",
-];
+pub const CONDITION_KEYS: [&str; 8] =
+    ["field", "operator", "value", "type", "ignore_case", "conditions", "logic_mode", "custom_expression"];
 
 /// Conditions and how their answers become one.
 #[derive(Debug)]
@@ -60,62 +52,34 @@ impl Conditions {
     /// out of `config` and named by `unknown`: a key (`value`), or a JSON pointer below the configuration for a value
     /// inside of a list (`/conditions/0/value`).
     pub fn check(config: &Map<String, Value>, pointer: &str, unknown: &[String]) -> Vec<Problem> {
-        Self::read(config, pointer, unknown)
-            .err()
-            .unwrap_or_default()
+        Self::read(config, pointer, unknown).err().unwrap_or_default()
     }
 
-    fn read(
-        config: &Map<String, Value>,
-        pointer: &str,
-        unknown: &[String],
-    ) -> Result<Option<Self>, Vec<Problem>> {
-        let later = |key: &str| {
-            unknown
-                .iter()
-                .any(|name| name == key || name.strip_prefix('/') == Some(key))
-        };
+    fn read(config: &Map<String, Value>, pointer: &str, unknown: &[String]) -> Result<Option<Self>, Vec<Problem>> {
+        let later = |key: &str| unknown.iter().any(|name| name == key || name.strip_prefix('/') == Some(key));
         let given = |key: &str| later(key) || config.get(key).is_some_and(|value| !value.is_null());
         let mut problems = Vec::new();
-        let mut problem = |key: &str, message: String| {
-            problems.push(Problem::new(
-                "E-CONFIG",
-                format!("{pointer}/{key}"),
-                message,
-            ))
-        };
-        let single: Vec<&str> = ["field", "operator", "value"]
-            .into_iter()
-            .filter(|key| given(key) || config.contains_key(*key))
-            .collect();
+        let mut problem =
+            |key: &str, message: String| problems.push(Problem::new("E-CONFIG", format!("{pointer}/{key}"), message));
+        let single: Vec<&str> =
+            ["field", "operator", "value"].into_iter().filter(|key| given(key) || config.contains_key(*key)).collect();
         let mut list = Some(Vec::new());
         if let (Some(key), true) = (single.first(), given("conditions")) {
             problem(
                 key,
-                format!(
-                    "give either `conditions` or a single condition, not both: `{key}` belongs to a single one"
-                ),
+                format!("give either `conditions` or a single condition, not both: `{key}` belongs to a single one"),
             );
             list = None;
         }
-        if let Some(mode) = config
-            .get("logic_mode")
-            .filter(|mode| !mode.is_string() && !mode.is_null())
-        {
-            problem(
-                "logic_mode",
-                format!("`logic_mode` is a name, not {}", type_of(mode)),
-            );
+        if let Some(mode) = config.get("logic_mode").filter(|mode| !mode.is_string() && !mode.is_null()) {
+            problem("logic_mode", format!("`logic_mode` is a name, not {}", type_of(mode)));
         }
         let spelling = config.get("logic_mode").and_then(Value::as_str);
         let mode = match spelling.map(LogicMode::from_spelling) {
             None => Some(LogicMode::All),
             Some(Some(mode)) => Some(mode),
             Some(None) => {
-                let (given, names) = (
-                    spelling.unwrap_or_default(),
-                    LogicMode::SPELLINGS.map(|row| row.1).join(", "),
-                );
+                let (given, names) = (spelling.unwrap_or_default(), LogicMode::SPELLINGS.map(|row| row.1).join(", "));
                 let message = format!("there is no logic mode `{given}`; there are {names}");
                 problems.push(
                     Problem::new("E-CONFIG", format!("{pointer}/logic_mode"), message)
@@ -124,10 +88,7 @@ impl Conditions {
                 None
             }
         };
-        match config
-            .get("conditions")
-            .filter(|conditions| !conditions.is_null())
-        {
+        match config.get("conditions").filter(|conditions| !conditions.is_null()) {
             Some(Value::Array(given)) if given.is_empty() => {
                 problems.push(Problem::new(
                     "E-CONFIG",
@@ -144,23 +105,17 @@ impl Conditions {
                     }
                     let Value::Object(keys) = condition else {
                         problems.extend(
-                            Condition::parse(condition, &format!("{pointer}{below}"))
-                                .err()
-                                .into_iter()
-                                .flatten(),
+                            Condition::parse(condition, &format!("{pointer}{below}")).err().into_iter().flatten(),
                         );
                         continue;
                     };
                     let nested = |key: &str| {
                         unknown.iter().any(|name| {
-                            name.strip_prefix(&below)
-                                .is_some_and(|rest| rest.strip_prefix('/') == Some(key))
+                            name.strip_prefix(&below).is_some_and(|rest| rest.strip_prefix('/') == Some(key))
                         })
                     };
                     match Condition::from_keys(keys, &format!("{pointer}{below}"), &nested) {
-                        Ok(condition) => list
-                            .iter_mut()
-                            .for_each(|list| list.push(condition.clone())),
+                        Ok(condition) => list.iter_mut().for_each(|list| list.push(condition.clone())),
                         Err(found) => problems.extend(found),
                     }
                 }
@@ -174,45 +129,28 @@ impl Conditions {
             None if !single.is_empty() => {
                 let keys: Map<String, Value> = KEYS
                     .iter()
-                    .filter_map(|key| {
-                        config
-                            .get(*key)
-                            .map(|value| ((*key).to_owned(), value.clone()))
-                    })
+                    .filter_map(|key| config.get(*key).map(|value| ((*key).to_owned(), value.clone())))
                     .collect();
                 match Condition::from_keys(&keys, pointer, &later) {
-                    Ok(condition) => list
-                        .iter_mut()
-                        .for_each(|list| list.push(condition.clone())),
+                    Ok(condition) => list.iter_mut().for_each(|list| list.push(condition.clone())),
                     Err(found) => problems.extend(found),
                 }
             }
             None => {}
         }
         let count = list.as_ref().map(Vec::len);
-        let custom = if later("logic_mode") {
-            None
-        } else {
-            custom(config, pointer, mode, count, &later, &mut problems)
-        };
+        let custom =
+            if later("logic_mode") { None } else { custom(config, pointer, mode, count, &later, &mut problems) };
         match list {
             _ if !problems.is_empty() => Err(problems),
-            Some(list) if !list.is_empty() => Ok(Some(Self {
-                list,
-                mode: mode.unwrap_or(LogicMode::All),
-                custom,
-            })),
+            Some(list) if !list.is_empty() => Ok(Some(Self { list, mode: mode.unwrap_or(LogicMode::All), custom })),
             _ => Ok(None),
         }
     }
 
     /// One condition.
     pub fn single(condition: Condition) -> Self {
-        Self {
-            list: vec![condition],
-            mode: LogicMode::All,
-            custom: None,
-        }
+        Self { list: vec![condition], mode: LogicMode::All, custom: None }
     }
 
     /// The conditions in order.
@@ -223,17 +161,10 @@ impl Conditions {
     /// Prepares to ask; `params` are what a custom expression sees under that name.
     pub fn judge(&self, params: &Value) -> Judge<'_> {
         let mut variables = Variables::new();
-        if self
-            .custom
-            .as_ref()
-            .is_some_and(|custom| custom.uses("params"))
-        {
+        if self.custom.as_ref().is_some_and(|custom| custom.uses("params")) {
             variables.set("params", params);
         }
-        Judge {
-            conditions: self,
-            variables,
-        }
+        Judge { conditions: self, variables }
     }
 }
 
@@ -247,66 +178,44 @@ fn custom(
     problems: &mut Vec<Problem>,
 ) -> Option<Expression> {
     let mut fail = |code: &str, message: String, suggestion: Option<String>| {
-        problems.push(
-            Problem::new(code, format!("{pointer}/custom_expression"), message).suggest(suggestion),
-        );
+        problems.push(Problem::new(code, format!("{pointer}/custom_expression"), message).suggest(suggestion));
         None
     };
-    let source = config
-        .get("custom_expression")
-        .filter(|source| !source.is_null());
+    let source = config.get("custom_expression").filter(|source| !source.is_null());
     match (mode?, source) {
         (LogicMode::Custom, Some(Value::String(source))) => {
-            let compiled = Expression::compile_with(&rewrite_logic(source), Fuel::Condition)
-                .and_then(|expression| {
-                    if let Some(count) = count {
-                        let mut names: Vec<String> =
-                            (1..=count).map(|at| format!("c{at}")).collect();
-                        names.extend(["value".to_owned(), "params".to_owned()]);
-                        expression
-                            .check_names(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
-                    }
-                    Ok(expression)
-                });
+            let compiled = Expression::compile_with(&rewrite_logic(source), Fuel::Condition).and_then(|expression| {
+                if let Some(count) = count {
+                    let mut names: Vec<String> = (1..=count).map(|at| format!("c{at}")).collect();
+                    names.extend(["value".to_owned(), "params".to_owned()]);
+                    expression.check_names(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+                }
+                Ok(expression)
+            });
             match compiled {
                 Ok(expression) => Some(expression),
-                Err(ExpressionError::Unknown {
-                    message,
-                    suggestion,
-                }) => fail("E-EXPRESSION", message, suggestion),
+                Err(ExpressionError::Unknown { message, suggestion }) => fail("E-EXPRESSION", message, suggestion),
                 Err(other) => fail("E-EXPRESSION", other.to_string(), None),
             }
         }
         (LogicMode::Custom, None) if later("custom_expression") => None,
         (LogicMode::Custom, None) => fail(
             "E-CONFIG",
-            "`logic_mode: custom` needs a `custom_expression`, for example `(c1 and not c2) or c3`"
-                .to_owned(),
+            "`logic_mode: custom` needs a `custom_expression`, for example `(c1 and not c2) or c3`".to_owned(),
             None,
         ),
         (_, None) => None,
-        (_, Some(Value::String(_))) => fail(
-            "E-CONFIG",
-            "`custom_expression` has no effect without `logic_mode: custom`".to_owned(),
-            None,
-        ),
-        (_, Some(other)) => fail(
-            "E-CONFIG",
-            format!("`custom_expression` is a string, not {}", type_of(other)),
-            None,
-        ),
+        (_, Some(Value::String(_))) => {
+            fail("E-CONFIG", "`custom_expression` has no effect without `logic_mode: custom`".to_owned(), None)
+        }
+        (_, Some(other)) => fail("E-CONFIG", format!("`custom_expression` is a string, not {}", type_of(other)), None),
     }
 }
 
 impl Judge<'_> {
     /// Asks every condition about `item`. Every one is evaluated, whatever the others say.
     pub fn ask(&self, item: &(impl Lookup + ?Sized)) -> Verdict {
-        let answers: Vec<_> = self
-            .conditions
-            .list
-            .iter()
-            .map(|condition| condition.evaluate(item))
-            .collect();
+        let answers: Vec<_> = self.conditions.list.iter().map(|condition| condition.evaluate(item)).collect();
         let known: Result<Vec<bool>, ConditionError> = answers.iter().cloned().collect();
         let passed = known.and_then(|known| match self.conditions.mode.decide(&known) {
             Some(passed) => Ok(passed),
@@ -321,18 +230,14 @@ impl Judge<'_> {
     /// The first condition's that has no answer, or the custom expression's.
     pub fn passes(&self, item: &(impl Lookup + ?Sized)) -> Result<bool, ConditionError> {
         match self.conditions.list.as_slice() {
-            [only] if self.conditions.custom.is_none() => only
-                .evaluate(item)
-                .map(|answer| self.conditions.mode.decide(&[answer]).unwrap_or(answer)),
+            [only] if self.conditions.custom.is_none() => {
+                only.evaluate(item).map(|answer| self.conditions.mode.decide(&[answer]).unwrap_or(answer))
+            }
             _ => self.ask(item).passed,
         }
     }
 
-    fn custom(
-        &self,
-        answers: &[bool],
-        item: &(impl Lookup + ?Sized),
-    ) -> Result<bool, ConditionError> {
+    fn custom(&self, answers: &[bool], item: &(impl Lookup + ?Sized)) -> Result<bool, ConditionError> {
         let Some(expression) = &self.conditions.custom else {
             return Err(ConditionError::bad_config(
                 "custom_expression",
@@ -352,14 +257,9 @@ impl Judge<'_> {
             Ok(Value::Bool(answer)) => Ok(answer),
             Ok(other) => Err(ConditionError::bad_config(
                 "not_boolean",
-                format!(
-                    "the custom expression yields {}, not a boolean",
-                    type_of(&other)
-                ),
+                format!("the custom expression yields {}, not a boolean", type_of(&other)),
             )),
-            Err(error @ ExpressionError::Fuel(_)) => {
-                Err(ConditionError::bad_config("fuel", error.to_string()))
-            }
+            Err(error @ ExpressionError::Fuel(_)) => Err(ConditionError::bad_config("fuel", error.to_string())),
             Err(error @ ExpressionError::Undefined(_)) => {
                 Err(ConditionError::bad_input("undefined", error.to_string()))
             }

@@ -34,9 +34,8 @@ impl LogicMode {
     /// The mode with this spelling; case does not matter.
     pub fn from_spelling(spelling: &str) -> Option<Self> {
         let spelling = canonical(spelling);
-        let row = Self::SPELLINGS
-            .iter()
-            .find(|(_, name, aliases)| *name == spelling || aliases.contains(&spelling.as_str()));
+        let row =
+            Self::SPELLINGS.iter().find(|(_, name, aliases)| *name == spelling || aliases.contains(&spelling.as_str()));
         row.map(|row| row.0)
     }
 
@@ -44,9 +43,7 @@ impl LogicMode {
     pub fn nearest(spelling: &str) -> Option<String> {
         nearest(
             spelling,
-            Self::SPELLINGS.iter().flat_map(|(_, name, aliases)| {
-                std::iter::once(*name).chain(aliases.iter().copied())
-            }),
+            Self::SPELLINGS.iter().flat_map(|(_, name, aliases)| std::iter::once(*name).chain(aliases.iter().copied())),
         )
     }
 
@@ -78,9 +75,7 @@ pub fn rewrite_logic(source: &str) -> String {
             '|' if rest.starts_with("||") => (2, " or "),
             '!' if !rest.starts_with("!=") => (1, " not "),
             c if c.is_alphanumeric() || c == '_' => {
-                let end = rest
-                    .find(|c: char| !c.is_alphanumeric() && c != '_')
-                    .unwrap_or(rest.len());
+                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
                 let word = &rest[..end];
                 // `value.NOT` is a key, not an operator.
                 let key = rewritten.trim_end().ends_with('.');
@@ -132,18 +127,8 @@ mod tests {
             (&[T, F, T], [F, T, F, F, T]),
         ];
         for (answers, expected) in cases {
-            let modes = [
-                LogicMode::All,
-                LogicMode::Any,
-                LogicMode::None,
-                LogicMode::Xor,
-                LogicMode::Nand,
-            ];
-            assert_eq!(
-                modes.map(|mode| mode.decide(answers)),
-                expected.map(Some),
-                "{answers:?}"
-            );
+            let modes = [LogicMode::All, LogicMode::Any, LogicMode::None, LogicMode::Xor, LogicMode::Nand];
+            assert_eq!(modes.map(|mode| mode.decide(answers)), expected.map(Some), "{answers:?}");
             assert_eq!(LogicMode::Custom.decide(answers), None);
         }
     }
@@ -174,10 +159,7 @@ mod tests {
             ("!c1 && value.a != 3", "not c1  and  value.a != 3"),
             ("!(c1)", "not (c1)"),
             ("value.name == 'AND && !'", "value.name == 'AND && !'"),
-            (
-                r#"value.name == "it's \"NOT\" OR" OR c1"#,
-                r#"value.name == "it's \"NOT\" OR" or c1"#,
-            ),
+            (r#"value.name == "it's \"NOT\" OR" OR c1"#, r#"value.name == "it's \"NOT\" OR" or c1"#),
             ("value.NOT or ANDY and c1", "value.NOT or ANDY and c1"),
             ("value['OR'] | length > 1", "value['OR'] | length > 1"),
             ("c1 and 'open AND", "c1 and 'open AND"),

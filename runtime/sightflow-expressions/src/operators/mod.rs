@@ -58,9 +58,7 @@ pub struct OperatorInfo {
 }
 
 /// The type names of `is_type`.
-pub const TYPE_NAMES: [&str; 7] = [
-    "string", "number", "integer", "boolean", "array", "object", "null",
-];
+pub const TYPE_NAMES: [&str; 7] = ["string", "number", "integer", "boolean", "array", "object", "null"];
 
 macro_rules! operators {
     ($($variant:ident $name:literal [$($alias:literal),*] $operand:ident $(not $twin:ident)? $(, $compares:ident)? ; $meaning:literal)+) => {
@@ -160,21 +158,14 @@ impl Operator {
     /// The operator with this spelling; case does not matter, and `-` reads as `_`.
     pub fn from_spelling(spelling: &str) -> Option<Self> {
         let spelling = canonical(spelling);
-        let row = OPERATORS
-            .iter()
-            .find(|row| row.name == spelling || row.aliases.contains(&spelling.as_str()));
+        let row = OPERATORS.iter().find(|row| row.name == spelling || row.aliases.contains(&spelling.as_str()));
         row.map(|row| row.operator)
     }
 
     /// The accepted spelling that was probably meant.
     pub fn nearest(spelling: &str) -> Option<&'static str> {
         let spelling = canonical(spelling);
-        let all = || {
-            OPERATORS
-                .iter()
-                .flat_map(|row| std::iter::once(&row.name).chain(row.aliases))
-                .copied()
-        };
+        let all = || OPERATORS.iter().flat_map(|row| std::iter::once(&row.name).chain(row.aliases)).copied();
         // `=>` has the letters of `>=`; edit distance alone would find `==` as near.
         let sorted = |text: &str| {
             let mut letters: Vec<char> = text.chars().collect();
@@ -182,19 +173,14 @@ impl Operator {
             letters
         };
         let letters = sorted(&spelling);
-        let swapped = all().find(|candidate| {
-            sorted(candidate) == letters || spelling.strip_prefix("is_") == Some(candidate)
-        });
-        swapped.or_else(|| {
-            nearest(&spelling, all()).and_then(|found| all().find(|candidate| *candidate == found))
-        })
+        let swapped =
+            all().find(|candidate| sorted(candidate) == letters || spelling.strip_prefix("is_") == Some(candidate));
+        swapped.or_else(|| nearest(&spelling, all()).and_then(|found| all().find(|candidate| *candidate == found)))
     }
 
     /// The operator that is evaluated, and whether its answer is turned round.
     pub(crate) fn positive(self) -> (Self, bool) {
-        self.info()
-            .negates
-            .map_or((self, false), |twin| (twin, true))
+        self.info().negates.map_or((self, false), |twin| (twin, true))
     }
 }
 
@@ -216,30 +202,16 @@ mod tests {
             assert_eq!(row.operator as usize, at, "{}", row.name);
             for spelling in std::iter::once(&row.name).chain(row.aliases) {
                 assert!(seen.insert(*spelling), "`{spelling}` means two operators");
-                assert_eq!(
-                    Operator::from_spelling(spelling),
-                    Some(row.operator),
-                    "{spelling}"
-                );
+                assert_eq!(Operator::from_spelling(spelling), Some(row.operator), "{spelling}");
                 assert_eq!(
                     Operator::from_spelling(&spelling.to_uppercase().replace('_', "-")),
                     Some(row.operator),
                     "{spelling}"
                 );
             }
-            assert_eq!(
-                row.negates.is_some(),
-                row.name.starts_with("not_"),
-                "{}",
-                row.name
-            );
+            assert_eq!(row.negates.is_some(), row.name.starts_with("not_"), "{}", row.name);
             if let Some(twin) = row.negates {
-                assert_eq!(
-                    (twin.info().operand, twin.info().compares),
-                    (row.operand, row.compares),
-                    "{}",
-                    row.name
-                );
+                assert_eq!((twin.info().operand, twin.info().compares), (row.operand, row.compares), "{}", row.name);
             }
         }
         assert_eq!(OPERATORS.len(), 28);

@@ -37,17 +37,9 @@ impl Cast {
             (Self::Auto, _) | (_, Value::Null) => Some(Cow::Borrowed(value)),
             (_, Value::Array(items)) => {
                 let convert = |item: &Value| {
-                    if item.is_null() {
-                        Some(Value::Null)
-                    } else {
-                        self.scalar(item)
-                    }
+                    if item.is_null() { Some(Value::Null) } else { self.scalar(item) }
                 };
-                items
-                    .iter()
-                    .map(convert)
-                    .collect::<Option<Vec<_>>>()
-                    .map(|items| Cow::Owned(Value::Array(items)))
+                items.iter().map(convert).collect::<Option<Vec<_>>>().map(|items| Cow::Owned(Value::Array(items)))
             }
             (_, scalar) => self.scalar(scalar).map(Cow::Owned),
         }
@@ -72,16 +64,8 @@ pub(crate) enum Numeric {
 
 impl Numeric {
     pub(crate) fn of_number(number: &Number) -> Option<Self> {
-        let integer = number
-            .as_i64()
-            .map(i128::from)
-            .or_else(|| number.as_u64().map(i128::from));
-        integer.map(Self::Integer).or_else(|| {
-            number
-                .as_f64()
-                .filter(|float| float.is_finite())
-                .map(Self::Float)
-        })
+        let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+        integer.map(Self::Integer).or_else(|| number.as_f64().filter(|float| float.is_finite()).map(Self::Float))
     }
 
     /// A finite decimal number, spaces around it allowed.
@@ -94,10 +78,7 @@ impl Numeric {
         if let Ok(integer) = text.parse() {
             return Some(Self::Integer(integer));
         }
-        text.parse()
-            .ok()
-            .filter(|float: &f64| float.is_finite())
-            .map(Self::Float)
+        text.parse().ok().filter(|float: &f64| float.is_finite()).map(Self::Float)
     }
 
     /// A number, or a numeric string.
@@ -155,19 +136,18 @@ pub fn equals(a: &Value, b: &Value, ignore_case: bool) -> bool {
         (Value::Bool(flag), Value::String(text)) | (Value::String(text), Value::Bool(flag)) => {
             same_text(text, if *flag { "true" } else { "false" }, ignore_case)
         }
-        (Value::Number(_), Value::Number(_) | Value::String(_))
-        | (Value::String(_), Value::Number(_)) => match (Numeric::of(a), Numeric::of(b)) {
-            (Some(a), Some(b)) => a.compare(b).is_eq(),
-            _ => false,
-        },
+        (Value::Number(_), Value::Number(_) | Value::String(_)) | (Value::String(_), Value::Number(_)) => {
+            match (Numeric::of(a), Numeric::of(b)) {
+                (Some(a), Some(b)) => a.compare(b).is_eq(),
+                _ => false,
+            }
+        }
         (Value::String(a), Value::String(b)) => same_text(a, b, ignore_case),
         (Value::Array(a), Value::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equals(a, b, ignore_case))
         }
         (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len()
-                && a.iter()
-                    .all(|(key, a)| b.get(key).is_some_and(|b| equals(a, b, ignore_case)))
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| equals(a, b, ignore_case)))
         }
         _ => false,
     }
@@ -200,9 +180,7 @@ pub(crate) fn compare(a: &Value, b: &Value, sides: Sides) -> Option<Ordering> {
 ///
 /// # Errors
 /// The position of the first key that has no order with those before it.
-pub fn sort_order<'v>(
-    keys: impl Iterator<Item = Option<&'v Value>>,
-) -> Result<fn(&Value, &Value) -> Ordering, usize> {
+pub fn sort_order<'v>(keys: impl Iterator<Item = Option<&'v Value>>) -> Result<fn(&Value, &Value) -> Ordering, usize> {
     let (mut numbers, mut texts, mut flags) = (true, true, true);
     for (at, key) in keys.enumerate().filter_map(|(at, key)| Some((at, key?))) {
         numbers &= Numeric::of(key).is_some();
@@ -252,20 +230,12 @@ fn lower(text: &str) -> impl Iterator<Item = char> + '_ {
 }
 
 fn same_text(a: &str, b: &str, ignore_case: bool) -> bool {
-    if ignore_case {
-        lower(a).eq(lower(b))
-    } else {
-        a == b
-    }
+    if ignore_case { lower(a).eq(lower(b)) } else { a == b }
 }
 
 /// The text as it is compared.
 pub(crate) fn fold(text: &str, ignore_case: bool) -> Cow<'_, str> {
-    if ignore_case {
-        Cow::Owned(lower(text).collect())
-    } else {
-        Cow::Borrowed(text)
-    }
+    if ignore_case { Cow::Owned(lower(text).collect()) } else { Cow::Borrowed(text) }
 }
 
 /// The value's type for messages.
@@ -286,11 +256,7 @@ pub(crate) fn shown(value: &Value) -> String {
         Value::Array(_) | Value::Object(_) => type_of(value).to_owned(),
         scalar => {
             let text = scalar.to_string();
-            if text.chars().count() <= 60 {
-                text
-            } else {
-                format!("{}…", text.chars().take(60).collect::<String>())
-            }
+            if text.chars().count() <= 60 { text } else { format!("{}…", text.chars().take(60).collect::<String>()) }
         }
     }
 }
@@ -306,8 +272,7 @@ pub(crate) fn has_type(value: &Value, name: &str) -> bool {
         Value::Number(number) => {
             name == "number"
                 || (name == "integer"
-                    && (!number.is_f64()
-                        || number.as_f64().is_some_and(|float| float.fract() == 0.0)))
+                    && (!number.is_f64() || number.as_f64().is_some_and(|float| float.fract() == 0.0)))
         }
     }
 }
@@ -323,10 +288,7 @@ mod tests {
         for (keys, expected) in [
             (json!([3, 1.5, "2"]), Ok(json!([1.5, "2", 3]))),
             (json!(["10", "9"]), Ok(json!(["9", "10"]))),
-            (
-                json!(["b", "a", "10", "9"]),
-                Ok(json!(["10", "9", "a", "b"])),
-            ),
+            (json!(["b", "a", "10", "9"]), Ok(json!(["10", "9", "a", "b"]))),
             (json!([true, false, true]), Ok(json!([false, true, true]))),
             (json!([]), Ok(json!([]))),
             (json!([1, 2, "x"]), Err(2)),
@@ -352,11 +314,7 @@ mod tests {
             (json!(2), None, None),
             (json!(null), None, None),
         ] {
-            assert_eq!(
-                (truth(&value, false), truth(&value, true)),
-                (strict, loose),
-                "{value}"
-            );
+            assert_eq!((truth(&value, false), truth(&value, true)), (strict, loose), "{value}");
         }
     }
 }
