@@ -57,7 +57,9 @@ impl Placement {
                 (scaled, [i64::from((size[0] - scaled[0]) / 2), i64::from((size[1] - scaled[1]) / 2)])
             }
             ResizeMode::ShortestCenterCrop(side) => {
-                let longer = |long: u32, short: u32| (u64::from(side) * u64::from(long) / u64::from(short)) as u32;
+                let longer = |long: u32, short: u32| {
+                    (f64::from(side) * f64::from(long) / f64::from(short)).round().min(f64::from(u32::MAX)) as u32
+                };
                 let scaled = if view.width <= view.height {
                     [side, longer(view.height, view.width)]
                 } else {

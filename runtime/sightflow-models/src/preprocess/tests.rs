@@ -21,7 +21,7 @@ fn placements() {
         (ResizeMode::LetterboxTopLeft, (451, 300), [416, 277], [0, 0]),
         (ResizeMode::LetterboxCenter, (1, 5000), [1, 416], [207, 0]),
         (ResizeMode::Stretch, (451, 300), [416, 416], [0, 0]),
-        (ResizeMode::ShortestCenterCrop(512), (451, 300), [769, 512], [-176, -48]),
+        (ResizeMode::ShortestCenterCrop(512), (451, 300), [770, 512], [-177, -48]),
         (ResizeMode::ShortestCenterCrop(416), (300, 300), [416, 416], [0, 0]),
     ] {
         let placed = Placement::new(view(source.0, source.1), resize, [416, 416]);
