@@ -1,9 +1,7 @@
 //! `condition`: one value, two ways on.
 
 use serde_json::value::RawValue;
-use sightflow_block::{
-    BlockError, CheckContext, Choice, Example, Inputs, Map, Outputs, Problem, Value, block, json,
-};
+use sightflow_block::{BlockError, CheckContext, Choice, Example, Inputs, Map, Outputs, Problem, Value, block, json};
 use sightflow_expressions::operators::Conditions;
 use sightflow_expressions::path::Lookup;
 use sightflow_expressions::raw::RawItem;
@@ -73,10 +71,7 @@ pub struct ConditionOutputs {
 /// Asks one or several conditions about a value and passes it on to `true_output` or `false_output`; what is wired to the
 /// other one is skipped.
 #[block(category = "logic", icon = "git-branch", aliases("if"), check = check, examples = examples)]
-pub fn condition(
-    inputs: ConditionInputs,
-    mut config: ConditionConfig,
-) -> Result<ConditionOutputs, BlockError> {
+pub fn condition(inputs: ConditionInputs, mut config: ConditionConfig) -> Result<ConditionOutputs, BlockError> {
     let mut keys = config.question();
     ask_about_the_whole(&mut keys, false);
     let asked = conditions(&keys)?.unwrap_or_else(|| Conditions::single(Default::default()));
@@ -93,21 +88,14 @@ pub fn condition(
         };
         let actual = |list: &[sightflow_expressions::Condition]| -> Vec<Value> {
             list.iter()
-                .map(|condition| {
-                    item.lookup(condition.field())
-                        .map_or(Value::Null, std::borrow::Cow::into_owned)
-                })
+                .map(|condition| item.lookup(condition.field()).map_or(Value::Null, std::borrow::Cow::into_owned))
                 .collect()
         };
         let actual = config.add_metadata.then(|| actual(asked.list()));
         (passed, verdict.answers, actual)
     };
-    let matched_conditions = answers
-        .iter()
-        .enumerate()
-        .filter(|(_, answer)| **answer == Ok(true))
-        .map(|(index, _)| index)
-        .collect();
+    let matched_conditions =
+        answers.iter().enumerate().filter(|(_, answer)| **answer == Ok(true)).map(|(index, _)| index).collect();
     let metadata = actual.map(|actual| {
         let conditions: Vec<Value> = answers
             .iter()
@@ -117,28 +105,15 @@ pub fn condition(
             .collect();
         json!({ "conditions": conditions })
     });
-    let instead = if passed {
-        config.true_value
-    } else {
-        config.false_value
-    };
+    let instead = if passed { config.true_value } else { config.false_value };
     let taken = Some(instead.map_or_else(|| Carried::Text(inputs.value), Carried::Value));
     let (true_output, false_output) = if passed { (taken, None) } else { (None, taken) };
-    Ok(ConditionOutputs {
-        result: passed,
-        passed,
-        true_output,
-        false_output,
-        matched_conditions,
-        metadata,
-    })
+    Ok(ConditionOutputs { result: passed, passed, true_output, false_output, matched_conditions, metadata })
 }
 
 /// Without any condition the question is whether the whole value is true.
 fn ask_about_the_whole(keys: &mut Map<String, Value>, list_comes_later: bool) {
-    let asks = ["field", "operator", "value", "conditions"]
-        .iter()
-        .any(|key| keys.contains_key(*key));
+    let asks = ["field", "operator", "value", "conditions"].iter().any(|key| keys.contains_key(*key));
     if !asks && !list_comes_later {
         keys.insert("field".to_owned(), Value::from(""));
     }

@@ -7,8 +7,7 @@ use std::collections::HashMap;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use sightflow_block::{
-    BlockError, CheckContext, Choice, Example, Inputs, Map, Outputs, Problem, Value, block, json,
-    round_to,
+    BlockError, CheckContext, Choice, Example, Inputs, Map, Outputs, Problem, Value, block, json, round_to,
 };
 use sightflow_expressions::operators::{CONDITION_KEYS, Conditions, sort_order};
 use sightflow_expressions::path::{Lookup, Path};
@@ -124,14 +123,8 @@ pub fn filter(inputs: FilterInputs, mut config: FilterConfig) -> Result<FilterOu
     let keys = config.question();
     let asked = conditions(&keys)?;
     let judge = asked.as_ref().map(|asked| asked.judge(&config.params));
-    let sort_by = path(
-        config.sort_by.as_deref().filter(|_| config.sort_enabled),
-        "sort_by",
-    )?;
-    let group_by = path(
-        config.group_by.as_deref().filter(|_| config.group_enabled),
-        "group_by",
-    )?;
+    let sort_by = path(config.sort_by.as_deref().filter(|_| config.sort_enabled), "sort_by")?;
+    let group_by = path(config.group_by.as_deref().filter(|_| config.group_enabled), "group_by")?;
     let class_name = Path::parse("class_name").unwrap_or_default();
     let total = inputs.items.len();
 
@@ -142,29 +135,19 @@ pub fn filter(inputs: FilterInputs, mut config: FilterConfig) -> Result<FilterOu
         let item = RawItem::new(text);
         let answer = match &judge {
             Some(judge) => {
-                judge
-                    .passes(&item)
-                    .map_err(|error| condition_error(error, "items").index(index))?
-                    != config.invert
+                judge.passes(&item).map_err(|error| condition_error(error, "items").index(index))? != config.invert
             }
             None => true,
         };
         let class_fits = config.class_filter.as_ref().is_none_or(|classes| {
-            item.lookup(&class_name).is_some_and(|name| {
-                name.as_str()
-                    .is_some_and(|name| classes.iter().any(|class| class == name))
-            })
+            item.lookup(&class_name)
+                .is_some_and(|name| name.as_str().is_some_and(|name| classes.iter().any(|class| class == name)))
         });
         let passes = answer && class_fits;
         verdicts.push(passes);
         if passes {
             if let Some(path) = &sort_by {
-                sort_keys.push((
-                    index,
-                    item.lookup(path)
-                        .map(Cow::into_owned)
-                        .filter(|key| !key.is_null()),
-                ));
+                sort_keys.push((index, item.lookup(path).map(Cow::into_owned).filter(|key| !key.is_null())));
             }
             if config.top_n == 0 {
                 tally.add(&item);
@@ -174,11 +157,7 @@ pub fn filter(inputs: FilterInputs, mut config: FilterConfig) -> Result<FilterOu
 
     let (mut passed, mut rejected) = (Vec::new(), Vec::new());
     for (text, passes) in inputs.items.into_iter().zip(verdicts) {
-        if passes {
-            passed.push(text)
-        } else {
-            rejected.push(text)
-        }
+        if passes { passed.push(text) } else { rejected.push(text) }
     }
     if sort_by.is_some() {
         passed = sorted(passed, sort_keys, config.sort_order)?;
@@ -188,31 +167,19 @@ pub fn filter(inputs: FilterInputs, mut config: FilterConfig) -> Result<FilterOu
         limit => {
             let before = passed.len();
             passed.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-            passed
-                .iter()
-                .for_each(|text| tally.add(&RawItem::new(text)));
+            passed.iter().for_each(|text| tally.add(&RawItem::new(text)));
             before - passed.len()
         }
     };
     let grouped = group_by.map(|path| grouped(&passed, &path));
     let stats = tally.finish(total, passed.len(), rejected.len(), cut);
-    Ok(FilterOutputs {
-        passed_count: passed.len(),
-        rejected_count: rejected.len(),
-        passed,
-        rejected,
-        stats,
-        grouped,
-    })
+    Ok(FilterOutputs { passed_count: passed.len(), rejected_count: rejected.len(), passed, rejected, stats, grouped })
 }
 
 /// The path that a key holds, if it holds one.
 pub(crate) fn path(text: Option<&str>, key: &'static str) -> Result<Option<Path>, BlockError> {
-    text.map(|text| {
-        Path::parse(text)
-            .map_err(|error| BlockError::bad_config("bad_path", error.to_string()).key(key))
-    })
-    .transpose()
+    text.map(|text| Path::parse(text).map_err(|error| BlockError::bad_config("bad_path", error.to_string()).key(key)))
+        .transpose()
 }
 
 /// The items in the order of their keys; ties keep the input's order, items without a key come last either way.
@@ -222,7 +189,8 @@ fn sorted(
     order: SortOrder,
 ) -> Result<Vec<Box<RawValue>>, BlockError> {
     let compare = sort_order(keys.iter().map(|(_, key)| key.as_ref())).map_err(|at| {
-        let message = "`sort_by` finds values that have no common order; they must all be numbers, all strings or all booleans";
+        let message =
+            "`sort_by` finds values that have no common order; they must all be numbers, all strings or all booleans";
         BlockError::bad_input("not_comparable", message).port("items").index(keys.get(at).map_or(0, |key| key.0))
     })?;
     let mut keyed: Vec<_> = keys.into_iter().map(|(_, key)| key).zip(items).collect();
@@ -263,9 +231,7 @@ struct Tally {
 impl Default for Tally {
     fn default() -> Self {
         let names = ["confidence", "area", "width", "height", "similarity"];
-        Self {
-            fields: names.map(|name| (Path::parse(name).unwrap_or_default(), None)),
-        }
+        Self { fields: names.map(|name| (Path::parse(name).unwrap_or_default(), None)) }
     }
 }
 
@@ -276,71 +242,38 @@ impl Tally {
                 continue;
             };
             let (min, max, sum, count) = summary.get_or_insert((number, number, 0.0, 0));
-            (*min, *max, *sum, *count) =
-                (min.min(number), max.max(number), *sum + number, *count + 1);
+            (*min, *max, *sum, *count) = (min.min(number), max.max(number), *sum + number, *count + 1);
         }
     }
 
     fn finish(self, total: usize, passed: usize, rejected: usize, cut: usize) -> Stats {
         let [confidence, area, width, height, similarity] = self.fields.map(|(_, summary)| {
             let (min, max, sum, count) = summary?;
-            Some(Summary {
-                min: round_to(min, 6),
-                max: round_to(max, 6),
-                mean: round_to(sum / count as f64, 6),
-            })
+            Some(Summary { min: round_to(min, 6), max: round_to(max, 6), mean: round_to(sum / count as f64, 6) })
         });
-        Stats {
-            total,
-            passed,
-            rejected,
-            cut,
-            confidence,
-            area,
-            width,
-            height,
-            similarity,
-        }
+        Stats { total, passed, rejected, cut, confidence, area, width, height, similarity }
     }
 }
 
 fn check(context: &CheckContext, config: &Map<String, Value>) -> Vec<Problem> {
     let mut problems = Conditions::check(config, "/config", &context.dynamic);
-    let set = |key: &str| {
-        context.is_dynamic(key) || config.get(key).is_some_and(|value| !value.is_null())
-    };
+    let set = |key: &str| context.is_dynamic(key) || config.get(key).is_some_and(|value| !value.is_null());
     let on = |key: &str| config.get(key) != Some(&Value::Bool(false));
-    let mut fail = |key: &str, message: &str| {
-        problems.push(Problem::new("E-CONFIG", format!("/config{key}"), message))
-    };
+    let mut fail = |key: &str, message: &str| problems.push(Problem::new("E-CONFIG", format!("/config{key}"), message));
     let asks = CONDITION_KEYS[..3].iter().any(|key| set(key)) || set("conditions");
     let sorts = set("sort_by") && on("sort_enabled");
     let groups = set("group_by") && on("group_enabled");
-    let cuts = context.is_dynamic("top_n")
-        || config
-            .get("top_n")
-            .and_then(Value::as_u64)
-            .is_some_and(|n| n > 0);
+    let cuts = context.is_dynamic("top_n") || config.get("top_n").and_then(Value::as_u64).is_some_and(|n| n > 0);
     if config.get("invert") == Some(&Value::Bool(true)) && !asks {
         fail(
             "/invert",
             "`invert` turns the answer of the conditions round, and there are none; to leave classes out use `not_in` on `class_name`",
         );
     } else if !(asks || sorts || groups || cuts || set("class_filter")) {
-        fail(
-            "",
-            "the filter does nothing: give it a condition, `class_filter`, `sort_by`, `top_n` or `group_by`",
-        );
+        fail("", "the filter does nothing: give it a condition, `class_filter`, `sort_by`, `top_n` or `group_by`");
     }
-    if config
-        .get("class_filter")
-        .and_then(Value::as_array)
-        .is_some_and(Vec::is_empty)
-    {
-        fail(
-            "/class_filter",
-            "an empty `class_filter` lets nothing pass; leave it out to let every class pass",
-        );
+    if config.get("class_filter").and_then(Value::as_array).is_some_and(Vec::is_empty) {
+        fail("/class_filter", "an empty `class_filter` lets nothing pass; leave it out to let every class pass");
     }
     for key in ["sort_by", "group_by"] {
         if let Some(Err(error)) = config.get(key).and_then(Value::as_str).map(Path::parse) {

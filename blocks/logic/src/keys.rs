@@ -14,17 +14,11 @@ impl ConfigType for OperatorName {
     fn schema() -> Value {
         let aliases: Map<String, Value> = OPERATORS
             .iter()
-            .flat_map(|row| {
-                row.aliases
-                    .iter()
-                    .map(|alias| ((*alias).to_owned(), Value::from(row.name)))
-            })
+            .flat_map(|row| row.aliases.iter().map(|alias| ((*alias).to_owned(), Value::from(row.name))))
             .collect();
         let names: Vec<&str> = OPERATORS.iter().map(|row| row.name).collect();
-        let meanings: Map<String, Value> = OPERATORS
-            .iter()
-            .map(|row| (row.name.to_owned(), Value::from(row.meaning)))
-            .collect();
+        let meanings: Map<String, Value> =
+            OPERATORS.iter().map(|row| (row.name.to_owned(), Value::from(row.meaning))).collect();
         json!({"type": "string", "examples": names, "x-value-aliases": aliases, "x-meanings": meanings})
     }
 }
@@ -58,10 +52,7 @@ pub struct Mode(pub LogicMode);
 impl Mode {
     /// The canonical name.
     pub fn name(self) -> &'static str {
-        LogicMode::SPELLINGS
-            .iter()
-            .find(|row| row.0 == self.0)
-            .map_or("all", |row| row.1)
+        LogicMode::SPELLINGS.iter().find(|row| row.0 == self.0).map_or("all", |row| row.1)
     }
 }
 
@@ -70,11 +61,7 @@ impl ConfigType for Mode {
         let names = LogicMode::SPELLINGS.map(|row| row.1);
         let rows = LogicMode::SPELLINGS.iter();
         let aliases: Map<String, Value> = rows
-            .flat_map(|(_, name, aliases)| {
-                aliases
-                    .iter()
-                    .map(|alias| ((*alias).to_owned(), Value::from(*name)))
-            })
+            .flat_map(|(_, name, aliases)| aliases.iter().map(|alias| ((*alias).to_owned(), Value::from(*name))))
             .collect();
         json!({"type": "string", "enum": names, "x-value-aliases": aliases})
     }
@@ -89,9 +76,9 @@ impl Serialize for Mode {
 impl<'de> Deserialize<'de> for Mode {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        LogicMode::from_spelling(&name).map(Self).ok_or_else(|| {
-            serde::de::Error::custom(format_args!("there is no logic mode `{name}`"))
-        })
+        LogicMode::from_spelling(&name)
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom(format_args!("there is no logic mode `{name}`")))
     }
 }
 
@@ -172,15 +159,8 @@ pub fn conditions(keys: &Map<String, Value>) -> Result<Option<Conditions>, Block
 
 /// Problems that only show when the block runs, because a value was a template.
 pub fn bad_config(problems: &[Problem]) -> BlockError {
-    let message = problems
-        .iter()
-        .map(|problem| problem.message.as_str())
-        .collect::<Vec<_>>()
-        .join("; ");
-    let key = problems
-        .first()
-        .and_then(|problem| problem.pointer.strip_prefix("/config/"))
-        .unwrap_or_default();
+    let message = problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; ");
+    let key = problems.first().and_then(|problem| problem.pointer.strip_prefix("/config/")).unwrap_or_default();
     let key = key.split('/').next().unwrap_or_default().to_owned();
     BlockError::bad_config("bad_condition", message).key(key)
 }
@@ -189,9 +169,7 @@ pub fn bad_config(problems: &[Problem]) -> BlockError {
 pub fn condition_error(error: ConditionError, port: &'static str) -> BlockError {
     match error.fault {
         Fault::BadInput => BlockError::bad_input(error.code, error.message).port(port),
-        Fault::BadConfig => {
-            BlockError::bad_config(error.code, error.message).key("custom_expression")
-        }
+        Fault::BadConfig => BlockError::bad_config(error.code, error.message).key("custom_expression"),
     }
 }
 

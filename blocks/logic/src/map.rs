@@ -1,9 +1,7 @@
 //! `map`: every item of a list becomes something else.
 
 use serde_json::value::RawValue;
-use sightflow_block::{
-    BlockError, CheckContext, Example, Inputs, Map, Outputs, Problem, Value, block, json,
-};
+use sightflow_block::{BlockError, CheckContext, Example, Inputs, Map, Outputs, Problem, Value, block, json};
 use sightflow_expressions::expression::ExpressionError;
 use sightflow_expressions::path::{Lookup, Path};
 use sightflow_expressions::raw::RawItem;
@@ -92,17 +90,15 @@ impl Maker {
             (Some(source), None, None) => ItemExpression::compile(source)
                 .map(Self::Expression)
                 .map_err(|error| vec![flaw("expression".to_owned(), error)]),
-            (None, Some(text), None) => path("extract_field", text)
-                .map(Self::Path)
-                .map_err(|flaw| vec![flaw]),
+            (None, Some(text), None) => path("extract_field", text).map(Self::Path).map_err(|flaw| vec![flaw]),
             (None, None, Some(fields)) => {
                 let (mut made, mut flaws) = (Vec::with_capacity(fields.len()), Vec::new());
                 for (name, value) in fields {
                     let key = format!("fields/{}", name.replace('~', "~0").replace('/', "~1"));
                     let field = match value {
-                        Value::String(text) if text.contains("{{") => ItemTemplate::compile(text)
-                            .map(Field::Template)
-                            .map_err(|error| flaw(key, error)),
+                        Value::String(text) if text.contains("{{") => {
+                            ItemTemplate::compile(text).map(Field::Template).map_err(|error| flaw(key, error))
+                        }
                         Value::String(text) => path(&key, text).map(Field::Path),
                         other => Err((
                             key,
@@ -116,18 +112,10 @@ impl Maker {
                         Err(flaw) => flaws.push(flaw),
                     }
                 }
-                if flaws.is_empty() {
-                    Ok(Self::Fields(made))
-                } else {
-                    Err(flaws)
-                }
+                if flaws.is_empty() { Ok(Self::Fields(made)) } else { Err(flaws) }
             }
             _ => {
-                let key = if expression.is_some() && extract_field.is_some() {
-                    "extract_field"
-                } else {
-                    "fields"
-                };
+                let key = if expression.is_some() && extract_field.is_some() { "extract_field" } else { "fields" };
                 Err(vec![(key.to_owned(), "E-CONFIG", ONE_OF.to_owned(), None)])
             }
         }
@@ -136,24 +124,16 @@ impl Maker {
     fn uses(&self, name: &str) -> bool {
         match self {
             Self::Expression(expression) => expression.uses(name),
-            Self::Fields(fields) => fields.iter().any(
-                |(_, field)| matches!(field, Field::Template(template) if template.uses(name)),
-            ),
+            Self::Fields(fields) => {
+                fields.iter().any(|(_, field)| matches!(field, Field::Template(template) if template.uses(name)))
+            }
             Self::Same | Self::Path(_) => false,
         }
     }
 
     /// The value that the item becomes; none if it stays as it is.
-    fn make(
-        &self,
-        item: &RawItem<'_>,
-        index: usize,
-        shared: &Shared,
-    ) -> Result<Option<Value>, ExpressionError> {
-        let at = |path: &Path| {
-            item.lookup(path)
-                .map_or(Value::Null, std::borrow::Cow::into_owned)
-        };
+    fn make(&self, item: &RawItem<'_>, index: usize, shared: &Shared) -> Result<Option<Value>, ExpressionError> {
+        let at = |path: &Path| item.lookup(path).map_or(Value::Null, std::borrow::Cow::into_owned);
         Ok(Some(match self {
             Self::Same => return Ok(None),
             Self::Path(path) => at(path),
@@ -177,10 +157,7 @@ const ONE_OF: &str = "give only one of `expression`, `extract_field` and `fields
 
 fn flaw(key: String, error: ExpressionError) -> Flaw {
     match error {
-        ExpressionError::Unknown {
-            message,
-            suggestion,
-        } => (key, "E-EXPRESSION", message, suggestion),
+        ExpressionError::Unknown { message, suggestion } => (key, "E-EXPRESSION", message, suggestion),
         other => (key, "E-EXPRESSION", other.to_string(), None),
     }
 }
@@ -189,51 +166,29 @@ fn flaw(key: String, error: ExpressionError) -> Flaw {
 /// if asked, and can put it back onto a copy of the item.
 #[block(category = "logic", icon = "arrow-right-left", check = check, examples = examples)]
 pub fn map(inputs: MapInputs, config: MapConfig) -> Result<MapOutputs, BlockError> {
-    let maker = Maker::new(
-        config.expression.as_deref(),
-        config.extract_field.as_deref(),
-        config.fields.as_ref(),
-    )
-    .map_err(|flaws| {
-        let (key, _, message, _) = flaws.into_iter().next().unwrap_or_default();
-        BlockError::bad_config("bad_expression", message).key(key)
-    })?;
+    let maker = Maker::new(config.expression.as_deref(), config.extract_field.as_deref(), config.fields.as_ref())
+        .map_err(|flaws| {
+            let (key, _, message, _) = flaws.into_iter().next().unwrap_or_default();
+            BlockError::bad_config("bad_expression", message).key(key)
+        })?;
     if config.add_field.is_some() != config.add_value.is_some() {
         return Err(BlockError::bad_config("add_field", ADD_BOTH).key("add_field"));
     }
-    let all = || {
-        Value::Array(
-            inputs
-                .items
-                .iter()
-                .map(|text| RawItem::new(text).to_value())
-                .collect(),
-        )
-    };
+    let all = || Value::Array(inputs.items.iter().map(|text| RawItem::new(text).to_value()).collect());
     let shared = Shared::new(|name| maker.uses(name), &config.params, all);
     let mut results = Vec::with_capacity(inputs.items.len());
     for (index, text) in inputs.items.iter().enumerate() {
         let item = RawItem::new(text);
-        let made = maker
-            .make(&item, index, &shared)
-            .map_err(|error| expression_error(&maker, error).index(index))?;
-        results
-            .push(finish(&config, &item, made).map_err(|error| error.port("items").index(index))?);
+        let made = maker.make(&item, index, &shared).map_err(|error| expression_error(&maker, error).index(index))?;
+        results.push(finish(&config, &item, made).map_err(|error| error.port("items").index(index))?);
     }
-    Ok(MapOutputs {
-        count: results.len(),
-        results,
-    })
+    Ok(MapOutputs { count: results.len(), results })
 }
 
 const ADD_BOTH: &str = "`add_field` and `add_value` belong together";
 
 /// Converts a result and puts it where it belongs.
-fn finish(
-    config: &MapConfig,
-    item: &RawItem<'_>,
-    made: Option<Value>,
-) -> Result<Carried, BlockError> {
+fn finish(config: &MapConfig, item: &RawItem<'_>, made: Option<Value>) -> Result<Carried, BlockError> {
     if made.is_none()
         && config.transform == Transform::None
         && config.output_field.is_none()
@@ -259,24 +214,15 @@ fn finish(
 }
 
 fn no_object(key: &str, value: &Value) -> BlockError {
-    BlockError::bad_input(
-        "bad_type",
-        format!("`{key}` needs an object to put a key on, not {value}"),
-    )
+    BlockError::bad_input("bad_type", format!("`{key}` needs an object to put a key on, not {value}"))
 }
 
 /// Data or configuration: only running out of fuel is the configuration's fault.
 fn expression_error(maker: &Maker, error: ExpressionError) -> BlockError {
-    let key = if matches!(maker, Maker::Fields(_)) {
-        "fields"
-    } else {
-        "expression"
-    };
+    let key = if matches!(maker, Maker::Fields(_)) { "fields" } else { "expression" };
     match error {
         ExpressionError::Fuel(_) => BlockError::bad_config("fuel", error.to_string()).key(key),
-        ExpressionError::Undefined(_) => {
-            BlockError::bad_input("undefined", error.to_string()).port("items")
-        }
+        ExpressionError::Undefined(_) => BlockError::bad_input("undefined", error.to_string()).port("items"),
         other => BlockError::bad_input("expression", other.to_string()).port("items"),
     }
 }
@@ -284,9 +230,7 @@ fn expression_error(maker: &Maker, error: ExpressionError) -> BlockError {
 fn check(context: &CheckContext, config: &Map<String, Value>) -> Vec<Problem> {
     let text = |key: &str| config.get(key).and_then(Value::as_str);
     let fields = config.get("fields").and_then(Value::as_object);
-    let flaws = Maker::new(text("expression"), text("extract_field"), fields)
-        .err()
-        .unwrap_or_default();
+    let flaws = Maker::new(text("expression"), text("extract_field"), fields).err().unwrap_or_default();
     let mut problems: Vec<Problem> = flaws
         .into_iter()
         .map(|(key, code, message, suggestion)| {
@@ -294,23 +238,12 @@ fn check(context: &CheckContext, config: &Map<String, Value>) -> Vec<Problem> {
         })
         .collect();
     let set = |key: &str| context.is_dynamic(key) || config.contains_key(key);
-    if set("extract_field")
-        && config.get("extract_field").is_none()
-        && (set("expression") || set("fields"))
-    {
+    if set("extract_field") && config.get("extract_field").is_none() && (set("expression") || set("fields")) {
         problems.push(Problem::new("E-CONFIG", "/config/extract_field", ONE_OF));
     }
     if set("add_field") != set("add_value") {
-        let given = if set("add_field") {
-            "add_field"
-        } else {
-            "add_value"
-        };
-        problems.push(Problem::new(
-            "E-CONFIG",
-            format!("/config/{given}"),
-            ADD_BOTH,
-        ));
+        let given = if set("add_field") { "add_field" } else { "add_value" };
+        problems.push(Problem::new("E-CONFIG", format!("/config/{given}"), ADD_BOTH));
     }
     problems
 }
@@ -325,12 +258,8 @@ fn examples() -> Vec<Example> {
         },
         Example {
             inputs: object(items),
-            config: object(
-                json!({"fields": {"percent": "{{ (item.area * 100) | round | int }} %", "area": "area"}}),
-            ),
-            outputs: object(
-                json!({"results": [{"percent": "12 %", "area": 0.125}, {"percent": "2 %", "area": 0.02}]}),
-            ),
+            config: object(json!({"fields": {"percent": "{{ (item.area * 100) | round | int }} %", "area": "area"}})),
+            outputs: object(json!({"results": [{"percent": "12 %", "area": 0.125}, {"percent": "2 %", "area": 0.02}]})),
         },
     ]
 }

@@ -47,23 +47,11 @@ mod tests {
     fn flattens() {
         for (value, expected) in [
             (json!({"a": {"b": [1]}}), json!({"a.b[0]": 1})),
-            (
-                json!({"a": [{"b": 1}, {"b": null}], "c": "x"}),
-                json!({"a[0].b": 1, "a[1].b": null, "c": "x"}),
-            ),
+            (json!({"a": [{"b": 1}, {"b": null}], "c": "x"}), json!({"a[0].b": 1, "a[1].b": null, "c": "x"})),
             (json!([1, [2]]), json!({"[0]": 1, "[1][0]": 2})),
-            (
-                json!({"odd key.x": {"y": 1}, "": 2}),
-                json!({"[\"odd key.x\"].y": 1, "[\"\"]": 2}),
-            ),
-            (
-                json!({"empty": {}, "none": [], "deep": {"none": []}}),
-                json!({"empty": {}, "none": [], "deep.none": []}),
-            ),
-            (
-                json!({"image": {"$image": 3}}),
-                json!({"image": {"$image": 3}}),
-            ),
+            (json!({"odd key.x": {"y": 1}, "": 2}), json!({"[\"odd key.x\"].y": 1, "[\"\"]": 2})),
+            (json!({"empty": {}, "none": [], "deep": {"none": []}}), json!({"empty": {}, "none": [], "deep.none": []})),
+            (json!({"image": {"$image": 3}}), json!({"image": {"$image": 3}})),
             (json!(5), json!({".": 5})),
             (json!({}), json!({".": {}})),
         ] {

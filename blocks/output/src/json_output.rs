@@ -2,9 +2,7 @@
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use sightflow_block::{
-    BlockError, CheckContext, Config, Example, Inputs, Map, Outputs, Problem, Value, block, json,
-};
+use sightflow_block::{BlockError, CheckContext, Config, Example, Inputs, Map, Outputs, Problem, Value, block, json};
 use sightflow_expressions::Path;
 
 use crate::flatten::flatten;
@@ -82,11 +80,7 @@ impl Serialize for Document {
             metadata: &'a Metadata,
         }
         match &self.metadata {
-            Some(metadata) => Wrapped {
-                data: &self.data,
-                metadata,
-            }
-            .serialize(serializer),
+            Some(metadata) => Wrapped { data: &self.data, metadata }.serialize(serializer),
             None => self.data.serialize(serializer),
         }
     }
@@ -94,29 +88,19 @@ impl Serialize for Document {
 
 /// Delivers data as one JSON document: as they are, only some fields of them, or flattened to one record.
 #[block(category = "output", title = "JSON output", icon = "braces", check = check, examples = examples)]
-pub fn json_output(
-    inputs: JsonOutputInputs,
-    config: JsonOutputConfig,
-) -> Result<JsonOutputOutputs, BlockError> {
+pub fn json_output(inputs: JsonOutputInputs, config: JsonOutputConfig) -> Result<JsonOutputOutputs, BlockError> {
     let data = if config.flatten || config.fields.is_some() {
-        let tree = serde_json::from_str(inputs.data.get()).map_err(|error| {
-            BlockError::bad_input("bad_document", error.to_string()).port("data")
-        })?;
+        let tree = serde_json::from_str(inputs.data.get())
+            .map_err(|error| BlockError::bad_input("bad_document", error.to_string()).port("data"))?;
         Data::Value(shaped(tree, &config)?)
     } else {
         Data::Text(inputs.data)
     };
     let metadata = config.include_metadata.then(|| {
         let known = |key: &str| config.context.get(key).cloned().unwrap_or_default();
-        Metadata {
-            workflow_id: known("workflow_id"),
-            execution_id: known("execution_id"),
-            version: known("version"),
-        }
+        Metadata { workflow_id: known("workflow_id"), execution_id: known("execution_id"), version: known("version") }
     });
-    Ok(JsonOutputOutputs {
-        json: Document { data, metadata },
-    })
+    Ok(JsonOutputOutputs { json: Document { data, metadata } })
 }
 
 fn shaped(data: Value, config: &JsonOutputConfig) -> Result<Value, BlockError> {
@@ -126,16 +110,10 @@ fn shaped(data: Value, config: &JsonOutputConfig) -> Result<Value, BlockError> {
     let paths = fields
         .iter()
         .map(|field| {
-            Path::parse(field).map_err(|error| {
-                BlockError::bad_config("bad_path", error.to_string()).key("fields")
-            })
+            Path::parse(field).map_err(|error| BlockError::bad_config("bad_path", error.to_string()).key("fields"))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let empty = if data.is_array() {
-        json!([])
-    } else {
-        json!({})
-    };
+    let empty = if data.is_array() { json!([]) } else { json!({}) };
     match Selection::new(&paths).of(data) {
         Some(kept) if config.flatten => Ok(Value::Object(flatten(kept))),
         Some(kept) => Ok(kept),
@@ -145,20 +123,12 @@ fn shaped(data: Value, config: &JsonOutputConfig) -> Result<Value, BlockError> {
 }
 
 fn check(_: &CheckContext, config: &Map<String, Value>) -> Vec<Problem> {
-    let fields = config
-        .get("fields")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
+    let fields = config.get("fields").and_then(Value::as_array).into_iter().flatten();
     fields
         .enumerate()
         .filter_map(|(index, field)| {
             let error = Path::parse(field.as_str()?).err()?;
-            Some(Problem::new(
-                "E-CONFIG",
-                format!("/config/fields/{index}"),
-                error.to_string(),
-            ))
+            Some(Problem::new("E-CONFIG", format!("/config/fields/{index}"), error.to_string()))
         })
         .collect()
 }
@@ -166,19 +136,11 @@ fn check(_: &CheckContext, config: &Map<String, Value>) -> Vec<Problem> {
 fn examples() -> Vec<Example> {
     let example = |data: Value, config: Value, json: Value| Example {
         inputs: [("data".to_owned(), data)].into_iter().collect(),
-        config: if let Value::Object(config) = config {
-            config
-        } else {
-            Map::new()
-        },
+        config: if let Value::Object(config) = config { config } else { Map::new() },
         outputs: [("json".to_owned(), json)].into_iter().collect(),
     };
     vec![
-        example(
-            json!({"a": {"b": [1]}}),
-            json!({"flatten": true}),
-            json!({"a.b[0]": 1}),
-        ),
+        example(json!({"a": {"b": [1]}}), json!({"flatten": true}), json!({"a.b[0]": 1})),
         example(
             json!({"detect": {"count": 2, "boxes": [[0, 0, 1, 1]]}}),
             json!({"fields": ["detect.count"]}),

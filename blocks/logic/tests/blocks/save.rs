@@ -20,7 +20,7 @@ fn problems_at_save() {
         (
             "condition",
             json!({"logic_mode": "custom", "custom_expression": "c2", "field": "a"}),
-            vec![("E-EXPRESSION", "/config/custom_expression", None)],
+            vec![("E-EXPRESSION", "/config/custom_expression", Some("c1"))],
         ),
         ("condition", json!({}), vec![]),
         ("filter", json!({}), vec![("E-CONFIG", "/config", None)]),
