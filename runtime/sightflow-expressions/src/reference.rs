@@ -373,7 +373,7 @@ impl Compiled {
                     params.extend(value.map(|value| (name.clone(), value)));
                 }
                 Root::Port { node, port } => {
-                    nodes.entry(node).or_default().extend(value.map(|value| (port.clone(), value)))
+                    nodes.entry(node).or_default().extend(value.map(|value| (port.clone(), value)));
                 }
                 Root::Node(node) => {
                     if let Some(Value::Object(all)) = value {
