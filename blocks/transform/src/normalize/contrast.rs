@@ -1,5 +1,7 @@
 //! Equalisation of the lightness L of CIELAB; colour stays.
 
+use std::sync::LazyLock;
+
 use sightflow_block::draw::Canvas;
 use sightflow_block::{Color, Image, ImageError, PixelFormat, Rect};
 
@@ -123,12 +125,17 @@ struct Lab {
 /// X and Z of white; its Y is 1.
 const WHITE: [f64; 2] = [0.950_456, 1.088_754];
 
+/// Light intensity 0..=1 of each sRGB value.
+static LINEAR: LazyLock<[f64; 256]> = LazyLock::new(|| {
+    std::array::from_fn(|v| {
+        let v = v as f64 / 255.0;
+        if v <= 0.04045 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) }
+    })
+});
+
 impl Lab {
     fn of(rgb: [u8; 3]) -> Self {
-        let [r, g, b] = rgb.map(|v| {
-            let v = f64::from(v) / 255.0;
-            if v <= 0.04045 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) }
-        });
+        let [r, g, b] = rgb.map(|v| LINEAR[usize::from(v)]);
         let x = (0.412_453 * r + 0.357_580 * g + 0.180_423 * b) / WHITE[0];
         let y = 0.212_671 * r + 0.715_160 * g + 0.072_169 * b;
         let z = (0.019_334 * r + 0.119_193 * g + 0.950_227 * b) / WHITE[1];
