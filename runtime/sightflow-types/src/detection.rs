@@ -102,7 +102,12 @@ impl BoundingBox {
 
     /// The whole pixels that a box in pixels touches, as edges `x1, y1, x2, y2`, not limited to an image.
     pub fn outer(self) -> [i64; 4] {
-        [snap(self.x1).floor() as i64, snap(self.y1).floor() as i64, snap(self.x2).ceil() as i64, snap(self.y2).ceil() as i64]
+        [
+            snap(self.x1).floor() as i64,
+            snap(self.y1).floor() as i64,
+            snap(self.x2).ceil() as i64,
+            snap(self.y2).ceil() as i64,
+        ]
     }
 
     /// The whole pixels that a box in pixels touches, inside an image of this size; none: the box is empty there.

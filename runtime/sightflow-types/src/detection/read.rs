@@ -423,7 +423,8 @@ mod tests {
     #[test]
     fn fills_in_what_is_missing() {
         let item: DetectionInput =
-            serde_json::from_value(json!({"bbox_abs": [576, 128, 704, 256], "shelf": 3, "area": "stale"})).expect("an item");
+            serde_json::from_value(json!({"bbox_abs": [576, 128, 704, 256], "shelf": 3, "area": "stale"}))
+                .expect("an item");
         let detection = item.locate(7, (1920, 1080)).expect("a box").detection;
         assert_eq!(
             serde_json::to_value(detection).expect("JSON"),
