@@ -14,8 +14,11 @@ pub(crate) fn run() -> Result<()> {
     let condition = registry.resolve("condition")?;
     let context = CallContext::default();
     let config = r#"{"field":"length","operator":"greater_than","value":10}"#;
-    repeat(500, 5000, || Ok(sandbox.instantiate_blocking(&condition.package, &context)?))?.print("component: instance alone", "bar ≤ 30");
-    for (name, count, bar) in [("component: call, empty list", 0, ""), ("component: call, 50 detections", 50, "bar ≤ 100")] {
+    repeat(500, 5000, || Ok(sandbox.instantiate_blocking(&condition.package, &context)?))?
+        .print("component: instance alone", "bar ≤ 30");
+    for (name, count, bar) in
+        [("component: call, empty list", 0, ""), ("component: call, 50 detections", 50, "bar ≤ 100")]
+    {
         let document = json!({"value": detections(count)}).to_string();
         let call = || {
             let payload = Payload { document: document.clone(), images: Vec::new() };

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sightflow::wiring::Blocks;
 use sightflow_engine::{
-    End, ImageIo, JobOutcome, JobRequest, JobRunner, Limits, ModelCatalog, Purpose, RunParts, RunRequest, Silent, compile, run_plan,
-    validate_run,
+    End, ImageIo, JobOutcome, JobRequest, JobRunner, Limits, ModelCatalog, Purpose, RunParts, RunRequest, Silent,
+    compile, run_plan, validate_run,
 };
 use sightflow_images::Image;
 use sightflow_types::error::{RunError, code};
@@ -35,7 +35,12 @@ pub(crate) fn run() -> Result<()> {
     for (name, items) in [("10 logic nodes in process, 5 items", 5), ("10 logic nodes in process, 50 items", 50)] {
         let input = Map::from_iter([("items".to_owned(), crate::measure::detections(items))]);
         let input = validate_run(&plan, &input, &Map::new()).map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
-        let parts = RunParts { host: blocks.host.clone(), jobs: Arc::new(Nothing), images: Arc::new(Nothing), observer: Arc::new(Silent) };
+        let parts = RunParts {
+            host: blocks.host.clone(),
+            jobs: Arc::new(Nothing),
+            images: Arc::new(Nothing),
+            observer: Arc::new(Silent),
+        };
         let plan = plan.clone();
         // On a worker thread, as the server runs it.
         let times = runtime.block_on(runtime.spawn(async move {

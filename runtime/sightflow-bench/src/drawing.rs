@@ -52,7 +52,11 @@ pub(crate) fn run() -> Result<()> {
     let ours = repeat(50, 500, call)?;
     ours.print("draw_boxes: 50 boxes with labels, 1280×720", "bar ≤ OpenCV");
     match python::number(OPENCV, &["cv2", "numpy"]) {
-        Ok(opencv) => println!("{:<44} µs p50 {opencv:>10.1}; ratio {:.2}", "the same with OpenCV, one thread", micros(ours.quantile(0.5)) / opencv),
+        Ok(opencv) => println!(
+            "{:<44} µs p50 {opencv:>10.1}; ratio {:.2}",
+            "the same with OpenCV, one thread",
+            micros(ours.quantile(0.5)) / opencv
+        ),
         Err(reason) => println!("OpenCV was not measured: {reason}"),
     }
     Ok(())

@@ -55,18 +55,30 @@ fn measure_all() -> Result<()> {
         let graph_ms = inference[inference.len() / 2];
         println!(
             "{:<28} load {:>6.1} ms; whole run p50 {:>7.2} ms wall, {cpu_ms:>7.2} ms cpu; graph alone {graph_ms:>7.2} ms",
-            found.id, load.as_secs_f64() * 1e3, micros(wall.quantile(0.5)) / 1e3,
+            found.id,
+            load.as_secs_f64() * 1e3,
+            micros(wall.quantile(0.5)) / 1e3,
         );
         let file = directory.join(file_of(&directory, &found.id)?);
         let outputs = match &spec.embedding {
             Some(embedding) => embedding.output.clone(),
             None => spec.outputs.join(","),
         };
-        match python::output(ONNX_RUNTIME, &[&file.to_string_lossy(), &width.to_string(), &outputs], &["onnxruntime", "numpy"]) {
+        match python::output(
+            ONNX_RUNTIME,
+            &[&file.to_string_lossy(), &width.to_string(), &outputs],
+            &["onnxruntime", "numpy"],
+        ) {
             Ok(text) => {
                 let mut numbers = text.split_whitespace().map(str::parse::<f64>);
-                let (Some(Ok(wall)), Some(Ok(cpu))) = (numbers.next(), numbers.next()) else { return Err(anyhow!("unexpected: {text}")) };
-                println!("{:<28} {wall:>7.2} ms wall, {cpu:>7.2} ms cpu; cpu ratio {:.2}, bar ≤ 2.0", "  ONNX Runtime, one thread", cpu_ms / cpu);
+                let (Some(Ok(wall)), Some(Ok(cpu))) = (numbers.next(), numbers.next()) else {
+                    return Err(anyhow!("unexpected: {text}"));
+                };
+                println!(
+                    "{:<28} {wall:>7.2} ms wall, {cpu:>7.2} ms cpu; cpu ratio {:.2}, bar ≤ 2.0",
+                    "  ONNX Runtime, one thread",
+                    cpu_ms / cpu
+                );
             }
             Err(reason) => println!("  ONNX Runtime was not measured: {reason}"),
         }

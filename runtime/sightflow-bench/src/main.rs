@@ -24,7 +24,10 @@ fn main() -> Result<()> {
     let filter = std::env::args().nth(1).unwrap_or_default();
     let chosen: Vec<_> = SCENARIOS.iter().filter(|scenario| scenario.0.contains(&filter)).collect();
     if chosen.is_empty() {
-        bail!("no scenario contains `{filter}`; there are {}", SCENARIOS.iter().map(|scenario| scenario.0).collect::<Vec<_>>().join(", "));
+        bail!(
+            "no scenario contains `{filter}`; there are {}",
+            SCENARIOS.iter().map(|scenario| scenario.0).collect::<Vec<_>>().join(", ")
+        );
     }
     for (name, run) in chosen {
         println!("\n# {name}");

@@ -21,7 +21,14 @@ impl Times {
     /// Prints minimum, median, 95th and 99th percentile.
     pub(crate) fn print(&self, name: &str, bar: &str) {
         let shown = [0.0, 0.5, 0.95, 0.99].map(|share| format!("{:>10.1}", micros(self.quantile(share))));
-        println!("{name:<44} n {:>5}  µs min {} p50 {} p95 {} p99 {}  {bar}", self.0.len(), shown[0], shown[1], shown[2], shown[3]);
+        println!(
+            "{name:<44} n {:>5}  µs min {} p50 {} p95 {} p99 {}  {bar}",
+            self.0.len(),
+            shown[0],
+            shown[1],
+            shown[2],
+            shown[3]
+        );
     }
 }
 
@@ -30,7 +37,11 @@ pub(crate) fn micros(time: Duration) -> f64 {
 }
 
 /// Runs `work` some times to warm up, then `count` times.
-pub(crate) fn repeat<T>(warm_up: usize, count: usize, mut work: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<Times> {
+pub(crate) fn repeat<T>(
+    warm_up: usize,
+    count: usize,
+    mut work: impl FnMut() -> anyhow::Result<T>,
+) -> anyhow::Result<Times> {
     for _ in 0..warm_up {
         std::hint::black_box(work()?);
     }

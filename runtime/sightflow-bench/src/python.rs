@@ -11,7 +11,9 @@ pub(crate) fn number(script: &str, packages: &[&str]) -> Result<f64, String> {
 /// Runs a script and answers what it printed.
 pub(crate) fn output(script: &str, arguments: &[&str], packages: &[&str]) -> Result<String, String> {
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let run = |arguments: &[&str]| Command::new(&python).args(arguments).output().map_err(|error| format!("{python}: {error}"));
+    let run = |arguments: &[&str]| {
+        Command::new(&python).args(arguments).output().map_err(|error| format!("{python}: {error}"))
+    };
     let imports = format!("import {}", packages.join(", "));
     if !run(&["-c", &imports])?.status.success() {
         return Err(format!("{python} lacks one of the packages {}", packages.join(", ")));

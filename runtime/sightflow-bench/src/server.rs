@@ -19,9 +19,14 @@ struct Server {
 impl Server {
     fn start(data: &Path, models: bool) -> Result<(Self, Duration)> {
         let binary = root().join("target/release/sightflow");
-        let binary = std::env::var_os("CARGO_TARGET_DIR").map_or(binary, |dir| Path::new(&dir).join("release/sightflow"));
+        let binary =
+            std::env::var_os("CARGO_TARGET_DIR").map_or(binary, |dir| Path::new(&dir).join("release/sightflow"));
         let mut command = Command::new(&binary);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).env("SIGHTFLOW_LOG", "warn").stdout(Stdio::piped());
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .env("SIGHTFLOW_LOG", "warn")
+            .stdout(Stdio::piped());
         if models {
             command.arg("--starter-models").arg(root().join("examples/models"));
         }
@@ -30,7 +35,11 @@ impl Server {
         let mut line = String::new();
         BufReader::new(process.stdout.take().context("no stdout")?).read_line(&mut line)?;
         let time = start.elapsed();
-        let address = line.split_whitespace().find(|word| word.starts_with("http://")).context("the server did not start")?.to_owned();
+        let address = line
+            .split_whitespace()
+            .find(|word| word.starts_with("http://"))
+            .context("the server did not start")?
+            .to_owned();
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         Ok((Self { process, address, agent }, time))
     }
@@ -114,7 +123,10 @@ fn acceptance(server: &Server) -> Result<()> {
             Ok(times)
         };
         let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
-        clients.into_iter().map(|client| client.join().unwrap_or_else(|_| bail!("a client panicked"))).collect::<Result<Vec<_>>>()
+        clients
+            .into_iter()
+            .map(|client| client.join().unwrap_or_else(|_| bail!("a client panicked")))
+            .collect::<Result<Vec<_>>>()
     })?
     .concat();
     println!("{} runs accepted in {:.2} s", times.len(), start.elapsed().as_secs_f64());
@@ -133,7 +145,13 @@ fn acceptance(server: &Server) -> Result<()> {
 /// One run of each example with a model, then the memory.
 fn models(server: &Server) -> Result<()> {
     let photo = std::fs::read(root().join("examples/images/astronaut.png"))?;
-    let blob: Value = server.agent.post(format!("{}/api/v1/blobs", server.address)).content_type("application/octet-stream").send(&photo)?.body_mut().read_json()?;
+    let blob: Value = server
+        .agent
+        .post(format!("{}/api/v1/blobs", server.address))
+        .content_type("application/octet-stream")
+        .send(&photo)?
+        .body_mut()
+        .read_json()?;
     for name in ["02-detect-and-draw", "03-embed", "05-classify"] {
         let file = root().join(format!("examples/workflows/{name}.json"));
         let example: Value = serde_json::from_slice(&std::fs::read(file)?)?;

@@ -35,15 +35,9 @@ impl BlobStore {
     /// [`BlobError::Directory`] if it cannot be made or is no directory.
     pub fn open_directory(path: impl AsRef<Path>) -> Result<Self, BlobError> {
         let path = path.as_ref();
-        std::fs::create_dir_all(path).map_err(|source| BlobError::Directory {
-            path: path.to_owned(),
-            source,
-        })?;
-        let objects =
-            LocalFileSystem::new_with_prefix(path).map_err(|source| BlobError::Store {
-                action: "open its directory",
-                source,
-            })?;
+        std::fs::create_dir_all(path).map_err(|source| BlobError::Directory { path: path.to_owned(), source })?;
+        let objects = LocalFileSystem::new_with_prefix(path)
+            .map_err(|source| BlobError::Store { action: "open its directory", source })?;
         Ok(Self::new(Arc::new(objects.with_fsync(true))))
     }
 
@@ -68,10 +62,7 @@ impl BlobStore {
             return Ok(digest);
         }
         // Overwriting replaces the whole file in one step. That also mends a blob of a wrong length.
-        self.objects
-            .put(&location(&digest), bytes.into())
-            .await
-            .map_err(failed("write"))?;
+        self.objects.put(&location(&digest), bytes.into()).await.map_err(failed("write"))?;
         Ok(digest)
     }
 
@@ -83,14 +74,7 @@ impl BlobStore {
         let read = async { self.objects.get(&location(digest)).await?.bytes().await };
         let bytes = read.await.map_err(|error| missing(error, digest))?;
         let found = hash(&bytes).await;
-        if found == *digest {
-            Ok(bytes)
-        } else {
-            Err(BlobError::Damaged {
-                expected: *digest,
-                found,
-            })
-        }
+        if found == *digest { Ok(bytes) } else { Err(BlobError::Damaged { expected: *digest, found }) }
     }
 
     /// Some bytes of a blob, unchecked: a part has no hash.
@@ -100,17 +84,9 @@ impl BlobStore {
     pub async fn get_range(&self, digest: &Digest, range: Range<u64>) -> Result<Bytes, BlobError> {
         let size = self.size(digest).await?;
         if range.start >= range.end || range.end > size {
-            return Err(BlobError::Range {
-                digest: *digest,
-                start: range.start,
-                end: range.end,
-                size,
-            });
+            return Err(BlobError::Range { digest: *digest, start: range.start, end: range.end, size });
         }
-        self.objects
-            .get_range(&location(digest), range)
-            .await
-            .map_err(|error| missing(error, digest))
+        self.objects.get_range(&location(digest), range).await.map_err(|error| missing(error, digest))
     }
 
     /// Bytes of a blob.
@@ -118,9 +94,7 @@ impl BlobStore {
     /// # Errors
     /// [`BlobError::NotFound`], [`BlobError::Store`].
     pub async fn size(&self, digest: &Digest) -> Result<u64, BlobError> {
-        self.size_of(digest)
-            .await?
-            .ok_or(BlobError::NotFound(*digest))
+        self.size_of(digest).await?.ok_or(BlobError::NotFound(*digest))
     }
 
     /// Whether there is a blob of this name.
@@ -138,10 +112,7 @@ impl BlobStore {
     pub async fn delete(&self, digest: &Digest) -> Result<(), BlobError> {
         match self.objects.delete(&location(digest)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(source) => Err(BlobError::Store {
-                action: "delete",
-                source,
-            }),
+            Err(source) => Err(BlobError::Store { action: "delete", source }),
         }
     }
 
@@ -153,35 +124,21 @@ impl BlobStore {
         // Two checks at once must not remove each other's file.
         static CHECKS: AtomicU64 = AtomicU64::new(0);
         let number = CHECKS.fetch_add(1, Ordering::Relaxed);
-        let path =
-            object_store::path::Path::from(format!("health/{}-{number}", std::process::id()));
+        let path = object_store::path::Path::from(format!("health/{}-{number}", std::process::id()));
         let written = Bytes::from(number.to_string());
-        let options = PutOptions {
-            mode: PutMode::Overwrite,
-            ..PutOptions::default()
-        };
-        self.objects
-            .put_opts(&path, written.clone().into(), options)
-            .await
-            .map_err(failed("write"))?;
+        let options = PutOptions { mode: PutMode::Overwrite, ..PutOptions::default() };
+        self.objects.put_opts(&path, written.clone().into(), options).await.map_err(failed("write"))?;
         let read = async { self.objects.get(&path).await?.bytes().await };
         let read = read.await.map_err(failed("read"))?;
         self.objects.delete(&path).await.map_err(failed("delete"))?;
-        if read == written {
-            Ok(())
-        } else {
-            Err(BlobError::Unreliable)
-        }
+        if read == written { Ok(()) } else { Err(BlobError::Unreliable) }
     }
 
     async fn size_of(&self, digest: &Digest) -> Result<Option<u64>, BlobError> {
         match self.objects.head(&location(digest)).await {
             Ok(meta) => Ok(Some(meta.size)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(source) => Err(BlobError::Store {
-                action: "look up a blob",
-                source,
-            }),
+            Err(source) => Err(BlobError::Store { action: "look up a blob", source }),
         }
     }
 }
@@ -199,9 +156,7 @@ async fn hash(bytes: &Bytes) -> Digest {
     }
     let owned = bytes.clone();
     // The task can only fail with the runtime that it runs on.
-    tokio::task::spawn_blocking(move || digest_of(&owned))
-        .await
-        .unwrap_or_else(|_| digest_of(bytes))
+    tokio::task::spawn_blocking(move || digest_of(&owned)).await.unwrap_or_else(|_| digest_of(bytes))
 }
 
 fn failed(action: &'static str) -> impl FnOnce(object_store::Error) -> BlobError {
@@ -211,9 +166,6 @@ fn failed(action: &'static str) -> impl FnOnce(object_store::Error) -> BlobError
 fn missing(error: object_store::Error, digest: &Digest) -> BlobError {
     match error {
         object_store::Error::NotFound { .. } => BlobError::NotFound(*digest),
-        source => BlobError::Store {
-            action: "read",
-            source,
-        },
+        source => BlobError::Store { action: "read", source },
     }
 }

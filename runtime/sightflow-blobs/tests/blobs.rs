@@ -5,21 +5,13 @@ use sightflow_types::Digest;
 
 fn stores() -> (tempfile::TempDir, Vec<BlobStore>) {
     let directory = tempfile::tempdir().unwrap();
-    let stores = vec![
-        BlobStore::open_directory(directory.path().join("blobs")).unwrap(),
-        BlobStore::in_memory(),
-    ];
+    let stores = vec![BlobStore::open_directory(directory.path().join("blobs")).unwrap(), BlobStore::in_memory()];
     (directory, stores)
 }
 
 /// Below and above the size at which hashing changes threads.
 fn payloads() -> [Vec<u8>; 4] {
-    [
-        vec![],
-        b"abc".to_vec(),
-        vec![7; 1000],
-        (0..600_000u32).map(|i| i as u8).collect(),
-    ]
+    [vec![], b"abc".to_vec(), vec![7; 1000], (0..600_000u32).map(|i| i as u8).collect()]
 }
 
 #[test]
@@ -35,11 +27,7 @@ async fn what_is_put_comes_back() {
         for bytes in payloads() {
             let digest = blobs.put(bytes.clone().into()).await.unwrap();
             assert_eq!(digest, digest_of(&bytes));
-            assert_eq!(
-                blobs.put(bytes.clone().into()).await.unwrap(),
-                digest,
-                "again"
-            );
+            assert_eq!(blobs.put(bytes.clone().into()).await.unwrap(), digest, "again");
             assert_eq!(blobs.get(&digest).await.unwrap(), bytes);
             assert_eq!(blobs.size(&digest).await.unwrap(), bytes.len() as u64);
             blobs.delete(&digest).await.unwrap();
@@ -56,9 +44,7 @@ async fn a_missing_blob_is_a_typed_error() {
     for blobs in stores {
         assert!(matches!(blobs.get(&nobody).await, Err(BlobError::NotFound(d)) if d == nobody));
         assert!(matches!(blobs.size(&nobody).await, Err(BlobError::NotFound(d)) if d == nobody));
-        assert!(
-            matches!(blobs.get_range(&nobody, 0..1).await, Err(BlobError::NotFound(d)) if d == nobody)
-        );
+        assert!(matches!(blobs.get_range(&nobody, 0..1).await, Err(BlobError::NotFound(d)) if d == nobody));
     }
 }
 
@@ -91,13 +77,8 @@ async fn files_fan_out_and_nothing_else_stays() {
     let digest = blobs.put("abc".into()).await.unwrap();
     blobs.check_writable().await.unwrap();
     let hex = digest.hex();
-    assert_eq!(
-        std::fs::read(directory.path().join(&hex[..2]).join(&hex[2..])).unwrap(),
-        b"abc"
-    );
-    let folder: Vec<_> = std::fs::read_dir(directory.path().join(&hex[..2]))
-        .unwrap()
-        .collect();
+    assert_eq!(std::fs::read(directory.path().join(&hex[..2]).join(&hex[2..])).unwrap(), b"abc");
+    let folder: Vec<_> = std::fs::read_dir(directory.path().join(&hex[..2])).unwrap().collect();
     assert_eq!(folder.len(), 1, "no staging file stays behind");
 }
 
@@ -109,9 +90,7 @@ async fn damage_is_found_and_mended() {
     let hex = digest.hex();
     let file = directory.path().join(&hex[..2]).join(&hex[2..]);
     std::fs::write(&file, "abd").unwrap();
-    assert!(
-        matches!(blobs.get(&digest).await, Err(BlobError::Damaged { found, .. }) if found == digest_of(b"abd"))
-    );
+    assert!(matches!(blobs.get(&digest).await, Err(BlobError::Damaged { found, .. }) if found == digest_of(b"abd")));
     std::fs::write(&file, "a").unwrap();
     assert_eq!(blobs.put("abc".into()).await.unwrap(), digest);
     assert_eq!(blobs.get(&digest).await.unwrap(), "abc");
@@ -151,11 +130,5 @@ async fn a_store_that_went_away_is_not_writable() {
     // A file where the folder of the checks would be made.
     std::fs::remove_dir_all(directory.path().join("blobs")).unwrap();
     std::fs::write(directory.path().join("blobs"), "").unwrap();
-    assert!(matches!(
-        blobs.check_writable().await,
-        Err(BlobError::Store {
-            action: "write",
-            ..
-        })
-    ));
+    assert!(matches!(blobs.check_writable().await, Err(BlobError::Store { action: "write", .. })));
 }

@@ -71,12 +71,7 @@ pub struct CallError {
 impl CallError {
     /// A final failure with a code of [`sightflow_types::error::code`].
     pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self {
-            code: code.to_owned(),
-            message: message.into(),
-            retryable: false,
-            cause: Vec::new(),
-        }
+        Self { code: code.to_owned(), message: message.into(), retryable: false, cause: Vec::new() }
     }
 
     /// The host itself failed.
@@ -104,10 +99,5 @@ pub trait BlockHost: Send + Sync {
     ///
     /// # Errors
     /// When the check itself could not run.
-    async fn check(
-        &self,
-        block: &BlockRef,
-        config: &Value,
-        context: &CheckContext,
-    ) -> Result<Vec<Problem>, CallError>;
+    async fn check(&self, block: &BlockRef, config: &Value, context: &CheckContext) -> Result<Vec<Problem>, CallError>;
 }

@@ -52,11 +52,7 @@ impl ImageTable {
     }
 
     pub(crate) fn get(&self, handle: usize) -> Option<Image> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(handle)
-            .cloned()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(handle).cloned()
     }
 
     /// The handle and image behind a value `{"$image": n}`.
@@ -76,11 +72,7 @@ impl ImageTable {
         let reference = io.store(image, purpose).await?;
         if image.reference().is_none()
             && let Ok(stored) = image.with_reference(reference.clone())
-            && let Some(place) = self
-                .0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get_mut(at)
+            && let Some(place) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(at)
         {
             *place = stored;
         }
@@ -95,10 +87,7 @@ pub(crate) fn handle_value(handle: usize) -> Value {
 
 /// The handle in `{"$image": n}`.
 pub(crate) fn handle(value: &Value) -> Option<usize> {
-    let inside = value
-        .as_object()
-        .filter(|object| object.len() == 1)?
-        .get(IMAGE_KEY)?;
+    let inside = value.as_object().filter(|object| object.len() == 1)?.get(IMAGE_KEY)?;
     usize::try_from(inside.as_u64()?).ok()
 }
 
@@ -107,10 +96,7 @@ pub(crate) fn is_reference(value: &Value) -> bool {
     match value {
         Value::String(text) => text.parse::<Digest>().is_ok(),
         Value::Object(object) => {
-            object.len() == 1
-                && object
-                    .get(IMAGE_KEY)
-                    .is_some_and(|inside| inside.is_object() || inside.is_string())
+            object.len() == 1 && object.get(IMAGE_KEY).is_some_and(|inside| inside.is_object() || inside.is_string())
         }
         _ => false,
     }
@@ -122,14 +108,10 @@ pub(crate) fn for_each_image<E>(
     replace: &mut impl FnMut(&mut Value) -> Result<(), E>,
 ) -> Result<(), E> {
     match value {
-        Value::Array(items) => items
-            .iter_mut()
-            .try_for_each(|item| for_each_image(item, replace)),
+        Value::Array(items) => items.iter_mut().try_for_each(|item| for_each_image(item, replace)),
         Value::Object(object) => match object.get_mut(IMAGE_KEY) {
             Some(inside) if object_is_image(inside) => replace(value),
-            _ => object
-                .values_mut()
-                .try_for_each(|item| for_each_image(item, replace)),
+            _ => object.values_mut().try_for_each(|item| for_each_image(item, replace)),
         },
         _ => Ok(()),
     }
@@ -155,9 +137,7 @@ pub(crate) fn holds_reference(value: &Value) -> bool {
 pub(crate) fn holds_image(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().any(holds_image),
-        Value::Object(object) => {
-            object.get(IMAGE_KEY).is_some_and(object_is_image) || object.values().any(holds_image)
-        }
+        Value::Object(object) => object.get(IMAGE_KEY).is_some_and(object_is_image) || object.values().any(holds_image),
         _ => false,
     }
 }
@@ -165,28 +145,14 @@ pub(crate) fn holds_image(value: &Value) -> bool {
 /// Opens a stored image by the value inside `$image` (an object with `digest`, or the digest itself).
 pub(crate) async fn open(io: &dyn ImageIo, reference: &Value) -> Result<Image, RunError> {
     let invalid = |reason: String| RunError::new(code::IMAGE, reason);
-    let digest = reference
-        .as_str()
-        .or_else(|| reference.get("digest").and_then(Value::as_str))
-        .unwrap_or_default();
-    let digest: Digest = digest
-        .parse()
-        .map_err(|error| invalid(format!("an image reference has no valid digest: {error}")))?;
+    let digest = reference.as_str().or_else(|| reference.get("digest").and_then(Value::as_str)).unwrap_or_default();
+    let digest: Digest =
+        digest.parse().map_err(|error| invalid(format!("an image reference has no valid digest: {error}")))?;
     let bytes = io.load(&digest).await?;
     let view = reference.get("view").filter(|view| !view.is_null());
-    let ignore = reference
-        .get("ignore_orientation")
-        .and_then(Value::as_bool)
-        .unwrap_or(false);
-    let mut whole = ImageRef {
-        digest,
-        width: 0,
-        height: 0,
-        format: None,
-        view: None,
-        ignore_orientation: ignore,
-        url: None,
-    };
+    let ignore = reference.get("ignore_orientation").and_then(Value::as_bool).unwrap_or(false);
+    let mut whole =
+        ImageRef { digest, width: 0, height: 0, format: None, view: None, ignore_orientation: ignore, url: None };
     if let Some(view) = view {
         whole.view = Some(
             serde_json::from_value(view.clone())
@@ -197,11 +163,7 @@ pub(crate) async fn open(io: &dyn ImageIo, reference: &Value) -> Result<Image, R
 }
 
 /// Replaces stored references inside values by handles of this run.
-pub(crate) async fn import(
-    value: &mut Value,
-    table: &ImageTable,
-    io: &dyn ImageIo,
-) -> Result<(), RunError> {
+pub(crate) async fn import(value: &mut Value, table: &ImageTable, io: &dyn ImageIo) -> Result<(), RunError> {
     let mut references = Vec::new();
     let collected: Result<(), RunError> = for_each_image(value, &mut |place| {
         if let Some(inside) = place.get(IMAGE_KEY).filter(|inside| !inside.is_u64()) {
@@ -243,16 +205,11 @@ pub(crate) async fn export(
     for handle in handles {
         let key = handle.to_string();
         if let (false, Some(image)) = (references.contains_key(&key), table.get(handle)) {
-            references.insert(
-                key,
-                json!({IMAGE_KEY: table.store(handle, &image, io, purpose).await?}),
-            );
+            references.insert(key, json!({IMAGE_KEY: table.store(handle, &image, io, purpose).await?}));
         }
     }
     for_each_image(&mut value, &mut |place| {
-        if let Some(reference) =
-            handle(place).and_then(|handle| references.get(&handle.to_string()))
-        {
+        if let Some(reference) = handle(place).and_then(|handle| references.get(&handle.to_string())) {
             *place = reference.clone();
         }
         Ok::<(), RunError>(())

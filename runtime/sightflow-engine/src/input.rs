@@ -42,8 +42,7 @@ impl ImageSource {
     pub fn read(value: &Value) -> Result<Self, String> {
         match value {
             Value::String(text) if text.starts_with("sha256:") => {
-                text.parse::<Digest>()
-                    .map_err(|error| format!("is {error}"))?;
+                text.parse::<Digest>().map_err(|error| format!("is {error}"))?;
                 Ok(Self::Reference(json!({"digest": text})))
             }
             Value::String(text) if text.starts_with("http://") || text.starts_with("https://") => {
@@ -52,25 +51,14 @@ impl ImageSource {
             Value::String(text) if text.starts_with("data:") => Ok(Self::Base64(text.clone())),
             Value::Object(object) if object.len() == 1 => match object.iter().next() {
                 Some((key, Value::Object(reference))) if key == IMAGE_KEY => {
-                    let digest = reference
-                        .get("digest")
-                        .and_then(Value::as_str)
-                        .unwrap_or_default();
-                    digest
-                        .parse::<Digest>()
-                        .map_err(|_| "is a reference without a valid `digest`".to_owned())?;
+                    let digest = reference.get("digest").and_then(Value::as_str).unwrap_or_default();
+                    digest.parse::<Digest>().map_err(|_| "is a reference without a valid `digest`".to_owned())?;
                     Ok(Self::Reference(Value::Object(reference.clone())))
                 }
-                Some((key, Value::String(digest))) if key == IMAGE_KEY => {
-                    Self::read(&Value::String(digest.clone()))
-                }
+                Some((key, Value::String(digest))) if key == IMAGE_KEY => Self::read(&Value::String(digest.clone())),
                 Some((key, Value::String(url))) if key == "image_url" => Ok(Self::Url(url.clone())),
-                Some((key, Value::String(text))) if key == "image_base64" => {
-                    Ok(Self::Base64(text.clone()))
-                }
-                _ => Err(
-                    "is not an image: expected `$image`, `image_url` or `image_base64`".to_owned(),
-                ),
+                Some((key, Value::String(text))) if key == "image_base64" => Ok(Self::Base64(text.clone())),
+                _ => Err("is not an image: expected `$image`, `image_url` or `image_base64`".to_owned()),
             },
             _ => Err("is not an image: expected a reference, a URL or a data URI".to_owned()),
         }
@@ -90,11 +78,7 @@ impl RunInput {
     /// Every image with a mutable source, so that the API can replace base64 by a stored reference.
     pub fn sources_mut(&mut self) -> impl Iterator<Item = (&str, &mut ImageSource)> {
         let single = self.image.iter_mut().map(|source| ("image", source));
-        single.chain(
-            self.images
-                .iter_mut()
-                .map(|(name, source)| (name.as_str(), source)),
-        )
+        single.chain(self.images.iter_mut().map(|(name, source)| (name.as_str(), source)))
     }
 
     /// The input as it is stored with the execution, without `parameters`. [`validate_run`] reads it back.
@@ -113,11 +97,8 @@ impl RunInput {
             None => {}
         }
         if !self.images.is_empty() {
-            let images: Map<String, Value> = self
-                .images
-                .iter()
-                .map(|(name, source)| (name.clone(), source.to_value()))
-                .collect();
+            let images: Map<String, Value> =
+                self.images.iter().map(|(name, source)| (name.clone(), source.to_value())).collect();
             input.insert("images".to_owned(), Value::Object(images));
         }
         input
@@ -127,12 +108,7 @@ impl RunInput {
     pub fn image_for(&self, name: &str, only: bool) -> Option<&ImageSource> {
         let single = || {
             if only {
-                self.image.as_ref().or_else(|| {
-                    self.images
-                        .values()
-                        .next()
-                        .filter(|_| self.images.len() == 1)
-                })
+                self.image.as_ref().or_else(|| self.images.values().next().filter(|_| self.images.len() == 1))
             } else {
                 None
             }
@@ -187,11 +163,7 @@ pub fn validate_run(
                 continue;
             }
             ("images", _) => {
-                report(
-                    pointer,
-                    "`images` is an object of named images".to_owned(),
-                    None,
-                );
+                report(pointer, "`images` is an object of named images".to_owned(), None);
                 continue;
             }
             ("image_url", Value::String(url)) => Ok(ImageSource::Url(url.clone())),
@@ -204,49 +176,32 @@ pub fn validate_run(
             }
         };
         match single {
-            Ok(_) if run.image.is_some() => report(
-                pointer,
-                "the run image is given twice; name several under `images`".to_owned(),
-                None,
-            ),
+            Ok(_) if run.image.is_some() => {
+                report(pointer, "the run image is given twice; name several under `images`".to_owned(), None)
+            }
             Ok(source) => run.image = Some(source),
             Err(reason) => report(pointer, format!("`{key}` {reason}"), None),
         }
     }
     check_images(plan, &run, &mut report);
     run.parameters = check_parameters(plan, given, &mut report);
-    if problems.is_empty() {
-        Ok(run)
-    } else {
-        Err(problems)
-    }
+    if problems.is_empty() { Ok(run) } else { Err(problems) }
 }
 
-fn check_images(
-    plan: &Plan,
-    run: &RunInput,
-    report: &mut impl FnMut(String, String, Option<String>),
-) {
+fn check_images(plan: &Plan, run: &RunInput, report: &mut impl FnMut(String, String, Option<String>)) {
     let inputs = plan.image_inputs();
     let only = inputs.len() == 1;
     if run.image.is_some() && inputs.len() > 1 {
         let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
         report(
             "/input".to_owned(),
-            format!(
-                "the workflow reads several images; name them under `images`: {}",
-                names.join(", ")
-            ),
+            format!("the workflow reads several images; name them under `images`: {}", names.join(", ")),
             None,
         );
         return;
     }
     let lone = only && run.image.is_none() && run.images.len() == 1;
-    for name in run
-        .images
-        .keys()
-        .filter(|name| !lone && !inputs.iter().any(|input| input.name == **name))
-    {
+    for name in run.images.keys().filter(|name| !lone && !inputs.iter().any(|input| input.name == **name)) {
         let near = nearest(name, inputs.iter().map(|input| input.name.as_str()));
         report(
             format!("/input/images/{}", crate::catalog::pointer_token(name)),
@@ -254,26 +209,13 @@ fn check_images(
             near,
         );
     }
-    for input in inputs
-        .iter()
-        .filter(|input| input.required && run.image_for(&input.name, only).is_none())
-    {
+    for input in inputs.iter().filter(|input| input.required && run.image_for(&input.name, only).is_none()) {
         let pointer = if only {
             "/input/image".to_owned()
         } else {
-            format!(
-                "/input/images/{}",
-                crate::catalog::pointer_token(&input.name)
-            )
+            format!("/input/images/{}", crate::catalog::pointer_token(&input.name))
         };
-        report(
-            pointer,
-            format!(
-                "the image `{}` is missing; the node `{}` needs it",
-                input.name, input.node_id
-            ),
-            None,
-        );
+        report(pointer, format!("the image `{}` is missing; the node `{}` needs it", input.name, input.node_id), None);
     }
 }
 
@@ -282,34 +224,17 @@ fn check_parameters(
     given: Map<String, Value>,
     report: &mut impl FnMut(String, String, Option<String>),
 ) -> Map<String, Value> {
-    let free = plan.parameters.is_empty()
-        && plan
-            .nodes
-            .iter()
-            .any(|node| node.entry.block_type == "parameter_input");
+    let free = plan.parameters.is_empty() && plan.nodes.iter().any(|node| node.entry.block_type == "parameter_input");
     if free {
         return given;
     }
     let mut coerced = Map::new();
     for (name, value) in &given {
         let pointer = format!("/parameters/{}", crate::catalog::pointer_token(name));
-        match plan
-            .parameters
-            .iter()
-            .find(|parameter| parameter.name == *name)
-        {
+        match plan.parameters.iter().find(|parameter| parameter.name == *name) {
             None => {
-                let near = nearest(
-                    name,
-                    plan.parameters
-                        .iter()
-                        .map(|parameter| parameter.name.as_str()),
-                );
-                report(
-                    pointer,
-                    format!("the workflow declares no parameter `{name}`"),
-                    near,
-                );
+                let near = nearest(name, plan.parameters.iter().map(|parameter| parameter.name.as_str()));
+                report(pointer, format!("the workflow declares no parameter `{name}`"), near);
             }
             // Null is not a value: the default applies, or the parameter is missing.
             Some(_) if value.is_null() => {}
@@ -330,15 +255,8 @@ fn check_parameters(
                 coerced.insert(parameter.name.clone(), default.clone());
             }
             None if parameter.required && given.get(&parameter.name).is_none_or(Value::is_null) => {
-                let pointer = format!(
-                    "/parameters/{}",
-                    crate::catalog::pointer_token(&parameter.name)
-                );
-                report(
-                    pointer,
-                    format!("the parameter `{}` is required", parameter.name),
-                    None,
-                );
+                let pointer = format!("/parameters/{}", crate::catalog::pointer_token(&parameter.name));
+                report(pointer, format!("the parameter `{}` is required", parameter.name), None);
             }
             None => {}
         }
@@ -354,9 +272,7 @@ pub(crate) fn coerce(parameter: &Parameter, value: &Value) -> Result<Value, Stri
     let wrong = |wanted: &str| Err(format!("is {}, not {wanted}", shorten(value)));
     let coerced = match (parameter.kind, value) {
         (ParameterType::String, Value::String(_)) => value.clone(),
-        (ParameterType::String, Value::Number(_) | Value::Bool(_)) => {
-            Value::String(value.to_string())
-        }
+        (ParameterType::String, Value::Number(_) | Value::Bool(_)) => Value::String(value.to_string()),
         (ParameterType::Number, Value::Number(_)) => value.clone(),
         (ParameterType::Number | ParameterType::Integer, Value::String(text)) => {
             match serde_json::from_str::<Value>(text.trim()) {
@@ -374,28 +290,20 @@ pub(crate) fn coerce(parameter: &Parameter, value: &Value) -> Result<Value, Stri
         },
         (ParameterType::Boolean, Value::Bool(_)) => value.clone(),
         (ParameterType::Boolean, Value::String(_) | Value::Number(_)) => {
-            let text = value
-                .as_str()
-                .map_or_else(|| value.to_string(), |text| text.trim().to_lowercase());
+            let text = value.as_str().map_or_else(|| value.to_string(), |text| text.trim().to_lowercase());
             match text.as_str() {
                 "true" | "1" | "yes" => Value::Bool(true),
                 "false" | "0" | "no" => Value::Bool(false),
                 _ => return wrong("a boolean"),
             }
         }
-        (ParameterType::Array, Value::Array(_)) | (ParameterType::Object, Value::Object(_)) => {
-            value.clone()
-        }
+        (ParameterType::Array, Value::Array(_)) | (ParameterType::Object, Value::Object(_)) => value.clone(),
         (ParameterType::Array | ParameterType::Object, Value::String(text)) => {
             match serde_json::from_str::<Value>(text) {
                 Ok(list @ Value::Array(_)) if parameter.kind == ParameterType::Array => list,
                 Ok(object @ Value::Object(_)) if parameter.kind == ParameterType::Object => object,
                 _ => {
-                    return wrong(if parameter.kind == ParameterType::Array {
-                        "an array"
-                    } else {
-                        "an object"
-                    });
+                    return wrong(if parameter.kind == ParameterType::Array { "an array" } else { "an object" });
                 }
             }
         }
@@ -407,33 +315,18 @@ pub(crate) fn coerce(parameter: &Parameter, value: &Value) -> Result<Value, Stri
     };
     if let Some(number) = coerced.as_f64() {
         if parameter.min.is_some_and(|min| number < min) {
-            return Err(format!(
-                "is {number}; the smallest allowed value is {}",
-                parameter.min.unwrap_or_default()
-            ));
+            return Err(format!("is {number}; the smallest allowed value is {}", parameter.min.unwrap_or_default()));
         }
         if parameter.max.is_some_and(|max| number > max) {
-            return Err(format!(
-                "is {number}; the largest allowed value is {}",
-                parameter.max.unwrap_or_default()
-            ));
+            return Err(format!("is {number}; the largest allowed value is {}", parameter.max.unwrap_or_default()));
         }
     }
     if let Some(allowed) = &parameter.allowed {
-        let same = |option: &Value| {
-            *option == coerced
-                || option
-                    .as_f64()
-                    .zip(coerced.as_f64())
-                    .is_some_and(|(a, b)| a == b)
-        };
+        let same =
+            |option: &Value| *option == coerced || option.as_f64().zip(coerced.as_f64()).is_some_and(|(a, b)| a == b);
         if !allowed.iter().any(same) {
             let names: Vec<String> = allowed.iter().map(shorten).collect();
-            return Err(format!(
-                "is {}; it can be {}",
-                shorten(value),
-                names.join(", ")
-            ));
+            return Err(format!("is {}; it can be {}", shorten(value), names.join(", ")));
         }
     }
     Ok(coerced)
@@ -441,18 +334,11 @@ pub(crate) fn coerce(parameter: &Parameter, value: &Value) -> Result<Value, Stri
 
 fn whole(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| {
-        value
-            .as_f64()
-            .filter(|number| number.fract() == 0.0 && number.abs() < 9e15)
-            .map(|number| number as i64)
+        value.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 9e15).map(|number| number as i64)
     })
 }
 
 fn shorten(value: &Value) -> String {
     let text = value.to_string();
-    if text.chars().count() <= 60 {
-        text
-    } else {
-        format!("{}…", text.chars().take(60).collect::<String>())
-    }
+    if text.chars().count() <= 60 { text } else { format!("{}…", text.chars().take(60).collect::<String>()) }
 }

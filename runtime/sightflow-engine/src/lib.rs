@@ -15,8 +15,5 @@ pub use images::{ImageIo, Purpose};
 pub use input::{ImageSource, RunInput, validate_run};
 pub use models::{ModelCatalog, ModelEntry};
 pub use plan::{Compiled, Limits, Plan, compile, validate};
-pub use run::{
-    End, JobOutcome, JobRequest, JobRunner, Observer, RunOutcome, RunParts, RunRequest, Silent,
-    run_plan,
-};
+pub use run::{End, JobOutcome, JobRequest, JobRunner, Observer, RunOutcome, RunParts, RunRequest, Silent, run_plan};
 pub use server::{Engine, EngineConfig, EngineParts, FetchError, ImageFetcher, load_models};

@@ -30,12 +30,7 @@ pub struct ModelCatalog {
 impl ModelCatalog {
     /// A snapshot of these models.
     pub fn new(models: impl IntoIterator<Item = ModelEntry>) -> Self {
-        Self {
-            models: models
-                .into_iter()
-                .map(|model| ((model.id.clone(), model.source), model))
-                .collect(),
-        }
+        Self { models: models.into_iter().map(|model| ((model.id.clone(), model.source), model)).collect() }
     }
 
     /// The model of this exact name.
@@ -45,23 +40,13 @@ impl ModelCatalog {
 
     /// The nearest name of a model for `task`.
     pub fn nearest(&self, id: &str, task: Task) -> Option<String> {
-        nearest(
-            id,
-            self.models
-                .values()
-                .filter(|model| model.spec.task == task)
-                .map(|model| model.id.as_str()),
-        )
+        nearest(id, self.models.values().filter(|model| model.spec.task == task).map(|model| model.id.as_str()))
     }
 
     /// Names of all models for `task`, sorted.
     pub fn names(&self, task: Task) -> Vec<&str> {
-        let mut names: Vec<&str> = self
-            .models
-            .values()
-            .filter(|model| model.spec.task == task)
-            .map(|model| model.id.as_str())
-            .collect();
+        let mut names: Vec<&str> =
+            self.models.values().filter(|model| model.spec.task == task).map(|model| model.id.as_str()).collect();
         names.sort_unstable();
         names
     }

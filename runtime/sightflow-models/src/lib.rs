@@ -15,6 +15,6 @@ mod value;
 
 pub use device::{Device, DeviceChoice, DeviceError, Probe};
 pub use error::{FailureClass, ModelError, RunFailure};
-pub use model::{BatchOutcome, Model, Request, Timings};
+pub use model::{BatchOutcome, Model, RawOutput, Request, Timings};
 pub use ops::supported_operators;
 pub use spec::{Hints, ModelInfo, OutputInfo, inspect};

@@ -14,8 +14,12 @@ use crate::error::catching;
 use crate::graph::Graph;
 use crate::onnx::ModelProto;
 use crate::preprocess::Placement;
+use crate::value::{HostData, HostTensor};
 use crate::{Device, FailureClass, ModelError, RunFailure};
 use engine::Engine;
+
+/// An output of the graph: its name, its shape and its values; no values if they are integers.
+pub type RawOutput = (String, Vec<usize>, Vec<f32>);
 
 /// A model that is ready to run. Clones share the weights and may run at the same time on different threads.
 #[derive(Clone)]
@@ -120,10 +124,13 @@ impl Model {
     ///
     /// # Errors
     /// What the backend said.
-    pub fn run_raw(&self, input: Vec<f32>, count: usize) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>, String> {
+    pub fn run_raw(&self, input: Vec<f32>, count: usize) -> Result<Vec<RawOutput>, String> {
         let outputs = self.shared.infer(input, count)?;
-        let floats = |tensor: &crate::value::HostTensor| tensor.floats().map(<[f32]>::to_vec).unwrap_or_default();
-        Ok(outputs.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone(), floats(tensor))).collect())
+        let parts = |(name, tensor): (String, HostTensor)| match tensor.data {
+            HostData::Float(values) => (name, tensor.shape, values),
+            HostData::Int(_) => (name, tensor.shape, Vec::new()),
+        };
+        Ok(outputs.tensors.into_iter().map(parts).collect())
     }
 
     /// An image as the model's input, in the order rows, columns, channels; for measurements and comparisons.

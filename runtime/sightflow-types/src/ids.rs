@@ -122,7 +122,8 @@ mod tests {
         let id: ExecutionId = format!("exe_{uuid}").parse().unwrap();
         assert_eq!(id, uuid.parse().unwrap());
         assert_eq!(id.to_string(), format!("exe_{uuid}"));
-        for wrong in [format!("wf_{uuid}"), "exe_".into(), "exe_1".into(), format!("{{{uuid}}}"), uuid.replace('-', "")] {
+        for wrong in [format!("wf_{uuid}"), "exe_".into(), "exe_1".into(), format!("{{{uuid}}}"), uuid.replace('-', "")]
+        {
             assert!(wrong.parse::<ExecutionId>().is_err(), "{wrong}");
         }
     }

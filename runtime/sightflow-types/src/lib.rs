@@ -16,9 +16,7 @@ mod states;
 mod time;
 
 pub use digest::{Digest, InvalidDigest};
-pub use ids::{
-    BatchId, EffectId, ExecutionId, InvalidId, JobId, KeyId, PackageId, TenantId, WorkerId, WorkflowId,
-};
+pub use ids::{BatchId, EffectId, ExecutionId, InvalidId, JobId, KeyId, PackageId, TenantId, WorkerId, WorkflowId};
 pub use image::{IMAGE_KEY, ImageRef, Rect};
 pub use problem::{Problem, Severity};
 pub use round::round_to;

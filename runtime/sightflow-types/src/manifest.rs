@@ -135,8 +135,15 @@ mod tests {
     #[test]
     fn wires() {
         let cases: [(PortKind, PortKind, bool); 9] = [
-            (Image, Image, true), (Image, Any, true), (Any, Detections, true), (Detections, Array, true), (Array, Detections, true),
-            (Detections, Masks, false), (Image, Array, false), (Detection, Detections, true), (Detections, Detection, false),
+            (Image, Image, true),
+            (Image, Any, true),
+            (Any, Detections, true),
+            (Detections, Array, true),
+            (Array, Detections, true),
+            (Detections, Masks, false),
+            (Image, Array, false),
+            (Detection, Detections, true),
+            (Detections, Detection, false),
         ];
         for (from, to, expected) in cases {
             assert_eq!(from.connects_to(to), expected, "{from} → {to}");

@@ -14,7 +14,9 @@ mod tests {
 
     #[test]
     fn rounds_half_away_from_zero() {
-        for (value, decimals, expected) in [(0.125, 2, 0.13), (-0.125, 2, -0.13), (2.5, 0, 3.0), (1e300, 6, 1e300), (0.81818182, 6, 0.818182)] {
+        for (value, decimals, expected) in
+            [(0.125, 2, 0.13), (-0.125, 2, -0.13), (2.5, 0, 3.0), (1e300, 6, 1e300), (0.81818182, 6, 0.818182)]
+        {
             assert_eq!(round_to(value, decimals), expected);
         }
     }

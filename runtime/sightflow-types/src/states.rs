@@ -51,91 +51,91 @@ macro_rules! closed_set {
 }
 
 closed_set!(
-    /// Where a workflow stands; drafts and active ones run.
-    WorkflowStatus, "workflow status", {
-        /// Being edited.
-        Draft = "draft",
-        /// In use.
-        Active = "active",
-        /// Kept, not runnable.
-        Archived = "archived",
-    });
+/// Where a workflow stands; drafts and active ones run.
+WorkflowStatus, "workflow status", {
+    /// Being edited.
+    Draft = "draft",
+    /// In use.
+    Active = "active",
+    /// Kept, not runnable.
+    Archived = "archived",
+});
 closed_set!(
-    /// An execution: `pending → running → completed | failed | cancelled`.
-    ExecutionStatus, "execution status", {
-        /// Accepted, waiting for an engine.
-        Pending = "pending",
-        /// An engine holds its lease.
-        Running = "running",
-        /// Every node that should have run did.
-        Completed = "completed",
-        /// A node failed, or time ran out.
-        Failed = "failed",
-        /// Cancelled by a client.
-        Cancelled = "cancelled",
-    });
+/// An execution: `pending → running → completed | failed | cancelled`.
+ExecutionStatus, "execution status", {
+    /// Accepted, waiting for an engine.
+    Pending = "pending",
+    /// An engine holds its lease.
+    Running = "running",
+    /// Every node that should have run did.
+    Completed = "completed",
+    /// A node failed, or time ran out.
+    Failed = "failed",
+    /// Cancelled by a client.
+    Cancelled = "cancelled",
+});
 closed_set!(
-    /// How a client asked for a run.
-    ExecutionMode, "mode", {
-        /// Answer at once.
-        Async = "async",
-        /// Answer when it is done.
-        Sync = "sync",
-        /// Same as `async`; kept for clients that send it.
-        Background = "background",
-    });
+/// How a client asked for a run.
+ExecutionMode, "mode", {
+    /// Answer at once.
+    Async = "async",
+    /// Answer when it is done.
+    Sync = "sync",
+    /// Same as `async`; kept for clients that send it.
+    Background = "background",
+});
 closed_set!(
-    /// An inference job.
-    JobStatus, "job status", {
-        /// Deferred: waiting for a retry or for its model.
-        Pending = "pending",
-        /// Claimable.
-        Queued = "queued",
-        /// Leased to a worker.
-        Running = "running",
-        /// Result recorded.
-        Completed = "completed",
-        /// Gave up.
-        Failed = "failed",
-        /// Its execution was cancelled.
-        Cancelled = "cancelled",
-    });
+/// An inference job.
+JobStatus, "job status", {
+    /// Deferred: waiting for a retry or for its model.
+    Pending = "pending",
+    /// Claimable.
+    Queued = "queued",
+    /// Leased to a worker.
+    Running = "running",
+    /// Result recorded.
+    Completed = "completed",
+    /// Gave up.
+    Failed = "failed",
+    /// Its execution was cancelled.
+    Cancelled = "cancelled",
+});
 closed_set!(
-    /// A node of one execution.
-    NodeStatus, "node status", {
-        /// Not yet ready.
-        Pending = "pending",
-        /// Started.
-        Running = "running",
-        /// Delivered its outputs.
-        Completed = "completed",
-        /// Not run: a required input was absent.
-        Skipped = "skipped",
-        /// Ended with an error.
-        Failed = "failed",
-        /// Stopped with its execution.
-        Cancelled = "cancelled",
-    });
+/// A node of one execution.
+NodeStatus, "node status", {
+    /// Not yet ready.
+    Pending = "pending",
+    /// Started.
+    Running = "running",
+    /// Delivered its outputs.
+    Completed = "completed",
+    /// Not run: a required input was absent.
+    Skipped = "skipped",
+    /// Ended with an error.
+    Failed = "failed",
+    /// Stopped with its execution.
+    Cancelled = "cancelled",
+});
 closed_set!(
-    /// What a model does.
-    Task, "task", {
-        /// Boxes with classes.
-        Detection = "detection",
-        /// Class probabilities of a whole image.
-        Classification = "classification",
-        /// A feature vector.
-        Embedding = "embedding",
-        /// Masks.
-        Segmentation = "segmentation",
-    });
+/// What a model does.
+Task, "task", {
+    /// Boxes with classes.
+    Detection = "detection",
+    /// Class probabilities of a whole image.
+    Classification = "classification",
+    /// A feature vector.
+    Embedding = "embedding",
+    /// Masks.
+    Segmentation = "segmentation",
+});
 closed_set!(
-    /// Which registry a model comes from.
-    ModelSource, "model source", {
-        /// Shipped or downloaded weights.
-        Pretrained = "pretrained",
-        /// A tenant's own weights.
-        Trained = "trained",
-    });
+/// Which registry a model comes from.
+ModelSource, "model source", {
+    /// Shipped or downloaded weights.
+    Pretrained = "pretrained",
+    /// A tenant's own weights.
+    Trained = "trained",
+});
 
 impl ExecutionStatus {
     /// True for the three states that never change.

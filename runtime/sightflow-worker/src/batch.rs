@@ -8,9 +8,7 @@ use serde_json::{Value, json};
 use sightflow_blobs::BlobError;
 use sightflow_images::{Image, Pixels};
 use sightflow_models::{FailureClass as RunClass, Model, Request, RunFailure, Timings};
-use sightflow_store::{
-    ClaimedJob, FailureClass, Job, JobFailure, JobLease, JobResult, breaker_hold_ms,
-};
+use sightflow_store::{ClaimedJob, FailureClass, Job, JobFailure, JobLease, JobResult, breaker_hold_ms};
 use sightflow_types::error::code;
 use sightflow_types::model::ModelSpec;
 use sightflow_types::{Digest, ImageRef};
@@ -18,6 +16,8 @@ use sightflow_types::{Digest, ImageRef};
 use crate::Shared;
 use crate::compute::ComputeThread;
 use crate::model_cache::ModelKey;
+
+const MAX_RESULT_BYTES: usize = 1 << 20;
 
 /// What a batch gave: one entry for each job, in one of the two lists.
 #[derive(Default)]
@@ -27,11 +27,7 @@ pub(crate) struct Report {
 }
 
 /// Runs claimed jobs of one model id. Jobs that were taken away meanwhile are left out.
-pub(crate) async fn run(
-    shared: &Shared,
-    thread: &ComputeThread,
-    claimed: Vec<ClaimedJob>,
-) -> Report {
+pub(crate) async fn run(shared: &Shared, thread: &ComputeThread, claimed: Vec<ClaimedJob>) -> Report {
     let mut report = Report::default();
     // One id can stand for two digests while a model is being replaced.
     let mut by_digest: BTreeMap<Option<Digest>, Vec<ClaimedJob>> = BTreeMap::new();
@@ -45,20 +41,10 @@ pub(crate) async fn run(
         match model_of(shared, thread, &jobs[0].job).await {
             Ok((model, digest, loaded)) => {
                 let load_ms = if loaded { millis(loading) } else { 0 };
-                let run = BatchRun {
-                    shared,
-                    thread,
-                    model,
-                    digest,
-                    loaded,
-                    load_ms,
-                };
+                let run = BatchRun { shared, thread, model, digest, loaded, load_ms };
                 run.chunks(jobs, &mut report).await;
             }
-            Err(failure) => report.failures.extend(
-                jobs.iter()
-                    .map(|job| failure.for_job(job.lease(), jobs.len())),
-            ),
+            Err(failure) => report.failures.extend(jobs.iter().map(|job| failure.for_job(job.lease(), jobs.len()))),
         }
     }
     report
@@ -86,37 +72,18 @@ impl Failure {
 }
 
 /// The model that a job names, loaded; and whether it was loaded just now.
-async fn model_of(
-    shared: &Shared,
-    thread: &ComputeThread,
-    job: &Job,
-) -> Result<(Model, Digest, bool), Failure> {
-    let transient = |message: String| Failure {
-        class: FailureClass::Transient,
-        code: code::JOB_FAILED,
-        message,
-        hold_ms: None,
-    };
-    let row = shared
-        .store
-        .model(job.tenant_id, &job.model_id)
-        .await
-        .map_err(|error| match error {
-            sightflow_store::StoreError::NotFound(_) => unavailable(
-                shared,
-                None,
-                format!("the model `{}` is no longer registered", job.model_id),
-            ),
-            error => transient(error.to_string()),
-        })?;
-    let Some(digest) = row
-        .digest
-        .filter(|digest| job.model_digest.is_none_or(|pinned| pinned == *digest))
-    else {
-        let message = format!(
-            "the weights of `{}` are not those that the execution started with; run it again",
-            job.model_id
-        );
+async fn model_of(shared: &Shared, thread: &ComputeThread, job: &Job) -> Result<(Model, Digest, bool), Failure> {
+    let transient =
+        |message: String| Failure { class: FailureClass::Transient, code: code::JOB_FAILED, message, hold_ms: None };
+    let row = shared.store.model(job.tenant_id, &job.model_id).await.map_err(|error| match error {
+        sightflow_store::StoreError::NotFound(_) => {
+            unavailable(shared, None, format!("the model `{}` is no longer registered", job.model_id))
+        }
+        error => transient(error.to_string()),
+    })?;
+    let Some(digest) = row.digest.filter(|digest| job.model_digest.is_none_or(|pinned| pinned == *digest)) else {
+        let message =
+            format!("the weights of `{}` are not those that the execution started with; run it again", job.model_id);
         return Err(unavailable(shared, None, message));
     };
     let key = (job.model_id.clone(), digest);
@@ -124,16 +91,10 @@ async fn model_of(
     let loaded = shared.models.get_or_load(&key, async || {
         let spec: ModelSpec = serde_json::from_value(row.spec.clone())
             .map_err(|error| format!("its specification cannot be read: {error}"))?;
-        let bytes = shared
-            .blobs
-            .get(&digest)
-            .await
-            .map_err(|error| format!("its weights cannot be read: {error}"))?;
+        let bytes = shared.blobs.get(&digest).await.map_err(|error| format!("its weights cannot be read: {error}"))?;
         let (size, device) = (bytes.len() as u64, shared.config.device);
         let model = thread.run(move || Model::load(&bytes, &spec, device)).await;
-        let model = model
-            .map_err(|panicked| panicked.to_string())?
-            .map_err(|error| error.to_string())?;
+        let model = model.map_err(|panicked| panicked.to_string())?.map_err(|error| error.to_string())?;
         tracing::info!(model.id = key.0, model.digest = %digest, device = %device, "model loaded");
         Ok((model, size))
     });
@@ -144,11 +105,9 @@ async fn model_of(
             }
             Ok((model, digest, fresh))
         }
-        Err::<_, String>(reason) => Err(unavailable(
-            shared,
-            Some(&key),
-            format!("the model `{}` does not load: {reason}", key.0),
-        )),
+        Err::<_, String>(reason) => {
+            Err(unavailable(shared, Some(&key), format!("the model `{}` does not load: {reason}", key.0)))
+        }
     }
 }
 
@@ -156,12 +115,7 @@ fn unavailable(shared: &Shared, key: Option<&ModelKey>, message: String) -> Fail
     tracing::warn!(reason = message, "model unavailable");
     // What loading may cure is held; what is gone for good is not.
     let hold_ms = key.map(|key| breaker_hold_ms(shared.models.failures_in_a_row(key)));
-    Failure {
-        class: FailureClass::Model,
-        code: code::MODEL_UNAVAILABLE,
-        message,
-        hold_ms,
-    }
+    Failure { class: FailureClass::Model, code: code::MODEL_UNAVAILABLE, message, hold_ms }
 }
 
 /// A job whose image could be decoded.
@@ -193,16 +147,9 @@ impl BatchRun<'_> {
         let decode_ms = millis(decoding);
         while !ready.is_empty() {
             let bound = |jobs: &[Ready]| {
-                jobs.iter()
-                    .filter_map(|ready| ready.job.job.max_batch)
-                    .min()
-                    .unwrap_or(u32::MAX)
-                    .max(1) as usize
+                jobs.iter().filter_map(|ready| ready.job.job.max_batch).min().unwrap_or(u32::MAX).max(1) as usize
             };
-            let count = (1..=ready.len())
-                .rev()
-                .find(|count| *count <= bound(&ready[..*count]))
-                .unwrap_or(1);
+            let count = (1..=ready.len()).rev().find(|count| *count <= bound(&ready[..*count])).unwrap_or(1);
             let rest = ready.split_off(count);
             self.batch(ready, decode_ms, report).await;
             ready = rest;
@@ -210,56 +157,22 @@ impl BatchRun<'_> {
     }
 
     async fn pixels(&self, job: &Job) -> Result<Arc<Pixels>, Failure> {
-        let failure = |class, code, message| Failure {
-            class,
-            code,
-            message,
-            hold_ms: None,
-        };
+        let failure = |class, code, message| Failure { class, code, message, hold_ms: None };
         let image: ImageRef = serde_json::from_value(job.input.clone()).map_err(|error| {
-            failure(
-                FailureClass::Poison,
-                code::INTERNAL,
-                format!("the job's input cannot be read: {error}"),
-            )
+            failure(FailureClass::Poison, code::INTERNAL, format!("the job's input cannot be read: {error}"))
         })?;
-        let bytes =
-            self.shared
-                .blobs
-                .get(&image.digest)
-                .await
-                .map_err(|error| match error {
-                    BlobError::NotFound(_) => failure(
-                        FailureClass::Poison,
-                        code::IMAGE,
-                        format!("the image {} is gone", image.digest),
-                    ),
-                    error => failure(
-                        FailureClass::Transient,
-                        code::IMAGE,
-                        format!("the image cannot be read: {error}"),
-                    ),
-                })?;
-        let decoded = self
-            .thread
-            .run(move || {
-                Image::from_reference(bytes, &image)?
-                    .view()
-                    .map(|view| view.to_pixels())
-            })
-            .await;
+        let bytes = self.shared.blobs.get(&image.digest).await.map_err(|error| match error {
+            BlobError::NotFound(_) => {
+                failure(FailureClass::Poison, code::IMAGE, format!("the image {} is gone", image.digest))
+            }
+            error => failure(FailureClass::Transient, code::IMAGE, format!("the image cannot be read: {error}")),
+        })?;
+        let decoded =
+            self.thread.run(move || Image::from_reference(bytes, &image)?.view().map(|view| view.to_pixels())).await;
         match decoded {
             Ok(Ok(pixels)) => Ok(pixels),
-            Ok(Err(error)) => Err(failure(
-                FailureClass::Poison,
-                code::IMAGE,
-                error.to_string(),
-            )),
-            Err(panicked) => Err(failure(
-                FailureClass::Poison,
-                code::IMAGE,
-                panicked.to_string(),
-            )),
+            Ok(Err(error)) => Err(failure(FailureClass::Poison, code::IMAGE, error.to_string())),
+            Err(panicked) => Err(failure(FailureClass::Poison, code::IMAGE, panicked.to_string())),
         }
     }
 
@@ -269,25 +182,17 @@ impl BatchRun<'_> {
         while let Some(mut jobs) = open.pop() {
             let computing = Instant::now();
             let model = self.model.clone();
-            let inputs: Vec<(Arc<Pixels>, Value)> = jobs
-                .iter()
-                .map(|ready| (Arc::clone(&ready.pixels), ready.job.job.params.clone()))
-                .collect();
+            let inputs: Vec<(Arc<Pixels>, Value)> =
+                jobs.iter().map(|ready| (Arc::clone(&ready.pixels), ready.job.job.params.clone())).collect();
             let outcome = self.thread.run(move || {
-                let requests: Vec<_> = inputs
-                    .iter()
-                    .map(|(image, params)| Request { image, params })
-                    .collect();
+                let requests: Vec<_> = inputs.iter().map(|(image, params)| Request { image, params }).collect();
                 model.run(&requests)
             });
             let (results, timings) = match outcome.await {
                 Ok(outcome) => (outcome.results, outcome.timings),
                 Err(panicked) => {
-                    let failure = RunFailure {
-                        class: RunClass::Poison,
-                        code: "inference",
-                        message: panicked.to_string(),
-                    };
+                    let failure =
+                        RunFailure { class: RunClass::Poison, code: "inference", message: panicked.to_string() };
                     (vec![Err(failure); jobs.len()], Timings::default())
                 }
             };
@@ -299,7 +204,7 @@ impl BatchRun<'_> {
             let (compute_ms, batch_size) = (millis(computing) + decode_ms, jobs.len());
             for (ready, result) in jobs.iter().zip(results) {
                 let lease = ready.job.lease();
-                match result {
+                match result.and_then(fitting) {
                     Ok(result) => report.results.push(JobResult {
                         lease,
                         result,
@@ -308,9 +213,7 @@ impl BatchRun<'_> {
                         compute_ms,
                         batch_size: batch_size as u32,
                     }),
-                    Err(failure) => report
-                        .failures
-                        .push(of_run(&failure).for_job(lease, batch_size)),
+                    Err(failure) => report.failures.push(of_run(&failure).for_job(lease, batch_size)),
                 }
             }
         }
@@ -327,6 +230,20 @@ impl BatchRun<'_> {
     }
 }
 
+/// The store takes at most 1 MiB for a result, and refuses the whole batch over one that is larger.
+fn fitting(result: Value) -> Result<Value, RunFailure> {
+    match result.to_string().len() {
+        0..MAX_RESULT_BYTES => Ok(result),
+        bytes => Err(RunFailure {
+            class: RunClass::Poison,
+            code: "result_too_large",
+            message: format!(
+                "the result has {bytes} bytes, {MAX_RESULT_BYTES} are recorded at most; lower `max_detections`"
+            ),
+        }),
+    }
+}
+
 fn of_run(failure: &RunFailure) -> Failure {
     let class = match failure.class {
         RunClass::Transient => FailureClass::Transient,
@@ -334,12 +251,7 @@ fn of_run(failure: &RunFailure) -> Failure {
         // The model loaded and ran others: alone with this image it is the image that cannot be processed.
         RunClass::Poison | RunClass::Model => FailureClass::Poison,
     };
-    Failure {
-        class,
-        code: code::JOB_FAILED,
-        message: format!("{}: {}", failure.code, failure.message),
-        hold_ms: None,
-    }
+    Failure { class, code: code::JOB_FAILED, message: format!("{}: {}", failure.code, failure.message), hold_ms: None }
 }
 
 fn millis(since: Instant) -> u64 {

@@ -23,12 +23,7 @@ impl ComputeThread {
     pub(crate) fn start(name: String, alone: bool) -> std::io::Result<Self> {
         let (queue, work) = mpsc::channel::<Work>();
         std::thread::Builder::new().name(name).spawn(move || {
-            let pool = alone.then(|| {
-                rayon::ThreadPoolBuilder::new()
-                    .num_threads(1)
-                    .use_current_thread()
-                    .build()
-            });
+            let pool = alone.then(|| rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build());
             let run = move || work.iter().for_each(|piece| piece());
             match pool {
                 Some(Ok(pool)) => pool.install(run),
@@ -48,10 +43,7 @@ impl ComputeThread {
         let piece = Box::new(move || {
             let outcome = catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
                 let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                Panicked(
-                    text.or_else(|| panic.downcast_ref::<String>().cloned())
-                        .unwrap_or_default(),
-                )
+                Panicked(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default())
             });
             // Nobody waits any more: the result is not wanted.
             let _ = send.send(outcome);
@@ -59,9 +51,7 @@ impl ComputeThread {
         if self.queue.send(piece).is_err() {
             return Err(Panicked("the compute thread has ended".to_owned()));
         }
-        receive
-            .await
-            .unwrap_or_else(|_| Err(Panicked("the compute thread has ended".to_owned())))
+        receive.await.unwrap_or_else(|_| Err(Panicked("the compute thread has ended".to_owned())))
     }
 }
 
@@ -72,10 +62,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_ends_the_work_and_not_the_thread() {
         let thread = ComputeThread::start("test".into(), true).unwrap();
-        let panicked = thread
-            .run(|| -> u32 { panic!("bad shape") })
-            .await
-            .unwrap_err();
+        let panicked = thread.run(|| -> u32 { panic!("bad shape") }).await.unwrap_err();
         assert!(panicked.to_string().contains("bad shape"), "{panicked}");
         assert_eq!(thread.run(rayon::current_num_threads).await.unwrap(), 1);
     }

@@ -14,11 +14,7 @@ const IDLE: Duration = Duration::from_secs(5);
 pub(crate) async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     let mut told = None;
     loop {
-        let pause = if shared.member.holding().is_empty() {
-            IDLE
-        } else {
-            BUSY
-        };
+        let pause = if shared.member.holding().is_empty() { IDLE } else { BUSY };
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(pause) => {}
@@ -36,15 +32,9 @@ pub(crate) async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>)
                 shared.member.lose(answer.lost);
             }
             Ok(_) => {
-                tracing::warn!(
-                    "this worker was silent too long and was declared gone; it registers anew"
-                );
+                tracing::warn!("this worker was silent too long and was declared gone; it registers anew");
                 told = None;
-                if let Err(error) = shared
-                    .member
-                    .register_again(&shared.store, &shared.config)
-                    .await
-                {
+                if let Err(error) = shared.member.register_again(&shared.store, &shared.config).await {
                     tracing::error!(error = %error, "the worker could not register; it tries again");
                 }
             }

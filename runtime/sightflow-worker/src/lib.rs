@@ -78,32 +78,17 @@ impl Worker {
     ///
     /// # Errors
     /// The store's, if the registration fails.
-    pub async fn start(
-        store: SharedStore,
-        blobs: Arc<BlobStore>,
-        config: WorkerConfig,
-    ) -> Result<Self, StoreError> {
+    pub async fn start(store: SharedStore, blobs: Arc<BlobStore>, config: WorkerConfig) -> Result<Self, StoreError> {
         let member = Member::register(&store, &config).await?;
         let models = ModelCache::new(config.model_budget);
-        let shared = Arc::new(Shared {
-            store,
-            blobs,
-            models,
-            member,
-            config,
-            idle: AtomicUsize::new(0),
-        });
+        let shared = Arc::new(Shared { store, blobs, models, member, config, idle: AtomicUsize::new(0) });
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         for number in 0..shared.config.slots.max(1) {
             tasks.spawn(slot::run(Arc::clone(&shared), number, stopped.clone()));
         }
         tasks.spawn(heartbeat::run(Arc::clone(&shared), stopped));
-        Ok(Self {
-            tasks,
-            stop,
-            shared,
-        })
+        Ok(Self { tasks, stop, shared })
     }
 
     /// Claims nothing more, waits for the batches that run, and leaves the fleet.
@@ -114,12 +99,7 @@ impl Worker {
                 tracing::error!(error = %error, "a worker task panicked");
             }
         }
-        if let Err(error) = self
-            .shared
-            .store
-            .retire_worker(self.shared.member.id())
-            .await
-        {
+        if let Err(error) = self.shared.store.retire_worker(self.shared.member.id()).await {
             tracing::warn!(error = %error, "the worker could not sign off; its leases run out by themselves");
         }
     }

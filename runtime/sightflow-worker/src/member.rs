@@ -22,26 +22,13 @@ struct State {
 }
 
 impl Member {
-    pub(crate) async fn register(
-        store: &SharedStore,
-        config: &WorkerConfig,
-    ) -> Result<Self, StoreError> {
+    pub(crate) async fn register(store: &SharedStore, config: &WorkerConfig) -> Result<Self, StoreError> {
         let id = sign_on(store, config).await?;
-        Ok(Self {
-            state: Mutex::new(State {
-                id,
-                holding: HashSet::new(),
-                lost: HashSet::new(),
-            }),
-        })
+        Ok(Self { state: Mutex::new(State { id, holding: HashSet::new(), lost: HashSet::new() }) })
     }
 
     /// Registers anew after having been declared gone.
-    pub(crate) async fn register_again(
-        &self,
-        store: &SharedStore,
-        config: &WorkerConfig,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn register_again(&self, store: &SharedStore, config: &WorkerConfig) -> Result<(), StoreError> {
         let id = sign_on(store, config).await?;
         let mut state = self.lock();
         state.id = id;
@@ -86,9 +73,7 @@ impl Member {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         // Nothing in here panics while it holds the lock.
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -34,10 +34,7 @@ struct Usage {
 
 impl ModelCache {
     pub(crate) fn new(budget: u64) -> Self {
-        Self {
-            budget,
-            entries: Mutex::default(),
-        }
+        Self { budget, entries: Mutex::default() }
     }
 
     /// The model of this key; `load` makes it if it is not loaded, and says how many bytes its file has.
@@ -56,11 +53,7 @@ impl ModelCache {
         match load().await {
             Ok((model, bytes)) => {
                 *slot = Some(model.clone());
-                *lock(&entry.usage) = Usage {
-                    bytes,
-                    last: Some(Instant::now()),
-                    failures_in_a_row: 0,
-                };
+                *lock(&entry.usage) = Usage { bytes, last: Some(Instant::now()), failures_in_a_row: 0 };
                 drop(slot);
                 self.evict(key);
                 Ok((model, true))
@@ -74,15 +67,11 @@ impl ModelCache {
 
     /// How often in a row this model failed to load.
     pub(crate) fn failures_in_a_row(&self, key: &ModelKey) -> u32 {
-        lock(&self.entries)
-            .get(key)
-            .map_or(0, |entry| lock(&entry.usage).failures_in_a_row)
+        lock(&self.entries).get(key).map_or(0, |entry| lock(&entry.usage).failures_in_a_row)
     }
 
     pub(crate) fn is_warm(&self, model_id: &str) -> bool {
-        lock(&self.entries)
-            .iter()
-            .any(|(key, entry)| key.0 == model_id && lock(&entry.usage).last.is_some())
+        lock(&self.entries).iter().any(|(key, entry)| key.0 == model_id && lock(&entry.usage).last.is_some())
     }
 
     /// `[{"id": …, "state": "ready"}]`, for the fleet's list.
@@ -94,9 +83,7 @@ impl ModelCache {
             .map(|(key, _)| key.0.clone())
             .collect();
         ids.sort();
-        ids.into_iter()
-            .map(|id| json!({"id": id, "state": "ready"}))
-            .collect()
+        ids.into_iter().map(|id| json!({"id": id, "state": "ready"})).collect()
     }
 
     /// Drops the least recently used models until the rest fits; `keep` stays whatever its size.

@@ -69,17 +69,10 @@ async fn record(shared: &Shared, report: Report, next: Option<ClaimRequest>) -> 
     }
     let answer = match (report.results.is_empty(), next) {
         (true, _) => return Vec::new(),
-        (false, Some(next)) => {
-            shared
-                .store
-                .complete_and_claim(worker, report.results, next)
-                .await
+        (false, Some(next)) => shared.store.complete_and_claim(worker, report.results, next).await,
+        (false, None) => {
+            shared.store.complete_jobs(worker, report.results).await.map(|recorded| (recorded, Vec::new()))
         }
-        (false, None) => shared
-            .store
-            .complete_jobs(worker, report.results)
-            .await
-            .map(|recorded| (recorded, Vec::new())),
     };
     match answer {
         Ok((_, claimed)) => claimed,
@@ -95,31 +88,18 @@ fn request(shared: &Shared, model_id: String) -> ClaimRequest {
     let share = shared.idle.load(Ordering::Relaxed) > 0;
     ClaimRequest {
         model_id,
-        max_count: if share {
-            1
-        } else {
-            shared.config.max_batch.max(1)
-        },
+        max_count: if share { 1 } else { shared.config.max_batch.max(1) },
         pixel_budget: shared.config.pixel_budget,
         capped_tenants: Vec::new(),
     }
 }
 
 /// Looks for jobs, then waits for a hint, until there are some.
-async fn wait_for_jobs(
-    shared: &Shared,
-    signals: &mut Receiver<Signal>,
-) -> Result<Vec<ClaimedJob>, StoreError> {
+async fn wait_for_jobs(shared: &Shared, signals: &mut Receiver<Signal>) -> Result<Vec<ClaimedJob>, StoreError> {
     loop {
         let mut heads = shared.store.job_heads().await?;
         // Urgent first; among equals what is loaded, then what waits longest.
-        heads.sort_by_key(|head| {
-            (
-                head.rank,
-                !shared.models.is_warm(&head.model_id),
-                head.queued_at,
-            )
-        });
+        heads.sort_by_key(|head| (head.rank, !shared.models.is_warm(&head.model_id), head.queued_at));
         for head in heads {
             shared.idle.fetch_sub(1, Ordering::Relaxed);
             let request = request(shared, head.model_id);

@@ -107,7 +107,8 @@ pub struct ValidateOptions {
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr = text.parse().map_err(|_| "expected ADDRESS:PORT, for example 127.0.0.1:8080".to_owned())?;
+    let address: SocketAddr =
+        text.parse().map_err(|_| "expected ADDRESS:PORT, for example 127.0.0.1:8080".to_owned())?;
     if !address.ip().is_loopback() {
         return Err("only a loopback address can be served without accounts: use 127.0.0.1 and, for others, a proxy that authenticates".to_owned());
     }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use sightflow_engine::{BlockHost, BlockRef, CallContext, CallError, Catalog, CatalogError, CheckContext, Package, Payload};
+use sightflow_engine::{
+    BlockHost, BlockRef, CallContext, CallError, Catalog, CatalogError, CheckContext, Package, Payload,
+};
 use sightflow_sandbox::{BlockRegistry, CallFailure, Limits, Sandbox};
 use sightflow_types::{Digest, Problem};
 
@@ -36,20 +38,31 @@ impl SandboxHost {
 
     fn package(&self, block: &BlockRef) -> Result<&sightflow_sandbox::Package, CallError> {
         let found = block.digest.and_then(|digest| self.packages.get(&digest));
-        found.ok_or_else(|| CallError::internal(format!("the package `{}` of block `{}` is not loaded", block.package, block.name)))
+        found.ok_or_else(|| {
+            CallError::internal(format!("the package `{}` of block `{}` is not loaded", block.package, block.name))
+        })
     }
 }
 
 #[async_trait]
 impl BlockHost for SandboxHost {
-    async fn call(&self, block: &BlockRef, config: &str, payload: Payload, context: CallContext) -> Result<Payload, CallError> {
+    async fn call(
+        &self,
+        block: &BlockRef,
+        config: &str,
+        payload: Payload,
+        context: CallContext,
+    ) -> Result<Payload, CallError> {
         let defaults = Limits::default();
-        let limits = Limits { wall: context.timeout.map_or(defaults.wall, |timeout| timeout.min(defaults.wall)), ..defaults };
+        let limits =
+            Limits { wall: context.timeout.map_or(defaults.wall, |timeout| timeout.min(defaults.wall)), ..defaults };
         let payload = sightflow_sandbox::Payload { document: payload.document, images: payload.images };
         let conditions = sightflow_sandbox::CallContext { limits, cancel: context.cancel };
         let called = self.sandbox.call(self.package(block)?, &block.name, config, payload, &conditions).await;
         let (logs, answer) = match called {
-            Ok(outcome) => (outcome.logs, Ok(Payload { document: outcome.payload.document, images: outcome.payload.images })),
+            Ok(outcome) => {
+                (outcome.logs, Ok(Payload { document: outcome.payload.document, images: outcome.payload.images }))
+            }
             Err(failure) => (failure.logs.clone(), Err(failed(&failure))),
         };
         for line in logs.lines {
@@ -61,12 +74,18 @@ impl BlockHost for SandboxHost {
     async fn check(&self, block: &BlockRef, config: &Value, context: &CheckContext) -> Result<Vec<Problem>, CallError> {
         let wiring = json!({"wired": context.wired, "dynamic": context.dynamic}).to_string();
         let conditions = sightflow_sandbox::CallContext::default();
-        let checked = self.sandbox.check(self.package(block)?, &block.name, &config.to_string(), &wiring, &conditions).await;
+        let checked =
+            self.sandbox.check(self.package(block)?, &block.name, &config.to_string(), &wiring, &conditions).await;
         checked.map_err(|failure| failed(&failure))
     }
 }
 
 fn failed(failure: &CallFailure) -> CallError {
     let error = &failure.error;
-    CallError { code: error.code().to_owned(), message: error.to_string(), retryable: error.retryable(), cause: Vec::new() }
+    CallError {
+        code: error.code().to_owned(),
+        message: error.to_string(),
+        retryable: error.retryable(),
+        cause: Vec::new(),
+    }
 }

@@ -22,7 +22,11 @@ pub fn main() -> ExitCode {
         Verb::Run(options) => once::run(&options),
         Verb::Workflow(WorkflowVerb::Validate(options)) => validate::run(&options),
         Verb::Version => {
-            println!("sightflow {} ({})", env!("CARGO_PKG_VERSION"), if cfg!(feature = "cuda") { "cpu, cuda" } else { "cpu" });
+            println!(
+                "sightflow {} ({})",
+                env!("CARGO_PKG_VERSION"),
+                if cfg!(feature = "cuda") { "cpu, cuda" } else { "cpu" }
+            );
             return ExitCode::SUCCESS;
         }
     };

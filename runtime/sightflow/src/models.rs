@@ -48,12 +48,14 @@ pub struct Found {
 pub fn read(directory: &Path) -> Result<Vec<Found>> {
     let path = directory.join("models.json");
     let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let listing: Listing = serde_json::from_slice(&text).with_context(|| format!("cannot understand {}", path.display()))?;
+    let listing: Listing =
+        serde_json::from_slice(&text).with_context(|| format!("cannot understand {}", path.display()))?;
     let found = listing.models.into_iter().map(|listed| {
         let path = directory.join(&listed.file);
         let bytes = Bytes::from(std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
         let hints = Hints { task: listed.task, output: listed.output, ..Hints::default() };
-        let info = inspect(&bytes, &hints).with_context(|| format!("cannot use {} as `{}`", path.display(), listed.id))?;
+        let info =
+            inspect(&bytes, &hints).with_context(|| format!("cannot use {} as `{}`", path.display(), listed.id))?;
         Ok(Found { id: listed.id, name: listed.name, bytes, info })
     });
     found.collect()
@@ -69,7 +71,12 @@ pub async fn register(directory: &Path, store: &SharedStore, blobs: &BlobStore) 
         let size = model.bytes.len() as u64;
         let digest = blobs.put(model.bytes).await?;
         let blob = NewBlob { digest, size, media_type: "application/onnx".to_owned(), width: None, height: None };
-        let reference = BlobRef { tenant_id: TenantId::BUILT_IN, kind: RefKind::Model, ref_id: TenantId::BUILT_IN.uuid(), expires_at: None };
+        let reference = BlobRef {
+            tenant_id: TenantId::BUILT_IN,
+            kind: RefKind::Model,
+            ref_id: TenantId::BUILT_IN.uuid(),
+            expires_at: None,
+        };
         store.record_blob(blob, reference).await?;
         let row = NewModel {
             id: model.id.clone(),

@@ -31,7 +31,10 @@ async fn execute(options: &RunOptions, definition: Value) -> Result<ExitCode> {
     let data = options.data.clone().unwrap_or_else(|| temporary.path().to_owned());
     let runtime = Runtime::start(&data, &options.runtime).await?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let client = Client { http: reqwest::Client::builder().no_proxy().build()?, address: format!("http://{}", listener.local_addr()?) };
+    let client = Client {
+        http: reqwest::Client::builder().no_proxy().build()?,
+        address: format!("http://{}", listener.local_addr()?),
+    };
     let serving = tokio::spawn(axum::serve(listener, sightflow_api::router(runtime.api.clone())).into_future());
     let done = client.run(options, definition).await;
     runtime.api.drain();
@@ -51,7 +54,8 @@ impl Client {
         for (name, value) in &options.inputs {
             self.add_input(&mut input, name, value).await?;
         }
-        let parameters: Map<String, Value> = options.parameters.iter().map(|(name, text)| (name.clone(), json_or_text(text))).collect();
+        let parameters: Map<String, Value> =
+            options.parameters.iter().map(|(name, text)| (name.clone(), json_or_text(text))).collect();
         let request = json!({"definition": definition, "input": input, "parameters": parameters});
         let accepted = self.post("/api/v1/run", request).await?;
         let status_url = accepted["status_url"].as_str().context("the answer has no status_url")?;
@@ -67,7 +71,13 @@ impl Client {
         }
         let error = &execution["error"];
         let text = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
-        bail!("the run ended as {}: {} at `{}`: {}", execution["status"], text("code"), text("node_id"), text("message"));
+        bail!(
+            "the run ended as {}: {} at `{}`: {}",
+            execution["status"],
+            text("code"),
+            text("node_id"),
+            text("message")
+        );
     }
 
     /// A file becomes an image; anything else is a value of its own.
@@ -80,7 +90,8 @@ impl Client {
             input.insert(name.to_owned(), json_or_text(value));
             return Ok(());
         }
-        let response = self.http.post(format!("{}/api/v1/blobs", self.address)).header("content-type", "application/octet-stream");
+        let response =
+            self.http.post(format!("{}/api/v1/blobs", self.address)).header("content-type", "application/octet-stream");
         let blob = answer(response.body(std::fs::read(&path)?)).await.with_context(|| path.display().to_string())?;
         let image = blob["digest"].clone();
         if name == "image" {
@@ -112,7 +123,12 @@ impl Client {
         std::fs::create_dir_all(directory)?;
         for (name, value) in outputs.as_object().into_iter().flatten() {
             let Some(image) = value.get("$image") else { continue };
-            let response = self.http.get(format!("{}{status_url}/outputs/{name}", self.address)).send().await?.error_for_status()?;
+            let response = self
+                .http
+                .get(format!("{}{status_url}/outputs/{name}", self.address))
+                .send()
+                .await?
+                .error_for_status()?;
             let path = directory.join(format!("{name}.{}", image["format"].as_str().unwrap_or("png")));
             std::fs::write(&path, response.bytes().await?)?;
             eprintln!("wrote {}", path.display());

@@ -15,7 +15,8 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode> {
 }
 
 async fn serve(options: &ServeOptions) -> Result<()> {
-    let listener = TcpListener::bind(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
+    let listener =
+        TcpListener::bind(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
     let runtime = Runtime::start(&options.data, &options.runtime).await?;
     let address = listener.local_addr()?;
     // The one line on stdout: scripts wait for it and read the address from it.

@@ -34,7 +34,11 @@ pub(crate) fn run(options: &ValidateOptions) -> Result<ExitCode> {
             println!("{}", line(problem));
         }
         let count = compiled.errors.len();
-        eprintln!("{}: {}", options.file.display(), if valid { "valid".to_owned() } else { format!("{count} problem{}", if count == 1 { "" } else { "s" }) });
+        eprintln!(
+            "{}: {}",
+            options.file.display(),
+            if valid { "valid".to_owned() } else { format!("{count} problem{}", if count == 1 { "" } else { "s" }) }
+        );
     }
     Ok(if valid { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -66,7 +66,8 @@ impl Runtime {
         tracing::info!(device = %probe.device, "{}", probe.found);
 
         std::fs::create_dir_all(data).with_context(|| format!("cannot make the data directory {}", data.display()))?;
-        let store: SharedStore = Arc::new(SqliteStore::open(data.join("sightflow.db"), SqliteOptions::default()).await?);
+        let store: SharedStore =
+            Arc::new(SqliteStore::open(data.join("sightflow.db"), SqliteOptions::default()).await?);
         let blobs = BlobStore::open_directory(data.join("blobs"))?;
         let cache = options.cache.clone().unwrap_or_else(|| data.join("cache"));
         let blocks = tokio::task::spawn_blocking(move || Blocks::load(Some(&cache))).await??;
@@ -129,6 +130,11 @@ impl ImageFetcher for Fetcher {
 
 /// Logs to stderr; `SIGHTFLOW_LOG` filters as `RUST_LOG` does elsewhere.
 pub fn log(default: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("SIGHTFLOW_LOG").unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).with_writer(std::io::stderr).init();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SIGHTFLOW_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_writer(std::io::stderr)
+        .init();
 }

@@ -14,20 +14,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     toolchain::ensure_block_target()?;
-    console::run(&mut cargo(&[
-        "build",
-        "--release",
-        "--locked",
-        "--package",
-        "sightflow",
-    ]))?;
-    let mut command = cargo(&[
-        "run",
-        "--release",
-        "--locked",
-        "--package",
-        "sightflow-bench",
-        "--",
-    ]);
+    console::run(&mut cargo(&["build", "--release", "--locked", "--package", "sightflow"]))?;
+    let mut command = cargo(&["run", "--release", "--locked", "--package", "sightflow-bench", "--"]);
     console::run(command.args(&options.filter))
 }

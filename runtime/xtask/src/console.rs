@@ -14,18 +14,12 @@ pub(crate) struct Steps {
 
 impl Steps {
     pub(crate) fn new(total: usize) -> Self {
-        Self {
-            total,
-            done: Vec::new(),
-        }
+        Self { total, done: Vec::new() }
     }
 
     /// Announces a step, runs it and notes its time.
     pub(crate) fn step<T>(&mut self, title: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        eprintln!(
-            "{} {title}",
-            bold(&format!("[{}/{}]", self.done.len() + 1, self.total))
-        );
+        eprintln!("{} {title}", bold(&format!("[{}/{}]", self.done.len() + 1, self.total)));
         let start = Instant::now();
         let result = work().with_context(|| format!("step `{title}` failed"))?;
         self.done.push((title.to_owned(), start.elapsed()));
@@ -44,9 +38,7 @@ impl Steps {
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let line = describe(command);
     eprintln!("      {}", dim(&line));
-    let status = command
-        .status()
-        .with_context(|| format!("could not start `{line}`"))?;
+    let status = command.status().with_context(|| format!("could not start `{line}`"))?;
     if !status.success() {
         bail!("`{line}` ended with {status}");
     }
@@ -55,10 +47,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 fn describe(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 /// Bold on a terminal, plain elsewhere and under `NO_COLOR`.

@@ -22,17 +22,16 @@ pub(crate) struct Options {
     /// Where the annotated picture goes.
     #[arg(long, default_value = "demo-output/annotated.png")]
     out: PathBuf,
-    /// Use the build that the tests use instead of the release build: quicker to build, slower to run.
-    #[arg(long)]
-    debug: bool,
+    /// Run this program instead of building one.
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) binary: Option<PathBuf>,
 }
 
 const WORKFLOW: &str = "examples/workflows/02-detect-and-draw.json";
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let photo = root().join(&options.photo);
-    let bytes = std::fs::read(&photo)
-        .with_context(|| format!("cannot read the photograph {}", photo.display()))?;
+    let bytes = std::fs::read(&photo).with_context(|| format!("cannot read the photograph {}", photo.display()))?;
     let mut steps = Steps::new(5);
 
     steps.step("Check the toolchain", toolchain::ensure_block_target)?;
@@ -43,18 +42,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     let binary = steps.step(title, || server::build(!options.debug))?;
     let data = root().join("demo-output/data");
-    let server = steps.step("Start the server on a free port", || {
-        Server::start(&binary, &data)
-    })?;
+    let server = steps.step("Start the server on a free port", || Server::start(&binary, &data))?;
     eprintln!("      {}", server.ready_line);
 
     let execution = steps.step("Upload the workflow and run it on the photograph", || {
         let workflow: Value = serde_json::from_slice(&std::fs::read(root().join(WORKFLOW))?)?;
-        let workflow = server.post(
-            "/api/v1/workflows",
-            "application/json",
-            &serde_json::to_vec(&workflow)?,
-        )?;
+        let workflow = server.post("/api/v1/workflows", "application/json", &serde_json::to_vec(&workflow)?)?;
         let blob = server.post("/api/v1/blobs", "application/octet-stream", &bytes)?;
         let request = json!({"input": {"image": blob["digest"]}});
         let path = format!("/api/v1/workflows/{}/run", text(&workflow["id"])?);
@@ -67,13 +60,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         );
         server.events(text(&accepted["events_url"])?, |name, data| {
             let subject = data["node_id"].as_str().unwrap_or_default();
-            let time = data["duration_ms"]
-                .as_u64()
-                .map_or_else(String::new, |ms| format!("{ms} ms"));
-            eprintln!(
-                "      {:>7.1} ms  {name:<22} {subject:<8} {time}",
-                start.elapsed().as_secs_f64() * 1e3
-            );
+            let time = data["duration_ms"].as_u64().map_or_else(String::new, |ms| format!("{ms} ms"));
+            eprintln!("      {:>7.1} ms  {name:<22} {subject:<8} {time}", start.elapsed().as_secs_f64() * 1e3);
         })?;
         server.get(text(&accepted["status_url"])?)
     })?;
@@ -81,16 +69,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let out = root().join(&options.out);
     steps.step("Fetch the annotated picture", || {
         if execution["status"] != "completed" {
-            bail!(
-                "the run ended as {}: {}",
-                execution["status"],
-                execution["error"]
-            );
+            bail!("the run ended as {}: {}", execution["status"], execution["error"]);
         }
-        let url = format!(
-            "/api/v1/executions/{}/outputs/annotated_image",
-            text(&execution["id"])?
-        );
+        let url = format!("/api/v1/executions/{}/outputs/annotated_image", text(&execution["id"])?);
         std::fs::create_dir_all(out.parent().unwrap_or(&out))?;
         std::fs::write(&out, server.bytes(&url)?)?;
         Ok(())
@@ -105,11 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Detections and timings, to stdout: they are the result.
 fn report(execution: &Value, picture: &str) {
     println!("\n{}", bold("Found in the photograph"));
-    for found in execution["outputs"]["detections"]
-        .as_array()
-        .into_iter()
-        .flatten()
-    {
+    for found in execution["outputs"]["detections"].as_array().into_iter().flatten() {
         let side = |name: &str| found["bbox_abs"][name].as_f64().unwrap_or_default();
         println!(
             "  {:<14} {:>5.1} %   x {:.0}..{:.0}, y {:.0}..{:.0}",
@@ -132,9 +109,7 @@ fn report(execution: &Value, picture: &str) {
 fn what_next(server: &Server, stay: bool) {
     eprintln!("\n{}", bold("What to try next"));
     eprintln!("  cargo xtask demo --photo your.jpg          your own photograph");
-    eprintln!(
-        "  cargo xtask demo --stay                    keep the server and talk to it yourself"
-    );
+    eprintln!("  cargo xtask demo --stay                    keep the server and talk to it yourself");
     eprintln!("  cargo xtask test                           every test, on real parts");
     eprintln!("  ls examples/workflows                      seven more workflows");
     if stay {
@@ -146,7 +121,5 @@ fn what_next(server: &Server, stay: bool) {
 }
 
 fn text(value: &Value) -> Result<&str> {
-    value
-        .as_str()
-        .with_context(|| format!("the server's answer lacks a text where {value} stands"))
+    value.as_str().with_context(|| format!("the server's answer lacks a text where {value} stands"))
 }

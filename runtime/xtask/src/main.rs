@@ -24,7 +24,7 @@ struct Cli {
 enum Task {
     /// Build everything and run the main job on a real photograph.
     Demo(demo::Options),
-    /// Run what CI runs: format, lints, docs, tests, the CUDA build's types, the demo.
+    /// Run what CI runs: format, tests, the demo, lints (the CUDA build included), docs.
     Test(test::Options),
     /// Measure, print raw numbers and the bars they are held to.
     Bench(bench::Options),
@@ -40,9 +40,5 @@ fn main() -> Result<()> {
 
 /// The repository's root, two levels above this crate.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .unwrap_or(Path::new("."))
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_owned()
 }

@@ -11,18 +11,16 @@ use crate::console;
 use crate::root;
 use crate::toolchain::cargo;
 
-/// Builds the binary and says where it lies. `release` is what people run; `dev` shares its build with the tests.
-pub(crate) fn build(release: bool) -> Result<PathBuf> {
-    let mut arguments = vec!["build", "--locked", "--package", "sightflow"];
-    if release {
-        arguments.push("--release");
-    }
-    console::run(&mut cargo(&arguments))?;
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(target
-        .join(if release { "release" } else { "debug" })
-        .join(format!("sightflow{}", std::env::consts::EXE_SUFFIX)))
+/// Builds the release binary and says where it lies.
+pub(crate) fn build() -> Result<PathBuf> {
+    console::run(&mut cargo(&["build", "--locked", "--package", "sightflow", "--release"]))?;
+    Ok(binary("release"))
+}
+
+/// Where cargo puts the binary of a profile.
+pub(crate) fn binary(profile: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    target.join(profile).join(format!("sightflow{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// A running server; killed when dropped.
@@ -39,35 +37,20 @@ impl Server {
     /// Starts on a free port with an embedded store under `data`, and waits until it says that it is ready.
     pub(crate) fn start(binary: &Path, data: &Path) -> Result<Self> {
         let mut process = Command::new(binary)
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--starter-models",
-                "examples/models",
-                "--data",
-            ])
+            .args(["serve", "--listen", "127.0.0.1:0", "--starter-models", "examples/models", "--data"])
             .arg(data)
             .current_dir(root())
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("could not start {}", binary.display()))?;
-        let stdout = process
-            .stdout
-            .take()
-            .context("the server has no standard output")?;
+        let stdout = process.stdout.take().context("the server has no standard output")?;
         let mut ready_line = String::new();
         BufReader::new(stdout).read_line(&mut ready_line)?;
-        let Some(address) = ready_line
-            .split_whitespace()
-            .find(|word| word.starts_with("http://"))
-        else {
+        let Some(address) = ready_line.split_whitespace().find(|word| word.starts_with("http://")) else {
             let status = process.wait()?;
             bail!("the server ended with {status} before it was ready; its messages stand above");
         };
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .build();
+        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
         Ok(Self {
             address: address.to_owned(),
             ready_line: ready_line.trim().to_owned(),
@@ -84,16 +67,10 @@ impl Server {
 
     /// `POST` of bytes, answered in JSON; an error status is an error with the server's message.
     pub(crate) fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Value> {
-        let request = self
-            .agent
-            .post(format!("{}{path}", self.address))
-            .content_type(content_type);
+        let request = self.agent.post(format!("{}{path}", self.address)).content_type(content_type);
         let mut response = request.send(body).with_context(|| format!("POST {path}"))?;
         let status = response.status();
-        let answer: Value = response
-            .body_mut()
-            .read_json()
-            .with_context(|| format!("POST {path}: {status}"))?;
+        let answer: Value = response.body_mut().read_json().with_context(|| format!("POST {path}: {status}"))?;
         if status.as_u16() >= 400 {
             bail!("POST {path}: {status}: {answer}");
         }
@@ -102,34 +79,21 @@ impl Server {
 
     /// `GET` as JSON.
     pub(crate) fn get(&self, path: &str) -> Result<Value> {
-        let mut response = self
-            .agent
-            .get(format!("{}{path}", self.address))
-            .call()
-            .with_context(|| format!("GET {path}"))?;
+        let mut response =
+            self.agent.get(format!("{}{path}", self.address)).call().with_context(|| format!("GET {path}"))?;
         let status = response.status();
         if status.as_u16() >= 400 {
-            bail!(
-                "GET {path}: {status}: {}",
-                response.body_mut().read_to_string()?
-            );
+            bail!("GET {path}: {status}: {}", response.body_mut().read_to_string()?);
         }
         Ok(response.body_mut().read_json()?)
     }
 
     /// `GET` as bytes.
     pub(crate) fn bytes(&self, path: &str) -> Result<Vec<u8>> {
-        let mut response = self
-            .agent
-            .get(format!("{}{path}", self.address))
-            .call()
-            .with_context(|| format!("GET {path}"))?;
+        let mut response =
+            self.agent.get(format!("{}{path}", self.address)).call().with_context(|| format!("GET {path}"))?;
         let status = response.status();
-        let bytes = response
-            .body_mut()
-            .with_config()
-            .limit(256 << 20)
-            .read_to_vec()?;
+        let bytes = response.body_mut().with_config().limit(256 << 20).read_to_vec()?;
         if status.as_u16() >= 400 {
             bail!("GET {path}: {status}: {}", String::from_utf8_lossy(&bytes));
         }
@@ -138,17 +102,11 @@ impl Server {
 
     /// Reads an event stream to its end and hands over each event's name and data.
     pub(crate) fn events(&self, path: &str, mut each: impl FnMut(&str, &Value)) -> Result<()> {
-        let request = self
-            .agent
-            .get(format!("{}{path}", self.address))
-            .header("accept", "text/event-stream");
+        let request = self.agent.get(format!("{}{path}", self.address)).header("accept", "text/event-stream");
         let mut response = request.call().with_context(|| format!("GET {path}"))?;
         let status = response.status();
         if status.as_u16() >= 400 {
-            bail!(
-                "GET {path}: {status}: {}",
-                response.body_mut().read_to_string()?
-            );
+            bail!("GET {path}: {status}: {}", response.body_mut().read_to_string()?);
         }
         let reader: Box<dyn Read> = Box::new(response.body_mut().as_reader());
         let mut name = String::new();

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::console::{self, Steps};
+use crate::server;
 use crate::toolchain::{self, cargo};
 
 /// Options of `cargo xtask test`.
@@ -19,38 +20,12 @@ pub(crate) struct Options {
 type Step = (&'static str, &'static str, fn() -> Result<()>);
 
 const STEPS: &[Step] = &[
-    (
-        "toolchain",
-        "Check the toolchain",
-        toolchain::ensure_block_target,
-    ),
-    ("fmt", "Format", || {
-        console::run(&mut cargo(&["fmt", "--all", "--check"]))
-    }),
+    ("toolchain", "Check the toolchain", toolchain::ensure_block_target),
+    ("fmt", "Format", || console::run(&mut cargo(&["fmt", "--all", "--check"]))),
     ("tests", "Tests, on real parts", tests),
     ("demo", "The demo, as a newcomer runs it", demo),
-    ("clippy", "Lints", || {
-        console::run(&mut cargo(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--locked",
-            "--",
-            "-D",
-            "warnings",
-        ]))
-    }),
+    ("clippy", "Lints, the CUDA build included", clippy),
     ("doc", "Documentation", doc),
-    ("cuda", "Types of the CUDA build", || {
-        console::run(&mut cargo(&[
-            "check",
-            "--locked",
-            "--package",
-            "sightflow",
-            "--features",
-            "cuda",
-        ]))
-    }),
 ];
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -58,11 +33,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if !STEPS.iter().any(|step| step.0 == name) {
             bail!(
                 "there is no step `{name}`; the steps are {}",
-                STEPS
-                    .iter()
-                    .map(|step| step.0)
-                    .collect::<Vec<_>>()
-                    .join(", ")
+                STEPS.iter().map(|step| step.0).collect::<Vec<_>>().join(", ")
             );
         }
     }
@@ -83,23 +54,24 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn tests() -> Result<()> {
     if toolchain::has_cargo_command("nextest") {
         console::run(&mut cargo(&["nextest", "run", "--workspace", "--locked"]))?;
-        return console::run(&mut cargo(&[
-            "test",
-            "--workspace",
-            "--locked",
-            "--doc",
-            "--quiet",
-        ]));
+        return console::run(&mut cargo(&["test", "--workspace", "--locked", "--doc", "--quiet"]));
     }
-    eprintln!(
-        "      cargo-nextest is not installed, so `cargo test` runs the tests: the same ones, slower to finish."
-    );
+    eprintln!("      cargo-nextest is not installed, so `cargo test` runs the tests: the same ones, slower to finish.");
     eprintln!("      (`cargo install --locked cargo-nextest` installs it)");
     console::run(&mut cargo(&["test", "--workspace", "--locked"]))
 }
 
+/// With the program that the tests have built.
 fn demo() -> Result<()> {
-    console::run(&mut cargo(&["xtask", "demo", "--debug"]))
+    let binary = server::binary("debug");
+    console::run(cargo(&["xtask", "demo", "--binary"]).arg(binary))
+}
+
+/// One pass checks both builds: what differs without `cuda` is compiled by the tests.
+fn clippy() -> Result<()> {
+    let arguments =
+        ["clippy", "--workspace", "--all-targets", "--features", "sightflow/cuda", "--locked", "--", "-D", "warnings"];
+    console::run(&mut cargo(&arguments))
 }
 
 fn doc() -> Result<()> {

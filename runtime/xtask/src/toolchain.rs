@@ -11,23 +11,14 @@ const BLOCK_TARGET: &str = "wasm32-wasip2";
 
 /// Makes sure that blocks can be compiled: adds the WebAssembly target where rustup can.
 pub(crate) fn ensure_block_target() -> Result<()> {
-    let sysroot = Command::new("rustc")
-        .args(["--print", "sysroot"])
-        .current_dir(root())
-        .output();
-    let sysroot = sysroot
-        .context("`rustc` was not found: install Rust from https://rustup.rs and try again")?;
+    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).current_dir(root()).output();
+    let sysroot = sysroot.context("`rustc` was not found: install Rust from https://rustup.rs and try again")?;
     let sysroot = String::from_utf8_lossy(&sysroot.stdout).trim().to_owned();
-    if std::path::Path::new(&sysroot)
-        .join("lib/rustlib")
-        .join(BLOCK_TARGET)
-        .is_dir()
-    {
+    if std::path::Path::new(&sysroot).join("lib/rustlib").join(BLOCK_TARGET).is_dir() {
         return Ok(());
     }
     let mut add = Command::new("rustup");
-    add.args(["target", "add", BLOCK_TARGET])
-        .current_dir(root());
+    add.args(["target", "add", BLOCK_TARGET]).current_dir(root());
     if console::run(&mut add).is_err() {
         bail!(
             "the Rust target {BLOCK_TARGET} is missing and rustup could not add it.\n\

@@ -19,7 +19,8 @@ fn metadata() -> Value {
 
 /// Crate → the workspace crates that it may use, from the `edges` block.
 fn allowed() -> BTreeMap<String, BTreeSet<String>> {
-    let block = ARCHITECTURE.split("```edges\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an edges block");
+    let block =
+        ARCHITECTURE.split("```edges\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an edges block");
     let full = |name: &str| if name == "sightflow" { name.to_owned() } else { format!("sightflow-{name}") };
     block
         .lines()
@@ -39,7 +40,11 @@ fn every_edge_is_allowed_and_every_crate_is_listed() {
         .filter(|package| package["source"].is_null())
         .map(|package| package["name"].as_str().unwrap())
         .collect();
-    assert_eq!(members, allowed.keys().map(String::as_str).collect(), "the edges block and the workspace list other crates");
+    assert_eq!(
+        members,
+        allowed.keys().map(String::as_str).collect(),
+        "the edges block and the workspace list other crates"
+    );
     for package in packages.iter().filter(|package| package["source"].is_null()) {
         let name = package["name"].as_str().unwrap();
         for dependency in package["dependencies"].as_array().unwrap() {
@@ -60,8 +65,12 @@ fn closure<'a>(metadata: &'a Value, root: &str) -> BTreeSet<&'a str> {
         .iter()
         .map(|package| (package["id"].as_str().unwrap(), package["name"].as_str().unwrap()))
         .collect();
-    let nodes: BTreeMap<&str, &Value> =
-        metadata["resolve"]["nodes"].as_array().unwrap().iter().map(|node| (node["id"].as_str().unwrap(), node)).collect();
+    let nodes: BTreeMap<&str, &Value> = metadata["resolve"]["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| (node["id"].as_str().unwrap(), node))
+        .collect();
     let start = names.iter().find(|(_, name)| **name == root).unwrap().0;
     let (mut seen, mut open) = (BTreeSet::new(), vec![*start]);
     while let Some(id) = open.pop() {

@@ -124,18 +124,10 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`] for types that are claimed twice and schemas that are not valid.
     pub fn new(packages: impl IntoIterator<Item = Package>) -> Result<Self, CatalogError> {
-        let mut catalog = Self {
-            entries: Vec::new(),
-            names: HashMap::new(),
-        };
+        let mut catalog = Self { entries: Vec::new(), names: HashMap::new() };
         for manifest in native_manifests() {
-            let engine = if manifest.category == "model" {
-                EngineKind::Model
-            } else {
-                EngineKind::Native
-            };
-            let version =
-                Version::parse(env!("CARGO_PKG_VERSION")).unwrap_or(Version::new(0, 0, 0));
+            let engine = if manifest.category == "model" { EngineKind::Model } else { EngineKind::Native };
+            let version = Version::parse(env!("CARGO_PKG_VERSION")).unwrap_or(Version::new(0, 0, 0));
             let block = BlockRef {
                 package: format!("{FIRST_PARTY}/{}", manifest.category),
                 version,
@@ -158,53 +150,26 @@ impl Catalog {
         Ok(catalog)
     }
 
-    fn add(
-        &mut self,
-        engine: EngineKind,
-        block: BlockRef,
-        manifest: Manifest,
-    ) -> Result<(), CatalogError> {
+    fn add(&mut self, engine: EngineKind, block: BlockRef, manifest: Manifest) -> Result<(), CatalogError> {
         let full = format!("{}/{}", block.package, manifest.name);
         let first_party = block.package.split('/').next() == Some(FIRST_PARTY);
-        let block_type = if first_party {
-            manifest.name.clone()
-        } else {
-            full.clone()
-        };
-        let schema =
-            ConfigSchema::compile(&manifest.config).map_err(|source| CatalogError::Schema {
-                block: block_type.clone(),
-                source,
-            })?;
+        let block_type = if first_party { manifest.name.clone() } else { full.clone() };
+        let schema = ConfigSchema::compile(&manifest.config)
+            .map_err(|source| CatalogError::Schema { block: block_type.clone(), source })?;
         let mut names = vec![full];
         if first_party {
             names.push(manifest.name.clone());
             names.extend(manifest.aliases.iter().cloned());
         } else {
-            names.extend(
-                manifest
-                    .aliases
-                    .iter()
-                    .map(|alias| format!("{}/{alias}", block.package)),
-            );
+            names.extend(manifest.aliases.iter().map(|alias| format!("{}/{alias}", block.package)));
         }
         for name in names {
             let key = fold(&name);
-            if self
-                .names
-                .insert(key, self.entries.len())
-                .is_some_and(|other| other != self.entries.len())
-            {
+            if self.names.insert(key, self.entries.len()).is_some_and(|other| other != self.entries.len()) {
                 return Err(CatalogError::Duplicate(name));
             }
         }
-        self.entries.push(Arc::new(BlockEntry {
-            block_type,
-            engine,
-            block,
-            manifest,
-            schema,
-        }));
+        self.entries.push(Arc::new(BlockEntry { block_type, engine, block, manifest, schema }));
         Ok(())
     }
 
@@ -253,14 +218,10 @@ impl Catalog {
             };
         }
         let names = self.entries.iter().flat_map(|entry| {
-            std::iter::once(entry.block_type.as_str())
-                .chain(entry.manifest.aliases.iter().map(String::as_str))
+            std::iter::once(entry.block_type.as_str()).chain(entry.manifest.aliases.iter().map(String::as_str))
         });
         let suggestion = nearest(&fold(name), names);
-        UnknownType {
-            message: format!("there is no block `{name}`"),
-            suggestion,
-        }
+        UnknownType { message: format!("there is no block `{name}`"), suggestion }
     }
 }
 
@@ -270,6 +231,5 @@ pub(crate) fn fold(name: &str) -> String {
 }
 
 fn native_manifests() -> Vec<Manifest> {
-    serde_json::from_str(include_str!("native.json"))
-        .expect("native.json is part of this build and tested")
+    serde_json::from_str(include_str!("native.json")).expect("native.json is part of this build and tested")
 }

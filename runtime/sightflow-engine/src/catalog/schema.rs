@@ -54,27 +54,15 @@ impl ConfigSchema {
         } else {
             serde_json::json!({"type": "object", "additionalProperties": false})
         };
-        let validator = jsonschema::options()
-            .offline()
-            .build(&schema)
-            .map_err(|error| SchemaError(error.to_string()))?;
-        let object = |key: &str| {
-            schema
-                .get(key)
-                .and_then(Value::as_object)
-                .cloned()
-                .unwrap_or_default()
-        };
+        let validator =
+            jsonschema::options().offline().build(&schema).map_err(|error| SchemaError(error.to_string()))?;
+        let object = |key: &str| schema.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
         let properties = object("properties");
         let mut aliases = HashMap::new();
         let mut templates = Vec::new();
         for (key, property) in &properties {
-            for alias in property
-                .get("x-aliases")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
+            for alias in
+                property.get("x-aliases").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
             {
                 aliases.insert(alias.to_owned(), key.clone());
             }
@@ -82,36 +70,21 @@ impl ConfigSchema {
                 templates.push(key.clone());
             }
         }
-        let dropped = schema
-            .get("x-dropped")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
-        let record_ports = schema
-            .get("x-record-ports")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
-        let rewrites = object("x-rewrites")
-            .into_iter()
-            .filter_map(|(key, cases)| Some((key, cases.as_object()?.clone())));
+        let dropped = schema.get("x-dropped").and_then(Value::as_array).into_iter().flatten();
+        let record_ports = schema.get("x-record-ports").and_then(Value::as_array).into_iter().flatten();
+        let rewrites =
+            object("x-rewrites").into_iter().filter_map(|(key, cases)| Some((key, cases.as_object()?.clone())));
         Ok(Self {
             validator,
             aliases,
-            dropped: dropped
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect(),
+            dropped: dropped.filter_map(Value::as_str).map(str::to_owned).collect(),
             refused: object("x-refused")
                 .into_iter()
                 .map(|(key, hint)| (key, hint.as_str().unwrap_or_default().to_owned()))
                 .collect(),
             rewrites: rewrites.collect(),
             templates,
-            record_ports: record_ports
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect(),
+            record_ports: record_ports.filter_map(Value::as_str).map(str::to_owned).collect(),
             wants_params: schema.get("x-params").and_then(Value::as_bool).unwrap_or(false),
             wants_context: schema.get("x-context").and_then(Value::as_bool).unwrap_or(false),
             properties,
@@ -185,33 +158,16 @@ impl ConfigSchema {
     }
 
     fn unknown_key(&self, key: &str, pointer: String) -> Problem {
-        let hint = self
-            .refused
-            .iter()
-            .find(|(refused, _)| match refused.strip_suffix('*') {
-                Some(stem) => key.starts_with(stem),
-                None => refused == key,
-            });
+        let hint = self.refused.iter().find(|(refused, _)| match refused.strip_suffix('*') {
+            Some(stem) => key.starts_with(stem),
+            None => refused == key,
+        });
         if let Some((_, hint)) = hint {
-            return Problem::new(
-                "E-CONFIG-KEY",
-                pointer,
-                format!("`{key}` is not available: {hint}"),
-            );
+            return Problem::new("E-CONFIG-KEY", pointer, format!("`{key}` is not available: {hint}"));
         }
-        let known = self
-            .properties
-            .keys()
-            .chain(self.aliases.keys())
-            .map(String::as_str);
-        let suggestion =
-            nearest(key, known).map(|near| self.aliases.get(&near).cloned().unwrap_or(near));
-        Problem::new(
-            "E-CONFIG-KEY",
-            pointer,
-            format!("there is no configuration key `{key}`"),
-        )
-        .suggest(suggestion)
+        let known = self.properties.keys().chain(self.aliases.keys()).map(String::as_str);
+        let suggestion = nearest(key, known).map(|near| self.aliases.get(&near).cloned().unwrap_or(near));
+        Problem::new("E-CONFIG-KEY", pointer, format!("there is no configuration key `{key}`")).suggest(suggestion)
     }
 
     /// Brings values to canonical form, fills defaults and validates. Keys in `dynamic` are not known yet: they get no
@@ -222,10 +178,7 @@ impl ConfigSchema {
                 let before = value.clone();
                 canonical_value(value, property, 0);
                 if *value != before && (before.is_string() || before.is_array()) {
-                    let pointer = format!(
-                        "/{}",
-                        pointer_token(canonical.written.get(key).unwrap_or(key))
-                    );
+                    let pointer = format!("/{}", pointer_token(canonical.written.get(key).unwrap_or(key)));
                     canonical.problems.push(Problem::new(
                         "W-ALIAS",
                         pointer,
@@ -250,10 +203,7 @@ impl ConfigSchema {
                 _ => None,
             };
             // Conditions over several keys cannot be judged while some are unknown.
-            if at_root
-                && !dynamic.is_empty()
-                && missing.is_none_or(|key| dynamic.iter().any(|name| name == key))
-            {
+            if at_root && !dynamic.is_empty() && missing.is_none_or(|key| dynamic.iter().any(|name| name == key)) {
                 continue;
             }
             canonical.problems.push(explain(&error, &canonical.written));
@@ -269,10 +219,8 @@ impl Canonical {
         if let Some(other) = self.config.get(&canonical) {
             if *other != value {
                 let written = self.written.get(&canonical).cloned().unwrap_or_default();
-                let message =
-                    format!("`{key}` and `{written}` mean the same key and have different values");
-                self.problems
-                    .push(Problem::new("E-CONFIG", pointer, message).suggest(Some(canonical)));
+                let message = format!("`{key}` and `{written}` mean the same key and have different values");
+                self.problems.push(Problem::new("E-CONFIG", pointer, message).suggest(Some(canonical)));
             }
             return;
         }
@@ -282,12 +230,7 @@ impl Canonical {
 }
 
 fn alias(pointer: &str, from: &str, to: &str) -> Problem {
-    Problem::new(
-        "W-ALIAS",
-        pointer,
-        format!("`{from}` is written `{to}` now"),
-    )
-    .suggest(Some(to))
+    Problem::new("W-ALIAS", pointer, format!("`{from}` is written `{to}` now")).suggest(Some(to))
 }
 
 /// Value aliases, folded enum names, and whole floats as integers, at any depth of the schema.
@@ -297,24 +240,11 @@ fn canonical_value(value: &mut Value, schema: &Value, depth: usize) {
     }
     if let Some(text) = value.as_str().map(str::to_owned) {
         let folded = fold(&text);
-        let values = schema
-            .get("x-value-aliases")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten();
-        let renamed = values
-            .filter(|(from, _)| fold(from) == folded)
-            .map(|(_, to)| to.clone())
-            .next();
-        let options = schema
-            .get("enum")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
-        let same = options
-            .filter(|option| option.as_str().is_some_and(|option| fold(option) == folded))
-            .cloned()
-            .next();
+        let values = schema.get("x-value-aliases").and_then(Value::as_object).into_iter().flatten();
+        let renamed = values.filter(|(from, _)| fold(from) == folded).map(|(_, to)| to.clone()).next();
+        let options = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
+        let same =
+            options.filter(|option| option.as_str().is_some_and(|option| fold(option) == folded)).cloned().next();
         if let Some(canonical) = same.or(renamed) {
             *value = canonical;
         }
@@ -322,15 +252,11 @@ fn canonical_value(value: &mut Value, schema: &Value, depth: usize) {
     }
     if !value.is_object()
         && !value.is_array()
-        && let Some(to) = schema
-            .get("x-value-aliases")
-            .and_then(|aliases| aliases.get(value.to_string()))
+        && let Some(to) = schema.get("x-value-aliases").and_then(|aliases| aliases.get(value.to_string()))
     {
         *value = to.clone();
     }
-    if let Some(number) = value
-        .as_f64()
-        .filter(|_| value.is_f64() && is_integer(schema))
+    if let Some(number) = value.as_f64().filter(|_| value.is_f64() && is_integer(schema))
         && number.fract() == 0.0
         && number.abs() < 9e15
     {
@@ -339,17 +265,12 @@ fn canonical_value(value: &mut Value, schema: &Value, depth: usize) {
     match value {
         Value::Array(items) => {
             if let Some(schema) = schema.get("items") {
-                items
-                    .iter_mut()
-                    .for_each(|item| canonical_value(item, schema, depth + 1));
+                items.iter_mut().for_each(|item| canonical_value(item, schema, depth + 1));
             }
         }
         Value::Object(object) => {
             for (key, item) in object {
-                if let Some(schema) = schema
-                    .get("properties")
-                    .and_then(|properties| properties.get(key))
-                {
+                if let Some(schema) = schema.get("properties").and_then(|properties| properties.get(key)) {
                     canonical_value(item, schema, depth + 1);
                 }
             }
@@ -361,22 +282,15 @@ fn canonical_value(value: &mut Value, schema: &Value, depth: usize) {
 fn is_integer(schema: &Value) -> bool {
     let holds = |kind: &Value| match kind {
         Value::String(name) => name == "integer",
-        Value::Array(names) => {
-            names.iter().any(|name| name == "integer") && !names.iter().any(|name| name == "number")
-        }
+        Value::Array(names) => names.iter().any(|name| name == "integer") && !names.iter().any(|name| name == "number"),
         _ => false,
     };
     schema.get("type").is_some_and(holds)
         || ["anyOf", "oneOf"].iter().any(|key| {
-            schema
-                .get(*key)
-                .and_then(Value::as_array)
-                .is_some_and(|options| {
-                    options.iter().any(is_integer)
-                        && !options
-                            .iter()
-                            .any(|option| option.get("type").is_some_and(|kind| kind == "number"))
-                })
+            schema.get(*key).and_then(Value::as_array).is_some_and(|options| {
+                options.iter().any(is_integer)
+                    && !options.iter().any(|option| option.get("type").is_some_and(|kind| kind == "number"))
+            })
         })
 }
 
@@ -384,90 +298,49 @@ fn explain(error: &ValidationError<'_>, written: &HashMap<String, String>) -> Pr
     let path = error.instance_path().as_str().to_owned();
     let mut steps = path.splitn(3, '/').skip(1);
     let key = steps.next().unwrap_or_default().to_owned();
-    let rest = steps
-        .next()
-        .map(|rest| format!("/{rest}"))
-        .unwrap_or_default();
+    let rest = steps.next().map(|rest| format!("/{rest}")).unwrap_or_default();
     let pointer = if key.is_empty() {
         String::new()
     } else {
-        format!(
-            "/{}{rest}",
-            written
-                .get(&key)
-                .map_or(key.clone(), |name| pointer_token(name))
-        )
+        format!("/{}{rest}", written.get(&key).map_or(key.clone(), |name| pointer_token(name)))
     };
-    let name = if key.is_empty() {
-        "the configuration".to_owned()
-    } else {
-        format!("`{}`", path[1..].replace('/', "."))
-    };
+    let name =
+        if key.is_empty() { "the configuration".to_owned() } else { format!("`{}`", path[1..].replace('/', ".")) };
     let given = short(error.instance());
     let (message, suggestion) = match error.kind() {
-        ValidationErrorKind::Required { property } => (
-            format!(
-                "the required key `{}` is missing",
-                property.as_str().unwrap_or_default()
-            ),
-            None,
-        ),
-        ValidationErrorKind::Minimum { limit } => (
-            format!("{name} is {given}; the smallest allowed value is {limit}"),
-            None,
-        ),
-        ValidationErrorKind::Maximum { limit } => (
-            format!("{name} is {given}; the largest allowed value is {limit}"),
-            None,
-        ),
-        ValidationErrorKind::ExclusiveMinimum { limit } => (
-            format!("{name} is {given}; it must be greater than {limit}"),
-            None,
-        ),
-        ValidationErrorKind::ExclusiveMaximum { limit } => (
-            format!("{name} is {given}; it must be less than {limit}"),
-            None,
-        ),
+        ValidationErrorKind::Required { property } => {
+            (format!("the required key `{}` is missing", property.as_str().unwrap_or_default()), None)
+        }
+        ValidationErrorKind::Minimum { limit } => {
+            (format!("{name} is {given}; the smallest allowed value is {limit}"), None)
+        }
+        ValidationErrorKind::Maximum { limit } => {
+            (format!("{name} is {given}; the largest allowed value is {limit}"), None)
+        }
+        ValidationErrorKind::ExclusiveMinimum { limit } => {
+            (format!("{name} is {given}; it must be greater than {limit}"), None)
+        }
+        ValidationErrorKind::ExclusiveMaximum { limit } => {
+            (format!("{name} is {given}; it must be less than {limit}"), None)
+        }
         ValidationErrorKind::Enum { options } => {
-            let names: Vec<String> = options
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(short)
-                .collect();
-            let near = error.instance().as_str().and_then(|text| {
-                nearest(
-                    text,
-                    options
-                        .as_array()
-                        .into_iter()
-                        .flatten()
-                        .filter_map(Value::as_str),
-                )
-            });
-            (
-                format!("{name} is {given}; it can be {}", names.join(", ")),
-                near,
-            )
+            let names: Vec<String> = options.as_array().into_iter().flatten().map(short).collect();
+            let near = error
+                .instance()
+                .as_str()
+                .and_then(|text| nearest(text, options.as_array().into_iter().flatten().filter_map(Value::as_str)));
+            (format!("{name} is {given}; it can be {}", names.join(", ")), near)
         }
         ValidationErrorKind::Type { kind } => {
             let wanted = match kind {
                 TypeKind::Single(one) => one.to_string(),
-                TypeKind::Multiple(many) => many
-                    .iter()
-                    .map(|one| one.to_string())
-                    .collect::<Vec<_>>()
-                    .join(" or "),
+                TypeKind::Multiple(many) => many.iter().map(|one| one.to_string()).collect::<Vec<_>>().join(" or "),
             };
-            (
-                format!("{name} is {given}; it must be of type {wanted}"),
-                None,
-            )
+            (format!("{name} is {given}; it must be of type {wanted}"), None)
         }
-        ValidationErrorKind::AdditionalProperties { unexpected } => (
-            format!("{name} has unknown keys: {}", unexpected.join(", ")),
-            None,
-        ),
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            (format!("{name} has unknown keys: {}", unexpected.join(", ")), None)
+        }
         _ => (format!("{name}: {error}"), None),
     };
     Problem::new("E-CONFIG", pointer, message).suggest(suggestion)
@@ -475,11 +348,7 @@ fn explain(error: &ValidationError<'_>, written: &HashMap<String, String>) -> Pr
 
 fn short(value: &Value) -> String {
     let text = value.to_string();
-    if text.chars().count() <= 60 {
-        text
-    } else {
-        format!("{}…", text.chars().take(60).collect::<String>())
-    }
+    if text.chars().count() <= 60 { text } else { format!("{}…", text.chars().take(60).collect::<String>()) }
 }
 
 /// A key as a step of a JSON pointer.

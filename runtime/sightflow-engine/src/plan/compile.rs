@@ -9,10 +9,7 @@ use sightflow_expressions::reference::{Reference, Root, nearest};
 use sightflow_types::{Problem, Task};
 
 use super::document::{self, Document};
-use super::{
-    Compiled, Limits, Plan, PlanInput, PlanNode, PlanOutput, config, graph, models, parameters,
-    wires,
-};
+use super::{Compiled, Limits, Plan, PlanInput, PlanNode, PlanOutput, config, graph, models, parameters, wires};
 use crate::catalog::{BlockEntry, Catalog, EngineKind};
 use crate::models::ModelCatalog;
 
@@ -39,12 +36,7 @@ pub(super) struct Draft {
 }
 
 /// Compiles a definition: every problem at once, or a plan. Pure; component blocks' own checks are not asked.
-pub fn compile(
-    definition: &Value,
-    catalog: &Catalog,
-    models: &ModelCatalog,
-    limits: &Limits,
-) -> Compiled {
+pub fn compile(definition: &Value, catalog: &Catalog, models: &ModelCatalog, limits: &Limits) -> Compiled {
     compile_with_checks(definition, catalog, models, limits).0
 }
 
@@ -74,10 +66,7 @@ pub(super) fn compile_with_checks(
             }
         })
         .collect();
-    let names = Names {
-        document: &document,
-        parameters: &parameters,
-    };
+    let names = Names { document: &document, parameters: &parameters };
     wires::connect(&document, &mut drafts, &mut problems);
     wires::read_inputs(&names, &mut drafts, &mut problems);
     check_config_references(&names, &mut drafts, &mut problems);
@@ -89,33 +78,18 @@ pub(super) fn compile_with_checks(
     wires::check_required(&drafts, &mut problems);
     check_parameter_inputs(&drafts, &parameters, &mut problems);
     check_drawing(&drafts, catalog, &mut problems);
-    let found: Vec<_> = drafts
-        .iter_mut()
-        .map(|draft| models::check(draft, registry, &mut problems))
-        .collect();
+    let found: Vec<_> = drafts.iter_mut().map(|draft| models::check(draft, registry, &mut problems)).collect();
     let checks = drafts.iter().filter_map(pending_check).collect();
-    let (warnings, errors): (Vec<Problem>, Vec<Problem>) = problems
-        .into_iter()
-        .partition(|problem| problem.code.starts_with("W-"));
-    let mut compiled = Compiled {
-        plan: None,
-        errors,
-        warnings,
-    };
+    let (warnings, errors): (Vec<Problem>, Vec<Problem>) =
+        problems.into_iter().partition(|problem| problem.code.starts_with("W-"));
+    let mut compiled = Compiled { plan: None, errors, warnings };
     if let (true, Some(levels)) = (compiled.errors.is_empty(), levels) {
         let mut dependents = vec![Vec::new(); drafts.len()];
         for (index, draft) in drafts.iter().enumerate() {
-            draft
-                .depends_on
-                .iter()
-                .for_each(|&source| dependents[source].push(index));
+            draft.depends_on.iter().for_each(|&source| dependents[source].push(index));
         }
-        let nodes = drafts
-            .into_iter()
-            .zip(found)
-            .zip(dependents)
-            .zip(&document.nodes)
-            .filter_map(|(((draft, model), dependents), raw)| {
+        let nodes = drafts.into_iter().zip(found).zip(dependents).zip(&document.nodes).filter_map(
+            |(((draft, model), dependents), raw)| {
                 let draws = model
                     .as_ref()
                     .filter(|model| model.task == Task::Detection)
@@ -135,20 +109,11 @@ pub(super) fn compile_with_checks(
                     backoff: Duration::from_millis(raw.retry.map_or(0, |retry| retry.backoff_ms)),
                     model,
                 })
-            });
+            },
+        );
         let nodes: Vec<PlanNode> = nodes.collect();
-        let ids = nodes
-            .iter()
-            .enumerate()
-            .map(|(index, node)| (Arc::clone(&node.id), index))
-            .collect();
-        compiled.plan = Some(Arc::new(Plan {
-            nodes,
-            levels,
-            parameters,
-            outputs,
-            ids,
-        }));
+        let ids = nodes.iter().enumerate().map(|(index, node)| (Arc::clone(&node.id), index)).collect();
+        compiled.plan = Some(Arc::new(Plan { nodes, levels, parameters, outputs, ids }));
     }
     (compiled, checks)
 }
@@ -174,12 +139,8 @@ fn resolve_type(
         }
         Err(unknown) => {
             problems.push(
-                Problem::new(
-                    "E-TYPE-UNKNOWN",
-                    format!("/nodes/{at}/type"),
-                    unknown.message,
-                )
-                .suggest(unknown.suggestion),
+                Problem::new("E-TYPE-UNKNOWN", format!("/nodes/{at}/type"), unknown.message)
+                    .suggest(unknown.suggestion),
             );
             None
         }
@@ -214,17 +175,8 @@ impl Names<'_> {
         match root {
             Root::Input(_) => None,
             Root::Param(name) => {
-                if !self
-                    .parameters
-                    .iter()
-                    .any(|parameter| parameter.name == *name)
-                {
-                    let near = nearest(
-                        name,
-                        self.parameters
-                            .iter()
-                            .map(|parameter| parameter.name.as_str()),
-                    );
+                if !self.parameters.iter().any(|parameter| parameter.name == *name) {
+                    let near = nearest(name, self.parameters.iter().map(|parameter| parameter.name.as_str()));
                     let message = format!("`{root}`: the workflow declares no parameter `{name}`");
                     problems.push(
                         Problem::new("E-REFERENCE", pointer, message)
@@ -237,28 +189,17 @@ impl Names<'_> {
                 let Some(&index) = self.document.ids.get(node) else {
                     let near = nearest(node, self.document.ids.keys().map(String::as_str));
                     problems.push(
-                        Problem::new(
-                            "E-REFERENCE",
-                            pointer,
-                            format!("`{root}`: there is no node `{node}`"),
-                        )
-                        .suggest(near),
+                        Problem::new("E-REFERENCE", pointer, format!("`{root}`: there is no node `{node}`"))
+                            .suggest(near),
                     );
                     return None;
                 };
                 if let (Root::Port { port, .. }, Some(entry)) = (root, &drafts[index].entry)
                     && wires::output(entry, port).is_none()
                 {
-                    let names = entry
-                        .manifest
-                        .outputs
-                        .iter()
-                        .map(|output| output.name.as_str());
-                    let message =
-                        format!("`{root}`: `{}` has no output `{port}`", entry.block_type);
-                    problems.push(
-                        Problem::new("E-REFERENCE", pointer, message).suggest(nearest(port, names)),
-                    );
+                    let names = entry.manifest.outputs.iter().map(|output| output.name.as_str());
+                    let message = format!("`{root}`: `{}` has no output `{port}`", entry.block_type);
+                    problems.push(Problem::new("E-REFERENCE", pointer, message).suggest(nearest(port, names)));
                 }
                 Some(index)
             }
@@ -285,25 +226,16 @@ fn check_config_references(names: &Names<'_>, drafts: &mut [Draft], problems: &m
     }
 }
 
-fn read_outputs(
-    names: &Names<'_>,
-    drafts: &[Draft],
-    problems: &mut Vec<Problem>,
-) -> Vec<PlanOutput> {
+fn read_outputs(names: &Names<'_>, drafts: &[Draft], problems: &mut Vec<Problem>) -> Vec<PlanOutput> {
     let read = names.document.outputs.iter().filter_map(|output| {
         let pointer = format!("/outputs/{}/source", output.at);
         match Reference::parse(&output.source) {
             Ok(source) => {
                 names.check(&source.root, drafts, &pointer, problems);
-                Some(PlanOutput {
-                    name: output.name.clone(),
-                    source,
-                })
+                Some(PlanOutput { name: output.name.clone(), source })
             }
             Err(error) => {
-                problems.push(
-                    Problem::new(error.code, pointer, error.message).suggest(error.suggestion),
-                );
+                problems.push(Problem::new(error.code, pointer, error.message).suggest(error.suggestion));
                 None
             }
         }
@@ -316,33 +248,17 @@ fn check_parameter_inputs(
     parameters: &[sightflow_types::definition::Parameter],
     problems: &mut Vec<Problem>,
 ) {
-    for draft in drafts.iter().filter(|draft| {
-        draft
-            .entry
-            .as_ref()
-            .is_some_and(|entry| entry.block_type == "parameter_input")
-    }) {
-        let Some(name) = draft
-            .config
-            .canonical
-            .get("parameter_name")
-            .and_then(Value::as_str)
-        else {
+    for draft in
+        drafts.iter().filter(|draft| draft.entry.as_ref().is_some_and(|entry| entry.block_type == "parameter_input"))
+    {
+        let Some(name) = draft.config.canonical.get("parameter_name").and_then(Value::as_str) else {
             continue;
         };
         if !parameters.is_empty() && !parameters.iter().any(|parameter| parameter.name == name) {
-            let near = nearest(
-                name,
-                parameters.iter().map(|parameter| parameter.name.as_str()),
-            );
+            let near = nearest(name, parameters.iter().map(|parameter| parameter.name.as_str()));
             let pointer = format!("/nodes/{}/config/parameter_name", draft.at);
             problems.push(
-                Problem::new(
-                    "E-CONFIG",
-                    pointer,
-                    format!("the workflow declares no parameter `{name}`"),
-                )
-                .suggest(near),
+                Problem::new("E-CONFIG", pointer, format!("the workflow declares no parameter `{name}`")).suggest(near),
             );
         }
     }
@@ -350,8 +266,7 @@ fn check_parameter_inputs(
 
 /// `draw_boxes` of a detection is done by the block of that name.
 fn check_drawing(drafts: &[Draft], catalog: &Catalog, problems: &mut Vec<Problem>) {
-    let draws =
-        |draft: &&Draft| draft.config.canonical.get("draw_boxes") == Some(&Value::Bool(true));
+    let draws = |draft: &&Draft| draft.config.canonical.get("draw_boxes") == Some(&Value::Bool(true));
     if catalog.resolve("draw_boxes").is_ok() {
         return;
     }
@@ -366,24 +281,12 @@ fn check_drawing(drafts: &[Draft], catalog: &Catalog, problems: &mut Vec<Problem
 }
 
 fn pending_check(draft: &Draft) -> Option<PendingCheck> {
-    let entry = draft
-        .entry
-        .as_ref()
-        .filter(|entry| entry.engine == EngineKind::Component)?;
+    let entry = draft.entry.as_ref().filter(|entry| entry.engine == EngineKind::Component)?;
     Some(PendingCheck {
         node: draft.at,
         entry: Arc::clone(entry),
         config: draft.config.canonical.clone(),
-        wired: draft
-            .inputs
-            .iter()
-            .map(|input| input.port.to_string())
-            .collect(),
-        dynamic: draft
-            .config
-            .dynamic
-            .iter()
-            .map(|(_, (key, _))| key.clone())
-            .collect(),
+        wired: draft.inputs.iter().map(|input| input.port.to_string()).collect(),
+        dynamic: draft.config.dynamic.iter().map(|(_, (key, _))| key.clone()).collect(),
     })
 }

@@ -21,32 +21,18 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn finish(self) -> NodeConfig {
-        let dynamic: Vec<(String, Dynamic)> =
-            self.dynamic.into_iter().map(|(_, pair)| pair).collect();
-        let text = dynamic
-            .is_empty()
-            .then(|| Arc::from(Value::Object(self.canonical.clone()).to_string()));
-        NodeConfig {
-            fixed: Arc::new(self.canonical),
-            text,
-            dynamic,
-        }
+        let dynamic: Vec<(String, Dynamic)> = self.dynamic.into_iter().map(|(_, pair)| pair).collect();
+        let text = dynamic.is_empty().then(|| Arc::from(Value::Object(self.canonical.clone()).to_string()));
+        NodeConfig { fixed: Arc::new(self.canonical), text, dynamic }
     }
 }
 
-pub(super) fn compile(
-    raw: &RawNode,
-    entry: Option<&BlockEntry>,
-    problems: &mut Vec<Problem>,
-) -> Draft {
+pub(super) fn compile(raw: &RawNode, entry: Option<&BlockEntry>, problems: &mut Vec<Problem>) -> Draft {
     let Some(entry) = entry else {
         return Draft::default();
     };
     let place = |key: &str| {
-        raw.from_data
-            .get(key)
-            .cloned()
-            .unwrap_or_else(|| format!("/nodes/{}/config/{}", raw.at, pointer_token(key)))
+        raw.from_data.get(key).cloned().unwrap_or_else(|| format!("/nodes/{}/config/{}", raw.at, pointer_token(key)))
     };
     let mut canonical = entry.schema.canonical_keys(raw.config.clone());
     let mut dynamic = Vec::new();
@@ -61,9 +47,7 @@ pub(super) fn compile(
         let compiled = Dynamic::compile(&value, &pointer, &mut misfits);
         if !misfits.is_empty() {
             for Misfit { pointer, error } in misfits {
-                problems.push(
-                    Problem::new(error.code, pointer, error.message).suggest(error.suggestion),
-                );
+                problems.push(Problem::new(error.code, pointer, error.message).suggest(error.suggestion));
             }
             broken.push(key);
             continue;
@@ -75,11 +59,7 @@ pub(super) fn compile(
             other => dynamic.push((pointer, (key, other))),
         }
     }
-    let unknown: Vec<String> = dynamic
-        .iter()
-        .map(|(_, (key, _))| key.clone())
-        .chain(broken)
-        .collect();
+    let unknown: Vec<String> = dynamic.iter().map(|(_, (key, _))| key.clone()).chain(broken).collect();
     entry.schema.finish(&mut canonical, &unknown);
     for mut problem in std::mem::take(&mut canonical.problems) {
         // Relative to the configuration: `/key` or `/key/deeper`.
@@ -91,8 +71,5 @@ pub(super) fn compile(
         };
         problems.push(problem);
     }
-    Draft {
-        canonical: canonical.config,
-        dynamic,
-    }
+    Draft { canonical: canonical.config, dynamic }
 }

@@ -54,21 +54,14 @@ pub(super) struct RawOutput {
 pub(super) fn read(definition: &Value, limits: &Limits, problems: &mut Vec<Problem>) -> Document {
     let mut document = Document::default();
     let Some(object) = definition.as_object() else {
-        problems.push(Problem::new(
-            "E-CONFIG",
-            "",
-            "a definition is a JSON object",
-        ));
+        problems.push(Problem::new("E-CONFIG", "", "a definition is a JSON object"));
         return document;
     };
     if depth_exceeds(definition, limits.depth) {
         problems.push(Problem::new(
             "E-LIMIT",
             "",
-            format!(
-                "the definition is nested deeper than {} levels",
-                limits.depth
-            ),
+            format!("the definition is nested deeper than {} levels", limits.depth),
         ));
         return document;
     }
@@ -78,10 +71,7 @@ pub(super) fn read(definition: &Value, limits: &Limits, problems: &mut Vec<Probl
         problems.push(Problem::new(
             "E-LIMIT",
             "",
-            format!(
-                "the definition has {bytes} bytes; at most {} are allowed",
-                limits.bytes
-            ),
+            format!("the definition has {bytes} bytes; at most {} are allowed", limits.bytes),
         ));
         return document;
     }
@@ -89,17 +79,13 @@ pub(super) fn read(definition: &Value, limits: &Limits, problems: &mut Vec<Probl
         None | Some(Value::Null) => {}
         Some(Value::String(version)) if version == "1" || version.starts_with("1.") => {}
         Some(other) => {
-            let message =
-                format!("version {other} is not known; this server reads version \"1.0\"");
+            let message = format!("version {other} is not known; this server reads version \"1.0\"");
             problems.push(Problem::new("E-VERSION", "/version", message).suggest(Some("1.0")));
         }
     }
     let nodes = list(object, "nodes", problems);
     let edges = list(object, "edges", problems);
-    for (what, count, limit) in [
-        ("nodes", nodes.len(), limits.nodes),
-        ("edges", edges.len(), limits.edges),
-    ] {
+    for (what, count, limit) in [("nodes", nodes.len(), limits.nodes), ("edges", edges.len(), limits.edges)] {
         if count > limit {
             problems.push(Problem::new(
                 "E-LIMIT",
@@ -112,41 +98,24 @@ pub(super) fn read(definition: &Value, limits: &Limits, problems: &mut Vec<Probl
     for (at, node) in nodes.iter().enumerate() {
         if let Some(node) = read_node(at, node, limits, problems) {
             if let Some(&first) = document.ids.get(&node.id) {
-                let message = format!(
-                    "the node id `{}` is used twice, first by node {}",
-                    node.id, document.nodes[first].at
-                );
-                problems.push(Problem::new(
-                    "E-NODE-DUPLICATE",
-                    format!("/nodes/{at}/id"),
-                    message,
-                ));
+                let message =
+                    format!("the node id `{}` is used twice, first by node {}", node.id, document.nodes[first].at);
+                problems.push(Problem::new("E-NODE-DUPLICATE", format!("/nodes/{at}/id"), message));
             } else {
                 document.ids.insert(node.id.clone(), document.nodes.len());
             }
             document.nodes.push(node);
         }
     }
-    document.edges = edges
-        .iter()
-        .enumerate()
-        .filter_map(|(at, edge)| read_edge(at, edge, problems))
-        .collect();
+    document.edges = edges.iter().enumerate().filter_map(|(at, edge)| read_edge(at, edge, problems)).collect();
     for (at, parameter) in list(object, "parameters", problems).iter().enumerate() {
         match parameter.as_object() {
             Some(parameter) => document.parameters.push((at, parameter.clone())),
-            None => problems.push(shape(
-                format!("/parameters/{at}"),
-                "a parameter",
-                "an object",
-            )),
+            None => problems.push(shape(format!("/parameters/{at}"), "a parameter", "an object")),
         }
     }
     for (at, output) in list(object, "outputs", problems).iter().enumerate() {
-        let (name, source) = (
-            output.get("name").and_then(Value::as_str),
-            output.get("source").and_then(Value::as_str),
-        );
+        let (name, source) = (output.get("name").and_then(Value::as_str), output.get("source").and_then(Value::as_str));
         match (name, source) {
             (Some(name), Some(source)) if !name.is_empty() => {
                 if document.outputs.iter().any(|other| other.name == name) {
@@ -156,11 +125,7 @@ pub(super) fn read(definition: &Value, limits: &Limits, problems: &mut Vec<Probl
                         format!("the output `{name}` is declared twice"),
                     ));
                 }
-                document.outputs.push(RawOutput {
-                    at,
-                    name: name.to_owned(),
-                    source: source.to_owned(),
-                });
+                document.outputs.push(RawOutput { at, name: name.to_owned(), source: source.to_owned() });
             }
             _ => problems.push(shape(
                 format!("/outputs/{at}"),
@@ -190,28 +155,19 @@ fn list<'v>(object: &'v Map<String, Value>, key: &str, problems: &mut Vec<Proble
 fn depth_exceeds(value: &Value, left: usize) -> bool {
     match value {
         Value::Array(items) => left == 0 || items.iter().any(|item| depth_exceeds(item, left - 1)),
-        Value::Object(object) => {
-            left == 0 || object.values().any(|item| depth_exceeds(item, left - 1))
-        }
+        Value::Object(object) => left == 0 || object.values().any(|item| depth_exceeds(item, left - 1)),
         _ => false,
     }
 }
 
 fn valid_id(id: &str) -> bool {
     let mut characters = id.chars();
-    characters
-        .next()
-        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+    characters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && id.len() <= 100
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
-fn read_node(
-    at: usize,
-    node: &Value,
-    limits: &Limits,
-    problems: &mut Vec<Problem>,
-) -> Option<RawNode> {
+fn read_node(at: usize, node: &Value, limits: &Limits, problems: &mut Vec<Problem>) -> Option<RawNode> {
     let pointer = format!("/nodes/{at}");
     let Some(object) = node.as_object() else {
         problems.push(shape(pointer, "a node", "an object"));
@@ -220,19 +176,14 @@ fn read_node(
     let id = match object.get("id") {
         Some(Value::String(id)) if valid_id(id) => id.clone(),
         Some(Value::String(id)) => {
-            let message = format!(
-                "`{id}` is not a node id: a letter or `_`, then letters, digits, `_` or `-`, at most 100"
-            );
+            let message =
+                format!("`{id}` is not a node id: a letter or `_`, then letters, digits, `_` or `-`, at most 100");
             problems.push(Problem::new("E-NODE-ID", format!("{pointer}/id"), message));
             // Edges may still name it; one problem is enough.
             id.clone()
         }
         _ => {
-            problems.push(Problem::new(
-                "E-NODE-ID",
-                format!("{pointer}/id"),
-                "a node needs an `id`",
-            ));
+            problems.push(Problem::new("E-NODE-ID", format!("{pointer}/id"), "a node needs an `id`"));
             return None;
         }
     };
@@ -248,11 +199,7 @@ fn read_node(
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(map)) => map.clone(),
         Some(_) => {
-            problems.push(shape(
-                format!("{pointer}/{key}"),
-                &format!("`{key}`"),
-                "an object",
-            ));
+            problems.push(shape(format!("{pointer}/{key}"), &format!("`{key}`"), "an object"));
             Map::new()
         }
     };
@@ -272,21 +219,12 @@ fn read_node(
     };
     let timeout_ms = match object.get("timeout_ms") {
         None | Some(Value::Null) => None,
-        Some(value) => match value
-            .as_u64()
-            .filter(|ms| (1..=limits.node_timeout_ms).contains(ms))
-        {
+        Some(value) => match value.as_u64().filter(|ms| (1..=limits.node_timeout_ms).contains(ms)) {
             Some(ms) => Some(ms),
             None => {
-                let message = format!(
-                    "`timeout_ms` is {value}; it must be a whole number from 1 to {}",
-                    limits.node_timeout_ms
-                );
-                problems.push(Problem::new(
-                    "E-LIMIT",
-                    format!("{pointer}/timeout_ms"),
-                    message,
-                ));
+                let message =
+                    format!("`timeout_ms` is {value}; it must be a whole number from 1 to {}", limits.node_timeout_ms);
+                problems.push(Problem::new("E-LIMIT", format!("{pointer}/timeout_ms"), message));
                 None
             }
         },
@@ -294,14 +232,10 @@ fn read_node(
     let retry = match object.get("retry") {
         None | Some(Value::Null) => None,
         Some(value) => match serde_json::from_value::<Retry>(value.clone()) {
-            Ok(retry) if retry.max <= limits.node_retries && retry.backoff_ms <= 60_000 => {
-                Some(retry)
-            }
+            Ok(retry) if retry.max <= limits.node_retries && retry.backoff_ms <= 60_000 => Some(retry),
             Ok(_) => {
-                let message = format!(
-                    "`retry` allows `max` up to {} and `backoff_ms` up to 60000",
-                    limits.node_retries
-                );
+                let message =
+                    format!("`retry` allows `max` up to {} and `backoff_ms` up to 60000", limits.node_retries);
                 problems.push(Problem::new("E-LIMIT", format!("{pointer}/retry"), message));
                 None
             }
@@ -315,17 +249,7 @@ fn read_node(
             }
         },
     };
-    let known = [
-        "id",
-        "type",
-        "config",
-        "inputs",
-        "on_error",
-        "timeout_ms",
-        "retry",
-        "position",
-        "data",
-    ];
+    let known = ["id", "type", "config", "inputs", "on_error", "timeout_ms", "retry", "position", "data"];
     for key in ["onError", "timeout", "retries", "timeoutMs"] {
         if object.contains_key(key) {
             let near = match key {
@@ -335,26 +259,12 @@ fn read_node(
             };
             debug_assert!(known.contains(&near));
             problems.push(
-                Problem::new(
-                    "E-CONFIG-KEY",
-                    format!("{pointer}/{key}"),
-                    format!("a node has no `{key}`"),
-                )
-                .suggest(Some(near)),
+                Problem::new("E-CONFIG-KEY", format!("{pointer}/{key}"), format!("a node has no `{key}`"))
+                    .suggest(Some(near)),
             );
         }
     }
-    Some(RawNode {
-        at,
-        id,
-        block_type: block_type.to_owned(),
-        config,
-        from_data,
-        inputs,
-        on_error,
-        timeout_ms,
-        retry,
-    })
+    Some(RawNode { at, id, block_type: block_type.to_owned(), config, from_data, inputs, on_error, timeout_ms, retry })
 }
 
 /// `data.config`, `data.model_id` and `data.model_source` fill keys that `config` lacks.
@@ -365,20 +275,9 @@ fn merge_data(
     problems: &mut Vec<Problem>,
 ) -> HashMap<String, String> {
     let mut from_data = HashMap::new();
-    let nested = data
-        .get("config")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten();
+    let nested = data.get("config").and_then(Value::as_object).into_iter().flatten();
     let nested = nested.map(|(key, value)| {
-        (
-            key.as_str(),
-            value,
-            format!(
-                "{pointer}/data/config/{}",
-                crate::catalog::pointer_token(key)
-            ),
-        )
+        (key.as_str(), value, format!("{pointer}/data/config/{}", crate::catalog::pointer_token(key)))
     });
     let direct = ["model_id", "model_source"]
         .into_iter()
@@ -395,10 +294,7 @@ fn merge_data(
         problems.push(Problem::new(
             "W-CONFIG-IN-DATA",
             place,
-            format!(
-                "taken from `data`: {}; write it into `config`",
-                keys.join(", ")
-            ),
+            format!("taken from `data`: {}; write it into `config`", keys.join(", ")),
         ));
     }
     from_data
@@ -410,32 +306,16 @@ fn read_edge(at: usize, edge: &Value, problems: &mut Vec<Problem>) -> Option<Raw
         problems.push(shape(pointer, "an edge", "an object"));
         return None;
     };
-    let text = |key: &str| {
-        object
-            .get(key)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
-    };
+    let text = |key: &str| object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
     let (source, target) = (text("source"), text("target"));
     if source.is_none() {
-        problems.push(Problem::new(
-            "E-EDGE-SOURCE",
-            format!("{pointer}/source"),
-            "an edge needs a `source`",
-        ));
+        problems.push(Problem::new("E-EDGE-SOURCE", format!("{pointer}/source"), "an edge needs a `source`"));
     }
     if target.is_none() {
-        problems.push(Problem::new(
-            "E-EDGE-TARGET",
-            format!("{pointer}/target"),
-            "an edge needs a `target`",
-        ));
+        problems.push(Problem::new("E-EDGE-TARGET", format!("{pointer}/target"), "an edge needs a `target`"));
     }
     let handle = |camel: &'static str, snake: &'static str| {
-        text(camel)
-            .map(|name| (name, camel))
-            .or_else(|| text(snake).map(|name| (name, snake)))
+        text(camel).map(|name| (name, camel)).or_else(|| text(snake).map(|name| (name, snake)))
     };
     let condition = match object.get("condition") {
         None | Some(Value::Null) => None,

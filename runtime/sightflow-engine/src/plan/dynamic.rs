@@ -32,10 +32,7 @@ impl Dynamic {
                 Ok(Ok(template)) => Self::Template(template),
                 Ok(Err(literal)) => Self::Fixed(Arc::new(Value::String(literal.into_owned()))),
                 Err(error) => {
-                    misfits.push(Misfit {
-                        pointer: pointer.to_owned(),
-                        error,
-                    });
+                    misfits.push(Misfit { pointer: pointer.to_owned(), error });
                     Self::Fixed(Arc::new(Value::Null))
                 }
             },
@@ -43,30 +40,21 @@ impl Dynamic {
                 let items: Vec<Self> = items
                     .iter()
                     .enumerate()
-                    .map(|(index, item)| {
-                        Self::compile(item, &format!("{pointer}/{index}"), misfits)
-                    })
+                    .map(|(index, item)| Self::compile(item, &format!("{pointer}/{index}"), misfits))
                     .collect();
                 match items.iter().map(Self::fixed).collect::<Option<Vec<_>>>() {
-                    Some(known) => {
-                        Self::Fixed(Arc::new(Value::Array(known.into_iter().cloned().collect())))
-                    }
+                    Some(known) => Self::Fixed(Arc::new(Value::Array(known.into_iter().cloned().collect()))),
                     None => Self::List(items),
                 }
             }
             Value::Object(object) => {
                 let compiled = object.iter().map(|(key, item)| {
                     let token = crate::catalog::pointer_token(key);
-                    (
-                        key.clone(),
-                        Self::compile(item, &format!("{pointer}/{token}"), misfits),
-                    )
+                    (key.clone(), Self::compile(item, &format!("{pointer}/{token}"), misfits))
                 });
                 let fields: Vec<(String, Self)> = compiled.collect();
-                let known: Option<Map<String, Value>> = fields
-                    .iter()
-                    .map(|(key, item)| Some((key.clone(), item.fixed()?.clone())))
-                    .collect();
+                let known: Option<Map<String, Value>> =
+                    fields.iter().map(|(key, item)| Some((key.clone(), item.fixed()?.clone()))).collect();
                 match known {
                     Some(known) => Self::Fixed(Arc::new(Value::Object(known))),
                     None => Self::Object(fields),
@@ -109,9 +97,7 @@ impl Dynamic {
                         Resolved::Absent => Value::Null,
                     })
                 });
-                found
-                    .collect::<Result<Vec<_>, _>>()
-                    .map(|items| Resolved::Value(Value::Array(items)))
+                found.collect::<Result<Vec<_>, _>>().map(|items| Resolved::Value(Value::Array(items)))
             }
             Self::Object(fields) => {
                 let mut object = Map::new();
@@ -128,12 +114,10 @@ impl Dynamic {
     /// For a plain reference to a whole port: that port. Its value can then be shared instead of copied.
     pub fn as_port(&self) -> Option<(&str, &str)> {
         match self {
-            Self::Template(Template::Reference(reference)) if reference.is_whole() => {
-                match &reference.root {
-                    Root::Port { node, port } => Some((node, port)),
-                    _ => None,
-                }
-            }
+            Self::Template(Template::Reference(reference)) if reference.is_whole() => match &reference.root {
+                Root::Port { node, port } => Some((node, port)),
+                _ => None,
+            },
             _ => None,
         }
     }

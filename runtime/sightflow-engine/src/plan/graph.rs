@@ -18,12 +18,8 @@ pub(super) fn levels(drafts: &[Draft], problems: &mut Vec<Problem>) -> Option<Ve
     let mut open: Vec<usize> = (0..drafts.len()).collect();
     let mut levels: Vec<Vec<usize>> = Vec::new();
     while !open.is_empty() {
-        let (ready, waiting): (Vec<usize>, Vec<usize>) = open.iter().partition(|&&index| {
-            drafts[index]
-                .depends_on
-                .iter()
-                .all(|&source| level[source].is_some())
-        });
+        let (ready, waiting): (Vec<usize>, Vec<usize>) =
+            open.iter().partition(|&&index| drafts[index].depends_on.iter().all(|&source| level[source].is_some()));
         if ready.is_empty() {
             problems.push(cycle(drafts, &waiting));
             return None;
@@ -43,11 +39,7 @@ fn cycle(drafts: &[Draft], waiting: &[usize]) -> Problem {
     let mut walk = vec![waiting[0]];
     let mut here = waiting[0];
     let round = loop {
-        let Some(&before) = drafts[here]
-            .depends_on
-            .iter()
-            .find(|source| stuck.contains(source))
-        else {
+        let Some(&before) = drafts[here].depends_on.iter().find(|source| stuck.contains(source)) else {
             break 0;
         };
         if let Some(at) = walk.iter().position(|&index| index == before) {
@@ -56,28 +48,16 @@ fn cycle(drafts: &[Draft], waiting: &[usize]) -> Problem {
         walk.push(before);
         here = before;
     };
-    let mut names: Vec<&str> = walk[round..]
-        .iter()
-        .rev()
-        .map(|&index| &*drafts[index].id)
-        .collect();
-    if let Some(first) =
-        (0..names.len()).min_by_key(|&at| drafts.iter().position(|draft| &*draft.id == names[at]))
-    {
+    let mut names: Vec<&str> = walk[round..].iter().rev().map(|&index| &*drafts[index].id).collect();
+    if let Some(first) = (0..names.len()).min_by_key(|&at| drafts.iter().position(|draft| &*draft.id == names[at])) {
         names.rotate_left(first);
     }
     names.push(names[0]);
-    let at = drafts
-        .iter()
-        .find(|draft| &*draft.id == names[0])
-        .map_or(0, |draft| draft.at);
+    let at = drafts.iter().find(|draft| &*draft.id == names[0]).map_or(0, |draft| draft.at);
     Problem::new(
         "E-CYCLE",
         format!("/nodes/{at}"),
-        format!(
-            "the nodes depend on each other in a circle: {}",
-            names.join(" → ")
-        ),
+        format!("the nodes depend on each other in a circle: {}", names.join(" → ")),
     )
 }
 
@@ -85,11 +65,7 @@ fn cycle(drafts: &[Draft], waiting: &[usize]) -> Problem {
 type Guards = BTreeSet<(usize, bool)>;
 
 /// Several edges into one port are legal when their branches exclude each other.
-pub(super) fn check_fan_in(
-    drafts: &mut [Draft],
-    levels: &[Vec<usize>],
-    problems: &mut Vec<Problem>,
-) {
+pub(super) fn check_fan_in(drafts: &mut [Draft], levels: &[Vec<usize>], problems: &mut Vec<Problem>) {
     let mut guards: Vec<Guards> = vec![Guards::new(); drafts.len()];
     for &index in levels.iter().flatten() {
         for input in &drafts[index].inputs {
@@ -100,11 +76,7 @@ pub(super) fn check_fan_in(
                     "`{}.{}` is fed by `{}` and `{}`, and both can be there at once; only branches of one condition may meet in a port",
                     drafts[index].id, input.port, drafts[one].id, drafts[other].id
                 );
-                problems.push(Problem::new(
-                    "E-PORT-CONFLICT",
-                    format!("/nodes/{}", drafts[index].at),
-                    message,
-                ));
+                problems.push(Problem::new("E-PORT-CONFLICT", format!("/nodes/{}", drafts[index].at), message));
             }
         }
         guards[index] = node_guards(drafts, &guards, &drafts[index].inputs);
@@ -113,11 +85,7 @@ pub(super) fn check_fan_in(
 
 fn wire_guards(drafts: &[Draft], guards: &[Guards], wire: &Wire) -> Guards {
     let mut found = guards[wire.node].clone();
-    if drafts[wire.node]
-        .entry
-        .as_ref()
-        .is_some_and(|entry| entry.block_type == "condition")
-    {
+    if drafts[wire.node].entry.as_ref().is_some_and(|entry| entry.block_type == "condition") {
         for port in std::iter::once(&wire.port).chain(&wire.gate) {
             for side in [true, false] {
                 if **port == *gated_output(side) {
@@ -130,16 +98,10 @@ fn wire_guards(drafts: &[Draft], guards: &[Guards], wire: &Wire) -> Guards {
 }
 
 fn conflict(drafts: &[Draft], guards: &[Guards], wires: &[Wire]) -> Option<(usize, usize)> {
-    let all: Vec<Guards> = wires
-        .iter()
-        .map(|wire| wire_guards(drafts, guards, wire))
-        .collect();
+    let all: Vec<Guards> = wires.iter().map(|wire| wire_guards(drafts, guards, wire)).collect();
     for (at, one) in all.iter().enumerate() {
         for (offset, other) in all[at + 1..].iter().enumerate() {
-            if !one
-                .iter()
-                .any(|&(node, side)| other.contains(&(node, !side)))
-            {
+            if !one.iter().any(|&(node, side)| other.contains(&(node, !side))) {
                 return Some((wires[at].node, wires[at + 1 + offset].node));
             }
         }
@@ -152,9 +114,7 @@ fn node_guards(drafts: &[Draft], guards: &[Guards], inputs: &[PlanInput]) -> Gua
     let common = |wires: &[Wire]| {
         let mut sets = wires.iter().map(|wire| wire_guards(drafts, guards, wire));
         let first = sets.next().unwrap_or_default();
-        sets.fold(first, |all, next| {
-            all.intersection(&next).copied().collect()
-        })
+        sets.fold(first, |all, next| all.intersection(&next).copied().collect())
     };
     let mut found = Guards::new();
     let mut edges = Vec::new();

@@ -45,14 +45,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            nodes: 500,
-            edges: 2_000,
-            bytes: 1 << 20,
-            depth: 64,
-            node_timeout_ms: 3_600_000,
-            node_retries: 10,
-        }
+        Self { nodes: 500, edges: 2_000, bytes: 1 << 20, depth: 64, node_timeout_ms: 3_600_000, node_retries: 10 }
     }
 }
 
@@ -199,49 +192,24 @@ pub struct ImageInput {
 impl Plan {
     /// The `image_input` nodes, in document order.
     pub fn image_inputs(&self) -> Vec<ImageInput> {
-        let inputs = self
-            .nodes
-            .iter()
-            .filter(|node| node.entry.block_type == "image_input");
+        let inputs = self.nodes.iter().filter(|node| node.entry.block_type == "image_input");
         inputs
             .map(|node| ImageInput {
                 node_id: node.id.to_string(),
-                name: node
-                    .config
-                    .fixed
-                    .get("name")
-                    .and_then(Value::as_str)
-                    .unwrap_or(&node.id)
-                    .to_owned(),
-                required: node
-                    .config
-                    .fixed
-                    .get("required")
-                    .and_then(Value::as_bool)
-                    .unwrap_or(true),
+                name: node.config.fixed.get("name").and_then(Value::as_str).unwrap_or(&node.id).to_owned(),
+                required: node.config.fixed.get("required").and_then(Value::as_bool).unwrap_or(true),
             })
             .collect()
     }
 
     /// Node ids by level: the API's `plan.order`.
     pub fn order(&self) -> Vec<Vec<String>> {
-        self.levels
-            .iter()
-            .map(|level| {
-                level
-                    .iter()
-                    .map(|&index| self.nodes[index].id.to_string())
-                    .collect()
-            })
-            .collect()
+        self.levels.iter().map(|level| level.iter().map(|&index| self.nodes[index].id.to_string()).collect()).collect()
     }
 
     /// Canonical block type by node id: the API's `plan.blocks`.
     pub fn blocks(&self) -> BTreeMap<String, String> {
-        self.nodes
-            .iter()
-            .map(|node| (node.id.to_string(), node.entry.block_type.clone()))
-            .collect()
+        self.nodes.iter().map(|node| (node.id.to_string(), node.entry.block_type.clone())).collect()
     }
 
     /// What an execution pins: block versions with digests, and model digests.
@@ -254,10 +222,7 @@ impl Plan {
                 serde_json::json!({"package": block.package, "version": block.version.to_string(), "digest": block.digest}),
             );
             if let Some(model) = &node.model {
-                models.insert(
-                    format!("{}/{}", model.source, model.id),
-                    serde_json::json!(model.digest),
-                );
+                models.insert(format!("{}/{}", model.source, model.id), serde_json::json!(model.digest));
             }
         }
         serde_json::json!({"blocks": blocks, "models": models})
@@ -274,14 +239,8 @@ pub async fn validate(
 ) -> Compiled {
     let (mut compiled, checks) = compile::compile_with_checks(definition, catalog, models, limits);
     for check in checks {
-        let context = CheckContext {
-            wired: check.wired,
-            dynamic: check.dynamic,
-        };
-        match host
-            .check(&check.entry.block, &Value::Object(check.config), &context)
-            .await
-        {
+        let context = CheckContext { wired: check.wired, dynamic: check.dynamic };
+        match host.check(&check.entry.block, &Value::Object(check.config), &context).await {
             Ok(found) => {
                 for mut problem in found {
                     problem.pointer = format!("/nodes/{}{}", check.node, problem.pointer);

@@ -12,24 +12,12 @@ use crate::catalog::EngineKind;
 use crate::models::ModelCatalog;
 use crate::run::job_params;
 
-pub(super) fn check(
-    draft: &mut Draft,
-    registry: &ModelCatalog,
-    problems: &mut Vec<Problem>,
-) -> Option<PlanModel> {
-    let entry = draft
-        .entry
-        .clone()
-        .filter(|entry| entry.engine == EngineKind::Model)?;
+pub(super) fn check(draft: &mut Draft, registry: &ModelCatalog, problems: &mut Vec<Problem>) -> Option<PlanModel> {
+    let entry = draft.entry.clone().filter(|entry| entry.engine == EngineKind::Model)?;
     let task: Task = entry.manifest.name.parse().ok()?;
     let place = |key: &str| format!("/nodes/{}/config/{key}", draft.at);
     for key in ["model_id", "model_source"] {
-        if let Some((pointer, _)) = draft
-            .config
-            .dynamic
-            .iter()
-            .find(|(_, (name, _))| name == key)
-        {
+        if let Some((pointer, _)) = draft.config.dynamic.iter().find(|(_, (name, _))| name == key) {
             problems.push(Problem::new(
                 "E-CONFIG",
                 pointer,
@@ -38,35 +26,16 @@ pub(super) fn check(
             return None;
         }
     }
-    let given = draft
-        .config
-        .canonical
-        .get("model_id")
-        .and_then(Value::as_str)?
-        .to_owned();
-    let source: ModelSource = draft
-        .config
-        .canonical
-        .get("model_source")
-        .and_then(Value::as_str)?
-        .parse()
-        .ok()?;
-    let canonical = synonym(&given).filter(|name| {
-        registry.find(&given, source).is_none() && registry.find(name, source).is_some()
-    });
+    let given = draft.config.canonical.get("model_id").and_then(Value::as_str)?.to_owned();
+    let source: ModelSource = draft.config.canonical.get("model_source").and_then(Value::as_str)?.parse().ok()?;
+    let canonical =
+        synonym(&given).filter(|name| registry.find(&given, source).is_none() && registry.find(name, source).is_some());
     if let Some(name) = &canonical {
         problems.push(
-            Problem::new(
-                "W-ALIAS",
-                place("model_id"),
-                format!("`{given}` is written `{name}` now"),
-            )
-            .suggest(Some(name.as_str())),
+            Problem::new("W-ALIAS", place("model_id"), format!("`{given}` is written `{name}` now"))
+                .suggest(Some(name.as_str())),
         );
-        draft
-            .config
-            .canonical
-            .insert("model_id".to_owned(), Value::String(name.clone()));
+        draft.config.canonical.insert("model_id".to_owned(), Value::String(name.clone()));
     }
     let id = canonical.unwrap_or(given);
     let unknown = |message: String, near: Option<String>| {
@@ -79,10 +48,8 @@ pub(super) fn check(
         } else {
             format!("registered are {}", names.join(", "))
         };
-        problems.push(unknown(
-            format!("there is no {source} {task} model `{id}`; {known}"),
-            registry.nearest(&id, task),
-        ));
+        problems
+            .push(unknown(format!("there is no {source} {task} model `{id}`; {known}"), registry.nearest(&id, task)));
         return None;
     };
     if model.spec.task != task {
@@ -93,52 +60,31 @@ pub(super) fn check(
         return None;
     }
     if !model.available {
-        problems.push(unknown(
-            format!("the model `{id}` is disabled or broken"),
-            None,
-        ));
+        problems.push(unknown(format!("the model `{id}` is disabled or broken"), None));
         return None;
     }
     let params = job_params(task, &draft.config.canonical);
     for problem in validate_params(&model.spec, &params) {
         let pointer = format!("/nodes/{}/config{}", draft.at, problem.pointer);
-        problems
-            .push(Problem::new("E-CONFIG", pointer, problem.message).suggest(problem.suggestion));
+        problems.push(Problem::new("E-CONFIG", pointer, problem.message).suggest(problem.suggestion));
     }
     if task == Task::Classification {
         check_decisions(draft, &model.spec.labels, problems);
     }
-    Some(PlanModel {
-        id,
-        source,
-        task,
-        digest: model.digest,
-        labels: Arc::new(model.spec.labels.clone()),
-    })
+    Some(PlanModel { id, source, task, digest: model.digest, labels: Arc::new(model.spec.labels.clone()) })
 }
 
 fn check_decisions(draft: &Draft, labels: &[String], problems: &mut Vec<Problem>) {
     let config = &draft.config.canonical;
-    let is_dynamic = |key: &str| {
-        draft
-            .config
-            .dynamic
-            .iter()
-            .any(|(_, (name, _))| name == key)
-    };
+    let is_dynamic = |key: &str| draft.config.dynamic.iter().any(|(_, (name, _))| name == key);
     let mut report = |key: &str, message: String| {
-        problems.push(Problem::new(
-            "E-CONFIG",
-            format!("/nodes/{}/config/{key}", draft.at),
-            message,
-        ));
+        problems.push(Problem::new("E-CONFIG", format!("/nodes/{}/config/{key}", draft.at), message));
     };
     if config.get("decision_mode").and_then(Value::as_str) == Some("binary_decision") {
         match config.get("target_class").and_then(Value::as_str) {
-            None if !is_dynamic("target_class") => report(
-                "target_class",
-                "`binary_decision` needs a `target_class`".to_owned(),
-            ),
+            None if !is_dynamic("target_class") => {
+                report("target_class", "`binary_decision` needs a `target_class`".to_owned())
+            }
             Some(name) if !labels.iter().any(|label| label == name) => {
                 report("target_class", format!("the model has no class `{name}`"));
             }
@@ -150,10 +96,7 @@ fn check_decisions(draft: &Draft, labels: &[String], problems: &mut Vec<Problem>
         .zip(number("uncertainty_threshold"))
         .is_some_and(|(reject, uncertain)| reject > uncertain)
     {
-        report(
-            "reject_threshold",
-            "`reject_threshold` is greater than `uncertainty_threshold`".to_owned(),
-        );
+        report("reject_threshold", "`reject_threshold` is greater than `uncertainty_threshold`".to_owned());
     }
 }
 
@@ -184,7 +127,5 @@ fn synonym(id: &str) -> Option<String> {
         ("d-fine-", "dfine-"),
         ("dfine_", "dfine-"),
     ];
-    prefixes
-        .iter()
-        .find_map(|(from, to)| folded.strip_prefix(from).map(|rest| format!("{to}{rest}")))
+    prefixes.iter().find_map(|(from, to)| folded.strip_prefix(from).map(|rest| format!("{to}{rest}")))
 }

@@ -19,11 +19,10 @@ pub(super) fn output<'e>(entry: &'e BlockEntry, name: &str) -> Option<&'e Port> 
 }
 
 fn port<'p>(ports: &'p [Port], name: &str) -> Option<&'p Port> {
-    ports.iter().find(|port| port.name == name).or_else(|| {
-        ports
-            .iter()
-            .find(|port| port.aliases.iter().any(|alias| alias == name))
-    })
+    ports
+        .iter()
+        .find(|port| port.name == name)
+        .or_else(|| ports.iter().find(|port| port.aliases.iter().any(|alias| alias == name)))
 }
 
 /// An edge with its ends resolved.
@@ -42,10 +41,7 @@ pub(super) fn connect(document: &Document, drafts: &mut [Draft], problems: &mut 
         };
         drafts[ends.source].has_outgoing_edge = true;
         drafts[ends.target].depends_on.insert(ends.source);
-        let (Some(from), Some(to)) = (
-            drafts[ends.source].entry.clone(),
-            drafts[ends.target].entry.clone(),
-        ) else {
+        let (Some(from), Some(to)) = (drafts[ends.source].entry.clone(), drafts[ends.target].entry.clone()) else {
             continue;
         };
         let Ok(gate) = gate(&ends, &from, problems) else {
@@ -67,17 +63,12 @@ pub(super) fn connect(document: &Document, drafts: &mut [Draft], problems: &mut 
             (None, None) => None,
         };
         let target_port = match &edge.target_handle {
-            Some((name, key)) => match named(
-                &to,
-                &to.manifest.inputs,
-                name,
-                &format!("/edges/{}/{key}", edge.at),
-                "input",
-                problems,
-            ) {
-                Some(port) => Some(image_for_images(&to, port, source_port)),
-                None => continue,
-            },
+            Some((name, key)) => {
+                match named(&to, &to.manifest.inputs, name, &format!("/edges/{}/{key}", edge.at), "input", problems) {
+                    Some(port) => Some(image_for_images(&to, port, source_port)),
+                    None => continue,
+                }
+            }
             None => None,
         };
         match (source_port, target_port) {
@@ -85,10 +76,7 @@ pub(super) fn connect(document: &Document, drafts: &mut [Draft], problems: &mut 
                 let wire = wire(&ends, source, target, gate);
                 // A misfit counts as wired all the same: one mistake, one problem.
                 check_kinds(&ends, source, target, problems);
-                taken
-                    .entry((ends.target, target.name.clone()))
-                    .or_default()
-                    .push((edge.at, wire));
+                taken.entry((ends.target, target.name.clone())).or_default().push((edge.at, wire));
             }
             _ => open.push((
                 ends,
@@ -105,32 +93,21 @@ pub(super) fn connect(document: &Document, drafts: &mut [Draft], problems: &mut 
         let free = |input: &&Port| {
             input.many
                 || (!taken.contains_key(&(ends.target, input.name.clone()))
-                    && !document.nodes[ends.target].inputs.keys().any(|key| {
-                        port(&to.manifest.inputs, key).is_some_and(|port| port.name == input.name)
-                    }))
+                    && !document.nodes[ends.target]
+                        .inputs
+                        .keys()
+                        .any(|key| port(&to.manifest.inputs, key).is_some_and(|port| port.name == input.name)))
         };
-        let outputs: Vec<&Port> = from
-            .manifest
-            .outputs
-            .iter()
-            .filter(|port| source.as_ref().is_none_or(|name| *name == port.name))
-            .collect();
+        let outputs: Vec<&Port> =
+            from.manifest.outputs.iter().filter(|port| source.as_ref().is_none_or(|name| *name == port.name)).collect();
         let inputs: Vec<&Port> = match &target {
-            Some(name) => to
-                .manifest
-                .inputs
-                .iter()
-                .filter(|port| port.name == *name)
-                .collect(),
+            Some(name) => to.manifest.inputs.iter().filter(|port| port.name == *name).collect(),
             None => to.manifest.inputs.iter().filter(free).collect(),
         };
         match infer(&outputs, &inputs) {
             Ok((output, input)) => {
                 let wire = wire(&ends, output, input, gate);
-                taken
-                    .entry((ends.target, input.name.clone()))
-                    .or_default()
-                    .push((ends.edge.at, wire));
+                taken.entry((ends.target, input.name.clone())).or_default().push((ends.edge.at, wire));
             }
             Err(candidates) => {
                 let (source, target) = (&ends.edge.source, &ends.edge.target);
@@ -142,11 +119,7 @@ pub(super) fn connect(document: &Document, drafts: &mut [Draft], problems: &mut 
                         candidates.join(", ")
                     )
                 };
-                problems.push(Problem::new(
-                    "E-HANDLE-AMBIGUOUS",
-                    format!("/edges/{}", ends.edge.at),
-                    message,
-                ));
+                problems.push(Problem::new("E-HANDLE-AMBIGUOUS", format!("/edges/{}", ends.edge.at), message));
             }
         }
     }
@@ -160,11 +133,7 @@ pub(super) fn connect(document: &Document, drafts: &mut [Draft], problems: &mut 
             };
             wires.sort_by_key(|(at, _)| *at);
             let wires: Vec<Wire> = wires.into_iter().map(|(_, wire)| wire).collect();
-            let feed = if port.many {
-                Feed::Many(wires)
-            } else {
-                Feed::First(wires)
-            };
+            let feed = if port.many { Feed::Many(wires) } else { Feed::First(wires) };
             draft.inputs.push(PlanInput {
                 port: Arc::from(port.name.as_str()),
                 required: port.required,
@@ -175,41 +144,25 @@ pub(super) fn connect(document: &Document, drafts: &mut [Draft], problems: &mut 
     }
 }
 
-fn ends<'d>(
-    document: &Document,
-    edge: &'d RawEdge,
-    problems: &mut Vec<Problem>,
-) -> Option<Ends<'d>> {
+fn ends<'d>(document: &Document, edge: &'d RawEdge, problems: &mut Vec<Problem>) -> Option<Ends<'d>> {
     let mut end = |id: &str, code: &str, key: &str| {
         let found = document.ids.get(id).copied();
         if found.is_none() {
             let near = nearest(id, document.ids.keys().map(String::as_str));
             problems.push(
-                Problem::new(
-                    code,
-                    format!("/edges/{}/{key}", edge.at),
-                    format!("there is no node `{id}`"),
-                )
-                .suggest(near),
+                Problem::new(code, format!("/edges/{}/{key}", edge.at), format!("there is no node `{id}`"))
+                    .suggest(near),
             );
         }
         found
     };
     let source = end(&edge.source, "E-EDGE-SOURCE", "source");
     let target = end(&edge.target, "E-EDGE-TARGET", "target");
-    Some(Ends {
-        edge,
-        source: source?,
-        target: target?,
-    })
+    Some(Ends { edge, source: source?, target: target? })
 }
 
 /// The gating port of an edge with `condition`.
-fn gate(
-    ends: &Ends<'_>,
-    from: &BlockEntry,
-    problems: &mut Vec<Problem>,
-) -> Result<Option<&'static str>, ()> {
+fn gate(ends: &Ends<'_>, from: &BlockEntry, problems: &mut Vec<Problem>) -> Result<Option<&'static str>, ()> {
     let Some(side) = ends.edge.condition else {
         return Ok(None);
     };
@@ -218,11 +171,7 @@ fn gate(
             "`condition` belongs on an edge that leaves a `condition` node; `{}` is `{}`",
             ends.edge.source, from.block_type
         );
-        problems.push(Problem::new(
-            "E-EDGE-SOURCE",
-            format!("/edges/{}/condition", ends.edge.at),
-            message,
-        ));
+        problems.push(Problem::new("E-EDGE-SOURCE", format!("/edges/{}/condition", ends.edge.at), message));
         return Err(());
     }
     Ok(Some(gated_output(side)))
@@ -239,40 +188,21 @@ fn named<'p>(
     if let Some(found) = port(ports, name) {
         if found.name != name {
             let message = format!("the {what} `{name}` is written `{}` now", found.name);
-            problems
-                .push(Problem::new("W-ALIAS", pointer, message).suggest(Some(found.name.as_str())));
+            problems.push(Problem::new("W-ALIAS", pointer, message).suggest(Some(found.name.as_str())));
         }
         return Some(found);
     }
     let names: Vec<&str> = ports.iter().map(|port| port.name.as_str()).collect();
-    let listed = if names.is_empty() {
-        "it has none".to_owned()
-    } else {
-        format!("it has {}", names.join(", "))
-    };
+    let listed = if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", names.join(", ")) };
     let message = format!("`{}` has no {what} `{name}`; {listed}", entry.block_type);
-    problems.push(
-        Problem::new("E-PORT-UNKNOWN", pointer, message).suggest(nearest(name, names.into_iter())),
-    );
+    problems.push(Problem::new("E-PORT-UNKNOWN", pointer, message).suggest(nearest(name, names.into_iter())));
     None
 }
 
 /// One image wired into `images` of a block that also takes `image` means the latter.
-fn image_for_images<'p>(
-    entry: &'p BlockEntry,
-    target: &'p Port,
-    source: Option<&Port>,
-) -> &'p Port {
-    if target.kind == PortKind::Images
-        && !target.many
-        && source.is_some_and(|source| source.kind == PortKind::Image)
-    {
-        return entry
-            .manifest
-            .inputs
-            .iter()
-            .find(|port| port.name == "image")
-            .unwrap_or(target);
+fn image_for_images<'p>(entry: &'p BlockEntry, target: &'p Port, source: Option<&Port>) -> &'p Port {
+    if target.kind == PortKind::Images && !target.many && source.is_some_and(|source| source.kind == PortKind::Image) {
+        return entry.manifest.inputs.iter().find(|port| port.name == "image").unwrap_or(target);
     }
     target
 }
@@ -280,12 +210,7 @@ fn image_for_images<'p>(
 fn wire(ends: &Ends<'_>, source: &Port, target: &Port, gate: Option<&'static str>) -> Wire {
     let gate = gate.filter(|gate| *gate != source.name).map(Arc::from);
     let wraps = source.kind == PortKind::Detection && target.kind == PortKind::Detections;
-    Wire {
-        node: ends.source,
-        port: Arc::from(source.name.as_str()),
-        gate,
-        wraps,
-    }
+    Wire { node: ends.source, port: Arc::from(source.name.as_str()), gate, wraps }
 }
 
 fn fits(source: &Port, target: &Port) -> bool {
@@ -302,27 +227,15 @@ fn check_kinds(ends: &Ends<'_>, source: &Port, target: &Port, problems: &mut Vec
         "`{}.{}` is of type {}, which does not fit `{}.{}` of type {}",
         ends.edge.source, source.name, source.kind, ends.edge.target, target.name, target.kind
     );
-    problems.push(Problem::new(
-        "E-PORT-TYPE",
-        format!("/edges/{}", ends.edge.at),
-        message,
-    ));
+    problems.push(Problem::new("E-PORT-TYPE", format!("/edges/{}", ends.edge.at), message));
 }
 
 /// The only fitting pair, required inputs first; otherwise the candidates.
-fn infer<'p>(
-    outputs: &[&'p Port],
-    inputs: &[&'p Port],
-) -> Result<(&'p Port, &'p Port), Vec<String>> {
+fn infer<'p>(outputs: &[&'p Port], inputs: &[&'p Port]) -> Result<(&'p Port, &'p Port), Vec<String>> {
     for required in [true, false] {
         let targets = inputs.iter().filter(|input| input.required == required);
         let pairs: Vec<(&Port, &Port)> = targets
-            .flat_map(|input| {
-                outputs
-                    .iter()
-                    .filter(|output| fits(output, input))
-                    .map(|output| (*output, *input))
-            })
+            .flat_map(|input| outputs.iter().filter(|output| fits(output, input)).map(|output| (*output, *input)))
             .collect();
         match pairs.as_slice() {
             [] => {}
@@ -346,22 +259,13 @@ pub(super) fn read_inputs(names: &Names<'_>, drafts: &mut [Draft], problems: &mu
         };
         for (key, value) in &raw.inputs {
             let pointer = format!("/nodes/{}/inputs/{}", raw.at, pointer_token(key));
-            let Some(port) = named(
-                &entry,
-                &entry.manifest.inputs,
-                key,
-                &pointer,
-                "input",
-                problems,
-            ) else {
+            let Some(port) = named(&entry, &entry.manifest.inputs, key, &pointer, "input", problems) else {
                 continue;
             };
             let mut misfits: Vec<Misfit> = Vec::new();
             let dynamic = Dynamic::compile(value, &pointer, &mut misfits);
             for Misfit { pointer, error } in misfits {
-                problems.push(
-                    Problem::new(error.code, pointer, error.message).suggest(error.suggestion),
-                );
+                problems.push(Problem::new(error.code, pointer, error.message).suggest(error.suggestion));
             }
             for root in dynamic.roots() {
                 if matches!(root, Root::Node(_)) {
@@ -405,10 +309,7 @@ fn check_reference_kind(
     let Some((node, port)) = dynamic.as_port() else {
         return false;
     };
-    let source = names
-        .index(node)
-        .and_then(|index| drafts[index].entry.as_ref())
-        .and_then(|entry| output(entry, port));
+    let source = names.index(node).and_then(|index| drafts[index].entry.as_ref()).and_then(|entry| output(entry, port));
     let Some(source) = source else { return false };
     if !fits(source, target) {
         let message = format!(
@@ -449,16 +350,9 @@ pub(super) fn check_required(drafts: &[Draft], problems: &mut Vec<Problem>) {
     for draft in drafts {
         let Some(entry) = &draft.entry else { continue };
         let fed = |name: &str| draft.inputs.iter().any(|input| &*input.port == name);
-        for port in entry
-            .manifest
-            .inputs
-            .iter()
-            .filter(|port| port.required && !fed(&port.name))
-        {
-            let message = format!(
-                "`{}` ({}) needs its input `{}` ({})",
-                draft.id, entry.block_type, port.name, port.kind
-            );
+        for port in entry.manifest.inputs.iter().filter(|port| port.required && !fed(&port.name)) {
+            let message =
+                format!("`{}` ({}) needs its input `{}` ({})", draft.id, entry.block_type, port.name, port.kind);
             problems.push(
                 Problem::new("E-PORT-REQUIRED", format!("/nodes/{}", draft.at), message)
                     .suggest(Some(port.name.as_str())),
@@ -470,15 +364,8 @@ pub(super) fn check_required(drafts: &[Draft], problems: &mut Vec<Problem>) {
             && has("images")
             && fed("image") == fed("images")
         {
-            let message = format!(
-                "`{}` ({}) needs either `image` or `images`",
-                draft.id, entry.block_type
-            );
-            let code = if fed("image") {
-                "E-PORT-CONFLICT"
-            } else {
-                "E-PORT-REQUIRED"
-            };
+            let message = format!("`{}` ({}) needs either `image` or `images`", draft.id, entry.block_type);
+            let code = if fed("image") { "E-PORT-CONFLICT" } else { "E-PORT-REQUIRED" };
             problems.push(Problem::new(code, format!("/nodes/{}", draft.at), message));
         }
     }

@@ -17,10 +17,7 @@ pub(super) async fn outputs(
     let node = &task.plan.nodes[task.index];
     let result = results.into_iter().next().unwrap_or_default();
     let Some(Value::Array(mut detections)) = result.get("detections").cloned() else {
-        return Err(RunError::new(
-            code::JOB_FAILED,
-            "the job's result holds no detections",
-        ));
+        return Err(RunError::new(code::JOB_FAILED, "the job's result holds no detections"));
     };
     let mapping = class_mapping(&task.config)?;
     let mut counts: Map<String, Value> = Map::new();
@@ -29,26 +26,13 @@ pub(super) async fn outputs(
         let Some(object) = item.as_object_mut() else {
             continue;
         };
-        object.insert(
-            "id".to_owned(),
-            Value::String(format!("{}/{index}", node.id)),
-        );
-        let name = object
-            .get("class_name")
-            .and_then(Value::as_str)
-            .unwrap_or("object")
-            .to_owned();
+        object.insert("id".to_owned(), Value::String(format!("{}/{index}", node.id)));
+        let name = object.get("class_name").and_then(Value::as_str).unwrap_or("object").to_owned();
         let count = counts.get(&name).and_then(Value::as_u64).unwrap_or(0) + 1;
         counts.insert(name, json!(count));
     }
-    let column = |key: &str| {
-        Value::Array(
-            detections
-                .iter()
-                .map(|item| item.get(key).cloned().unwrap_or_default())
-                .collect(),
-        )
-    };
+    let column =
+        |key: &str| Value::Array(detections.iter().map(|item| item.get(key).cloned().unwrap_or_default()).collect());
     let (boxes, labels, scores) = (column("bbox"), column("class_name"), column("confidence"));
     let first = detections.first().cloned().unwrap_or_default();
     let count = detections.len();
@@ -68,11 +52,7 @@ pub(super) async fn outputs(
         ("predictions".to_owned(), list),
         ("annotated_image".to_owned(), annotated),
     ];
-    outputs.extend(
-        plain
-            .into_iter()
-            .map(|(port, value)| (port.to_owned(), Cell::plain(value))),
-    );
+    outputs.extend(plain.into_iter().map(|(port, value)| (port.to_owned(), Cell::plain(value))));
     Ok(outputs)
 }
 
@@ -83,39 +63,19 @@ async fn annotated(task: &Task, detections: &Cell) -> Result<Cell, RunError> {
         return Ok(Cell::plain(Value::Null));
     }
     let (Some(draws), Some(image)) = (&node.draws, task.input("image")) else {
-        return Err(RunError::new(
-            code::INTERNAL,
-            "the block `draw_boxes` is not installed",
-        ));
+        return Err(RunError::new(code::INTERNAL, "the block `draw_boxes` is not installed"));
     };
-    let taken = [
-        ("box_thickness", "line_width"),
-        ("draw_labels", "show_labels"),
-        ("draw_confidence", "show_confidence"),
-    ];
-    let config = taken
-        .iter()
-        .filter_map(|(from, to)| Some(((*to).to_owned(), task.config.get(*from)?.clone())))
-        .collect();
+    let taken =
+        [("box_thickness", "line_width"), ("draw_labels", "show_labels"), ("draw_confidence", "show_confidence")];
+    let config =
+        taken.iter().filter_map(|(from, to)| Some(((*to).to_owned(), task.config.get(*from)?.clone()))).collect();
     let mut canonical = draws.schema.canonical_keys(config);
     draws.schema.finish(&mut canonical, &[]);
-    let inputs = [
-        (Arc::from("image"), image.clone()),
-        (Arc::from("detections"), detections.clone()),
-    ];
+    let inputs = [(Arc::from("image"), image.clone()), (Arc::from("detections"), detections.clone())];
     let payload = values::payload(&inputs, &task.table).map_err(call_error)?;
-    let answer = task
-        .call(
-            &draws.block,
-            &Value::Object(canonical.config).to_string(),
-            payload,
-        )
-        .await
-        .map_err(call_error)?;
+    let answer =
+        task.call(&draws.block, &Value::Object(canonical.config).to_string(), payload).await.map_err(call_error)?;
     let outputs = values::outputs(answer, &task.table).map_err(call_error)?;
-    let image = outputs
-        .into_iter()
-        .find(|(port, _)| port == "image")
-        .map(|(_, cell)| cell);
+    let image = outputs.into_iter().find(|(port, _)| port == "image").map(|(_, cell)| cell);
     image.ok_or_else(|| RunError::new(code::BLOCK_FAILED, "`draw_boxes` delivered no image"))
 }

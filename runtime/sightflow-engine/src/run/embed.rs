@@ -5,10 +5,7 @@ use sightflow_types::error::{RunError, code};
 
 use super::values::Cell;
 
-pub(super) fn outputs(
-    results: &[Value],
-    mut metadata: Value,
-) -> Result<Vec<(String, Cell)>, RunError> {
+pub(super) fn outputs(results: &[Value], mut metadata: Value) -> Result<Vec<(String, Cell)>, RunError> {
     let vectors = results.iter().map(|result| {
         result
             .get("embedding")
@@ -19,12 +16,7 @@ pub(super) fn outputs(
     let embeddings: Vec<Value> = vectors.collect::<Result<_, _>>()?;
     let dimension = embeddings.first().and_then(Value::as_array).map(Vec::len);
     let first = results.first();
-    let reported = |key: &str| {
-        first
-            .and_then(|result| result.get(key))
-            .cloned()
-            .unwrap_or_default()
-    };
+    let reported = |key: &str| first.and_then(|result| result.get(key)).cloned().unwrap_or_default();
     if let Some(object) = metadata.as_object_mut() {
         object.insert("embedding_dim".to_owned(), json!(dimension));
         object.insert("count".to_owned(), json!(embeddings.len()));
@@ -37,8 +29,5 @@ pub(super) fn outputs(
         ("dimension", json!(dimension)),
         ("metadata", metadata),
     ];
-    Ok(values
-        .into_iter()
-        .map(|(port, value)| (port.to_owned(), Cell::plain(value)))
-        .collect())
+    Ok(values.into_iter().map(|(port, value)| (port.to_owned(), Cell::plain(value))).collect())
 }

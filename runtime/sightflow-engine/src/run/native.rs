@@ -13,127 +13,61 @@ use crate::input::ImageSource;
 pub(super) async fn image_input(task: &Task) -> Result<Delivered, RunError> {
     let node = &task.plan.nodes[task.index];
     let config = &task.config;
-    let flag =
-        |key: &str, default: bool| config.get(key).and_then(Value::as_bool).unwrap_or(default);
-    let name = config
-        .get("name")
-        .and_then(Value::as_str)
-        .unwrap_or(&node.id);
-    let only = task
-        .plan
-        .nodes
-        .iter()
-        .filter(|node| node.entry.block_type == "image_input")
-        .count()
-        == 1;
+    let flag = |key: &str, default: bool| config.get(key).and_then(Value::as_bool).unwrap_or(default);
+    let name = config.get("name").and_then(Value::as_str).unwrap_or(&node.id);
+    let only = task.plan.nodes.iter().filter(|node| node.entry.block_type == "image_input").count() == 1;
     let Some(source) = task.run.image_for(name, only) else {
         if flag("required", true) {
-            return Err(RunError::new(
-                code::BAD_INPUT,
-                format!("the run gave no image `{name}`"),
-            ));
+            return Err(RunError::new(code::BAD_INPUT, format!("the run gave no image `{name}`")));
         }
-        let outputs = node
-            .entry
-            .manifest
-            .outputs
-            .iter()
-            .map(|port| (port.name.clone(), Cell::plain(Value::Null)));
-        return Ok(Delivered {
-            outputs: outputs.collect(),
-            attempts: 1,
-            ..Delivered::default()
-        });
+        let outputs = node.entry.manifest.outputs.iter().map(|port| (port.name.clone(), Cell::plain(Value::Null)));
+        return Ok(Delivered { outputs: outputs.collect(), attempts: 1, ..Delivered::default() });
     };
     let (bytes, digest, url, reference) = match source {
         ImageSource::Reference(reference) => {
-            let text = reference
-                .get("digest")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let digest: Digest = text.parse().map_err(|_| {
-                RunError::new(
-                    code::IMAGE,
-                    format!("the image `{name}` has no valid digest"),
-                )
-            })?;
-            (
-                task.parts.images.load(&digest).await?,
-                digest,
-                None,
-                Some(reference),
-            )
+            let text = reference.get("digest").and_then(Value::as_str).unwrap_or_default();
+            let digest: Digest = text
+                .parse()
+                .map_err(|_| RunError::new(code::IMAGE, format!("the image `{name}` has no valid digest")))?;
+            (task.parts.images.load(&digest).await?, digest, None, Some(reference))
         }
         ImageSource::Url(url) => {
             let (bytes, digest) = task.parts.images.fetch(&node.id, url).await?;
             (bytes, digest, Some(url.clone()), None)
         }
         ImageSource::Base64(_) => {
-            return Err(RunError::new(
-                code::INTERNAL,
-                format!("the image `{name}` was not stored before the run"),
-            ));
+            return Err(RunError::new(code::INTERNAL, format!("the image `{name}` was not stored before the run")));
         }
     };
-    let found = probe(&bytes)
-        .map_err(|error| RunError::new(code::IMAGE, format!("the image `{name}`: {error}")))?;
-    let refuse =
-        |reason: String| RunError::new(code::BAD_INPUT, format!("the image `{name}` {reason}"));
-    let limit = config
-        .get("max_file_size_mb")
-        .and_then(Value::as_f64)
-        .unwrap_or(0.0);
+    let found = probe(&bytes).map_err(|error| RunError::new(code::IMAGE, format!("the image `{name}`: {error}")))?;
+    let refuse = |reason: String| RunError::new(code::BAD_INPUT, format!("the image `{name}` {reason}"));
+    let limit = config.get("max_file_size_mb").and_then(Value::as_f64).unwrap_or(0.0);
     if limit > 0.0 && bytes.len() as f64 > limit * f64::from(1 << 20) {
-        return Err(refuse(format!(
-            "has {} bytes; `max_file_size_mb` allows {limit} MiB",
-            bytes.len()
-        )));
+        return Err(refuse(format!("has {} bytes; `max_file_size_mb` allows {limit} MiB", bytes.len())));
     }
     let format = found.format.as_str().to_uppercase();
     if let Some(allowed) = config.get("allowed_formats").and_then(Value::as_array)
         && !allowed.iter().any(|name| name.as_str() == Some(&format))
     {
-        return Err(refuse(format!(
-            "is {format}; `allowed_formats` has {}",
-            Value::Array(allowed.clone())
-        )));
+        return Err(refuse(format!("is {format}; `allowed_formats` has {}", Value::Array(allowed.clone()))));
     }
     let upright = flag("apply_exif_rotation", true);
-    let view = reference
-        .and_then(|reference| reference.get("view"))
-        .filter(|view| !view.is_null());
+    let view = reference.and_then(|reference| reference.get("view")).filter(|view| !view.is_null());
     let image = if view.is_some() {
         // A view of a stored image: its coordinates are those of the upright picture.
-        images::open(
-            task.parts.images.as_ref(),
-            reference.unwrap_or(&Value::Null),
-        )
-        .await?
+        images::open(task.parts.images.as_ref(), reference.unwrap_or(&Value::Null)).await?
     } else {
-        let options = ReadOptions {
-            ignore_orientation: !upright,
-            keep_alpha: !flag("convert_to_rgb", true),
-            cache: None,
-        };
+        let options =
+            ReadOptions { ignore_orientation: !upright, keep_alpha: !flag("convert_to_rgb", true), cache: None };
         Image::from_encoded_with(bytes, digest, found, options)
     };
     let original = image.size();
-    let smallest = config
-        .get("min_dimension")
-        .and_then(Value::as_u64)
-        .unwrap_or(0);
+    let smallest = config.get("min_dimension").and_then(Value::as_u64).unwrap_or(0);
     if u64::from(original.0.min(original.1)) < smallest {
-        return Err(refuse(format!(
-            "is {}×{}; `min_dimension` asks for {smallest}",
-            original.0, original.1
-        )));
+        return Err(refuse(format!("is {}×{}; `min_dimension` asks for {smallest}", original.0, original.1)));
     }
     // The header promised an image; whether the rest keeps the promise is known here, once, and off the async threads.
-    let target = if flag("auto_resize", false) {
-        config.get("max_dimension").and_then(Value::as_u64)
-    } else {
-        None
-    };
+    let target = if flag("auto_resize", false) { config.get("max_dimension").and_then(Value::as_u64) } else { None };
     let image = blocking(move || {
         image.view()?;
         match target.and_then(|longest| shrunk(original, longest)) {
@@ -155,30 +89,19 @@ pub(super) async fn image_input(task: &Task) -> Result<Delivered, RunError> {
         ("image_url", json!(url)),
     ];
     let mut outputs = vec![("image".to_owned(), Cell::image(&task.table, image))];
-    outputs.extend(
-        values
-            .into_iter()
-            .map(|(port, value)| (port.to_owned(), Cell::plain(value))),
-    );
-    Ok(Delivered {
-        outputs,
-        attempts: 1,
-        ..Delivered::default()
-    })
+    outputs.extend(values.into_iter().map(|(port, value)| (port.to_owned(), Cell::plain(value))));
+    Ok(Delivered { outputs, attempts: 1, ..Delivered::default() })
 }
 
 /// The size with the longest side at `longest`, if that is smaller.
 fn shrunk((width, height): (u32, u32), longest: u64) -> Option<(u32, u32)> {
     let side = u64::from(width.max(height));
-    let scaled =
-        |length: u32| ((f64::from(length) * longest as f64 / side as f64).round() as u32).max(1);
+    let scaled = |length: u32| ((f64::from(length) * longest as f64 / side as f64).round() as u32).max(1);
     (side > longest).then(|| (scaled(width), scaled(height)))
 }
 
 /// Runs pixel work off the async threads.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, RunError> {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, RunError> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| RunError::new(code::INTERNAL, format!("image work stopped: {error}")))
@@ -187,22 +110,12 @@ pub(crate) async fn blocking<T: Send + 'static>(
 pub(super) fn parameter_input(task: &Task) -> Delivered {
     let parameters = &task.run.parameters;
     let name = task.config.get("parameter_name").and_then(Value::as_str);
-    let value = name
-        .and_then(|name| parameters.get(name))
-        .cloned()
-        .unwrap_or(Value::Null);
+    let value = name.and_then(|name| parameters.get(name)).cloned().unwrap_or(Value::Null);
     let outputs = vec![
-        (
-            "parameters".to_owned(),
-            Cell::plain(Value::Object(parameters.clone())),
-        ),
+        ("parameters".to_owned(), Cell::plain(Value::Object(parameters.clone()))),
         ("value".to_owned(), Cell::plain(value)),
     ];
-    Delivered {
-        outputs,
-        attempts: 1,
-        ..Delivered::default()
-    }
+    Delivered { outputs, attempts: 1, ..Delivered::default() }
 }
 
 #[cfg(test)]

@@ -34,11 +34,7 @@ pub(super) async fn assemble(
     io: &dyn ImageIo,
 ) -> (Value, Vec<Digest>, Option<RunError>) {
     let mut trouble = None;
-    let raw = if scope.plan.outputs.is_empty() {
-        automatic(scope)
-    } else {
-        explicit(scope, &mut trouble)
-    };
+    let raw = if scope.plan.outputs.is_empty() { automatic(scope) } else { explicit(scope, &mut trouble) };
     let mut outputs = Map::new();
     let mut blobs = BTreeSet::new();
     for (name, value) in raw {
@@ -49,10 +45,7 @@ pub(super) async fn assemble(
         match export(&value, table, io, Purpose::Output).await {
             Ok(mut stored) => {
                 let collected: Result<(), RunError> = for_each_image(&mut stored, &mut |place| {
-                    let digest = place
-                        .get(IMAGE_KEY)
-                        .and_then(|inside| inside.get("digest"))
-                        .and_then(Value::as_str);
+                    let digest = place.get(IMAGE_KEY).and_then(|inside| inside.get("digest")).and_then(Value::as_str);
                     blobs.extend(digest.and_then(|digest| digest.parse::<Digest>().ok()));
                     Ok(())
                 });
@@ -70,39 +63,27 @@ pub(super) async fn assemble(
 
 fn explicit(scope: &Scope<'_>, trouble: &mut Option<RunError>) -> Vec<(String, Value)> {
     use sightflow_expressions::reference::Resolve;
-    let resolve = |output: &crate::plan::PlanOutput, trouble: &mut Option<RunError>| match scope
-        .resolve(&output.source.root)
-    {
-        None => Value::Null,
-        Some(value) => match output.source.below(&value) {
-            Ok(found) => found.into_owned(),
-            Err(error) => {
-                trouble.get_or_insert_with(|| {
-                    RunError::new(
-                        error.code,
-                        format!("the output `{}`: {}", output.name, error.message),
-                    )
-                });
-                Value::Null
-            }
-        },
-    };
-    scope
-        .plan
-        .outputs
-        .iter()
-        .map(|output| (output.name.clone(), resolve(output, trouble)))
-        .collect()
+    let resolve =
+        |output: &crate::plan::PlanOutput, trouble: &mut Option<RunError>| match scope.resolve(&output.source.root) {
+            None => Value::Null,
+            Some(value) => match output.source.below(&value) {
+                Ok(found) => found.into_owned(),
+                Err(error) => {
+                    trouble.get_or_insert_with(|| {
+                        RunError::new(error.code, format!("the output `{}`: {}", output.name, error.message))
+                    });
+                    Value::Null
+                }
+            },
+        };
+    scope.plan.outputs.iter().map(|output| (output.name.clone(), resolve(output, trouble))).collect()
 }
 
 fn automatic(scope: &Scope<'_>) -> Vec<(String, Value)> {
     let mut found: Vec<(String, Value)> = Vec::new();
     for (node, record) in scope.plan.nodes.iter().zip(scope.records) {
         if !node.has_outgoing_edge && !record.outputs.is_empty() {
-            let all = record
-                .outputs
-                .iter()
-                .map(|(port, cell)| (port.clone(), (*cell.value).clone()));
+            let all = record.outputs.iter().map(|(port, cell)| (port.clone(), (*cell.value).clone()));
             found.push((node.id.to_string(), Value::Object(all.collect())));
         }
     }
@@ -115,10 +96,7 @@ fn automatic(scope: &Scope<'_>) -> Vec<(String, Value)> {
         let (Some((_, record)), None) = (producers.next(), producers.next()) else {
             continue;
         };
-        if let Some(cell) = record
-            .output(key)
-            .filter(|_| !found.iter().any(|(name, _)| name == key))
-        {
+        if let Some(cell) = record.output(key).filter(|_| !found.iter().any(|(name, _)| name == key)) {
             found.push((key.to_owned(), (*cell.value).clone()));
         }
     }

@@ -42,17 +42,11 @@ impl Default for NodeRecord {
 
 impl NodeRecord {
     pub(super) fn output(&self, port: &str) -> Option<&Cell> {
-        self.outputs
-            .iter()
-            .find(|(name, _)| name == port)
-            .map(|(_, cell)| cell)
+        self.outputs.iter().find(|(name, _)| name == port).map(|(_, cell)| cell)
     }
 
     pub(super) fn settled(&self) -> bool {
-        matches!(
-            self.status,
-            NodeStatus::Completed | NodeStatus::Skipped | NodeStatus::Failed
-        )
+        matches!(self.status, NodeStatus::Completed | NodeStatus::Skipped | NodeStatus::Failed)
     }
 
     /// The API's record of a node.

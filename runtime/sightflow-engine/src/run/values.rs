@@ -24,25 +24,16 @@ pub(super) struct Cell {
 
 impl Cell {
     pub(super) fn plain(value: Value) -> Self {
-        Self {
-            value: Arc::new(value),
-            images: false,
-        }
+        Self { value: Arc::new(value), images: false }
     }
 
     pub(super) fn new(value: Value) -> Self {
         let images = holds_image(&value);
-        Self {
-            value: Arc::new(value),
-            images,
-        }
+        Self { value: Arc::new(value), images }
     }
 
     pub(super) fn image(table: &ImageTable, image: Image) -> Self {
-        Self {
-            value: Arc::new(handle_value(table.add(image))),
-            images: true,
-        }
+        Self { value: Arc::new(handle_value(table.add(image))), images: true }
     }
 }
 
@@ -60,9 +51,7 @@ impl Scope<'_> {
         let index = *self.plan.ids.get(node)?;
         self.records[index].output(port).or_else(|| {
             let outputs = &self.plan.nodes[index].entry.manifest.outputs;
-            let canonical = outputs
-                .iter()
-                .find(|output| output.aliases.iter().any(|alias| alias == port))?;
+            let canonical = outputs.iter().find(|output| output.aliases.iter().any(|alias| alias == port))?;
             self.records[index].output(&canonical.name)
         })
     }
@@ -73,15 +62,10 @@ impl Resolve for Scope<'_> {
         match root {
             Root::Input(name) => self.inputs.get(name).map(Cow::Borrowed),
             Root::Param(name) => self.parameters.get(name).map(Cow::Borrowed),
-            Root::Port { node, port } => self
-                .port(node, port)
-                .map(|cell| Cow::Borrowed(&*cell.value)),
+            Root::Port { node, port } => self.port(node, port).map(|cell| Cow::Borrowed(&*cell.value)),
             Root::Node(node) => {
                 let record = &self.records[*self.plan.ids.get(node.as_str())?];
-                let all = record
-                    .outputs
-                    .iter()
-                    .map(|(port, cell)| (port.clone(), (*cell.value).clone()));
+                let all = record.outputs.iter().map(|(port, cell)| (port.clone(), (*cell.value).clone()));
                 (!record.outputs.is_empty()).then(|| Cow::Owned(Value::Object(all.collect())))
             }
         }
@@ -89,12 +73,8 @@ impl Resolve for Scope<'_> {
 }
 
 /// The payload of a component call: run handles become indexes into the payload's own images.
-pub(super) fn payload(
-    inputs: &[(Arc<str>, Cell)],
-    table: &ImageTable,
-) -> Result<Payload, CallError> {
-    let broken =
-        |error: serde_json::Error| CallError::internal(format!("an input is not JSON: {error}"));
+pub(super) fn payload(inputs: &[(Arc<str>, Cell)], table: &ImageTable) -> Result<Payload, CallError> {
+    let broken = |error: serde_json::Error| CallError::internal(format!("an input is not JSON: {error}"));
     let mut document = Vec::with_capacity(256);
     let mut images = Vec::new();
     let mut local: HashMap<usize, usize> = HashMap::new();
@@ -118,10 +98,7 @@ pub(super) fn payload(
                 Some(&index) => index,
                 None => {
                     let image = table.get(run_handle).ok_or_else(|| {
-                        CallError::new(
-                            code::BAD_INPUT,
-                            format!("port `{port}` holds an image that does not exist"),
-                        )
+                        CallError::new(code::BAD_INPUT, format!("port `{port}` holds an image that does not exist"))
                     })?;
                     images.push(image);
                     local.insert(run_handle, images.len() - 1);
@@ -134,21 +111,14 @@ pub(super) fn payload(
         serde_json::to_writer(&mut document, &value).map_err(broken)?;
     }
     document.push(b'}');
-    let document =
-        String::from_utf8(document).map_err(|error| CallError::internal(error.to_string()))?;
+    let document = String::from_utf8(document).map_err(|error| CallError::internal(error.to_string()))?;
     Ok(Payload { document, images })
 }
 
 /// The outputs in a component's answer: its images join the run's table.
-pub(super) fn outputs(
-    answer: Payload,
-    table: &ImageTable,
-) -> Result<Vec<(String, Cell)>, CallError> {
+pub(super) fn outputs(answer: Payload, table: &ImageTable) -> Result<Vec<(String, Cell)>, CallError> {
     let invalid = |reason: String| {
-        CallError::new(
-            code::BLOCK_FAILED,
-            format!("the block answered with an invalid document: {reason}"),
-        )
+        CallError::new(code::BLOCK_FAILED, format!("the block answered with an invalid document: {reason}"))
     };
     let marked = answer.document.contains(sightflow_types::IMAGE_KEY);
     let object: Map<String, Value> =
@@ -161,23 +131,12 @@ pub(super) fn outputs(
         for_each_image(&mut value, &mut |place| {
             let index = handle(place)
                 .filter(|&index| index < handles.len())
-                .ok_or_else(|| {
-                    invalid(format!(
-                        "port `{port}` names an image that was not returned"
-                    ))
-                })?;
-            let run_handle =
-                *handles[index].get_or_insert_with(|| table.add(answer.images[index].clone()));
+                .ok_or_else(|| invalid(format!("port `{port}` names an image that was not returned")))?;
+            let run_handle = *handles[index].get_or_insert_with(|| table.add(answer.images[index].clone()));
             *place = handle_value(run_handle);
             Ok::<(), CallError>(())
         })?;
-        Ok((
-            port,
-            Cell {
-                value: Arc::new(value),
-                images: true,
-            },
-        ))
+        Ok((port, Cell { value: Arc::new(value), images: true }))
     });
     cells.collect()
 }

@@ -42,11 +42,7 @@ pub(super) struct NodeFailure {
 
 impl From<RunError> for NodeFailure {
     fn from(error: RunError) -> Self {
-        Self {
-            error,
-            attempts: 1,
-            job_ids: Vec::new(),
-        }
+        Self { error, attempts: 1, job_ids: Vec::new() }
     }
 }
 
@@ -86,25 +82,12 @@ struct Walk {
 
 /// Runs a plan to its end, or until it is stopped.
 pub async fn run_plan(parts: &RunParts, request: RunRequest) -> RunOutcome {
-    let RunRequest {
-        plan,
-        input,
-        execution_id,
-        context,
-        cancel,
-        deadline,
-    } = request;
+    let RunRequest { plan, input, execution_id, context, cancel, deadline } = request;
     let node_count = plan.nodes.len();
     let mut walk = Walk {
         parts: parts.clone(),
-        waits: plan
-            .nodes
-            .iter()
-            .map(|node| node.depends_on.len())
-            .collect(),
-        ready: (0..node_count)
-            .filter(|&index| plan.nodes[index].depends_on.is_empty())
-            .collect(),
+        waits: plan.nodes.iter().map(|node| node.depends_on.len()).collect(),
+        ready: (0..node_count).filter(|&index| plan.nodes[index].depends_on.is_empty()).collect(),
         records: (0..node_count).map(|_| NodeRecord::default()).collect(),
         inputs: HashMap::new(),
         parameters: input.parameters.clone(),
@@ -134,12 +117,7 @@ impl Walk {
             }
         };
         tokio::pin!(cancelled, timeout);
-        let late = || {
-            End::Failed(RunError::new(
-                code::TIMEOUT,
-                "the execution ran out of time (`timeout_seconds`)",
-            ))
-        };
+        let late = || End::Failed(RunError::new(code::TIMEOUT, "the execution ran out of time (`timeout_seconds`)"));
         tokio::select! {
             biased;
             () = &mut cancelled => return End::Stopped,
@@ -178,21 +156,12 @@ impl Walk {
 
     /// Makes the run's own values available to expressions, with images opened where one is named.
     async fn import_inputs(&mut self) -> Result<(), RunError> {
-        let config_roots = self.plan.nodes.iter().flat_map(|node| {
-            node.config
-                .dynamic
-                .iter()
-                .flat_map(|(_, value)| value.roots())
+        let config_roots =
+            self.plan.nodes.iter().flat_map(|node| node.config.dynamic.iter().flat_map(|(_, value)| value.roots()));
+        let input_roots = self.plan.nodes.iter().flat_map(|node| &node.inputs).flat_map(|input| match &input.feed {
+            Feed::Value(value) => value.roots(),
+            _ => Vec::new(),
         });
-        let input_roots = self
-            .plan
-            .nodes
-            .iter()
-            .flat_map(|node| &node.inputs)
-            .flat_map(|input| match &input.feed {
-                Feed::Value(value) => value.roots(),
-                _ => Vec::new(),
-            });
         let output_roots = self.plan.outputs.iter().map(|output| &output.source.root);
         let named: Vec<String> = config_roots
             .chain(input_roots)
@@ -209,12 +178,8 @@ impl Walk {
             }
             let value = match (self.run.values.get(&name), name.as_str(), &self.run.image) {
                 (Some(value), _, _) => Some(value.clone()),
-                (None, "image", Some(source @ ImageSource::Reference(_))) => {
-                    Some(source.to_value())
-                }
-                (None, "image_url", Some(ImageSource::Url(url))) => {
-                    Some(Value::String(url.clone()))
-                }
+                (None, "image", Some(source @ ImageSource::Reference(_))) => Some(source.to_value()),
+                (None, "image_url", Some(ImageSource::Url(url))) => Some(Value::String(url.clone())),
                 (None, _, _) => self.run.images.get(&name).and_then(|source| match source {
                     ImageSource::Reference(_) => Some(source.to_value()),
                     ImageSource::Url(url) => Some(Value::String(url.clone())),
@@ -235,12 +200,7 @@ impl Walk {
     }
 
     fn scope(&self) -> Scope<'_> {
-        Scope {
-            plan: &self.plan,
-            records: &self.records,
-            inputs: &self.inputs,
-            parameters: &self.parameters,
-        }
+        Scope { plan: &self.plan, records: &self.records, inputs: &self.inputs, parameters: &self.parameters }
     }
 
     fn start(&mut self, index: usize) {
@@ -253,16 +213,10 @@ impl Walk {
                 record.status = NodeStatus::Running;
                 if self.parts.observer.listens() {
                     let id = &*self.plan.nodes[index].id;
-                    self.parts
-                        .observer
-                        .event(event::NODE_STARTED, json!({"node_id": id}));
-                    self.parts.observer.node(
-                        id,
-                        self.records[index].metrics(&self.plan.nodes[index].entry.block_type),
-                    );
+                    self.parts.observer.event(event::NODE_STARTED, json!({"node_id": id}));
+                    self.parts.observer.node(id, self.records[index].metrics(&self.plan.nodes[index].entry.block_type));
                 }
-                self.running
-                    .push(Box::pin(async move { (index, task.run().await) }));
+                self.running.push(Box::pin(async move { (index, task.run().await) }));
             }
         }
     }
@@ -280,11 +234,7 @@ impl Walk {
                 Some(cell) if cell.value.is_null() && input.required => {
                     return Err(RunError::new(
                         code::BAD_INPUT,
-                        format!(
-                            "the required input `{}` is null ({})",
-                            input.port,
-                            source_of(&self.plan, input)
-                        ),
+                        format!("the required input `{}` is null ({})", input.port, source_of(&self.plan, input)),
                     ));
                 }
                 // On an optional port null is absent.
@@ -292,11 +242,7 @@ impl Walk {
                 Some(cell) => inputs.push((Arc::clone(&input.port), cell)),
                 None if input.required => {
                     missing.get_or_insert_with(|| {
-                        format!(
-                            "the required input `{}` is absent: {}",
-                            input.port,
-                            source_of(&self.plan, input)
-                        )
+                        format!("the required input `{}` is absent: {}", input.port, source_of(&self.plan, input))
                     });
                 }
                 None => {}
@@ -306,9 +252,7 @@ impl Walk {
             return Ok(Prepared::Skip(reason));
         }
         if edges > 0 && present == 0 {
-            return Ok(Prepared::Skip(
-                "nothing arrived on any of its edges".to_owned(),
-            ));
+            return Ok(Prepared::Skip("nothing arrived on any of its edges".to_owned()));
         }
         let (config, config_text) = self.config(index, &scope)?;
         Ok(Prepared::Run(Task {
@@ -337,14 +281,8 @@ impl Walk {
         let mut arrives = |wire: &Wire| {
             *edges += 1;
             let source = &self.records[wire.node];
-            let open = wire
-                .gate
-                .as_ref()
-                .is_none_or(|gate| source.output(gate).is_some());
-            let cell = source
-                .output(&wire.port)
-                .filter(|_| open)
-                .map(|cell| wrap(cell, wire.wraps));
+            let open = wire.gate.as_ref().is_none_or(|gate| source.output(gate).is_some());
+            let cell = source.output(&wire.port).filter(|_| open).map(|cell| wrap(cell, wire.wraps));
             *present += usize::from(cell.is_some());
             cell
         };
@@ -380,11 +318,7 @@ impl Walk {
     }
 
     /// The node's configuration with templates resolved, canonical and validated again.
-    fn config(
-        &self,
-        index: usize,
-        scope: &Scope<'_>,
-    ) -> Result<(Arc<Map<String, Value>>, Option<Arc<str>>), RunError> {
+    fn config(&self, index: usize, scope: &Scope<'_>) -> Result<(Arc<Map<String, Value>>, Option<Arc<str>>), RunError> {
         let node = &self.plan.nodes[index];
         let schema = &node.entry.schema;
         let params = schema.wants_params && !self.parameters.is_empty();
@@ -403,21 +337,11 @@ impl Walk {
         }
         let mut canonical = node.entry.schema.canonical_keys(config);
         node.entry.schema.finish(&mut canonical, &[]);
-        let broken: Vec<&Problem> = canonical
-            .problems
-            .iter()
-            .filter(|problem| problem.code.starts_with("E-"))
-            .collect();
+        let broken: Vec<&Problem> =
+            canonical.problems.iter().filter(|problem| problem.code.starts_with("E-")).collect();
         if let Some(first) = broken.first() {
-            let mut error = RunError::new(
-                code::BAD_CONFIG,
-                format!("after its templates resolved: {}", first.message),
-            );
-            error.cause = broken
-                .iter()
-                .skip(1)
-                .map(|problem| problem.message.clone())
-                .collect();
+            let mut error = RunError::new(code::BAD_CONFIG, format!("after its templates resolved: {}", first.message));
+            error.cause = broken.iter().skip(1).map(|problem| problem.message.clone()).collect();
             return Err(error);
         }
         // Beside the configuration, not part of it: the schema does not know these keys.
@@ -455,10 +379,9 @@ impl Walk {
 
     fn skipped(&mut self, index: usize, reason: String) {
         if self.parts.observer.listens() {
-            self.parts.observer.event(
-                event::NODE_SKIPPED,
-                json!({"node_id": &*self.plan.nodes[index].id, "reason": reason}),
-            );
+            self.parts
+                .observer
+                .event(event::NODE_SKIPPED, json!({"node_id": &*self.plan.nodes[index].id, "reason": reason}));
         }
         let record = &mut self.records[index];
         record.status = NodeStatus::Skipped;
@@ -477,10 +400,9 @@ impl Walk {
         record.error = Some(error.clone());
         if self.parts.observer.listens() {
             let continues = node.on_error == OnError::Continue;
-            self.parts.observer.event(
-                event::NODE_FAILED,
-                json!({"node_id": &*node.id, "error": error, "continues": continues}),
-            );
+            self.parts
+                .observer
+                .event(event::NODE_FAILED, json!({"node_id": &*node.id, "error": error, "continues": continues}));
         }
         if node.on_error == OnError::Fail {
             self.failure = Some(error);
@@ -497,26 +419,17 @@ impl Walk {
             }
         }
         if self.parts.observer.listens() {
-            self.parts.observer.node(
-                &plan.nodes[index].id,
-                self.records[index].metrics(&plan.nodes[index].entry.block_type),
-            );
+            self.parts
+                .observer
+                .node(&plan.nodes[index].id, self.records[index].metrics(&plan.nodes[index].entry.block_type));
         }
     }
 
     fn progress(&self) -> Value {
         let total = self.records.len();
-        let done = self
-            .records
-            .iter()
-            .filter(|record| record.settled())
-            .count();
-        let running = self
-            .plan
-            .nodes
-            .iter()
-            .zip(&self.records)
-            .filter(|(_, record)| record.status == NodeStatus::Running);
+        let done = self.records.iter().filter(|record| record.settled()).count();
+        let running =
+            self.plan.nodes.iter().zip(&self.records).filter(|(_, record)| record.status == NodeStatus::Running);
         let running: Vec<&str> = running.map(|(node, _)| &*node.id).collect();
         let percent = if total == 0 { 100 } else { done * 100 / total };
         json!({"percent": percent, "completed_nodes": done, "total_nodes": total, "running": running})
@@ -531,9 +444,8 @@ impl Walk {
             record.status = NodeStatus::Cancelled;
         }
         let node_metrics = self.plan.nodes.iter().zip(&self.records);
-        let node_metrics = node_metrics
-            .map(|(node, record)| (node.id.to_string(), record.metrics(&node.entry.block_type)))
-            .collect();
+        let node_metrics =
+            node_metrics.map(|(node, record)| (node.id.to_string(), record.metrics(&node.entry.block_type))).collect();
         let mut outcome = RunOutcome {
             end,
             outputs: Value::Object(Map::new()),
@@ -564,42 +476,26 @@ impl Task {
         self.open_images().await?;
         let node = &self.plan.nodes[self.index];
         // A finished job answers from its row, so a model node has nothing to repeat: its jobs have their own attempts.
-        let retries = if node.entry.engine == EngineKind::Model {
-            0
-        } else {
-            node.retries
-        };
+        let retries = if node.entry.engine == EngineKind::Model { 0 } else { node.retries };
         let mut attempt = 0;
         loop {
             attempt += 1;
             let once = self.once();
             let result = match node.timeout {
                 Some(limit) => tokio::time::timeout(limit, once).await.unwrap_or_else(|_| {
-                    let message = format!(
-                        "the node ran longer than its `timeout_ms` of {}",
-                        limit.as_millis()
-                    );
+                    let message = format!("the node ran longer than its `timeout_ms` of {}", limit.as_millis());
                     Err(NodeFailure::from(RunError::new(code::TIMEOUT, message)))
                 }),
                 None => once.await,
             };
             match result {
                 Ok(delivered) => {
-                    return Ok(Delivered {
-                        attempts: attempt.max(delivered.attempts),
-                        ..delivered
-                    });
+                    return Ok(Delivered { attempts: attempt.max(delivered.attempts), ..delivered });
                 }
                 Err(failure) if attempt > retries || !repeatable(&failure.error) => {
-                    return Err(NodeFailure {
-                        attempts: attempt.max(failure.attempts),
-                        ..failure
-                    });
+                    return Err(NodeFailure { attempts: attempt.max(failure.attempts), ..failure });
                 }
-                Err(_) => {
-                    tokio::time::sleep(node.backoff.saturating_mul(1 << (attempt - 1).min(10)))
-                        .await
-                }
+                Err(_) => tokio::time::sleep(node.backoff.saturating_mul(1 << (attempt - 1).min(10))).await,
             }
         }
     }
@@ -629,23 +525,13 @@ impl Task {
             EngineKind::Component => {
                 let payload = values::payload(&self.inputs, &self.table).map_err(call_error)?;
                 let answer = self
-                    .call(
-                        &node.entry.block,
-                        self.config_text.as_deref().unwrap_or("{}"),
-                        payload,
-                    )
+                    .call(&node.entry.block, self.config_text.as_deref().unwrap_or("{}"), payload)
                     .await
                     .map_err(call_error)?;
                 let outputs = values::outputs(answer, &self.table).map_err(call_error)?;
-                Ok(Delivered {
-                    outputs,
-                    attempts: 1,
-                    ..Delivered::default()
-                })
+                Ok(Delivered { outputs, attempts: 1, ..Delivered::default() })
             }
-            EngineKind::Native if node.entry.manifest.name == "image_input" => {
-                Ok(native::image_input(self).await?)
-            }
+            EngineKind::Native if node.entry.manifest.name == "image_input" => Ok(native::image_input(self).await?),
             EngineKind::Native => Ok(native::parameter_input(self)),
             EngineKind::Model => model::run(self).await,
         }
@@ -669,23 +555,13 @@ impl Task {
     }
 
     pub(super) fn input(&self, port: &str) -> Option<&Cell> {
-        self.inputs
-            .iter()
-            .find(|(name, _)| &**name == port)
-            .map(|(_, cell)| cell)
+        self.inputs.iter().find(|(name, _)| &**name == port).map(|(_, cell)| cell)
     }
 }
 
 fn repeatable(error: &RunError) -> bool {
-    ![
-        code::BAD_INPUT,
-        code::BAD_CONFIG,
-        code::REFERENCE,
-        code::EXPRESSION,
-        code::CANCELLED,
-        code::URL_NOT_ALLOWED,
-    ]
-    .contains(&error.code.as_str())
+    ![code::BAD_INPUT, code::BAD_CONFIG, code::REFERENCE, code::EXPRESSION, code::CANCELLED, code::URL_NOT_ALLOWED]
+        .contains(&error.code.as_str())
 }
 
 pub(super) fn call_error(error: CallError) -> RunError {
@@ -700,10 +576,7 @@ fn template_error(error: TemplateError) -> RunError {
 
 fn wrap(cell: &Cell, wraps: bool) -> Cell {
     if wraps && cell.value.is_object() {
-        return Cell {
-            value: Arc::new(Value::Array(vec![(*cell.value).clone()])),
-            images: cell.images,
-        };
+        return Cell { value: Arc::new(Value::Array(vec![(*cell.value).clone()])), images: cell.images };
     }
     cell.clone()
 }
@@ -723,23 +596,13 @@ fn by_source(plan: &Plan, wires: &[Wire], found: Vec<(&Wire, Cell)>) -> Cell {
 fn source_of(plan: &Plan, input: &PlanInput) -> String {
     match &input.feed {
         Feed::First(wires) | Feed::Many(wires) => {
-            let names: Vec<String> = wires
-                .iter()
-                .map(|wire| format!("`{}.{}`", plan.nodes[wire.node].id, wire.port))
-                .collect();
+            let names: Vec<String> =
+                wires.iter().map(|wire| format!("`{}.{}`", plan.nodes[wire.node].id, wire.port)).collect();
             format!("it comes from {}", names.join(" or "))
         }
         Feed::Value(dynamic) => {
-            let names: Vec<String> = dynamic
-                .roots()
-                .iter()
-                .map(|root| format!("`{root}`"))
-                .collect();
-            if names.is_empty() {
-                "it is a literal".to_owned()
-            } else {
-                format!("it comes from {}", names.join(", "))
-            }
+            let names: Vec<String> = dynamic.roots().iter().map(|root| format!("`{root}`")).collect();
+            if names.is_empty() { "it is a literal".to_owned() } else { format!("it comes from {}", names.join(", ")) }
         }
     }
 }

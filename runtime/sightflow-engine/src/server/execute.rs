@@ -35,48 +35,25 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(parts: EngineParts, config: EngineConfig, hub: Arc<Hub>) -> Self {
-        Self {
-            parts,
-            config,
-            hub,
-            plans: Mutex::new(HashMap::new()),
-        }
+        Self { parts, config, hub, plans: Mutex::new(HashMap::new()) }
     }
 
     /// The models changed: plans hold their digests.
     pub(super) fn forget_plans(&self) {
-        self.plans
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     async fn plan(&self, tenant: TenantId, definition: &Value) -> Result<Arc<Plan>, Stop> {
         let bytes = serde_json::to_vec(definition)
             .map_err(|failure| Stop::Fail(RunError::new(code::INTERNAL, failure.to_string())))?;
         let key = (tenant, digest_of(&bytes));
-        if let Some(plan) = self
-            .plans
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&key)
-        {
+        if let Some(plan) = self.plans.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(plan));
         }
-        let models = load_models(self.parts.store.as_ref(), tenant)
-            .await
-            .map_err(Stop::Store)?;
-        let compiled = compile(
-            definition,
-            &self.parts.catalog,
-            &models,
-            &self.config.limits,
-        );
+        let models = load_models(self.parts.store.as_ref(), tenant).await.map_err(Stop::Store)?;
+        let compiled = compile(definition, &self.parts.catalog, &models, &self.config.limits);
         let Some(plan) = compiled.plan else {
-            return Err(Stop::Fail(problems(
-                compiled.errors,
-                "the definition is not valid any more",
-            )));
+            return Err(Stop::Fail(problems(compiled.errors, "the definition is not valid any more")));
         };
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         if plans.len() >= PLAN_CACHE {
@@ -99,28 +76,17 @@ fn problems(found: Vec<Problem>, message: &str) -> RunError {
         return RunError::new(code::INTERNAL, message);
     };
     let mut error = RunError::new(&first.code, format!("{message}: {}", first.message));
-    error.cause = found
-        .map(|problem| format!("{} {}: {}", problem.code, problem.pointer, problem.message))
-        .collect();
+    error.cause = found.map(|problem| format!("{} {}: {}", problem.code, problem.pointer, problem.message)).collect();
     error
 }
 
-pub(super) async fn execute(
-    shared: Arc<Shared>,
-    started: StartedExecution,
-    stop: CancellationToken,
-) {
+pub(super) async fn execute(shared: Arc<Shared>, started: StartedExecution, stop: CancellationToken) {
     let handle = shared.hub.enter(started.lease());
     run(&shared, &handle, &started, &stop).await;
     shared.hub.leave(&handle);
 }
 
-async fn run(
-    shared: &Arc<Shared>,
-    handle: &Arc<Handle>,
-    started: &StartedExecution,
-    stop: &CancellationToken,
-) {
+async fn run(shared: &Arc<Shared>, handle: &Arc<Handle>, started: &StartedExecution, stop: &CancellationToken) {
     let execution = &started.execution;
     let (plan, input) = match prepare(shared, started).await {
         Ok(ready) => ready,
@@ -137,11 +103,7 @@ async fn run(
         // Not the execution's fault: it stays ours and is taken over again once the lease is given back.
         Err(Stop::Store(failure)) => return give_back(shared, handle, &failure.to_string()).await,
     };
-    let journal = Journal::start(
-        Arc::clone(&shared.parts.store),
-        Arc::clone(handle),
-        shared.config.linger,
-    );
+    let journal = Journal::start(Arc::clone(&shared.parts.store), Arc::clone(handle), shared.config.linger);
     // Cancelled by a client, taken over, or this engine stops.
     let cancel = CancellationToken::new();
     let watcher = {
@@ -161,19 +123,12 @@ async fn run(
             Arc::clone(handle),
             shared.config.job_timeout_ms,
         )),
-        images: Arc::new(StoredImages::for_execution(
-            &shared.parts,
-            execution,
-            handle.lease,
-        )),
+        images: Arc::new(StoredImages::for_execution(&shared.parts, execution, handle.lease)),
         observer: Arc::clone(&journal) as Arc<dyn crate::run::Observer>,
     };
-    let left = execution
-        .deadline_at
-        .map(|deadline| deadline.millis_since(shared.parts.store.now()).max(0));
-    let deadline = left.and_then(|ms| {
-        Instant::now().checked_add(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
-    });
+    let left = execution.deadline_at.map(|deadline| deadline.millis_since(shared.parts.store.now()).max(0));
+    let deadline =
+        left.and_then(|ms| Instant::now().checked_add(Duration::from_millis(u64::try_from(ms).unwrap_or(0))));
     let request = RunRequest {
         plan,
         input,
@@ -198,24 +153,14 @@ async fn run(
     }
 }
 
-async fn prepare(
-    shared: &Arc<Shared>,
-    started: &StartedExecution,
-) -> Result<(Arc<Plan>, RunInput), Stop> {
+async fn prepare(shared: &Arc<Shared>, started: &StartedExecution) -> Result<(Arc<Plan>, RunInput), Stop> {
     let execution = &started.execution;
-    let plan = shared
-        .plan(execution.tenant_id, &started.definition)
-        .await?;
+    let plan = shared.plan(execution.tenant_id, &started.definition).await?;
     let input = validate_run(&plan, &execution.input, &execution.parameters)
         .map_err(|found| Stop::Fail(problems(found, "the input does not fit the definition")))?;
     let pins = plan.pins();
     if execution.pins.as_object().is_none_or(Map::is_empty) {
-        shared
-            .parts
-            .store
-            .set_pins(started.lease(), pins)
-            .await
-            .map_err(Stop::Store)?;
+        shared.parts.store.set_pins(started.lease(), pins).await.map_err(Stop::Store)?;
     } else if execution.pins != pins {
         return Err(Stop::Fail(RunError::new(
             code::INTERNAL,

@@ -58,7 +58,9 @@ async fn sweep(shared: &Shared) -> Result<(), StoreError> {
                 store.forget_blob(&digest).await?;
                 info!(blob.digest = %digest, "unreferenced blob deleted");
             }
-            Err(failure) => warn!(error = %failure, blob.digest = %digest, "a blob could not be deleted; it is tried again"),
+            Err(failure) => {
+                warn!(error = %failure, blob.digest = %digest, "a blob could not be deleted; it is tried again")
+            }
         }
     }
     Ok(())

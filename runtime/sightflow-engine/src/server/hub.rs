@@ -30,18 +30,11 @@ pub(super) struct Hub {
 
 impl Hub {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            handles: Mutex::new(HashMap::new()),
-            ready: Notify::new(),
-        })
+        Arc::new(Self { handles: Mutex::new(HashMap::new()), ready: Notify::new() })
     }
 
     pub(super) fn enter(&self, lease: ExecutionLease) -> Arc<Handle> {
-        let handle = Arc::new(Handle {
-            lease,
-            lost: CancellationToken::new(),
-            news: watch::Sender::new(0),
-        });
+        let handle = Arc::new(Handle { lease, lost: CancellationToken::new(), news: watch::Sender::new(0) });
         let former = self.lock().insert(lease.execution_id, Arc::clone(&handle));
         if let Some(former) = former {
             // The same engine took it over from its own former self.
@@ -52,10 +45,7 @@ impl Hub {
 
     pub(super) fn leave(&self, handle: &Handle) {
         let mut handles = self.lock();
-        if handles
-            .get(&handle.lease.execution_id)
-            .is_some_and(|present| present.lease == handle.lease)
-        {
+        if handles.get(&handle.lease.execution_id).is_some_and(|present| present.lease == handle.lease) {
             handles.remove(&handle.lease.execution_id);
         }
     }
@@ -71,9 +61,7 @@ impl Hub {
 
     fn each(&self, ids: &[ExecutionId], act: impl Fn(&Handle)) {
         let handles = self.lock();
-        ids.iter()
-            .filter_map(|id| handles.get(id))
-            .for_each(|handle| act(handle));
+        ids.iter().filter_map(|id| handles.get(id)).for_each(|handle| act(handle));
     }
 
     /// Looks at everything: for lost wake-ups.
@@ -82,36 +70,22 @@ impl Hub {
         if handles.is_empty() {
             return;
         }
-        match shared
-            .parts
-            .store
-            .lost_leases(handles.iter().map(|handle| handle.lease).collect())
-            .await
-        {
+        match shared.parts.store.lost_leases(handles.iter().map(|handle| handle.lease).collect()).await {
             Ok(lost) => self.each(&lost, |handle| handle.lost.cancel()),
             Err(failure) => warn!(error = %failure, "cannot check leases"),
         }
-        handles
-            .iter()
-            .for_each(|handle| handle.news.send_modify(|count| *count += 1));
+        handles.iter().for_each(|handle| handle.news.send_modify(|count| *count += 1));
     }
 }
 
-pub(super) async fn listen(
-    hub: Arc<Hub>,
-    shared: Arc<Shared>,
-    mut signals: Receiver<Signal>,
-    stop: CancellationToken,
-) {
+pub(super) async fn listen(hub: Arc<Hub>, shared: Arc<Shared>, mut signals: Receiver<Signal>, stop: CancellationToken) {
     loop {
         let signal = tokio::select! {
             () = stop.cancelled() => return,
             signal = signals.recv() => signal,
         };
         match signal {
-            Ok(Signal::ExecutionNews(ids)) => {
-                hub.each(&ids, |handle| handle.news.send_modify(|count| *count += 1))
-            }
+            Ok(Signal::ExecutionNews(ids)) => hub.each(&ids, |handle| handle.news.send_modify(|count| *count += 1)),
             Ok(Signal::Cancelled(ids)) => hub.each(&ids, |handle| handle.lost.cancel()),
             Ok(Signal::ExecutionsReady) => hub.ready.notify_one(),
             Ok(Signal::ModelsChanged) => shared.forget_plans(),

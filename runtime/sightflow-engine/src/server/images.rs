@@ -31,10 +31,7 @@ struct Owner {
 }
 
 fn internal(failure: &dyn std::fmt::Display) -> RunError {
-    RunError::new(
-        code::INTERNAL,
-        format!("an image could not be stored: {failure}"),
-    )
+    RunError::new(code::INTERNAL, format!("an image could not be stored: {failure}"))
 }
 
 impl StoredImages {
@@ -43,11 +40,7 @@ impl StoredImages {
         Self { blobs, owner: None }
     }
 
-    pub(super) fn for_execution(
-        parts: &EngineParts,
-        execution: &Execution,
-        lease: ExecutionLease,
-    ) -> Self {
+    pub(super) fn for_execution(parts: &EngineParts, execution: &Execution, lease: ExecutionLease) -> Self {
         let owner = Owner {
             store: Arc::clone(&parts.store),
             fetcher: Arc::clone(&parts.fetcher),
@@ -57,10 +50,7 @@ impl StoredImages {
             // More than the events of the start: someone walked before.
             resumed: execution.event_seq > 1,
         };
-        Self {
-            blobs: parts.blobs.clone(),
-            owner: Some(owner),
-        }
+        Self { blobs: parts.blobs.clone(), owner: Some(owner) }
     }
 
     async fn put(
@@ -71,11 +61,7 @@ impl StoredImages {
         size: Option<(u32, u32)>,
     ) -> Result<Digest, RunError> {
         let length = bytes.len() as u64;
-        let digest = self
-            .blobs
-            .put(bytes.clone())
-            .await
-            .map_err(|failure| internal(&failure))?;
+        let digest = self.blobs.put(bytes.clone()).await.map_err(|failure| internal(&failure))?;
         if let Some(owner) = &self.owner {
             let blob = NewBlob {
                 digest,
@@ -84,17 +70,8 @@ impl StoredImages {
                 width: size.map(|size| size.0),
                 height: size.map(|size| size.1),
             };
-            let reference = BlobRef {
-                tenant_id: owner.tenant,
-                kind,
-                ref_id: owner.execution.uuid(),
-                expires_at: None,
-            };
-            owner
-                .store
-                .record_blob(blob, reference)
-                .await
-                .map_err(|failure| internal(&failure))?;
+            let reference = BlobRef { tenant_id: owner.tenant, kind, ref_id: owner.execution.uuid(), expires_at: None };
+            owner.store.record_blob(blob, reference).await.map_err(|failure| internal(&failure))?;
         }
         Ok(digest)
     }
@@ -122,11 +99,7 @@ impl Owner {
                     && event.payload.get("node_id").and_then(Value::as_str) == Some(node_id)
             });
             if let Some(found) = found {
-                return Ok(found
-                    .payload
-                    .get("digest")
-                    .and_then(Value::as_str)
-                    .and_then(|digest| digest.parse().ok()));
+                return Ok(found.payload.get("digest").and_then(Value::as_str).and_then(|digest| digest.parse().ok()));
             }
         }
     }
@@ -135,9 +108,10 @@ impl Owner {
 #[async_trait]
 impl ImageIo for StoredImages {
     async fn load(&self, digest: &Digest) -> Result<Bytes, RunError> {
-        self.blobs.get(digest).await.map_err(|failure| {
-            RunError::new(code::IMAGE, format!("an image cannot be read: {failure}"))
-        })
+        self.blobs
+            .get(digest)
+            .await
+            .map_err(|failure| RunError::new(code::IMAGE, format!("an image cannot be read: {failure}")))
     }
 
     async fn store(&self, image: &Image, purpose: Purpose) -> Result<ImageRef, RunError> {
@@ -146,20 +120,14 @@ impl ImageIo for StoredImages {
         }
         let copy = image.clone();
         let bytes = blocking(move || encode(&copy, EncodeFormat::Png)).await?;
-        let bytes = bytes.map_err(|failure| {
-            RunError::new(
-                code::IMAGE,
-                format!("an image cannot be encoded: {failure}"),
-            )
-        })?;
+        let bytes =
+            bytes.map_err(|failure| RunError::new(code::IMAGE, format!("an image cannot be encoded: {failure}")))?;
         let (width, height) = image.size();
         let kind = match purpose {
             Purpose::Job => RefKind::Input,
             Purpose::Output => RefKind::Output,
         };
-        let digest = self
-            .put(bytes, kind, "image/png", Some((width, height)))
-            .await?;
+        let digest = self.put(bytes, kind, "image/png", Some((width, height))).await?;
         Ok(ImageRef {
             digest,
             width,
@@ -173,46 +141,27 @@ impl ImageIo for StoredImages {
 
     async fn fetch(&self, node_id: &str, url: &str) -> Result<(Bytes, Digest), RunError> {
         let Some(owner) = &self.owner else {
-            return Err(RunError::new(
-                code::URL_NOT_ALLOWED,
-                "image URLs are not fetched here",
-            ));
+            return Err(RunError::new(code::URL_NOT_ALLOWED, "image URLs are not fetched here"));
         };
         if let Some(digest) = owner.fetched(node_id, url).await? {
             return Ok((self.load(&digest).await?, digest));
         }
-        let bytes = owner
-            .fetcher
-            .fetch(url)
-            .await
-            .map_err(|failure| match failure {
-                FetchError::NotAllowed(reason) => RunError::new(code::URL_NOT_ALLOWED, reason),
-                FetchError::Failed(reason) => RunError::new(
-                    code::IMAGE,
-                    format!("the image could not be fetched: {reason}"),
-                ),
-            })?;
-        let found = probe(&bytes).map_err(|failure| {
-            RunError::new(code::IMAGE, format!("the fetched image: {failure}"))
+        let bytes = owner.fetcher.fetch(url).await.map_err(|failure| match failure {
+            FetchError::NotAllowed(reason) => RunError::new(code::URL_NOT_ALLOWED, reason),
+            FetchError::Failed(reason) => {
+                RunError::new(code::IMAGE, format!("the image could not be fetched: {reason}"))
+            }
         })?;
-        let digest = self
-            .put(
-                bytes.clone(),
-                RefKind::Input,
-                found.media_type(),
-                Some((found.width, found.height)),
-            )
-            .await?;
+        let found =
+            probe(&bytes).map_err(|failure| RunError::new(code::IMAGE, format!("the fetched image: {failure}")))?;
+        let digest =
+            self.put(bytes.clone(), RefKind::Input, found.media_type(), Some((found.width, found.height))).await?;
         // Recorded before anything uses it: whoever walks again takes the same bytes.
         let event = NewEvent {
             kind: event::NODE_PROGRESS.to_owned(),
             payload: json!({"node_id": node_id, "done": 1, "total": 1, "fetched_url": url, "digest": digest}),
         };
-        owner
-            .store
-            .append_events(owner.lease, vec![event], None)
-            .await
-            .map_err(|failure| internal(&failure))?;
+        owner.store.append_events(owner.lease, vec![event], None).await.map_err(|failure| internal(&failure))?;
         Ok((bytes, digest))
     }
 }

@@ -19,11 +19,7 @@ pub(super) struct StoreJobs {
 
 impl StoreJobs {
     pub(super) fn new(store: Arc<dyn Store>, handle: Arc<Handle>, timeout_ms: u32) -> Self {
-        Self {
-            store,
-            handle,
-            timeout_ms,
-        }
+        Self { store, handle, timeout_ms }
     }
 
     /// A lost lease stops the whole walk; the error itself is never recorded.
@@ -53,34 +49,18 @@ impl JobRunner for StoreJobs {
             vt: 0,
             timeout_ms: self.timeout_ms,
         });
-        let mut jobs = self
-            .store
-            .enqueue_jobs(self.handle.lease, new.collect())
-            .await
-            .map_err(|failure| self.failed(&failure))?;
+        let mut jobs =
+            self.store.enqueue_jobs(self.handle.lease, new.collect()).await.map_err(|failure| self.failed(&failure))?;
         let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
         while !jobs.iter().all(|job| job.status.is_terminal()) {
             if news.changed().await.is_err() {
-                return Err(RunError::new(
-                    code::INTERNAL,
-                    "the engine stopped listening",
-                ));
+                return Err(RunError::new(code::INTERNAL, "the engine stopped listening"));
             }
-            let all = self
-                .store
-                .jobs_of(self.handle.lease.execution_id)
-                .await
-                .map_err(|failure| self.failed(&failure))?;
-            jobs = ids
-                .iter()
-                .filter_map(|id| all.iter().find(|job| job.id == *id))
-                .cloned()
-                .collect();
+            let all =
+                self.store.jobs_of(self.handle.lease.execution_id).await.map_err(|failure| self.failed(&failure))?;
+            jobs = ids.iter().filter_map(|id| all.iter().find(|job| job.id == *id)).cloned().collect();
             if jobs.len() != ids.len() {
-                return Err(RunError::new(
-                    code::INTERNAL,
-                    "a job of this execution has vanished",
-                ));
+                return Err(RunError::new(code::INTERNAL, "a job of this execution has vanished"));
             }
         }
         Ok(jobs.into_iter().map(outcome).collect())
@@ -90,28 +70,18 @@ impl JobRunner for StoreJobs {
 fn outcome(job: Job) -> JobOutcome {
     let result = match (job.status, job.result) {
         (JobStatus::Completed, Some(result)) => Ok(result),
-        (JobStatus::Cancelled, _) => Err(RunError::new(
-            code::CANCELLED,
-            "its inference job was cancelled",
-        )),
-        (JobStatus::Completed, None) => Err(RunError::new(
-            code::JOB_FAILED,
-            "its inference job ended without a result",
-        )),
+        (JobStatus::Cancelled, _) => Err(RunError::new(code::CANCELLED, "its inference job was cancelled")),
+        (JobStatus::Completed, None) => {
+            Err(RunError::new(code::JOB_FAILED, "its inference job ended without a result"))
+        }
         _ => {
             let kind = job.error_code.as_deref().unwrap_or(code::JOB_FAILED);
-            Err(RunError::new(
-                kind,
-                job.error_message
-                    .unwrap_or_else(|| "its inference job failed".to_owned()),
-            ))
+            Err(RunError::new(kind, job.error_message.unwrap_or_else(|| "its inference job failed".to_owned())))
         }
     };
     let mut metadata = job.metadata;
     if let (Value::Object(object), Some(digest)) = (&mut metadata, job.model_digest) {
-        object
-            .entry("model_digest")
-            .or_insert_with(|| Value::String(digest.to_string()));
+        object.entry("model_digest").or_insert_with(|| Value::String(digest.to_string()));
     }
     JobOutcome {
         job_id: Some(job.id),

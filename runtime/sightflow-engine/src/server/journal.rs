@@ -45,21 +45,14 @@ impl Journal {
             writer: Mutex::new(None),
         });
         let writer = tokio::spawn(Arc::clone(&journal).write_until_closed(linger));
-        *journal
-            .writer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(writer);
+        *journal.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer);
         journal
     }
 
     /// Writes what is left and ends the writer.
     pub(super) async fn close(&self) -> Result<(), StoreError> {
         self.closing.cancel();
-        let writer = self
-            .writer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         match writer {
             Some(writer) => writer.await.unwrap_or(Ok(())),
             None => Ok(()),
@@ -105,10 +98,10 @@ impl Journal {
     async fn write(&self) -> Result<(), StoreError> {
         let (mut events, progress) = {
             let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-            let progress = pages.progress.take().map(|progress| Progress {
-                progress,
-                node_metrics: Value::Object(pages.metrics.clone()),
-            });
+            let progress = pages
+                .progress
+                .take()
+                .map(|progress| Progress { progress, node_metrics: Value::Object(pages.metrics.clone()) });
             (std::mem::take(&mut pages.events), progress)
         };
         if events.is_empty() && progress.is_none() {
@@ -116,16 +109,10 @@ impl Journal {
         }
         let kept = events.clone();
         if let Some(progress) = &progress {
-            events.push(NewEvent {
-                kind: event::EXECUTION_PROGRESS.to_owned(),
-                payload: progress.progress.clone(),
-            });
+            events.push(NewEvent { kind: event::EXECUTION_PROGRESS.to_owned(), payload: progress.progress.clone() });
         }
         let backup = progress.as_ref().map(|progress| progress.progress.clone());
-        let written = self
-            .store
-            .append_events(self.handle.lease, events, progress)
-            .await;
+        let written = self.store.append_events(self.handle.lease, events, progress).await;
         if written.is_err() {
             let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
             let newer = std::mem::replace(&mut pages.events, kept);
@@ -151,26 +138,16 @@ impl Observer for Journal {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .events
-            .push(NewEvent {
-                kind: kind.to_owned(),
-                payload,
-            });
+            .push(NewEvent { kind: kind.to_owned(), payload });
         self.wake.notify_one();
     }
 
     fn node(&self, node_id: &str, metrics: Value) {
-        self.pages
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .metrics
-            .insert(node_id.to_owned(), metrics);
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner).metrics.insert(node_id.to_owned(), metrics);
     }
 
     fn progress(&self, progress: Value) {
-        self.pages
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .progress = Some(progress);
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner).progress = Some(progress);
         self.wake.notify_one();
     }
 }

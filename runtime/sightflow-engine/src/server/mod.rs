@@ -14,9 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::json;
 use sightflow_blobs::BlobStore;
-use sightflow_store::{
-    Heartbeat, ModelFilter, ModelState, NewWorker, StartedExecution, Store, StoreError, WorkerRole,
-};
+use sightflow_store::{Heartbeat, ModelFilter, ModelState, NewWorker, StartedExecution, Store, StoreError, WorkerRole};
 use sightflow_types::{TenantId, WorkerId};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -117,18 +115,8 @@ impl Engine {
         let stop = CancellationToken::new();
         let hub = hub::Hub::new();
         let shared = Arc::new(execute::Shared::new(parts, config, Arc::clone(&hub)));
-        let main = tokio::spawn(main_loop(
-            Arc::clone(&shared),
-            hub,
-            signals,
-            id,
-            stop.clone(),
-        ));
-        Ok(Self {
-            id,
-            stop,
-            main: Some(main),
-        })
+        let main = tokio::spawn(main_loop(Arc::clone(&shared), hub, signals, id, stop.clone()));
+        Ok(Self { id, stop, main: Some(main) })
     }
 
     /// Its id in the fleet.
@@ -153,11 +141,7 @@ impl Drop for Engine {
     }
 }
 
-async fn register(
-    parts: &EngineParts,
-    config: &EngineConfig,
-    id: WorkerId,
-) -> Result<(), StoreError> {
+async fn register(parts: &EngineParts, config: &EngineConfig, id: WorkerId) -> Result<(), StoreError> {
     let new = NewWorker {
         id,
         role: WorkerRole::Engine,
@@ -178,7 +162,13 @@ async fn register(
 pub async fn load_models(store: &dyn Store, tenant: TenantId) -> Result<ModelCatalog, StoreError> {
     let rows = store.models(tenant, ModelFilter::default()).await?;
     let entries = rows.into_iter().filter_map(|row| match serde_json::from_value(row.spec) {
-        Ok(spec) => Some(ModelEntry { id: row.id, source: row.source, digest: row.digest, available: row.state == ModelState::Available, spec }),
+        Ok(spec) => Some(ModelEntry {
+            id: row.id,
+            source: row.source,
+            digest: row.digest,
+            available: row.state == ModelState::Available,
+            spec,
+        }),
         Err(failure) => {
             warn!(model.id = %row.id, error = %failure, "a model's spec cannot be read; it is left out");
             None
@@ -194,22 +184,13 @@ async fn main_loop(
     mut id: WorkerId,
     stop: CancellationToken,
 ) {
-    let listening = tokio::spawn(hub::listen(
-        Arc::clone(&hub),
-        Arc::clone(&shared),
-        signals,
-        stop.clone(),
-    ));
+    let listening = tokio::spawn(hub::listen(Arc::clone(&hub), Arc::clone(&shared), signals, stop.clone()));
     let housekeeping = tokio::spawn(housekeeping::run(Arc::clone(&shared), stop.clone()));
     let mut running: JoinSet<()> = JoinSet::new();
     let mut heartbeat = tokio::time::interval(shared.config.heartbeat);
     heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        let room = shared
-            .config
-            .max_running
-            .max(1)
-            .saturating_sub(running.len());
+        let room = shared.config.max_running.max(1).saturating_sub(running.len());
         let mut full = false;
         if room > 0 {
             let limit = u32::try_from(room.min(64)).unwrap_or(64);
@@ -257,22 +238,13 @@ fn begin(
 ) {
     for execution in started {
         info!(execution.id = %execution.execution.id, execution.resume_count = execution.execution.resume_count, "execution taken");
-        running.spawn(execute::execute(
-            Arc::clone(shared),
-            execution,
-            stop.clone(),
-        ));
+        running.spawn(execute::execute(Arc::clone(shared), execution, stop.clone()));
     }
 }
 
 /// A sign of life; registers anew after having been declared gone. Its executions are then someone else's.
 async fn beat(shared: &Arc<execute::Shared>, id: WorkerId) -> WorkerId {
-    let beat = Heartbeat {
-        worker_id: id,
-        memory_free: None,
-        models: None,
-        holding: Vec::new(),
-    };
+    let beat = Heartbeat { worker_id: id, memory_free: None, models: None, holding: Vec::new() };
     match shared.parts.store.heartbeat(beat).await {
         Ok(answer) if answer.alive => id,
         Ok(_) => {

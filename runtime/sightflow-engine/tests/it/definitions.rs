@@ -35,47 +35,120 @@ fn each_problem_has_a_code_and_a_place() {
         ("duplicate", json!({"nodes": [number, number]}), vec!["E-NODE-DUPLICATE /nodes/1/id"]),
         ("type", json!({"nodes": [node("a", "ecko")]}), vec!["E-TYPE-UNKNOWN /nodes/0/type → echo"]),
         ("later type", json!({"nodes": [node("a", "foreach")]}), vec!["E-TYPE-UNKNOWN /nodes/0/type"]),
-        ("version requirement", json!({"nodes": [node("a", "number@^9")]}), vec!["E-TYPE-UNKNOWN /nodes/0/type → number@^0.1.0"]),
-        ("key", json!({"nodes": [{"id": "n", "type": "number", "config": {"ist": 1}}]}), vec!["E-CONFIG-KEY /nodes/0/config/ist → is"]),
-        ("type of value", json!({"nodes": [{"id": "n", "type": "number", "config": {"is": "0.5"}}]}), vec!["E-CONFIG /nodes/0/config/is"]),
-        ("range and enum", json!({"nodes": [{"id": "e", "type": "echo", "config": {"times": 10, "style": "rounde"}, "inputs": {"value": 1}}]}),
-            vec!["E-CONFIG /nodes/0/config/times", "E-CONFIG /nodes/0/config/style → rounded"]),
-        ("alias and canonical", json!({"nodes": [{"id": "e", "type": "echo", "config": {"factor": 1, "times": 2}, "inputs": {"value": 1}}]}),
-            vec!["E-CONFIG /nodes/0/config/times → factor"]),
-        ("edge ends", json!({"nodes": [number], "edges": [edge("m", "n"), edge("n", "x")]}),
-            vec!["E-EDGE-SOURCE /edges/0/source", "E-EDGE-TARGET /edges/1/target"]),
-        ("port", json!({"nodes": [number, node("e", "echo")], "edges": [{"source": "n", "target": "e", "targetHandle": "valeu"}]}),
-            vec!["E-PORT-UNKNOWN /edges/0/targetHandle → value", "E-PORT-REQUIRED /nodes/1 → value"]),
-        ("port type", json!({"nodes": [number, node("d", "detection")], "edges": [{"source": "n", "sourceHandle": "number", "target": "d", "targetHandle": "image"}]}),
-            vec!["E-CONFIG /nodes/1/config", "E-PORT-TYPE /edges/0"]),
-        ("ambiguous", json!({"nodes": [node("a", "parameter_input"), node("e", "echo")], "edges": [edge("a", "e")]}),
-            vec!["E-HANDLE-AMBIGUOUS /edges/0", "E-PORT-REQUIRED /nodes/1 → value"]),
-        ("conflict", json!({"nodes": [number, node("m", "number"), node("e", "echo")], "edges": [
+        (
+            "version requirement",
+            json!({"nodes": [node("a", "number@^9")]}),
+            vec!["E-TYPE-UNKNOWN /nodes/0/type → number@^0.1.0"],
+        ),
+        (
+            "key",
+            json!({"nodes": [{"id": "n", "type": "number", "config": {"ist": 1}}]}),
+            vec!["E-CONFIG-KEY /nodes/0/config/ist → is"],
+        ),
+        (
+            "type of value",
+            json!({"nodes": [{"id": "n", "type": "number", "config": {"is": "0.5"}}]}),
+            vec!["E-CONFIG /nodes/0/config/is"],
+        ),
+        (
+            "range and enum",
+            json!({"nodes": [{"id": "e", "type": "echo", "config": {"times": 10, "style": "rounde"}, "inputs": {"value": 1}}]}),
+            vec!["E-CONFIG /nodes/0/config/times", "E-CONFIG /nodes/0/config/style → rounded"],
+        ),
+        (
+            "alias and canonical",
+            json!({"nodes": [{"id": "e", "type": "echo", "config": {"factor": 1, "times": 2}, "inputs": {"value": 1}}]}),
+            vec!["E-CONFIG /nodes/0/config/times → factor"],
+        ),
+        (
+            "edge ends",
+            json!({"nodes": [number], "edges": [edge("m", "n"), edge("n", "x")]}),
+            vec!["E-EDGE-SOURCE /edges/0/source", "E-EDGE-TARGET /edges/1/target"],
+        ),
+        (
+            "port",
+            json!({"nodes": [number, node("e", "echo")], "edges": [{"source": "n", "target": "e", "targetHandle": "valeu"}]}),
+            vec!["E-PORT-UNKNOWN /edges/0/targetHandle → value", "E-PORT-REQUIRED /nodes/1 → value"],
+        ),
+        (
+            "port type",
+            json!({"nodes": [number, node("d", "detection")], "edges": [{"source": "n", "sourceHandle": "number", "target": "d", "targetHandle": "image"}]}),
+            vec!["E-CONFIG /nodes/1/config", "E-PORT-TYPE /edges/0"],
+        ),
+        (
+            "ambiguous",
+            json!({"nodes": [node("a", "parameter_input"), node("e", "echo")], "edges": [edge("a", "e")]}),
+            vec!["E-HANDLE-AMBIGUOUS /edges/0", "E-PORT-REQUIRED /nodes/1 → value"],
+        ),
+        (
+            "conflict",
+            json!({"nodes": [number, node("m", "number"), node("e", "echo")], "edges": [
             {"source": "n", "target": "e", "targetHandle": "value"}, {"source": "m", "target": "e", "targetHandle": "value"}]}),
-            vec!["E-PORT-CONFLICT /nodes/2"]),
-        ("cycle", json!({"nodes": [node("a", "echo"), node("b", "echo")], "edges": [
-            {"source": "a", "target": "b", "targetHandle": "value"}, {"source": "b", "target": "a", "targetHandle": "value"}]}), vec!["E-CYCLE /nodes/0"]),
-        ("cycle by reference", json!({"nodes": [{"id": "a", "type": "echo", "inputs": {"value": "$nodes.a.value"}}]}), vec!["E-CYCLE /nodes/0"]),
-        ("references", json!({"nodes": [number, {"id": "e", "type": "echo", "inputs": {"value": "$nodes.n.nummer"}, "config": {"text": "{{ params.x }}"}}],
+            vec!["E-PORT-CONFLICT /nodes/2"],
+        ),
+        (
+            "cycle",
+            json!({"nodes": [node("a", "echo"), node("b", "echo")], "edges": [
+            {"source": "a", "target": "b", "targetHandle": "value"}, {"source": "b", "target": "a", "targetHandle": "value"}]}),
+            vec!["E-CYCLE /nodes/0"],
+        ),
+        (
+            "cycle by reference",
+            json!({"nodes": [{"id": "a", "type": "echo", "inputs": {"value": "$nodes.a.value"}}]}),
+            vec!["E-CYCLE /nodes/0"],
+        ),
+        (
+            "references",
+            json!({"nodes": [number, {"id": "e", "type": "echo", "inputs": {"value": "$nodes.n.nummer"}, "config": {"text": "{{ params.x }}"}}],
             "outputs": [{"name": "o", "source": "$nodes.m.number"}, {"name": "p", "source": "n.number"}]}),
-            vec!["E-REFERENCE /nodes/1/inputs/value → number", "E-REFERENCE /nodes/1/config/text", "E-REFERENCE /outputs/0/source", "E-REFERENCE /outputs/1/source"]),
-        ("expression", json!({"nodes": [{"id": "e", "type": "echo", "inputs": {"value": "{{ 1 + }}"}, "config": {"text": "{% for x in y %}{% endfor %}"}}]}),
-            vec!["E-EXPRESSION /nodes/0/config/text", "E-EXPRESSION /nodes/0/inputs/value"]),
-        ("model", json!({"nodes": [{"id": "i", "type": "image_input"}, {"id": "d", "type": "detection", "config": {"model_id": "fnder"}}], "edges": [edge("i", "d")]}),
-            vec!["E-MODEL-UNKNOWN /nodes/1/config/model_id → finder"]),
-        ("model of another task", json!({"nodes": [{"id": "i", "type": "image_input"}, {"id": "d", "type": "detection", "config": {"model_id": "sorter"}}], "edges": [edge("i", "d")]}),
-            vec!["E-MODEL-UNKNOWN /nodes/1/config/model_id"]),
-        ("model that is off", json!({"nodes": [{"id": "i", "type": "image_input"}, {"id": "d", "type": "detection", "config": {"model_id": "broken"}}], "edges": [edge("i", "d")]}),
-            vec!["E-MODEL-UNKNOWN /nodes/1/config/model_id"]),
-        ("class of a model", json!({"nodes": [{"id": "i", "type": "image_input"}, {"id": "d", "type": "detection", "config": {"model_id": "finder", "classes": ["cow"]}}], "edges": [edge("i", "d")]}),
-            vec!["E-CONFIG /nodes/1/config/classes"]),
-        ("tiles", json!({"nodes": [{"id": "i", "type": "image_input"}, {"id": "d", "type": "detection", "config": {"model_id": "finder", "tiled_inference": true}}], "edges": [edge("i", "d")]}),
-            vec!["E-CONFIG-KEY /nodes/1/config/tiled_inference"]),
+            vec![
+                "E-REFERENCE /nodes/1/inputs/value → number",
+                "E-REFERENCE /nodes/1/config/text",
+                "E-REFERENCE /outputs/0/source",
+                "E-REFERENCE /outputs/1/source",
+            ],
+        ),
+        (
+            "expression",
+            json!({"nodes": [{"id": "e", "type": "echo", "inputs": {"value": "{{ 1 + }}"}, "config": {"text": "{% for x in y %}{% endfor %}"}}]}),
+            vec!["E-EXPRESSION /nodes/0/config/text", "E-EXPRESSION /nodes/0/inputs/value"],
+        ),
+        (
+            "model",
+            json!({"nodes": [{"id": "i", "type": "image_input"}, {"id": "d", "type": "detection", "config": {"model_id": "fnder"}}], "edges": [edge("i", "d")]}),
+            vec!["E-MODEL-UNKNOWN /nodes/1/config/model_id → finder"],
+        ),
+        (
+            "model of another task",
+            json!({"nodes": [{"id": "i", "type": "image_input"}, {"id": "d", "type": "detection", "config": {"model_id": "sorter"}}], "edges": [edge("i", "d")]}),
+            vec!["E-MODEL-UNKNOWN /nodes/1/config/model_id"],
+        ),
+        (
+            "model that is off",
+            json!({"nodes": [{"id": "i", "type": "image_input"}, {"id": "d", "type": "detection", "config": {"model_id": "broken"}}], "edges": [edge("i", "d")]}),
+            vec!["E-MODEL-UNKNOWN /nodes/1/config/model_id"],
+        ),
+        (
+            "class of a model",
+            json!({"nodes": [{"id": "i", "type": "image_input"}, {"id": "d", "type": "detection", "config": {"model_id": "finder", "classes": ["cow"]}}], "edges": [edge("i", "d")]}),
+            vec!["E-CONFIG /nodes/1/config/classes"],
+        ),
+        (
+            "tiles",
+            json!({"nodes": [{"id": "i", "type": "image_input"}, {"id": "d", "type": "detection", "config": {"model_id": "finder", "tiled_inference": true}}], "edges": [edge("i", "d")]}),
+            vec!["E-CONFIG-KEY /nodes/1/config/tiled_inference"],
+        ),
         ("limits", json!({"nodes": vec![json!({}); 501]}), vec!["E-LIMIT /nodes"]),
-        ("node bounds", json!({"nodes": [{"id": "n", "type": "number", "timeout_ms": 0, "on_error": "stop", "retry": {"max": 99}}]}),
-            vec!["E-CONFIG /nodes/0/on_error", "E-LIMIT /nodes/0/timeout_ms", "E-LIMIT /nodes/0/retry"]),
-        ("parameters", json!({"parameters": [{"name": "a", "type": "number", "default": "x"}, {"name": "a", "type": "numbre"}]}),
-            vec!["E-CONFIG /parameters/0/default", "E-CONFIG /parameters/1"]),
+        (
+            "node bounds",
+            json!({"nodes": [{"id": "n", "type": "number", "timeout_ms": 0, "on_error": "stop", "retry": {"max": 99}}]}),
+            vec!["E-CONFIG /nodes/0/on_error", "E-LIMIT /nodes/0/timeout_ms", "E-LIMIT /nodes/0/retry"],
+        ),
+        (
+            "parameters",
+            json!({"parameters": [{"name": "a", "type": "number", "default": "x"}, {"name": "a", "type": "numbre"}]}),
+            vec!["E-CONFIG /parameters/0/default", "E-CONFIG /parameters/1"],
+        ),
     ];
     for (name, definition, expected) in cases {
         assert_eq!(errors(&definition), expected, "{name}");
@@ -113,12 +186,20 @@ fn accepted_spellings_are_warned_about() {
     ]});
     let compiled = compile(&definition, &catalog(), &models(), &Limits::default());
     assert_eq!(compiled.errors, []);
-    let mut warnings: Vec<String> = compiled.warnings.iter().map(|problem| format!("{} {}", problem.code, problem.pointer)).collect();
+    let mut warnings: Vec<String> =
+        compiled.warnings.iter().map(|problem| format!("{} {}", problem.code, problem.pointer)).collect();
     warnings.sort();
-    assert_eq!(warnings, [
-        "W-ALIAS /edges/1/source_handle", "W-ALIAS /nodes/0/type", "W-ALIAS /nodes/1/data/config/conf", "W-ALIAS /nodes/1/type",
-        "W-ALIAS /nodes/2/config/operator", "W-CONFIG-IN-DATA /nodes/1/data/config/conf",
-    ]);
+    assert_eq!(
+        warnings,
+        [
+            "W-ALIAS /edges/1/source_handle",
+            "W-ALIAS /nodes/0/type",
+            "W-ALIAS /nodes/1/data/config/conf",
+            "W-ALIAS /nodes/1/type",
+            "W-ALIAS /nodes/2/config/operator",
+            "W-CONFIG-IN-DATA /nodes/1/data/config/conf",
+        ]
+    );
     let plan = compiled.plan.unwrap();
     assert_eq!(plan.nodes[1].config.fixed["confidence"], json!(0.4));
     assert_eq!(plan.nodes[3].config.fixed["factor"], json!(3));
@@ -127,10 +208,14 @@ fn accepted_spellings_are_warned_about() {
 
 #[tokio::test]
 async fn blocks_are_asked_for_their_own_checks() {
-    let definition = json!({"nodes": [{"id": "c", "type": "condition", "config": {"operator": "=>"}, "inputs": {"value": 1}}]});
+    let definition =
+        json!({"nodes": [{"id": "c", "type": "condition", "config": {"operator": "=>"}, "inputs": {"value": 1}}]});
     let compiled = validate(&definition, &catalog(), &models(), &Limits::default(), &Host::default()).await;
     assert!(compiled.plan.is_none());
-    assert_eq!((compiled.errors[0].code.as_str(), compiled.errors[0].pointer.as_str()), ("E-OPERATOR", "/nodes/0/config/operator"));
+    assert_eq!(
+        (compiled.errors[0].code.as_str(), compiled.errors[0].pointer.as_str()),
+        ("E-OPERATOR", "/nodes/0/config/operator")
+    );
 }
 
 #[test]
@@ -154,8 +239,16 @@ fn run_inputs_are_checked() {
         (good.clone(), json!({"flag": true, "n": 1.5}), Err(vec!["/parameters/n"])),
         (good.clone(), json!({"flagg": true}), Err(vec!["/parameters/flagg", "/parameters/flag"])),
         (json!({"image": digest}), json!({"flag": true}), Err(vec!["/input"])),
-        (json!({"images": {"befor": digest}}), json!({"flag": true}), Err(vec!["/input/images/befor", "/input/images/before"])),
-        (json!({"images": {"before": 5}}), json!({"flag": true}), Err(vec!["/input/images/before", "/input/images/before"])),
+        (
+            json!({"images": {"befor": digest}}),
+            json!({"flag": true}),
+            Err(vec!["/input/images/befor", "/input/images/before"]),
+        ),
+        (
+            json!({"images": {"before": 5}}),
+            json!({"flag": true}),
+            Err(vec!["/input/images/before", "/input/images/before"]),
+        ),
     ];
     for (input, parameters, expected) in cases {
         let expected = expected.map_err(|pointers| pointers.into_iter().map(str::to_owned).collect::<Vec<_>>());

@@ -69,14 +69,17 @@ async fn references_and_expressions_resolve_when_the_node_runs() {
     });
     let outcome = Stage::new().run(definition, json!({}), json!({"factor": "3"})).await;
     assert_eq!(outcome.end, End::Completed);
-    let expected = json!({"product": 12.0, "text": "n is 4 of $5", "length": 12, "literal": "$literal", "all": {"number": 4.0}});
+    let expected =
+        json!({"product": 12.0, "text": "n is 4 of $5", "length": 12, "literal": "$literal", "all": {"number": 4.0}});
     assert_eq!(outcome.outputs, expected);
 }
 
 #[tokio::test]
 async fn a_template_is_checked_against_the_schema_when_it_resolves() {
     let definition = |factor: &str| json!({"nodes": [{"id": "e", "type": "echo", "inputs": {"value": 1}, "config": {"factor": factor}}], "parameters": [{"name": "p", "type": "integer"}]});
-    let run = |factor: &'static str, parameters: Value| async move { Stage::new().run(definition(factor), json!({}), parameters).await };
+    let run = |factor: &'static str, parameters: Value| async move {
+        Stage::new().run(definition(factor), json!({}), parameters).await
+    };
     assert_eq!(run("{{ params.p }}", json!({"p": 9})).await.end, End::Completed);
     assert_eq!(failed(&run("{{ params.p }}", json!({"p": 10})).await), ("E-BAD-CONFIG".into(), Some("e".into())));
     // Absent: the key's default applies.
@@ -108,9 +111,7 @@ async fn a_failure_fails_the_run_and_keeps_what_resolved() {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_is_repeated_as_often_as_it_may() {
-    let definition = |max: u32| {
-        json!({"nodes": [{"id": "f", "type": "fail", "inputs": {"value": 1}, "retry": {"max": max, "backoff_ms": 1000}}]})
-    };
+    let definition = |max: u32| json!({"nodes": [{"id": "f", "type": "fail", "inputs": {"value": 1}, "retry": {"max": max, "backoff_ms": 1000}}]});
     let started = tokio::time::Instant::now();
     let outcome = Stage::new().run(definition(2), json!({}), json!({})).await;
     assert_eq!((outcome.end, outcome.outputs["f"]["value"].clone()), (End::Completed, json!("at last")));

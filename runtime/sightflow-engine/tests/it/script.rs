@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 use sightflow_blobs::BlobStore;
 use sightflow_engine::server::StoredImages;
 use sightflow_engine::{
-    BlockHost, BlockRef, CallContext, CallError, Catalog, CheckContext, JobOutcome, JobRequest, JobRunner, Limits, ModelCatalog,
-    ModelEntry, Observer, Package, Payload, Plan, RunOutcome, RunParts, RunRequest, compile, run_plan, validate_run,
+    BlockHost, BlockRef, CallContext, CallError, Catalog, CheckContext, JobOutcome, JobRequest, JobRunner, Limits,
+    ModelCatalog, ModelEntry, Observer, Package, Payload, Plan, RunOutcome, RunParts, RunRequest, compile, run_plan,
+    validate_run,
 };
 use sightflow_types::error::RunError;
 use sightflow_types::manifest::Manifest;
@@ -21,34 +22,75 @@ use tokio_util::sync::CancellationToken;
 pub(crate) fn catalog() -> Catalog {
     let port = |name: &str, kind: &str| json!({"name": name, "kind": kind, "required": true});
     let config = |properties: Value| json!({"type": "object", "additionalProperties": false, "properties": properties});
-    let block = |name: &str, inputs: Value, outputs: Value, config: Value| {
-        json!({"name": name, "title": name, "description": name, "category": "logic", "inputs": inputs, "outputs": outputs, "config": config})
-    };
+    let block = |name: &str, inputs: Value, outputs: Value, config: Value| json!({"name": name, "title": name, "description": name, "category": "logic", "inputs": inputs, "outputs": outputs, "config": config});
     let manifests = json!([
-        block("condition", json!([port("value", "any")]),
+        block(
+            "condition",
+            json!([port("value", "any")]),
             json!([port("result", "boolean"), port("passed", "boolean"),
                 {"name": "true_output", "kind": "any", "aliases": ["true", "then"]}, {"name": "false_output", "kind": "any", "aliases": ["false"]}]),
-            config(json!({"field": {"type": "string"}, "value": {}, "operator": {"type": "string", "x-value-aliases": {">": "greater_than"}}}))),
-        block("echo", json!([{"name": "value", "kind": "any", "required": true}, {"name": "extra", "kind": "any"}]), json!([port("value", "any")]),
-            config(json!({"text": {"type": "string", "default": "none"}, "factor": {"type": "integer", "minimum": 1, "maximum": 9, "default": 1, "x-aliases": ["times"]},
-                          "style": {"enum": ["rectangle", "rounded"], "default": "rectangle"}}))),
+            config(
+                json!({"field": {"type": "string"}, "value": {}, "operator": {"type": "string", "x-value-aliases": {">": "greater_than"}}})
+            )
+        ),
+        block(
+            "echo",
+            json!([{"name": "value", "kind": "any", "required": true}, {"name": "extra", "kind": "any"}]),
+            json!([port("value", "any")]),
+            config(
+                json!({"text": {"type": "string", "default": "none"}, "factor": {"type": "integer", "minimum": 1, "maximum": 9, "default": 1, "x-aliases": ["times"]},
+                          "style": {"enum": ["rectangle", "rounded"], "default": "rectangle"}})
+            )
+        ),
         block("fail", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
         block("stuck", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
-        block("number", json!([]), json!([port("number", "number")]), config(json!({"is": {"type": "number", "default": 0}}))),
-        block("list", json!([{"name": "items", "kind": "any", "many": true, "required": true}]), json!([port("items", "array")]), config(json!({}))),
-        block("draw_boxes", json!([port("image", "image"), port("detections", "detections")]), json!([port("image", "image"), port("count", "number")]),
-            config(json!({"line_width": {"type": "integer", "default": 2, "x-aliases": ["thickness"]}, "show_labels": {"type": "boolean", "default": true}, "show_confidence": {"type": "boolean", "default": true}}))),
+        block(
+            "number",
+            json!([]),
+            json!([port("number", "number")]),
+            config(json!({"is": {"type": "number", "default": 0}}))
+        ),
+        block(
+            "list",
+            json!([{"name": "items", "kind": "any", "many": true, "required": true}]),
+            json!([port("items", "array")]),
+            config(json!({}))
+        ),
+        block(
+            "draw_boxes",
+            json!([port("image", "image"), port("detections", "detections")]),
+            json!([port("image", "image"), port("count", "number")]),
+            config(
+                json!({"line_width": {"type": "integer", "default": 2, "x-aliases": ["thickness"]}, "show_labels": {"type": "boolean", "default": true}, "show_confidence": {"type": "boolean", "default": true}})
+            )
+        ),
     ]);
     let manifests: Vec<Manifest> = serde_json::from_value(manifests).expect("valid manifests");
-    Catalog::new([Package { name: "sightflow/test".into(), version: semver::Version::new(0, 1, 0), digest: Digest::from_bytes([7; 32]), manifests }])
-        .expect("a valid catalogue")
+    Catalog::new([Package {
+        name: "sightflow/test".into(),
+        version: semver::Version::new(0, 1, 0),
+        digest: Digest::from_bytes([7; 32]),
+        manifests,
+    }])
+    .expect("a valid catalogue")
 }
 
 pub(crate) fn models() -> ModelCatalog {
     let spec = |task, labels: &[&str]| {
-        ModelSpec::new(task, [416, 416], Decoder::Softmax { output: "out".into() }, labels.iter().map(|label| (*label).to_owned()).collect())
+        ModelSpec::new(
+            task,
+            [416, 416],
+            Decoder::Softmax { output: "out".into() },
+            labels.iter().map(|label| (*label).to_owned()).collect(),
+        )
     };
-    let entry = |id: &str, spec, available| ModelEntry { id: id.into(), source: ModelSource::Pretrained, digest: None, available, spec };
+    let entry = |id: &str, spec, available| ModelEntry {
+        id: id.into(),
+        source: ModelSource::Pretrained,
+        digest: None,
+        available,
+        spec,
+    };
     ModelCatalog::new([
         entry("finder", spec(Task::Detection, &["cat", "dog"]), true),
         entry("sorter", spec(Task::Classification, &["cat", "dog"]), true),
@@ -70,7 +112,13 @@ pub(crate) struct Host {
 
 #[async_trait]
 impl BlockHost for Host {
-    async fn call(&self, block: &BlockRef, config: &str, payload: Payload, context: CallContext) -> Result<Payload, CallError> {
+    async fn call(
+        &self,
+        block: &BlockRef,
+        config: &str,
+        payload: Payload,
+        context: CallContext,
+    ) -> Result<Payload, CallError> {
         let count = {
             let mut calls = self.calls.lock().unwrap();
             let count = calls.entry(context.node_id.clone()).or_default();
@@ -102,8 +150,13 @@ impl BlockHost for Host {
     }
 
     async fn check(&self, block: &BlockRef, config: &Value, _: &CheckContext) -> Result<Vec<Problem>, CallError> {
-        let wrong = block.name == "condition" && config["operator"].as_str().is_some_and(|operator| operator != "greater_than");
-        Ok(if wrong { vec![Problem::new("E-OPERATOR", "/config/operator", "unknown operator").suggest(Some(">="))] } else { Vec::new() })
+        let wrong =
+            block.name == "condition" && config["operator"].as_str().is_some_and(|operator| operator != "greater_than");
+        Ok(if wrong {
+            vec![Problem::new("E-OPERATOR", "/config/operator", "unknown operator").suggest(Some(">="))]
+        } else {
+            Vec::new()
+        })
     }
 }
 
@@ -125,7 +178,14 @@ impl JobRunner for Jobs {
                 _ => json!({"predictions": [item(0, "cat", 0.9), item(1, "dog", 0.1)]}),
             };
             let result = if self.fail { Err(RunError::new("E-JOB-FAILED", "no luck")) } else { Ok(result) };
-            JobOutcome { job_id: None, result, metadata: json!({"device": "script", "cached": true}), queue_ms: Some(1), compute_ms: Some(2), attempts: 1 }
+            JobOutcome {
+                job_id: None,
+                result,
+                metadata: json!({"device": "script", "cached": true}),
+                queue_ms: Some(1),
+                compute_ms: Some(2),
+                attempts: 1,
+            }
         };
         Ok(jobs.into_iter().map(outcome).collect())
     }
@@ -178,8 +238,14 @@ impl Stage {
             images: Arc::new(StoredImages::unrecorded(self.blobs.clone())),
             observer: Arc::clone(&self.diary) as Arc<dyn Observer>,
         };
-        let request =
-            RunRequest { plan, input, execution_id: None, context: Value::Null, cancel: self.cancel.clone(), deadline: self.deadline };
+        let request = RunRequest {
+            plan,
+            input,
+            execution_id: None,
+            context: Value::Null,
+            cancel: self.cancel.clone(),
+            deadline: self.deadline,
+        };
         run_plan(&parts, request).await
     }
 }

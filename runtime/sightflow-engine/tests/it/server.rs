@@ -10,7 +10,8 @@ use sightflow_blobs::BlobStore;
 use sightflow_engine::{Engine, EngineConfig, EngineParts, FetchError, ImageFetcher};
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_store::{
-    ClaimRequest, Execution, JobResult, NewExecution, NewModel, NewWorker, RunSource, SqliteOptions, SqliteStore, Store, WorkerRole,
+    ClaimRequest, Execution, JobResult, NewExecution, NewModel, NewWorker, RunSource, SqliteOptions, SqliteStore,
+    Store, WorkerRole,
 };
 use sightflow_types::model::{Decoder, ModelSpec};
 use sightflow_types::{ExecutionId, ExecutionMode, ExecutionStatus, ModelSource, Task, TenantId, WorkerId};
@@ -44,10 +45,16 @@ struct Server {
 impl Server {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = Arc::new(SqliteStore::open(directory.path().join("test.db"), SqliteOptions::default()).await.unwrap());
+        let store =
+            Arc::new(SqliteStore::open(directory.path().join("test.db"), SqliteOptions::default()).await.unwrap());
         let pixels = Pixels::new(8, 6, PixelFormat::Rgb8, vec![90; 8 * 6 * 3]).unwrap();
         let urls = Arc::new(Urls(AtomicU32::new(0), encode(&Image::from_pixels(pixels), EncodeFormat::Png).unwrap()));
-        let spec = ModelSpec::new(Task::Detection, [416, 416], Decoder::Softmax { output: "out".into() }, vec!["cat".into(), "dog".into()]);
+        let spec = ModelSpec::new(
+            Task::Detection,
+            [416, 416],
+            Decoder::Softmax { output: "out".into() },
+            vec!["cat".into(), "dog".into()],
+        );
         let model = NewModel {
             id: "finder".into(),
             tenant_id: TENANT,
@@ -123,7 +130,12 @@ impl Server {
 
     /// Answers every waiting job of the model once; how many there were.
     async fn work(&self) -> usize {
-        let request = ClaimRequest { model_id: "finder".into(), max_count: 8, pixel_budget: u64::MAX, capped_tenants: Vec::new() };
+        let request = ClaimRequest {
+            model_id: "finder".into(),
+            max_count: 8,
+            pixel_budget: u64::MAX,
+            capped_tenants: Vec::new(),
+        };
         let claimed = self.store.claim_jobs(self.worker, request).await.unwrap();
         let result = |lease| JobResult {
             lease,
@@ -139,8 +151,15 @@ impl Server {
 
     async fn events(&self, id: ExecutionId) -> Vec<String> {
         let events = self.store.events_after(TENANT, id, 0, 1000).await.unwrap();
-        let wanted = events.into_iter().filter(|event| event.kind != "execution.progress" && event.kind != "node.progress");
-        wanted.map(|event| format!("{} {}", event.kind, event.payload["node_id"].as_str().unwrap_or_default()).trim_end().to_owned()).collect()
+        let wanted =
+            events.into_iter().filter(|event| event.kind != "execution.progress" && event.kind != "node.progress");
+        wanted
+            .map(|event| {
+                format!("{} {}", event.kind, event.payload["node_id"].as_str().unwrap_or_default())
+                    .trim_end()
+                    .to_owned()
+            })
+            .collect()
     }
 }
 
@@ -164,17 +183,32 @@ async fn an_execution_runs_to_its_end() {
     assert_eq!(execution.status, ExecutionStatus::Completed, "{:?}", execution.error);
     let outputs = execution.outputs.unwrap();
     assert_eq!(outputs["count"], 1);
-    assert_eq!((outputs["photo"]["$image"]["width"].clone(), outputs["photo"]["$image"]["format"].clone()), (json!(8), json!("png")));
+    assert_eq!(
+        (outputs["photo"]["$image"]["width"].clone(), outputs["photo"]["$image"]["format"].clone()),
+        (json!(8), json!("png"))
+    );
     assert_eq!(execution.node_metrics["find"]["job_ids"].as_array().map(Vec::len), Some(1));
     assert_eq!(execution.progress["percent"], 100);
     let expected = [
-        "execution.started", "node.started photo", "node.completed photo", "node.started find", "job.queued find", "job.running find",
-        "job.completed find", "node.completed find", "node.started shout", "node.completed shout", "execution.completed",
+        "execution.started",
+        "node.started photo",
+        "node.completed photo",
+        "node.started find",
+        "job.queued find",
+        "job.running find",
+        "job.completed find",
+        "node.completed find",
+        "node.started shout",
+        "node.completed shout",
+        "execution.completed",
     ];
     let mut events = server.events(id).await;
     // The engine's events are written in batches, the jobs' with their rows: only their own order is promised.
     for wanted in expected {
-        let at = events.iter().position(|event| event == wanted).unwrap_or_else(|| panic!("{wanted} is missing in {events:?}"));
+        let at = events
+            .iter()
+            .position(|event| event == wanted)
+            .unwrap_or_else(|| panic!("{wanted} is missing in {events:?}"));
         events.remove(at);
     }
     assert_eq!(events, [""; 0]);
@@ -231,7 +265,10 @@ async fn refusals_end_the_execution_with_their_code() {
         let id = server.submit(definition, input).await;
         let execution = server.ended(id).await;
         let error = execution.error.unwrap();
-        assert_eq!((execution.status, error.code.as_str(), error.node_id.as_deref()), (ExecutionStatus::Failed, code, node));
+        assert_eq!(
+            (execution.status, error.code.as_str(), error.node_id.as_deref()),
+            (ExecutionStatus::Failed, code, node)
+        );
     }
     engine.shutdown().await;
 }

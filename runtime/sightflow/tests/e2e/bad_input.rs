@@ -18,24 +18,96 @@ fn broken_definitions() -> Vec<(&'static str, Value, &'static str, &'static str)
     };
     vec![
         ("unknown block", change(&|d| d["nodes"][2]["type"] = json!("draw_boxs")), "E-TYPE-UNKNOWN", "/nodes/2/type"),
-        ("unknown input port", change(&|d| d["edges"][0]["targetHandle"] = json!("picture")), "E-PORT-UNKNOWN", "/edges/0/targetHandle"),
-        ("unknown output port", change(&|d| d["edges"][0]["sourceHandle"] = json!("img")), "E-PORT-UNKNOWN", "/edges/0/sourceHandle"),
-        ("unknown key", change(&|d| d["nodes"][1]["config"]["confidense"] = json!(0.4)), "E-CONFIG-KEY", "/nodes/1/config/confidense"),
-        ("value out of range", change(&|d| d["nodes"][1]["config"]["confidence"] = json!(1.4)), "E-CONFIG", "/nodes/1/config/confidence"),
-        ("value of another type", change(&|d| d["nodes"][1]["config"]["confidence"] = json!("0.4")), "E-CONFIG", "/nodes/1/config/confidence"),
-        ("unknown model", change(&|d| d["nodes"][1]["config"]["model_id"] = json!("yolo99")), "E-MODEL-UNKNOWN", "/nodes/1/config/model_id"),
-        ("model of another task", change(&|d| d["nodes"][1]["config"]["model_id"] = json!("efficientnet-lite0")), "E-MODEL-UNKNOWN", "/nodes/1/config/model_id"),
-        ("types that do not fit", change(&|d| d["edges"][2]["sourceHandle"] = json!("count")), "E-PORT-TYPE", "/edges/2"),
+        (
+            "unknown input port",
+            change(&|d| d["edges"][0]["targetHandle"] = json!("picture")),
+            "E-PORT-UNKNOWN",
+            "/edges/0/targetHandle",
+        ),
+        (
+            "unknown output port",
+            change(&|d| d["edges"][0]["sourceHandle"] = json!("img")),
+            "E-PORT-UNKNOWN",
+            "/edges/0/sourceHandle",
+        ),
+        (
+            "unknown key",
+            change(&|d| d["nodes"][1]["config"]["confidense"] = json!(0.4)),
+            "E-CONFIG-KEY",
+            "/nodes/1/config/confidense",
+        ),
+        (
+            "value out of range",
+            change(&|d| d["nodes"][1]["config"]["confidence"] = json!(1.4)),
+            "E-CONFIG",
+            "/nodes/1/config/confidence",
+        ),
+        (
+            "value of another type",
+            change(&|d| d["nodes"][1]["config"]["confidence"] = json!("0.4")),
+            "E-CONFIG",
+            "/nodes/1/config/confidence",
+        ),
+        (
+            "unknown model",
+            change(&|d| d["nodes"][1]["config"]["model_id"] = json!("yolo99")),
+            "E-MODEL-UNKNOWN",
+            "/nodes/1/config/model_id",
+        ),
+        (
+            "model of another task",
+            change(&|d| d["nodes"][1]["config"]["model_id"] = json!("efficientnet-lite0")),
+            "E-MODEL-UNKNOWN",
+            "/nodes/1/config/model_id",
+        ),
+        (
+            "types that do not fit",
+            change(&|d| d["edges"][2]["sourceHandle"] = json!("count")),
+            "E-PORT-TYPE",
+            "/edges/2",
+        ),
         ("edge from nowhere", change(&|d| d["edges"][0]["source"] = json!("foto")), "E-EDGE-SOURCE", "/edges/0/source"),
-        ("edge to nowhere", change(&|d| d["edges"][0]["target"] = json!("detector")), "E-EDGE-TARGET", "/edges/0/target"),
-        ("required port without a wire", change(&|d| { d["edges"].as_array_mut().unwrap().remove(0); }), "E-PORT-REQUIRED", "/nodes/1"),
-        ("two nodes of one name", change(&|d| { let node = d["nodes"][0].clone(); d["nodes"].as_array_mut().unwrap().push(node); }), "E-NODE-DUPLICATE", "/nodes/3/id"),
+        (
+            "edge to nowhere",
+            change(&|d| d["edges"][0]["target"] = json!("detector")),
+            "E-EDGE-TARGET",
+            "/edges/0/target",
+        ),
+        (
+            "required port without a wire",
+            change(&|d| {
+                d["edges"].as_array_mut().unwrap().remove(0);
+            }),
+            "E-PORT-REQUIRED",
+            "/nodes/1",
+        ),
+        (
+            "two nodes of one name",
+            change(&|d| {
+                let node = d["nodes"][0].clone();
+                d["nodes"].as_array_mut().unwrap().push(node);
+            }),
+            "E-NODE-DUPLICATE",
+            "/nodes/3/id",
+        ),
         ("unknown major version", change(&|d| d["version"] = json!("2.0")), "E-VERSION", "/version"),
-        ("reference to nowhere", change(&|d| d["outputs"][0]["source"] = json!("$nodes.detekt.detections")), "E-REFERENCE", "/outputs/0/source"),
-        ("broken expression", change(&|d| d["nodes"][1]["config"]["confidence"] = json!("{{ 1 + }}")), "E-EXPRESSION", "/nodes/1/config/confidence"),
+        (
+            "reference to nowhere",
+            change(&|d| d["outputs"][0]["source"] = json!("$nodes.detekt.detections")),
+            "E-REFERENCE",
+            "/outputs/0/source",
+        ),
+        (
+            "broken expression",
+            change(&|d| d["nodes"][1]["config"]["confidence"] = json!("{{ 1 + }}")),
+            "E-EXPRESSION",
+            "/nodes/1/config/confidence",
+        ),
         (
             "unknown operator",
-            change(&|d| d["nodes"].as_array_mut().unwrap().push(json!({"id": "check", "type": "condition", "config": {"field": "length", "operator": "=>", "value": 0}, "inputs": {"value": "$nodes.detect.detections"}}))),
+            change(&|d| {
+                d["nodes"].as_array_mut().unwrap().push(json!({"id": "check", "type": "condition", "config": {"field": "length", "operator": "=>", "value": 0}, "inputs": {"value": "$nodes.detect.detections"}}))
+            }),
             "E-OPERATOR",
             "/nodes/3/config/operator",
         ),
@@ -67,7 +139,8 @@ fn every_problem_is_reported_at_once_and_suggestions_are_near() {
     assert_eq!(answer["valid"], false);
     let suggestion = |code: &str| {
         let errors = answer["errors"].as_array().unwrap();
-        errors.iter().find(|e| e["code"] == code).unwrap_or_else(|| panic!("no {code} in {errors:#?}"))["suggestion"].clone()
+        errors.iter().find(|e| e["code"] == code).unwrap_or_else(|| panic!("no {code} in {errors:#?}"))["suggestion"]
+            .clone()
     };
     assert_eq!(suggestion("E-TYPE-UNKNOWN"), "draw_boxes");
     assert_eq!(suggestion("E-CONFIG-KEY"), "confidence");
@@ -78,8 +151,10 @@ fn every_problem_is_reported_at_once_and_suggestions_are_near() {
 fn a_cycle_is_named() {
     let server = Server::start();
     let node = |id: &str| json!({"id": id, "type": "json_output"});
-    let edge = |from: &str, to: &str| json!({"source": from, "target": to, "sourceHandle": "json", "targetHandle": "data"});
-    let definition = json!({"nodes": [node("a"), node("b"), node("c")], "edges": [edge("a", "b"), edge("b", "c"), edge("c", "a")]});
+    let edge =
+        |from: &str, to: &str| json!({"source": from, "target": to, "sourceHandle": "json", "targetHandle": "data"});
+    let definition =
+        json!({"nodes": [node("a"), node("b"), node("c")], "edges": [edge("a", "b"), edge("b", "c"), edge("c", "a")]});
     let (status, answer) = server.post("/api/v1/workflows", &json!({"name": "cycle", "definition": definition}));
     assert_eq!(status, 422);
     let message = answer["error"]["details"][0]["message"].as_str().unwrap();
@@ -102,7 +177,9 @@ fn huge_png() -> Vec<u8> {
 }
 
 fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0u32, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())))
+    !bytes.iter().fold(!0u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
+    })
 }
 
 #[test]
@@ -122,7 +199,12 @@ fn broken_run_requests_are_refused() {
         ("unknown blob", json!({"input": {"image": unknown_blob}}), 422, "image_invalid"),
         ("loopback URL", json!({"input": {"image_url": "http://127.0.0.1:80/x.jpg"}}), 422, "url_not_allowed"),
         ("file URL", json!({"input": {"image_url": "file:///etc/passwd"}}), 422, "url_not_allowed"),
-        ("undeclared parameter", json!({"input": {"image_base64": base64(&photo("coffee.png"))}, "parameters": {"x": 1}}), 422, "parameters_invalid"),
+        (
+            "undeclared parameter",
+            json!({"input": {"image_base64": base64(&photo("coffee.png"))}, "parameters": {"x": 1}}),
+            422,
+            "parameters_invalid",
+        ),
         ("unknown field", json!({"inptu": {}}), 400, "unknown_field"),
         ("unknown mode", json!({"input": {}, "mode": "later"}), 400, "invalid_field"),
         ("priority 11", json!({"input": {}, "priority": 11}), 400, "invalid_field"),
@@ -186,7 +268,8 @@ fn an_expression_that_loops_ends_with_its_fuel() {
         assert_eq!(workflow["error"]["details"][0]["code"], "E-EXPRESSION", "{workflow:#}");
         return;
     }
-    let (_, accepted) = server.post(&format!("/api/v1/workflows/{}/run", workflow["id"].as_str().unwrap()), &json!({"input": {}}));
+    let (_, accepted) =
+        server.post(&format!("/api/v1/workflows/{}/run", workflow["id"].as_str().unwrap()), &json!({"input": {}}));
     let execution = server.finished(accepted["execution_id"].as_str().unwrap());
     assert_eq!(execution["status"], "failed", "{execution:#}");
 }

@@ -64,14 +64,16 @@ impl Client {
 
     /// Starts a run of `workflow` on one image and answers the execution's id; the answer must be 202.
     pub(crate) fn start(&self, workflow: &str, digest: &str) -> String {
-        let (status, accepted) = self.post(&format!("/api/v1/workflows/{workflow}/run"), &json!({"input": {"image": digest}}));
+        let (status, accepted) =
+            self.post(&format!("/api/v1/workflows/{workflow}/run"), &json!({"input": {"image": digest}}));
         assert_eq!(status, 202, "{accepted:#}");
         accepted["execution_id"].as_str().unwrap().to_owned()
     }
 
     /// As `start`, with an `Idempotency-Key`.
     pub(crate) fn start_with_key(&self, workflow: &str, digest: &str, key: &str) -> String {
-        let request = self.agent.post(self.url(&format!("/api/v1/workflows/{workflow}/run"))).header("idempotency-key", key);
+        let request =
+            self.agent.post(self.url(&format!("/api/v1/workflows/{workflow}/run"))).header("idempotency-key", key);
         let (status, accepted) = answer(request.send_json(json!({"input": {"image": digest}})));
         assert_eq!(status, 202, "{accepted:#}");
         accepted["execution_id"].as_str().unwrap().to_owned()

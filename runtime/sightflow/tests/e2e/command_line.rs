@@ -19,8 +19,14 @@ fn stderr(output: &Output) -> String {
 fn run_prints_outputs_and_writes_pictures() {
     let out = TempDir::new().unwrap();
     let output = sightflow(&[
-        "run", "examples/workflows/02-detect-and-draw.json", "--input", "image=examples/images/astronaut.png",
-        "--starter-models", "examples/models", "--out", out.path().to_str().unwrap(),
+        "run",
+        "examples/workflows/02-detect-and-draw.json",
+        "--input",
+        "image=examples/images/astronaut.png",
+        "--starter-models",
+        "examples/models",
+        "--out",
+        out.path().to_str().unwrap(),
     ]);
     assert!(output.status.success(), "{}", stderr(&output));
     let outputs: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -33,14 +39,21 @@ fn run_prints_outputs_and_writes_pictures() {
 fn validate_prints_every_problem_with_its_place() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("broken.json");
-    std::fs::write(&file, r#"{"nodes":[{"id":"photo","type":"image_inptu"},{"id":"1x","type":"image_input"}]}"#).unwrap();
+    std::fs::write(&file, r#"{"nodes":[{"id":"photo","type":"image_inptu"},{"id":"1x","type":"image_input"}]}"#)
+        .unwrap();
     let output = sightflow(&["workflow", "validate", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), stderr(&output));
     for part in ["E-TYPE-UNKNOWN", "/nodes/0/type", "image_input", "E-NODE-ID", "/nodes/1/id"] {
         assert!(text.contains(part), "{part} is missing in: {text}");
     }
-    let good = sightflow(&["workflow", "validate", "examples/workflows/01-detect.json", "--starter-models", "examples/models"]);
+    let good = sightflow(&[
+        "workflow",
+        "validate",
+        "examples/workflows/01-detect.json",
+        "--starter-models",
+        "examples/models",
+    ]);
     assert!(good.status.success(), "{}", stderr(&good));
 }
 

@@ -38,7 +38,10 @@ fn runs_in_flight_survive_kill_9_and_end_exactly_once() {
     });
     // One has ended, so the fleet is in the middle of the others.
     server.finished(&executions[0]);
-    let open = executions.iter().filter(|id| server.get(&format!("/api/v1/executions/{id}")).1["completed_at"].is_null()).count();
+    let open = executions
+        .iter()
+        .filter(|id| server.get(&format!("/api/v1/executions/{id}")).1["completed_at"].is_null())
+        .count();
     server.kill_and_restart();
     assert!(open > 0, "all 20 ended before the process was killed");
 
@@ -76,7 +79,8 @@ fn one_key_gives_one_run() {
     let workflow = server.save_example("01-detect");
     let digest = server.upload(&photo("coffee.png"));
     let ids: BTreeSet<String> = std::thread::scope(|scope| {
-        let posts: Vec<_> = (0..10).map(|_| scope.spawn(|| server.start_with_key(&workflow, &digest, "order-17"))).collect();
+        let posts: Vec<_> =
+            (0..10).map(|_| scope.spawn(|| server.start_with_key(&workflow, &digest, "order-17"))).collect();
         posts.into_iter().map(|post| post.join().unwrap()).collect()
     });
     assert_eq!(ids.len(), 1, "{ids:?}");

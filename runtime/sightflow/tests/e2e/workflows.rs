@@ -16,7 +16,11 @@ fn detect_finds_what_a_person_sees() {
         let found = execution["outputs"]["detections"].as_array().unwrap();
         assert_eq!(found.len(), scene.objects.len(), "{}: {found:#?}", scene.photo);
         for (name, marked) in scene.objects {
-            let best = found.iter().filter(|f| f["class_name"] == *name).map(|f| iou(read_box(f, "bbox_abs"), *marked)).fold(0.0, f64::max);
+            let best = found
+                .iter()
+                .filter(|f| f["class_name"] == *name)
+                .map(|f| iou(read_box(f, "bbox_abs"), *marked))
+                .fold(0.0, f64::max);
             assert!(best > 0.5, "{}: {name} overlaps its marked box by {best}", scene.photo);
         }
     }
@@ -33,7 +37,8 @@ fn draw_paints_outlines_and_labels_and_nothing_else() {
     let execution = server.run(&server.save(&definition), &photo("astronaut.png"));
     let found = execution["outputs"]["detections"].as_array().unwrap();
     assert_eq!(found.len(), 1, "{found:#?}");
-    let (status, png) = server.bytes(&format!("/api/v1/executions/{}/outputs/annotated_image", execution["id"].as_str().unwrap()));
+    let (status, png) =
+        server.bytes(&format!("/api/v1/executions/{}/outputs/annotated_image", execution["id"].as_str().unwrap()));
     assert_eq!(status, 200);
     let (before, after) = (rgb(&photo("astronaut.png")), rgb(&png));
     assert_eq!(before.dimensions(), after.dimensions());
@@ -81,7 +86,8 @@ fn embeddings_are_unit_vectors_that_know_their_scene() {
         vector.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
     };
     let cosine = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    let (original, again, other) = (embed(&photo("chelsea.png")), embed(&as_jpeg(&photo("chelsea.png"))), embed(&photo("coffee.png")));
+    let (original, again, other) =
+        (embed(&photo("chelsea.png")), embed(&as_jpeg(&photo("chelsea.png"))), embed(&photo("coffee.png")));
     assert_eq!(original.len(), 1280);
     for vector in [&original, &again, &other] {
         assert!((cosine(vector, vector) - 1.0).abs() < 1e-4, "length² {}", cosine(vector, vector));
@@ -99,12 +105,16 @@ fn three_detectors_overlap_in_time_and_agree_with_themselves_alone() {
     let jobs = server.jobs(execution["id"].as_str().unwrap());
     assert_eq!(jobs.len(), 3, "{jobs:#?}");
     let time = |job: &Value, key: &str| job[key].as_str().unwrap().to_owned();
-    let overlaps = |a: &Value, b: &Value| time(a, "started_at") < time(b, "completed_at") && time(b, "started_at") < time(a, "completed_at");
+    let overlaps = |a: &Value, b: &Value| {
+        time(a, "started_at") < time(b, "completed_at") && time(b, "started_at") < time(a, "completed_at")
+    };
     let pairs = [(0, 1), (0, 2), (1, 2)].iter().filter(|(a, b)| overlaps(&jobs[*a], &jobs[*b])).count();
     assert!(pairs >= 1, "none of the three overlaps another: {jobs:#?}");
 
     let together = &execution["outputs"];
-    for (node, threshold, expected) in [("strict", 0.6, &[][..]), ("usual", 0.4, &["dining table"]), ("generous", 0.25, &["dining table", "cup"])] {
+    for (node, threshold, expected) in
+        [("strict", 0.6, &[][..]), ("usual", 0.4, &["dining table"]), ("generous", 0.25, &["dining table", "cup"])]
+    {
         let found = together[node]["detections"].as_array().unwrap();
         assert!(found.iter().all(|f| f["confidence"].as_f64().unwrap() >= threshold), "{node}: {found:#?}");
         assert!(expected.iter().all(|name| found.iter().any(|f| f["class_name"] == *name)), "{node}: {found:#?}");
@@ -181,7 +191,9 @@ fn detection_behind_resize_and_normalize_finds_the_same_boxes() {
 fn condition_takes_one_branch_and_skips_the_other() {
     let server = Server::start();
     let workflow = server.save_example("08-branch-on-detections");
-    for (name, found, ran, skipped) in [("astronaut.png", true, "report", "nothing"), ("rocket.jpg", false, "nothing", "report")] {
+    for (name, found, ran, skipped) in
+        [("astronaut.png", true, "report", "nothing"), ("rocket.jpg", false, "nothing", "report")]
+    {
         let execution = server.run(&workflow, &photo(name));
         let outputs = &execution["outputs"];
         assert_eq!(outputs["found"], json!(found), "{name}");

@@ -203,13 +203,10 @@ fn sum_block<S: Simd>(
 
 #[inline(always)]
 fn activate_block<S: Simd>(simd: S, sums: &mut [[S::f32s; VECTORS]; PIXELS], activation: Option<Activation>) {
-    match activation {
-        Some(activation @ (Activation::Clip(..) | Activation::LeakyRelu(_))) => {
-            for value in sums.as_flattened_mut() {
-                *value = activate_vector(simd, *value, activation);
-            }
+    if let Some(activation @ (Activation::Clip(..) | Activation::LeakyRelu(_))) = activation {
+        for value in sums.as_flattened_mut() {
+            *value = activate_vector(simd, *value, activation);
         }
-        _ => {}
     }
 }
 
