@@ -49,8 +49,14 @@ impl Kernels for Flex {
 
     fn convolve(prepared: &Prepared, x: FloatTensor<Self>) -> Result<FloatTensor<Self>, String> {
         match prepared {
-            Prepared::Dense(conv) => conv.run(&ChannelsLast::of(x)?),
-            Prepared::Depthwise(conv) => conv.run(&ChannelsLast::of(x)?),
+            Prepared::Dense(conv) => {
+                let x = ChannelsLast::of(x)?;
+                conv.run(&x).inspect(|_| x.recycle())
+            }
+            Prepared::Depthwise(conv) => {
+                let x = ChannelsLast::of(x)?;
+                conv.run(&x).inspect(|_| x.recycle())
+            }
             Prepared::Grouped(conv) => Ok(conv.run(x)),
         }
     }
@@ -73,7 +79,7 @@ impl Kernels for Flex {
 
     fn max_pool(x: FloatTensor<Self>, window: &Window) -> Result<FloatTensor<Self>, String> {
         let x = ChannelsLast::of(x)?;
-        elementwise::max_pool(&x, window)
+        elementwise::max_pool(&x, window).inspect(|_| x.recycle())
     }
 
     fn resize(x: FloatTensor<Self>, size: [usize; 2], kind: ResizeKind) -> FloatTensor<Self> {

@@ -6,7 +6,7 @@
 use burn_flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
 
-use super::memory::{ChannelsLast, channels_last};
+use super::memory::{ChannelsLast, buffer, channels_last};
 use crate::ops::{Activation, Convolution, Window};
 use crate::value::HostTensor;
 
@@ -64,7 +64,7 @@ impl Dense {
             return Err(format!("{} channels where {} are needed", x.channels, self.inputs));
         }
         let places = Places::new(&self.window, x)?;
-        let mut out = vec![0.0; x.count * places.outputs() * self.outputs];
+        let mut out = buffer(x.count * places.outputs() * self.outputs);
         Arch::new().dispatch(Run { conv: self, x, places: &places, out: &mut out });
         // The common activations are applied while results are in registers.
         if let Some(activation @ (Activation::Silu | Activation::HardSigmoid(..) | Activation::HardSwish)) =

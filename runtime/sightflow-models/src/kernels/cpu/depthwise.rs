@@ -4,7 +4,7 @@ use burn_flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::dense::{Places, activate_vector};
-use super::memory::{ChannelsLast, channels_last};
+use super::memory::{ChannelsLast, buffer, channels_last};
 use crate::ops::{Activation, Convolution, Window};
 use crate::value::HostTensor;
 
@@ -47,7 +47,7 @@ impl Depthwise {
             return Err(format!("{} channels where {} are needed", x.channels, self.channels));
         }
         let places = Places::new(&self.window, x)?;
-        let mut out = vec![0.0; x.count * places.outputs() * self.channels];
+        let mut out = buffer(x.count * places.outputs() * self.channels);
         Arch::new().dispatch(Run { conv: self, x, places: &places, out: &mut out });
         if let Some(activation @ (Activation::Silu | Activation::HardSigmoid(..) | Activation::HardSwish)) =
             self.activation

@@ -5,7 +5,7 @@ use burn_flex::{Flex, FlexTensor};
 use pulp::Arch;
 
 use super::dense::Places;
-use super::memory::{ChannelsLast, channels_last};
+use super::memory::{ChannelsLast, buffer, channels_last, recycle};
 use crate::kernels::generic;
 use crate::ops::{Activation, Window};
 
@@ -33,6 +33,7 @@ pub(super) fn add(mut a: FlexTensor, mut b: FlexTensor) -> FlexTensor {
             && from.len() == count
         {
             Arch::new().dispatch(|| to.iter_mut().zip(from).for_each(|(to, from)| *to += from));
+            recycle(b);
             return a;
         }
     }
@@ -51,7 +52,7 @@ pub(super) fn concat(parts: Vec<FlexTensor>, axis: usize) -> FlexTensor {
     let channels = images.iter().map(|image| image.channels).sum();
     let first = &images[0];
     let pixels = first.count * first.height * first.width;
-    let mut out = vec![0.0; pixels * channels];
+    let mut out = buffer(pixels * channels);
     let mut start = 0;
     for image in &images {
         let pixels = image.data().chunks(image.pixel).map(|pixel| &pixel[..image.channels]);
@@ -60,7 +61,10 @@ pub(super) fn concat(parts: Vec<FlexTensor>, axis: usize) -> FlexTensor {
         }
         start += image.channels;
     }
-    channels_last(out, [first.count, channels, first.height, first.width])
+    let dims = [first.count, channels, first.height, first.width];
+    drop(parts);
+    images.into_iter().for_each(ChannelsLast::recycle);
+    channels_last(out, dims)
 }
 
 pub(super) fn max_pool(x: &ChannelsLast, window: &Window) -> Result<FlexTensor, String> {
@@ -101,7 +105,7 @@ pub(super) fn resize_linear(x: &ChannelsLast, [height, width]: [usize; 2]) -> Fl
         (0..size).map(place).collect()
     };
     let (rows, columns) = (between(height, x.height), between(width, x.width));
-    let mut out = vec![0.0; x.count * height * width * channels];
+    let mut out = buffer(x.count * height * width * channels);
     let work = || {
         for (n, out) in out.chunks_exact_mut(height * width * channels).enumerate() {
             let image = &x.data()[n * x.height * x.width * x.pixel..];

@@ -1,7 +1,47 @@
 //! Feature maps whose channels lie next to each other in memory.
 
+use std::cell::RefCell;
+
 use burn_backend::{Shape, TensorData};
 use burn_flex::{FlexTensor, Layout};
+
+/// Spare buffers of a thread at most; a graph without long branches needs a few.
+const MOST_SPARES: usize = 8;
+
+thread_local! {
+    /// Buffers of feature maps that nobody needs any more: fresh memory from the system costs more than filling it.
+    static SPARES: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A buffer whose elements have arbitrary values and must all be written.
+pub(super) fn buffer(length: usize) -> Vec<f32> {
+    let spare = SPARES.with_borrow_mut(|spares| {
+        // Not one that is far too large: results keep their buffers whole.
+        let fits = |spare: &Vec<f32>| spare.capacity() >= length && spare.capacity() / 4 <= length;
+        let best = (0..spares.len()).filter(|at| fits(&spares[*at])).min_by_key(|at| spares[*at].capacity())?;
+        Some(spares.swap_remove(best))
+    });
+    let mut buffer = spare.unwrap_or_default();
+    buffer.resize(length, 0.0);
+    buffer
+}
+
+/// Keeps the buffer of a tensor that is not used any more, unless another tensor shares it.
+pub(super) fn recycle(tensor: FlexTensor) {
+    if !tensor.is_unique() {
+        return;
+    }
+    let length = tensor.storage::<f32>().len();
+    let whole = Layout::contiguous(Shape::from(vec![length]));
+    if let Ok(spare) = tensor.with_layout(whole).into_data().into_vec::<f32>() {
+        SPARES.with_borrow_mut(|spares| {
+            if spares.len() == MOST_SPARES {
+                spares.remove(0);
+            }
+            spares.push(spare);
+        });
+    }
+}
 
 /// A view of `[N, C, H, W]` in which a pixel's channels are adjacent and pixels follow each other at a fixed distance.
 pub(super) struct ChannelsLast {
@@ -43,6 +83,11 @@ impl ChannelsLast {
                 pixel: channels,
             },
         })
+    }
+
+    /// Lets another result use the memory.
+    pub(super) fn recycle(self) {
+        recycle(self.tensor);
     }
 
     /// The elements from the first one on.

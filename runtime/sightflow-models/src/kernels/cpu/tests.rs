@@ -115,3 +115,27 @@ fn other_operators() {
     let too_large = Window { kernel: [20, 3], stride: [1, 1], dilation: [1, 1], padding: NO_PADDING };
     assert!(Flex::max_pool(image(dims), &too_large).is_err());
 }
+
+#[test]
+fn memory_is_used_again_but_never_shared() {
+    let dims = [1, 4, 8, 8];
+    let place = |tensor: &FlexTensor| tensor.storage::<f32>().as_ptr();
+    let first = memory::channels_last(numbers(256), dims);
+    let (kept, at) = (first.clone(), place(&first));
+    memory::recycle(first);
+    let other = memory::buffer(256);
+    assert_ne!(other.as_ptr(), at, "another tensor still has it");
+    assert_eq!(kept.storage::<f32>(), numbers(256));
+    memory::recycle(kept);
+    let small = memory::buffer(10);
+    assert_ne!(small.as_ptr(), at, "far too large");
+    let again = memory::buffer(200);
+    assert_eq!((again.as_ptr(), again.len()), (at, 200));
+    // Results do not depend on what a buffer held before.
+    let conv = convolution([3, 3], 1, 1, UNEVEN, 1);
+    let weights = HostTensor::float(vec![5, 4, 3, 3], numbers(5 * 4 * 9));
+    let own = Flex::prepare_convolution(&conv, &weights, None, &FlexDevice).expect("fits");
+    let fresh = Flex::convolve(&own, image(dims)).expect("runs");
+    memory::recycle(memory::channels_last(vec![f32::NAN; 512], [1, 8, 8, 8]));
+    check("recycled", Flex::convolve(&own, image(dims)).expect("runs"), fresh);
+}
