@@ -35,12 +35,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut steps = Steps::new(5);
 
     steps.step("Check the toolchain", toolchain::ensure_block_target)?;
-    let title = if options.debug {
-        "Build blocks and server"
-    } else {
-        "Build blocks and server (the first time takes 10 minutes or more)"
+    let binary = match &options.binary {
+        Some(binary) => steps.step("Use the program that is there", || Ok(std::path::absolute(binary)?))?,
+        None => steps.step("Build blocks and server (the first time takes 10 minutes or more)", server::build)?,
     };
-    let binary = steps.step(title, || server::build(!options.debug))?;
     let data = root().join("demo-output/data");
     let server = steps.step("Start the server on a free port", || Server::start(&binary, &data))?;
     eprintln!("      {}", server.ready_line);
