@@ -225,8 +225,11 @@ fn grouped(items: &[Box<RawValue>], path: &Path) -> Grouped {
 /// Running minima, maxima and sums of what passed.
 #[derive(Debug)]
 struct Tally {
-    fields: [(Path, Option<(f64, f64, f64, usize)>); 5],
+    fields: [(Path, Option<Running>); 5],
 }
+
+/// Minimum, maximum, sum and count.
+type Running = (f64, f64, f64, usize);
 
 impl Default for Tally {
     fn default() -> Self {

@@ -165,7 +165,7 @@ fn flaw(key: String, error: ExpressionError) -> Flaw {
 /// Makes something new of every item of a list: the value of an expression, one field, or an object of several; converts it
 /// if asked, and can put it back onto a copy of the item.
 #[block(category = "logic", icon = "arrow-right-left", check = check, examples = examples)]
-pub fn map(inputs: MapInputs, config: MapConfig) -> Result<MapOutputs, BlockError> {
+pub fn map(inputs: &MapInputs, config: &MapConfig) -> Result<MapOutputs, BlockError> {
     let maker = Maker::new(config.expression.as_deref(), config.extract_field.as_deref(), config.fields.as_ref())
         .map_err(|flaws| {
             let (key, _, message, _) = flaws.into_iter().next().unwrap_or_default();
@@ -180,7 +180,7 @@ pub fn map(inputs: MapInputs, config: MapConfig) -> Result<MapOutputs, BlockErro
     for (index, text) in inputs.items.iter().enumerate() {
         let item = RawItem::new(text);
         let made = maker.make(&item, index, &shared).map_err(|error| expression_error(&maker, error).index(index))?;
-        results.push(finish(&config, &item, made).map_err(|error| error.port("items").index(index))?);
+        results.push(finish(config, &item, made).map_err(|error| error.port("items").index(index))?);
     }
     Ok(MapOutputs { count: results.len(), results })
 }

@@ -88,11 +88,11 @@ impl Serialize for Document {
 
 /// Delivers data as one JSON document: as they are, only some fields of them, or flattened to one record.
 #[block(category = "output", title = "JSON output", icon = "braces", check = check, examples = examples)]
-pub fn json_output(inputs: JsonOutputInputs, config: JsonOutputConfig) -> Result<JsonOutputOutputs, BlockError> {
+pub fn json_output(inputs: JsonOutputInputs, config: &JsonOutputConfig) -> Result<JsonOutputOutputs, BlockError> {
     let data = if config.flatten || config.fields.is_some() {
         let tree = serde_json::from_str(inputs.data.get())
             .map_err(|error| BlockError::bad_input("bad_document", error.to_string()).port("data"))?;
-        Data::Value(shaped(tree, &config)?)
+        Data::Value(shaped(tree, config)?)
     } else {
         Data::Text(inputs.data)
     };

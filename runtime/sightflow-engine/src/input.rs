@@ -177,7 +177,7 @@ pub fn validate_run(
         };
         match single {
             Ok(_) if run.image.is_some() => {
-                report(pointer, "the run image is given twice; name several under `images`".to_owned(), None)
+                report(pointer, "the run image is given twice; name several under `images`".to_owned(), None);
             }
             Ok(source) => run.image = Some(source),
             Err(reason) => report(pointer, format!("`{key}` {reason}"), None),

@@ -62,10 +62,10 @@ pub(crate) async fn run(shared: Arc<Shared>, number: usize, mut stopped: watch::
 /// Writes what a batch gave; claims the next one of the same model in the same transaction.
 async fn record(shared: &Shared, report: Report, next: Option<ClaimRequest>) -> Vec<ClaimedJob> {
     let worker = shared.member.id();
-    if !report.failures.is_empty() {
-        if let Err(error) = shared.store.fail_jobs(worker, report.failures).await {
-            tracing::error!(error = %error, "failures could not be recorded; their leases will run out");
-        }
+    if !report.failures.is_empty()
+        && let Err(error) = shared.store.fail_jobs(worker, report.failures).await
+    {
+        tracing::error!(error = %error, "failures could not be recorded; their leases will run out");
     }
     let answer = match (report.results.is_empty(), next) {
         (true, _) => return Vec::new(),

@@ -242,9 +242,8 @@ fn canonical_value(value: &mut Value, schema: &Value, depth: usize) {
         let folded = fold(&text);
         let values = schema.get("x-value-aliases").and_then(Value::as_object).into_iter().flatten();
         let renamed = values.filter(|(from, _)| fold(from) == folded).map(|(_, to)| to.clone()).next();
-        let options = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
-        let same =
-            options.filter(|option| option.as_str().is_some_and(|option| fold(option) == folded)).cloned().next();
+        let mut options = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
+        let same = options.find(|option| option.as_str().is_some_and(|option| fold(option) == folded)).cloned();
         if let Some(canonical) = same.or(renamed) {
             *value = canonical;
         }

@@ -245,9 +245,9 @@ pub async fn validate(
                 for mut problem in found {
                     problem.pointer = format!("/nodes/{}{}", check.node, problem.pointer);
                     if problem.code.starts_with("W-") {
-                        compiled.warnings.push(problem)
+                        compiled.warnings.push(problem);
                     } else {
-                        compiled.errors.push(problem)
+                        compiled.errors.push(problem);
                     }
                 }
             }

@@ -83,7 +83,7 @@ fn check_decisions(draft: &Draft, labels: &[String], problems: &mut Vec<Problem>
     if config.get("decision_mode").and_then(Value::as_str) == Some("binary_decision") {
         match config.get("target_class").and_then(Value::as_str) {
             None if !is_dynamic("target_class") => {
-                report("target_class", "`binary_decision` needs a `target_class`".to_owned())
+                report("target_class", "`binary_decision` needs a `target_class`".to_owned());
             }
             Some(name) if !labels.iter().any(|label| label == name) => {
                 report("target_class", format!("the model has no class `{name}`"));

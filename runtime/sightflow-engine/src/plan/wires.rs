@@ -332,7 +332,8 @@ fn check_literal(dynamic: &Dynamic, target: &Port, pointer: &str, problems: &mut
         PortKind::Image => crate::images::is_reference(value),
         _ => true,
     };
-    if !fits && !(value.is_null() && !target.required) {
+    let left_out = value.is_null() && !target.required;
+    if !fits && !left_out {
         let mut given = value.to_string();
         if given.len() > 60 {
             given = given.chars().take(60).collect();

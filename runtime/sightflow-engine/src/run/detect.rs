@@ -75,7 +75,7 @@ async fn annotated(task: &Task, detections: &Cell) -> Result<Cell, RunError> {
     let payload = values::payload(&inputs, &task.table).map_err(call_error)?;
     let answer =
         task.call(&draws.block, &Value::Object(canonical.config).to_string(), payload).await.map_err(call_error)?;
-    let outputs = values::outputs(answer, &task.table).map_err(call_error)?;
+    let outputs = values::outputs(&answer, &task.table).map_err(call_error)?;
     let image = outputs.into_iter().find(|(port, _)| port == "image").map(|(_, cell)| cell);
     image.ok_or_else(|| RunError::new(code::BLOCK_FAILED, "`draw_boxes` delivered no image"))
 }

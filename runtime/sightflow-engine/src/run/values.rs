@@ -116,7 +116,7 @@ pub(super) fn payload(inputs: &[(Arc<str>, Cell)], table: &ImageTable) -> Result
 }
 
 /// The outputs in a component's answer: its images join the run's table.
-pub(super) fn outputs(answer: Payload, table: &ImageTable) -> Result<Vec<(String, Cell)>, CallError> {
+pub(super) fn outputs(answer: &Payload, table: &ImageTable) -> Result<Vec<(String, Cell)>, CallError> {
     let invalid = |reason: String| {
         CallError::new(code::BLOCK_FAILED, format!("the block answered with an invalid document: {reason}"))
     };

@@ -60,6 +60,8 @@ pub(super) struct Task {
     pub(super) cancel: CancellationToken,
 }
 
+/// A node's resolved configuration and, where nothing in it changed, its JSON text.
+type Resolution = (Arc<Map<String, Value>>, Option<Arc<str>>);
 type Running = FuturesUnordered<BoxFuture<'static, (usize, Result<Delivered, NodeFailure>)>>;
 
 struct Walk {
@@ -318,7 +320,7 @@ impl Walk {
     }
 
     /// The node's configuration with templates resolved, canonical and validated again.
-    fn config(&self, index: usize, scope: &Scope<'_>) -> Result<(Arc<Map<String, Value>>, Option<Arc<str>>), RunError> {
+    fn config(&self, index: usize, scope: &Scope<'_>) -> Result<Resolution, RunError> {
         let node = &self.plan.nodes[index];
         let schema = &node.entry.schema;
         let params = schema.wants_params && !self.parameters.is_empty();
@@ -431,7 +433,7 @@ impl Walk {
         let running =
             self.plan.nodes.iter().zip(&self.records).filter(|(_, record)| record.status == NodeStatus::Running);
         let running: Vec<&str> = running.map(|(node, _)| &*node.id).collect();
-        let percent = if total == 0 { 100 } else { done * 100 / total };
+        let percent = (done * 100).checked_div(total).unwrap_or(100);
         json!({"percent": percent, "completed_nodes": done, "total_nodes": total, "running": running})
     }
 
@@ -482,10 +484,13 @@ impl Task {
             attempt += 1;
             let once = self.once();
             let result = match node.timeout {
-                Some(limit) => tokio::time::timeout(limit, once).await.unwrap_or_else(|_| {
-                    let message = format!("the node ran longer than its `timeout_ms` of {}", limit.as_millis());
-                    Err(NodeFailure::from(RunError::new(code::TIMEOUT, message)))
-                }),
+                Some(limit) => match tokio::time::timeout(limit, once).await {
+                    Ok(result) => result,
+                    Err(_) => {
+                        let message = format!("the node ran longer than its `timeout_ms` of {}", limit.as_millis());
+                        Err(NodeFailure::from(RunError::new(code::TIMEOUT, message)))
+                    }
+                },
                 None => once.await,
             };
             match result {
@@ -506,7 +511,8 @@ impl Task {
         for (name, cell) in &mut self.inputs {
             let is_image = ports.iter().any(|port| port.name == **name && port.kind == PortKind::Image);
             let foreign = is_image && images::is_reference(&cell.value);
-            if !foreign && !(cell.images && images::holds_reference(&cell.value)) {
+            let named = cell.images && images::holds_reference(&cell.value);
+            if !foreign && !named {
                 continue;
             }
             let mut value = match &*cell.value {
@@ -528,7 +534,7 @@ impl Task {
                     .call(&node.entry.block, self.config_text.as_deref().unwrap_or("{}"), payload)
                     .await
                     .map_err(call_error)?;
-                let outputs = values::outputs(answer, &self.table).map_err(call_error)?;
+                let outputs = values::outputs(&answer, &self.table).map_err(call_error)?;
                 Ok(Delivered { outputs, attempts: 1, ..Delivered::default() })
             }
             EngineKind::Native if node.entry.manifest.name == "image_input" => Ok(native::image_input(self).await?),

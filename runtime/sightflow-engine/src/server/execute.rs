@@ -187,7 +187,7 @@ async fn finish(shared: &Arc<Shared>, handle: &Arc<Handle>, outcome: RunOutcome)
     match shared.parts.store.finish(handle.lease, end).await {
         Ok(()) => info!(execution.id = %id, execution.failed = failed, "execution finished"),
         Err(StoreError::StaleLease) => {
-            info!(execution.id = %id, "execution finished elsewhere; result discarded")
+            info!(execution.id = %id, "execution finished elsewhere; result discarded");
         }
         Err(failure) => {
             error!(execution.id = %id, error = %failure, "cannot record the end of an execution");
@@ -202,7 +202,7 @@ async fn give_back(shared: &Arc<Shared>, handle: &Arc<Handle>, why: &str) {
         Ok(()) => info!(execution.id = %id, why, "execution handed back"),
         Err(StoreError::StaleLease) => {}
         Err(failure) => {
-            warn!(execution.id = %id, error = %failure, "cannot hand an execution back; its lease will run out")
+            warn!(execution.id = %id, error = %failure, "cannot hand an execution back; its lease will run out");
         }
     }
 }

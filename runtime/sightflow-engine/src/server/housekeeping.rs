@@ -59,7 +59,7 @@ async fn sweep(shared: &Shared) -> Result<(), StoreError> {
                 info!(blob.digest = %digest, "unreferenced blob deleted");
             }
             Err(failure) => {
-                warn!(error = %failure, blob.digest = %digest, "a blob could not be deleted; it is tried again")
+                warn!(error = %failure, blob.digest = %digest, "a blob could not be deleted; it is tried again");
             }
         }
     }

@@ -130,7 +130,7 @@ fn ranges_are_bounded() {
         match (evaluate(source), expected) {
             (found, Ok(expected)) => assert_eq!(found, Ok(expected), "{source}"),
             (Err(ExpressionError::Evaluation(message)), Err(part)) => {
-                assert!(message.contains(part), "{source}: {message}")
+                assert!(message.contains(part), "{source}: {message}");
             }
             (found, Err(part)) => panic!("{source}: {found:?}, not {part}"),
         }

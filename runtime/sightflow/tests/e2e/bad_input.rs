@@ -106,7 +106,7 @@ fn broken_definitions() -> Vec<(&'static str, Value, &'static str, &'static str)
         (
             "unknown operator",
             change(&|d| {
-                d["nodes"].as_array_mut().unwrap().push(json!({"id": "check", "type": "condition", "config": {"field": "length", "operator": "=>", "value": 0}, "inputs": {"value": "$nodes.detect.detections"}}))
+                d["nodes"].as_array_mut().unwrap().push(json!({"id": "check", "type": "condition", "config": {"field": "length", "operator": "=>", "value": 0}, "inputs": {"value": "$nodes.detect.detections"}}));
             }),
             "E-OPERATOR",
             "/nodes/3/config/operator",
