@@ -63,7 +63,7 @@ impl Client {
         let execution = self.get(status_url).await?;
         let outputs = &execution["outputs"];
         if let Some(directory) = &options.out {
-            self.write_pictures(status_url, outputs, directory).await?;
+            self.write_pictures(outputs, directory).await?;
         }
         println!("{}", serde_json::to_string_pretty(outputs)?);
         if execution["status"] == "completed" {
@@ -119,16 +119,13 @@ impl Client {
         }
     }
 
-    async fn write_pictures(&self, status_url: &str, outputs: &Value, directory: &Path) -> Result<()> {
+    async fn write_pictures(&self, outputs: &Value, directory: &Path) -> Result<()> {
+        let mut found = Vec::new();
+        pictures(outputs, "", &mut found);
         std::fs::create_dir_all(directory)?;
-        for (name, value) in outputs.as_object().into_iter().flatten() {
-            let Some(image) = value.get("$image") else { continue };
-            let response = self
-                .http
-                .get(format!("{}{status_url}/outputs/{name}", self.address))
-                .send()
-                .await?
-                .error_for_status()?;
+        for (name, image) in found {
+            let url = image["url"].as_str().context("an output image has no url")?;
+            let response = self.http.get(format!("{}{url}", self.address)).send().await?.error_for_status()?;
             let path = directory.join(format!("{name}.{}", image["format"].as_str().unwrap_or("png")));
             std::fs::write(&path, response.bytes().await?)?;
             eprintln!("wrote {}", path.display());
@@ -160,6 +157,21 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<Value> {
         text.push_str(&format!("\n  {} {}: {}", part("code"), part("pointer"), part("message")));
     }
     bail!(text)
+}
+
+/// Every image in the outputs, named by its way there: `draw.image`, `crop.crops.0`.
+fn pictures<'a>(value: &'a Value, name: &str, found: &mut Vec<(String, &'a Value)>) {
+    let below = |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
+    match value {
+        Value::Object(object) => match object.get(sightflow_types::IMAGE_KEY) {
+            Some(image) => found.push((name.to_owned(), image)),
+            None => object.iter().for_each(|(key, value)| pictures(value, &below(key), found)),
+        },
+        Value::Array(list) => {
+            list.iter().enumerate().for_each(|(i, value)| pictures(value, &below(&i.to_string()), found))
+        }
+        _ => {}
+    }
 }
 
 fn json_or_text(text: &str) -> Value {

@@ -40,6 +40,8 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--starter-models", "examples/models", "--data"])
             .arg(data)
             .current_dir(root())
+            // The steps say what happens; the log only speaks up when something is wrong.
+            .env("SIGHTFLOW_LOG", std::env::var("SIGHTFLOW_LOG").unwrap_or_else(|_| "warn".to_owned()))
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("could not start {}", binary.display()))?;

@@ -188,6 +188,26 @@ fn detection_behind_resize_and_normalize_finds_the_same_boxes() {
 }
 
 #[test]
+fn json_output_records_several_sources_and_passes_one_on() {
+    let server = Server::start();
+    let source = |node: &str, port: &str| json!({"source": node, "sourceHandle": port, "target": "report", "targetHandle": "data"});
+    let definition = |edges: Value| {
+        json!({"nodes": [{"id": "photo", "type": "image_input"}, {"id": "again", "type": "image_input"}, {"id": "report", "type": "json_output"}],
+        "edges": edges, "outputs": [{"name": "report", "source": "$nodes.report.json"}]})
+    };
+    let run = |edges: Value| {
+        let workflow = server.save(&definition(edges));
+        let digest = server.upload(&photo("coffee.png"));
+        let request = json!({"input": {"images": {"photo": digest, "again": digest}}, "mode": "sync"});
+        let (status, execution) = server.post(&format!("/api/v1/workflows/{workflow}/run"), &request);
+        assert_eq!(status, 200, "{execution:#}");
+        execution["outputs"]["report"].clone()
+    };
+    assert_eq!(run(json!([source("photo", "width")])), json!(600));
+    assert_eq!(run(json!([source("photo", "width"), source("again", "height")])), json!({"photo": 600, "again": 400}));
+}
+
+#[test]
 fn condition_takes_one_branch_and_skips_the_other() {
     let server = Server::start();
     let workflow = server.save_example("08-branch-on-detections");
