@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
+use sightflow_images::{EncodeFormat, Image, encode};
+use sightflow_types::ImageRef;
 use tokio::net::TcpListener;
 
 use crate::cli::RunOptions;
@@ -126,8 +128,16 @@ impl Client {
         for (name, image) in found {
             let url = image["url"].as_str().context("an output image has no url")?;
             let response = self.http.get(format!("{}{url}", self.address)).send().await?.error_for_status()?;
-            let path = directory.join(format!("{name}.{}", image["format"].as_str().unwrap_or("png")));
-            std::fs::write(&path, response.bytes().await?)?;
+            let mut bytes = response.bytes().await?;
+            let reference: ImageRef = serde_json::from_value(image.clone())?;
+            let mut format = reference.format.clone().unwrap_or_else(|| "png".to_owned());
+            if reference.view.is_some() {
+                // The URL leads to the whole picture that this is a part of.
+                bytes = encode(&Image::from_reference(bytes, &reference)?, EncodeFormat::Png)?;
+                "png".clone_into(&mut format);
+            }
+            let path = directory.join(format!("{name}.{format}"));
+            std::fs::write(&path, bytes)?;
             eprintln!("wrote {}", path.display());
         }
         Ok(())

@@ -90,7 +90,7 @@ fn binary(config: &Map<String, Value>, result: &Value, all: &[Value]) -> Result<
             .get("confidence")?
             .as_f64()
     };
-    let reported = result.get("target_confidence").and_then(Value::as_f64).or_else(listed);
+    let reported = result.pointer("/target/confidence").and_then(Value::as_f64).or_else(listed);
     reported
         .map(Some)
         .ok_or_else(|| RunError::new(code::JOB_FAILED, format!("the job's result lacks the probability of `{target}`")))
@@ -133,7 +133,7 @@ mod tests {
             {"class_id": 0, "class_name": "a", "confidence": 0.6652},
             {"class_id": 1, "class_name": "b", "confidence": 0.2447},
             {"class_id": 2, "class_name": "c", "confidence": 0.09},
-        ], "target_confidence": 0.55});
+        ], "target": {"class_id": 2, "class_name": "z", "confidence": 0.55}});
         let cases: [(Value, &str, Value); 7] = [
             (json!({"decision_mode": "uncertain_aware"}), "/decision", json!("uncertain")),
             (json!({"decision_mode": "uncertain_aware"}), "/reason", json!("0.6652 < 0.7")),

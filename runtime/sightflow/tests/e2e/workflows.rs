@@ -162,6 +162,41 @@ fn classify_names_the_scene() {
 }
 
 #[test]
+fn crops_are_classified_one_by_one_and_a_decision_sees_every_class() {
+    let server = Server::start();
+    let node = |id: &str, config: Value| {
+        let mut config = config;
+        config["model_id"] = json!(if id == "detect" { "nanodet-416" } else { "efficientnet-lite0" });
+        json!({"id": id, "type": if id == "detect" { "detection" } else { "classification" }, "config": config})
+    };
+    let edge = |from: &str, output: &str, to: &str, input: &str| json!({"source": from, "sourceHandle": output, "target": to, "targetHandle": input});
+    let definition = json!({
+        "nodes": [
+            {"id": "photo", "type": "image_input"}, {"id": "crop", "type": "crop", "config": {"padding": 5}},
+            node("detect", json!({"confidence": 0.25})), node("each", json!({"top_k": 2})),
+            node("coffee", json!({"decision_mode": "binary_decision", "target_class": "espresso", "top_k": 1})),
+        ],
+        "edges": [
+            edge("photo", "image", "detect", "image"), edge("photo", "image", "crop", "image"), edge("detect", "detections", "crop", "detections"),
+            edge("crop", "crops", "each", "images"), edge("photo", "image", "coffee", "image"),
+        ],
+        "outputs": [{"name": "labels", "source": "$nodes.each.labels"}, {"name": "coffee", "source": "$nodes.coffee.decision"},
+                    {"name": "count", "source": "$nodes.detect.count"}],
+    });
+    let workflow = server.save(&definition);
+    for (name, coffee) in [("coffee.png", true), ("chelsea.png", false)] {
+        let execution = server.run(&workflow, &photo(name));
+        let outputs = &execution["outputs"];
+        assert_eq!(outputs["coffee"], json!(coffee), "{name}: the target is far from the best class of the cat");
+        let labels = outputs["labels"].as_array().unwrap();
+        assert_eq!(json!(labels.len()), outputs["count"], "{name}: one classification a crop");
+        assert!(!labels.is_empty(), "{name}");
+        let jobs = server.jobs(execution["id"].as_str().unwrap());
+        assert_eq!(jobs.len(), labels.len() + 2, "{name}");
+    }
+}
+
+#[test]
 fn filter_divides_detections_by_the_rule() {
     let server = Server::start();
     let workflow = server.save_example("06-filter-by-confidence");
