@@ -178,7 +178,7 @@ fn pictures<'a>(value: &'a Value, name: &str, found: &mut Vec<(String, &'a Value
             None => object.iter().for_each(|(key, value)| pictures(value, &below(key), found)),
         },
         Value::Array(list) => {
-            list.iter().enumerate().for_each(|(i, value)| pictures(value, &below(&i.to_string()), found))
+            list.iter().enumerate().for_each(|(i, value)| pictures(value, &below(&i.to_string()), found));
         }
         _ => {}
     }
