@@ -1,4 +1,4 @@
-//! `cargo xtask`: everything that the README and CI call, in one place.
+#![doc = include_str!("../README.md")]
 
 mod bench;
 mod console;
