@@ -40,6 +40,8 @@ impl Outgoing {
     /// # Errors
     /// When the TLS backend cannot be set up.
     pub fn new(allow: impl Into<Arc<[Network]>>) -> Result<Self, reqwest::Error> {
+        // Refused when a provider is set already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let allow = allow.into();
         let client = reqwest::Client::builder()
             .no_proxy()

@@ -1,0 +1,252 @@
+//! The pool: what is taken, who waits, who is next.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::Reservation;
+
+/// What bytes are taken for; statistics tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// Linear memories of running components.
+    Guests,
+    /// Decoded pictures and what image operations need on the way.
+    Images,
+    /// Request bodies being read, and encoded pictures held for them.
+    Bodies,
+    /// Weights and activations of models.
+    Models,
+}
+
+impl Use {
+    /// Every use, in the order of [`MemoryPool::used_by`].
+    pub const ALL: [Self; 4] = [Self::Guests, Self::Images, Self::Bodies, Self::Models];
+}
+
+/// The bytes are not there, now or until the deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{wanted} bytes do not fit into the memory budget of {capacity} bytes, of which {used} are in use")]
+pub struct OutOfBudget {
+    /// Bytes asked for.
+    pub wanted: u64,
+    /// Bytes that others held when the wait ended.
+    pub used: u64,
+    /// Bytes that there are in all. When `wanted` is larger, no wait would have helped.
+    pub capacity: u64,
+}
+
+/// A budget in bytes that many threads and tasks share. Cheap to clone; clones are the same pool.
+#[derive(Debug, Clone)]
+pub struct MemoryPool {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    capacity: u64,
+    state: Mutex<State>,
+    /// Wakes threads and tasks that wait; each looks for itself whether it is its turn.
+    freed: Condvar,
+    freed_async: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    used: [u64; Use::ALL.len()],
+    /// Tickets of those who wait. Only the first may take bytes, so that small requests do not starve a large one.
+    waiting: VecDeque<u64>,
+    next_ticket: u64,
+}
+
+impl State {
+    fn total(&self) -> u64 {
+        self.used.iter().sum()
+    }
+}
+
+static PROCESS: OnceLock<MemoryPool> = OnceLock::new();
+
+/// What [`MemoryPool::process`] holds when nobody said otherwise.
+const DEFAULT_CAPACITY: u64 = 4 << 30;
+
+impl MemoryPool {
+    /// A pool of its own, of `capacity` bytes.
+    #[must_use]
+    pub fn new(capacity: u64) -> Self {
+        let shared = Shared {
+            capacity,
+            state: Mutex::default(),
+            freed: Condvar::new(),
+            freed_async: Notify::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The process's one pool; 4 GiB unless [`Self::configure_process`] was called before.
+    pub fn process() -> &'static Self {
+        PROCESS.get_or_init(|| Self::new(DEFAULT_CAPACITY))
+    }
+
+    /// Sets the size of the process's pool. Call it first: once the pool is in use its size stays, and the answer is `false`.
+    pub fn configure_process(capacity: u64) -> bool {
+        PROCESS.set(Self::new(capacity)).is_ok()
+    }
+
+    /// Bytes in all.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.shared.capacity
+    }
+
+    /// Bytes that are taken.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.state().total()
+    }
+
+    /// Bytes that are taken, by use, in the order of [`Use::ALL`].
+    #[must_use]
+    pub fn used_by(&self) -> [u64; Use::ALL.len()] {
+        self.state().used
+    }
+
+    /// Takes bytes if they are there and nobody waits for some.
+    ///
+    /// # Errors
+    /// [`OutOfBudget`] at once otherwise.
+    pub fn try_reserve(&self, purpose: Use, bytes: u64) -> Result<Reservation, OutOfBudget> {
+        let mut state = self.state();
+        if state.waiting.is_empty() && self.take(&mut state, purpose, bytes) {
+            drop(state);
+            return Ok(Reservation::new(self.clone(), purpose, bytes));
+        }
+        Err(self.refusal(&state, bytes))
+    }
+
+    /// Takes bytes, waiting for them on this thread until `deadline`. Not for a thread that runs tasks.
+    ///
+    /// # Errors
+    /// [`OutOfBudget`] at the deadline, or at once when the pool is smaller than `bytes`.
+    pub fn reserve_blocking(&self, purpose: Use, bytes: u64, deadline: Instant) -> Result<Reservation, OutOfBudget> {
+        let turn = Turn::queue(self, bytes)?;
+        let mut state = self.state();
+        loop {
+            if turn.is_first(&state) && self.take(&mut state, purpose, bytes) {
+                drop(state);
+                drop(turn);
+                return Ok(Reservation::new(self.clone(), purpose, bytes));
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Err(self.refusal(&state, bytes));
+            }
+            let woken = self.shared.freed.wait_timeout(state, deadline - now);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Takes bytes, waiting for them as long as `patience`. Dropping the future gives up the place in the queue.
+    ///
+    /// # Errors
+    /// [`OutOfBudget`] after `patience`, or at once when the pool is smaller than `bytes`.
+    pub async fn reserve(&self, purpose: Use, bytes: u64, patience: Duration) -> Result<Reservation, OutOfBudget> {
+        let deadline = tokio::time::Instant::now() + patience;
+        let turn = Turn::queue(self, bytes)?;
+        loop {
+            let mut freed = std::pin::pin!(self.shared.freed_async.notified());
+            freed.as_mut().enable();
+            {
+                let mut state = self.state();
+                if turn.is_first(&state) && self.take(&mut state, purpose, bytes) {
+                    break;
+                }
+            }
+            if tokio::time::timeout_at(deadline, freed).await.is_err() {
+                return Err(self.refusal(&self.state(), bytes));
+            }
+        }
+        drop(turn);
+        Ok(Reservation::new(self.clone(), purpose, bytes))
+    }
+
+    /// Takes more for one who holds some already: it goes before all who wait, since they wait for it to end.
+    pub(crate) fn grow(&self, purpose: Use, bytes: u64, deadline: Option<Instant>) -> Result<(), OutOfBudget> {
+        let mut state = self.state();
+        loop {
+            if self.take(&mut state, purpose, bytes) {
+                return Ok(());
+            }
+            let now = Instant::now();
+            let Some(left) = deadline.and_then(|deadline| deadline.checked_duration_since(now)) else {
+                return Err(self.refusal(&state, bytes));
+            };
+            if left.is_zero() || bytes > self.shared.capacity {
+                return Err(self.refusal(&state, bytes));
+            }
+            let woken = self.shared.freed.wait_timeout(state, left);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    pub(crate) fn give_back(&self, purpose: Use, bytes: u64) {
+        if bytes > 0 {
+            self.state().used[purpose as usize] -= bytes;
+            self.wake();
+        }
+    }
+
+    fn take(&self, state: &mut State, purpose: Use, bytes: u64) -> bool {
+        let fits = bytes <= self.shared.capacity.saturating_sub(state.total());
+        if fits {
+            state.used[purpose as usize] += bytes;
+        }
+        fits
+    }
+
+    fn refusal(&self, state: &State, wanted: u64) -> OutOfBudget {
+        OutOfBudget { wanted, used: state.total(), capacity: self.shared.capacity }
+    }
+
+    fn wake(&self) {
+        self.shared.freed.notify_all();
+        self.shared.freed_async.notify_waiters();
+    }
+
+    /// Nothing panics while it holds the lock, and the counts are right after each statement.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in the queue, given up when dropped.
+struct Turn<'a> {
+    pool: &'a MemoryPool,
+    ticket: u64,
+}
+
+impl<'a> Turn<'a> {
+    fn queue(pool: &'a MemoryPool, bytes: u64) -> Result<Self, OutOfBudget> {
+        let mut state = pool.state();
+        if bytes > pool.shared.capacity {
+            return Err(pool.refusal(&state, bytes));
+        }
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        state.waiting.push_back(ticket);
+        Ok(Self { pool, ticket })
+    }
+
+    fn is_first(&self, state: &State) -> bool {
+        state.waiting.front() == Some(&self.ticket)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.pool.state().waiting.retain(|ticket| *ticket != self.ticket);
+        self.pool.wake();
+    }
+}

@@ -1,0 +1,60 @@
+//! Bytes that are taken.
+
+use std::time::Instant;
+
+use crate::{MemoryPool, OutOfBudget, Use};
+
+/// Bytes taken from a [`MemoryPool`]; dropping it gives them back.
+#[derive(Debug)]
+#[must_use = "dropping a reservation gives its bytes back"]
+pub struct Reservation {
+    pool: MemoryPool,
+    purpose: Use,
+    bytes: u64,
+}
+
+impl Reservation {
+    pub(crate) fn new(pool: MemoryPool, purpose: Use, bytes: u64) -> Self {
+        Self { pool, purpose, bytes }
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Takes `more` bytes if they are there. A holder goes before those who wait: they wait for it to end.
+    ///
+    /// # Errors
+    /// [`OutOfBudget`] otherwise; what was held stays held.
+    pub fn try_grow(&mut self, more: u64) -> Result<(), OutOfBudget> {
+        self.pool.grow(self.purpose, more, None)?;
+        self.bytes += more;
+        Ok(())
+    }
+
+    /// Takes `more` bytes, waiting for them on this thread until `deadline`.
+    ///
+    /// # Errors
+    /// [`OutOfBudget`] at the deadline; what was held stays held.
+    pub fn grow_blocking(&mut self, more: u64, deadline: Instant) -> Result<(), OutOfBudget> {
+        self.pool.grow(self.purpose, more, Some(deadline))?;
+        self.bytes += more;
+        Ok(())
+    }
+
+    /// Gives back all but `bytes`; does nothing when fewer are held.
+    pub fn shrink_to(&mut self, bytes: u64) {
+        if bytes < self.bytes {
+            self.pool.give_back(self.purpose, self.bytes - bytes);
+            self.bytes = bytes;
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.pool.give_back(self.purpose, self.bytes);
+    }
+}
