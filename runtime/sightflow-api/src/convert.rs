@@ -31,7 +31,9 @@ impl From<StoreError> for ApiError {
             | StoreError::Unavailable(_)
             | StoreError::Locked { .. }
             | StoreError::Schema(_) => return Self::unavailable(error),
-            StoreError::StaleLease | StoreError::Refused(_) | StoreError::Corrupt(_) => return Self::internal(error),
+            StoreError::StaleLease | StoreError::Refused(_) | StoreError::Corrupt(_) | StoreError::Internal(_) => {
+                return Self::internal(error);
+            }
         };
         Self::new(code, error.to_string())
     }

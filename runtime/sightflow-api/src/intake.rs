@@ -20,16 +20,22 @@ pub(crate) fn check(bytes: &Bytes, what: &str, pointer: &str) -> Result<Probe, A
 
 /// Stores an image that [`check`] has passed and gives the tenant a reference to it.
 pub(crate) async fn keep(state: &ApiState, tenant: TenantId, bytes: Bytes, probe: Probe) -> Result<Blob, ApiError> {
-    let size = bytes.len() as u64;
-    let digest = state.blobs.put(bytes).await?;
-    let new = NewBlob {
-        digest,
-        size,
-        media_type: probe.media_type().to_owned(),
-        width: Some(probe.width),
-        height: Some(probe.height),
-    };
-    Ok(state.store.record_blob(new, BlobRef::upload(tenant, state.store.now())).await?)
+    loop {
+        let stored_at = state.store.now();
+        let new = NewBlob {
+            digest: state.blobs.put(bytes.clone()).await?,
+            size: bytes.len() as u64,
+            media_type: probe.media_type().to_owned(),
+            width: Some(probe.width),
+            height: Some(probe.height),
+            stored_at,
+        };
+        match state.store.record_blob(new, BlobRef::upload(tenant, state.store.now())).await {
+            // The collector was there between the two; it leaves new bytes alone.
+            Err(StoreError::BlobBusy(_)) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            recorded => return Ok(recorded?),
+        }
+    }
 }
 
 /// The reference to a stored image, or none if the tenant cannot read such a blob.

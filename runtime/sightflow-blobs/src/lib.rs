@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod directory;
 mod error;
 mod store;
 

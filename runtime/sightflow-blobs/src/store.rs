@@ -1,18 +1,20 @@
 //! The store.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use sha2::{Digest as _, Sha256};
 use sightflow_types::Digest;
 
-use crate::BlobError;
+use crate::{BlobError, directory};
 
 /// Above this many bytes hashing leaves the async threads.
 const HASH_INLINE: usize = 256 << 10;
@@ -26,19 +28,21 @@ pub fn digest_of(bytes: &[u8]) -> Digest {
 #[derive(Debug, Clone)]
 pub struct BlobStore {
     objects: Arc<dyn ObjectStore>,
+    /// The directory, if the bytes are in one.
+    root: Option<PathBuf>,
 }
 
 impl BlobStore {
-    /// Blobs in a directory, which is made if it does not exist.
+    /// Blobs in a directory, which is made if it does not exist: for its owner alone, as every file in it.
     ///
     /// # Errors
     /// [`BlobError::Directory`] if it cannot be made or is no directory.
     pub fn open_directory(path: impl AsRef<Path>) -> Result<Self, BlobError> {
         let path = path.as_ref();
-        std::fs::create_dir_all(path).map_err(|source| BlobError::Directory { path: path.to_owned(), source })?;
+        directory::create(path).map_err(|source| BlobError::Directory { path: path.to_owned(), source })?;
         let objects = LocalFileSystem::new_with_prefix(path)
             .map_err(|source| BlobError::Store { action: "open its directory", source })?;
-        Ok(Self::new(Arc::new(objects.with_fsync(true))))
+        Ok(Self { objects: Arc::new(objects.with_fsync(true)), root: Some(path.to_owned()) })
     }
 
     /// Blobs that live as long as the process, for tests and trials.
@@ -48,22 +52,54 @@ impl BlobStore {
 
     /// Blobs in any object store: a bucket, say.
     pub fn new(objects: Arc<dyn ObjectStore>) -> Self {
-        Self { objects }
+        Self { objects, root: None }
     }
 
-    /// Stores bytes and returns their name, after they are durable. Bytes that are stored already are not written again.
+    /// Stores bytes and returns their name, after they are durable. Bytes that are stored already are read and compared with
+    /// their name, not written again; damaged ones are replaced.
     ///
     /// # Errors
     /// [`BlobError::Store`] if the store fails.
     pub async fn put(&self, bytes: Bytes) -> Result<Digest, BlobError> {
         let digest = hash(&bytes).await;
-        let size = bytes.len() as u64;
-        if self.size_of(&digest).await? == Some(size) {
+        if self.holds(&digest, bytes.len() as u64).await {
             return Ok(digest);
         }
-        // Overwriting replaces the whole file in one step. That also mends a blob of a wrong length.
-        self.objects.put(&location(&digest), bytes.into()).await.map_err(failed("write"))?;
+        // Overwriting replaces the whole file in one step.
+        let location = location(&digest);
+        self.objects.put(&location, bytes.into()).await.map_err(failed("write"))?;
+        if let Some(root) = &self.root {
+            directory::close_to_others(&root.join(location.as_ref()))
+                .map_err(|source| BlobError::Directory { path: root.clone(), source })?;
+        }
         Ok(digest)
+    }
+
+    /// Whether the right bytes are stored. What cannot be read is written again.
+    async fn holds(&self, digest: &Digest, size: u64) -> bool {
+        matches!(self.size_of(digest).await, Ok(Some(stored)) if stored == size) && self.get(digest).await.is_ok()
+    }
+
+    /// Names of the blobs in one of 256 folders (those whose digest begins with this byte) that were written at least
+    /// `age` ago. What interrupted writes of that age left is removed on the way.
+    ///
+    /// # Errors
+    /// [`BlobError::Store`], [`BlobError::Directory`].
+    pub async fn written_before(&self, folder: u8, age: Duration) -> Result<Vec<Digest>, BlobError> {
+        let folder = format!("{folder:02x}");
+        let old = |modified: SystemTime| modified.elapsed().is_ok_and(|elapsed| elapsed >= age);
+        if let Some(root) = &self.root {
+            directory::remove_remains(&root.join(&folder), age)
+                .await
+                .map_err(|source| BlobError::Directory { path: root.clone(), source })?;
+        }
+        let prefix = object_store::path::Path::from(folder.as_str());
+        let found = self.objects.list(Some(&prefix)).try_filter_map(|meta| {
+            let file = meta.location.filename().unwrap_or_default();
+            let digest: Option<Digest> = format!("sha256:{folder}{file}").parse().ok();
+            std::future::ready(Ok(digest.filter(|_| old(meta.last_modified.into()))))
+        });
+        found.try_collect().await.map_err(failed("list"))
     }
 
     /// The bytes of a blob.

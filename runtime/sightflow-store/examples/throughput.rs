@@ -74,6 +74,7 @@ async fn engine(store: Arc<dyn Store>, executions: u32) -> sightflow_store::Resu
             max_retries: 3,
             traceparent: None,
             input_blobs: Vec::new(),
+            new_blobs: Vec::new(),
             idempotency: None,
         };
         store.submit(new).await?;
@@ -100,8 +101,13 @@ async fn engine(store: Arc<dyn Store>, executions: u32) -> sightflow_store::Resu
 /// Completes batches until every job has been recorded by somebody; idle workers leave.
 async fn worker(store: Arc<dyn Store>, mut jobs: u32) -> sightflow_store::Result<()> {
     let id = member(&store, WorkerRole::Worker).await?;
-    let request =
-        ClaimRequest { model_id: "m".into(), max_count: BATCH, pixel_budget: u64::MAX, capped_tenants: Vec::new() };
+    let request = ClaimRequest {
+        model_id: "m".into(),
+        max_count: BATCH,
+        pixel_budget: u64::MAX,
+        capped_tenants: Vec::new(),
+        begin: true,
+    };
     let mut signals = store.subscribe();
     let mut held = store.claim_jobs(id, request.clone()).await?;
     while jobs > 0 {
@@ -125,6 +131,6 @@ async fn worker(store: Arc<dyn Store>, mut jobs: u32) -> sightflow_store::Result
         held = claimed;
     }
     // What was claimed beyond the share goes back.
-    store.release_jobs(id, held.iter().map(|claimed| claimed.job.id).collect()).await?;
+    store.release_jobs(id, held.iter().map(sightflow_store::ClaimedJob::lease).collect()).await?;
     Ok(())
 }

@@ -5,8 +5,10 @@ use uuid::Uuid;
 
 /// How long an upload that nothing uses is kept.
 pub const UPLOAD_TTL_MS: i64 = 86_400_000;
-/// Pause between the two looks of a blob's deletion.
+/// How long a blob without references is kept, in case it is referred to again.
 pub const SECOND_LOOK_MS: i64 = 60_000;
+/// How long it is remembered that a blob's bytes were deleted; longer than any request takes.
+pub const DELETION_KNOWN_MS: i64 = 3_600_000;
 
 /// A stored blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +30,9 @@ pub struct Blob {
 }
 
 /// A blob to record after its bytes were stored.
+///
+/// It is refused with `BlobBusy` when the bytes were deleted after `stored_at`, or are being deleted: whoever stored them
+/// then found old bytes that are gone now. Store them again and record them again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewBlob {
     /// Its name.
@@ -40,6 +45,8 @@ pub struct NewBlob {
     pub width: Option<u32>,
     /// Rows of the upright image.
     pub height: Option<u32>,
+    /// The store's time before its bytes were stored.
+    pub stored_at: Timestamp,
 }
 
 /// What a blob is to the thing that refers to it.

@@ -40,8 +40,8 @@ pub enum StoreError {
     /// A named image is not stored, or this tenant holds no reference to it.
     #[error("blob {0} is not available")]
     MissingBlob(Digest),
-    /// The bytes are being deleted this moment; the same request succeeds a little later.
-    #[error("blob {0} is being deleted")]
+    /// The bytes are being deleted, or were deleted since they were stored: store them again and repeat the request.
+    #[error("blob {0} was deleted meanwhile")]
     BlobBusy(Digest),
     /// A value that the schema does not allow.
     #[error("the database refused the value: {0}")]
@@ -60,6 +60,9 @@ pub enum StoreError {
     /// The database cannot be reached or cannot write now; nothing was recorded.
     #[error("the database is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A fault of this program; nothing was recorded.
+    #[error("an internal fault: {0}")]
+    Internal(String),
     /// A stored value that this program cannot read.
     #[error("a stored value is unreadable: {0}")]
     Corrupt(String),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use sightflow_types::error::RunError;
 use sightflow_types::{BatchId, Digest, ExecutionId, ExecutionMode, ExecutionStatus, TenantId, Timestamp, WorkflowId};
 
-use crate::Idempotency;
+use crate::{Idempotency, NewBlob};
 
 /// One run of a workflow.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,9 +41,9 @@ pub struct Execution {
     pub error: Option<RunError>,
     /// The client's own.
     pub metadata: Value,
-    /// Bound from the start, seconds.
+    /// Bound from its acceptance, seconds.
     pub timeout_seconds: u32,
-    /// Start plus timeout; none before the start.
+    /// Acceptance plus timeout.
     pub deadline_at: Option<Timestamp>,
     /// Further attempts per job, 0..10.
     pub max_retries: u8,
@@ -123,8 +123,11 @@ pub struct NewExecution {
     pub max_retries: u8,
     /// W3C trace context.
     pub traceparent: Option<String>,
-    /// Blobs that the input names; the tenant must hold a reference to each, the execution gets one.
+    /// Blobs that the input names; the execution gets a reference to each. The tenant must hold one already, except to
+    /// those that are in `new_blobs`.
     pub input_blobs: Vec<Digest>,
+    /// Blobs whose bytes were stored for this run: recorded with it, and referred to by the execution alone.
+    pub new_blobs: Vec<NewBlob>,
     /// The client's key, if it sent one.
     pub idempotency: Option<Idempotency>,
 }
@@ -189,6 +192,17 @@ pub struct Event {
     pub payload: Value,
 }
 
+/// What an engine records about a running execution, in one step.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Append {
+    /// Events, in order.
+    pub events: Vec<NewEvent>,
+    /// The newest progress; none leaves it as it is.
+    pub progress: Option<Progress>,
+    /// Which blocks and models the execution uses; none leaves them as they are.
+    pub pins: Option<Value>,
+}
+
 /// How a run ended by itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FinishedExecution {
@@ -202,7 +216,16 @@ pub struct FinishedExecution {
     pub progress: Value,
     /// Stored blobs that the outputs name.
     pub output_blobs: Vec<Digest>,
+    /// The last events, recorded before the terminal one.
+    pub events: Vec<NewEvent>,
+    /// Which blocks and models the execution used; none leaves them as they are.
+    pub pins: Option<Value>,
 }
+
+/// Takeovers in a row without a newly completed node or job, after which an execution fails with `E-CRASH-LOOP`.
+pub const CRASH_LOOP: u32 = 5;
+/// How long the engine that runs an execution may take beyond the deadline before the store ends it.
+pub const DEADLINE_GRACE_MS: i64 = 10_000;
 
 /// A running execution's progress, to be stored beside its events.
 #[derive(Debug, Clone, PartialEq)]

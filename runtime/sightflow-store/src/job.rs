@@ -159,6 +159,9 @@ pub struct ClaimRequest {
     pub pixel_budget: u64,
     /// Tenants at their limit: their jobs are passed over.
     pub capped_tenants: Vec<TenantId>,
+    /// The model is loaded and computing starts at once: the claim counts an attempt and starts the jobs' deadline.
+    /// Otherwise [`Store::begin_jobs`](crate::Store::begin_jobs) does both later.
+    pub begin: bool,
 }
 
 /// The right to report about a job.
@@ -175,8 +178,8 @@ pub struct JobLease {
 pub struct ClaimedJob {
     /// Its row, status `running`.
     pub job: Job,
-    /// Until when it must be reported.
-    pub deadline_at: Timestamp,
+    /// Until when it must be reported; none before computing has begun.
+    pub deadline_at: Option<Timestamp>,
 }
 
 impl ClaimedJob {

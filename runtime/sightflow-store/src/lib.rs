@@ -10,19 +10,21 @@ mod execution;
 mod job;
 mod model;
 mod page;
+mod retention;
 mod retry;
+mod search;
 mod signal;
 mod sqlite;
 mod store;
 mod worker;
 mod workflow;
 
-pub use blob::{Blob, BlobRef, NewBlob, RefKind, SECOND_LOOK_MS, UPLOAD_TTL_MS};
+pub use blob::{Blob, BlobRef, DELETION_KNOWN_MS, NewBlob, RefKind, SECOND_LOOK_MS, UPLOAD_TTL_MS};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Result, StoreError};
 pub use execution::{
-    Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, JobCounts, NewEvent, NewExecution, Progress,
-    RunSource, StartedExecution,
+    Append, CRASH_LOOP, DEADLINE_GRACE_MS, Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution,
+    JobCounts, NewEvent, NewExecution, Progress, RunSource, StartedExecution,
 };
 pub use job::{
     ClaimRequest, ClaimedJob, FailureClass, FailureOutcome, Job, JobFailure, JobFilter, JobLease, JobResult,
@@ -30,10 +32,12 @@ pub use job::{
 };
 pub use model::{ModelFilter, ModelRow, ModelState, NewModel};
 pub use page::{Page, PageRequest};
+pub use retention::{Pruned, Retention};
 pub use signal::Signal;
 pub use sqlite::{SqliteOptions, SqliteStore};
-pub use store::{QueueDepth, SharedStore, Store};
+pub use store::{QueueDepth, SharedStore, Store, StoreStatistics};
 pub use worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker, WorkerRole, WorkerState};
 pub use workflow::{
-    Created, Idempotency, NewWorkflow, OpenExecutions, Workflow, WorkflowChange, WorkflowFilter, WorkflowVersion,
+    Created, Idempotency, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
+    WorkflowVersion,
 };

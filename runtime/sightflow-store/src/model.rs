@@ -77,7 +77,7 @@ pub struct ModelFilter {
     pub source: Option<ModelSource>,
     /// Whether it can be used.
     pub state: Option<ModelState>,
-    /// Part of the id or name, in any case of ASCII letters.
+    /// Part of the id or name, in any case and normal form.
     pub search: Option<String>,
 }
 

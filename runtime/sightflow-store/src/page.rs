@@ -16,8 +16,9 @@ impl<Id> Default for PageRequest<Id> {
 }
 
 impl<Id> PageRequest<Id> {
+    /// One more than wanted: the surplus row says that there is more.
     pub(crate) fn rows(&self) -> i64 {
-        i64::from(self.limit.clamp(1, 100))
+        i64::from(self.limit.clamp(1, 100)) + 1
     }
 }
 
@@ -31,11 +32,17 @@ pub struct Page<T, Id> {
 }
 
 impl<T, Id> Page<T, Id> {
-    /// A page out of up to `limit + 1` rows: the surplus row only says that there is more.
-    pub(crate) fn cut(mut items: Vec<T>, limit: i64, id: impl Fn(&T) -> Id) -> Self {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = items.len() > limit;
-        items.truncate(limit);
+    /// A page out of up to `rows` rows; `read` gives none for a row that cannot even be named.
+    pub(crate) fn cut<R>(
+        mut found: Vec<R>,
+        rows: i64,
+        read: impl FnMut(R) -> Option<T>,
+        id: impl Fn(&T) -> Id,
+    ) -> Self {
+        let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+        let more = found.len() >= rows;
+        found.truncate(rows.saturating_sub(1));
+        let items: Vec<T> = found.into_iter().filter_map(read).collect();
         let next = if more { items.last().map(id) } else { None };
         Self { items, next }
     }

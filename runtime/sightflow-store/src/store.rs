@@ -10,8 +10,7 @@ use tokio::sync::broadcast;
 use crate::blob::{Blob, BlobRef, NewBlob};
 use crate::error::Result;
 use crate::execution::{
-    Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, NewEvent, NewExecution, Progress,
-    StartedExecution,
+    Append, Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, NewExecution, StartedExecution,
 };
 use crate::job::{
     ClaimRequest, ClaimedJob, FailureOutcome, Job, JobFailure, JobFilter, JobLease, JobResult, ModelHead, NewJob,
@@ -19,10 +18,12 @@ use crate::job::{
 };
 use crate::model::{ModelFilter, ModelRow, ModelState, NewModel};
 use crate::page::{Page, PageRequest};
+use crate::retention::{Pruned, Retention};
 use crate::signal::Signal;
 use crate::worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker};
 use crate::workflow::{
-    Created, NewWorkflow, OpenExecutions, Workflow, WorkflowChange, WorkflowFilter, WorkflowVersion,
+    Created, Idempotency, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
+    WorkflowVersion,
 };
 
 /// A store that the whole program shares.
@@ -35,10 +36,17 @@ pub struct QueueDepth {
     pub waiting_executions: u64,
     /// Since when the first of them waits.
     pub oldest_waiting_since: Option<Timestamp>,
-    /// Claimable jobs.
-    pub ready_jobs: u64,
-    /// Leased jobs.
-    pub running_jobs: u64,
+}
+
+/// What a store has done since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreStatistics {
+    /// Durable commits; each costs one synchronisation of the log.
+    pub commits: u64,
+    /// Operations that these commits made durable.
+    pub transactions: u64,
+    /// Times that the log was copied into the database file; each costs two synchronisations.
+    pub checkpoints: u64,
 }
 
 /// Workflows, executions, inference jobs, workers, models and blob references behind one interface.
@@ -61,7 +69,12 @@ pub trait Store: Send + Sync + 'static {
         page: PageRequest<WorkflowId>,
     ) -> Result<Page<Workflow, WorkflowId>>;
     /// Changes a workflow. A definition that differs in more than layout makes a version. `StaleVersion`.
-    async fn update_workflow(&self, tenant: TenantId, id: WorkflowId, change: WorkflowChange) -> Result<Workflow>;
+    async fn update_workflow(
+        &self,
+        tenant: TenantId,
+        id: WorkflowId,
+        change: WorkflowChange,
+    ) -> Result<Created<Workflow>>;
     /// Deletes a workflow; its executions stay readable. `InUse`.
     async fn delete_workflow(&self, tenant: TenantId, id: WorkflowId, open: OpenExecutions) -> Result<()>;
     /// Versions of a workflow, newest first.
@@ -74,16 +87,21 @@ pub trait Store: Send + Sync + 'static {
     /// One version.
     async fn workflow_version(&self, tenant: TenantId, id: WorkflowId, version: u32) -> Result<WorkflowVersion>;
 
+    /// What an earlier request with this key made, if it did and the key has not expired. `IdempotencyConflict` when it
+    /// came with another request.
+    async fn replayed(&self, tenant: TenantId, key: &Idempotency) -> Result<Option<Replayed>>;
+
     // ── Executions, for clients ─────────────────────────────────────────────────────────────────────────────────────
 
-    /// Accepts a run: key, row, ready row and blob references in one transaction.
-    /// `NotFound` (workflow or version), `Archived`, `MissingBlob`, `IdempotencyConflict`.
+    /// Accepts a run: key, row, ready row, new blobs and references in one transaction.
+    /// `NotFound` (workflow or version), `Archived`, `MissingBlob`, `BlobBusy`, `IdempotencyConflict`.
     async fn submit(&self, new: NewExecution) -> Result<Created<Execution>>;
     /// An execution with everything.
     async fn execution(&self, tenant: TenantId, id: ExecutionId) -> Result<Execution>;
     /// The definition that an execution runs: its own, or its workflow version's.
     async fn execution_definition(&self, tenant: TenantId, id: ExecutionId) -> Result<Value>;
-    /// Executions, newest first, without input, outputs and node metrics.
+    /// Executions, newest first, without input, outputs and node metrics. One that cannot be read is shown with
+    /// `E-INTERNAL` and the reason.
     async fn executions(
         &self,
         tenant: TenantId,
@@ -101,32 +119,29 @@ pub trait Store: Send + Sync + 'static {
 
     // ── Executions, for engines ─────────────────────────────────────────────────────────────────────────────────────
 
-    /// Takes up to `limit` waiting executions: `running`, a new token, a deadline, `execution.started`.
+    /// Takes up to `limit` waiting executions: `running`, a new token, `execution.started`. One that cannot be read fails
+    /// with `E-INTERNAL`.
     async fn start_executions(&self, engine: WorkerId, limit: u32) -> Result<Vec<StartedExecution>>;
-    /// Takes up to `limit` executions whose engine is gone: a new token, `resume_count + 1`, `execution.resumed`.
+    /// Takes up to `limit` executions whose engine is gone: a new token, `resume_count + 1`, `execution.resumed`. One that
+    /// was resumed [`CRASH_LOOP`](crate::CRASH_LOOP) times without a newly completed node or job fails with `E-CRASH-LOOP`
+    /// instead, one that cannot be read with `E-INTERNAL`.
     async fn take_over(&self, engine: WorkerId, limit: u32) -> Result<Vec<StartedExecution>>;
     /// Gives an execution back at a graceful stop; another engine starts it again (`execution.resumed`). `StaleLease`.
     async fn hand_back(&self, lease: ExecutionLease) -> Result<()>;
-    /// Records which blocks and models an execution uses. `StaleLease`.
-    async fn set_pins(&self, lease: ExecutionLease, pins: Value) -> Result<()>;
-    /// Records events, in order, and the progress beside them if given. `StaleLease`.
-    async fn append_events(
-        &self,
-        lease: ExecutionLease,
-        events: Vec<NewEvent>,
-        progress: Option<Progress>,
-    ) -> Result<()>;
+    /// Records events, in order, and what is given beside them. `StaleLease`.
+    async fn append_events(&self, lease: ExecutionLease, append: Append) -> Result<()>;
     /// Enqueues jobs and answers one row for each, in the same order: new ones, or what an earlier engine enqueued
     /// under the same node and item, with its state and result. `StaleLease`.
     async fn enqueue_jobs(&self, lease: ExecutionLease, jobs: Vec<NewJob>) -> Result<Vec<Job>>;
     /// All jobs of an execution with their results, in the order in which they were enqueued.
     async fn jobs_of(&self, execution: ExecutionId) -> Result<Vec<Job>>;
-    /// Ends an execution: outputs, metrics, error, open jobs failed, workflow statistics, terminal event. `StaleLease`.
+    /// Ends an execution: last events, outputs, metrics, error, open jobs failed, workflow statistics, terminal event. `StaleLease`.
     async fn finish(&self, lease: ExecutionLease, end: FinishedExecution) -> Result<()>;
     /// Which of these leases are lost: cancelled, ended or taken over.
     async fn lost_leases(&self, leases: Vec<ExecutionLease>) -> Result<Vec<ExecutionId>>;
-    /// Running executions of this engine whose deadline has passed; the engine ends them with `E-TIMEOUT`.
-    async fn overdue_executions(&self, engine: WorkerId, limit: u32) -> Result<Vec<ExecutionLease>>;
+    /// Fails up to `limit` executions with `E-TIMEOUT`, with their open jobs: those that wait past their deadline, and those
+    /// that still run [`DEADLINE_GRACE_MS`](crate::DEADLINE_GRACE_MS) after it, because nobody ended them.
+    async fn expire_executions(&self, limit: u32) -> Result<Vec<ExecutionId>>;
 
     // ── Jobs ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -136,8 +151,14 @@ pub trait Store: Send + Sync + 'static {
     async fn jobs(&self, tenant: TenantId, filter: JobFilter, page: PageRequest<JobId>) -> Result<Page<Job, JobId>>;
     /// Every model that has claimable jobs, with its first one.
     async fn job_heads(&self) -> Result<Vec<ModelHead>>;
-    /// Takes a batch: `running`, attempt + 1, a new token, a lease. Order: rank, virtual time, id.
+    /// Takes a batch: `running`, a new token, a lease. Order: rank, virtual time, id. The attempt counts and its deadline
+    /// runs from the claim with [`ClaimRequest::begin`], else from [`Store::begin_jobs`]. A job that cannot be read fails
+    /// with `E-INTERNAL`.
     async fn claim_jobs(&self, worker: WorkerId, request: ClaimRequest) -> Result<Vec<ClaimedJob>>;
+    /// Computing starts: counts the attempt and starts the deadline of claimed jobs, once each. The answer names those that
+    /// the worker still holds; drop the others. A job that has not begun has no deadline while its worker shows signs of
+    /// life, and costs no attempt when the worker is lost.
+    async fn begin_jobs(&self, worker: WorkerId, jobs: Vec<JobLease>) -> Result<Vec<JobId>>;
     /// Records results. The answer names those that were recorded; the others were stale, discard them.
     async fn complete_jobs(&self, worker: WorkerId, results: Vec<JobResult>) -> Result<Vec<JobId>>;
     /// Records results and claims the next batch in one transaction.
@@ -151,8 +172,9 @@ pub trait Store: Send + Sync + 'static {
     async fn fail_jobs(&self, worker: WorkerId, failures: Vec<JobFailure>) -> Result<Vec<FailureOutcome>>;
     /// Records how far jobs are, 0..=100; stale leases are passed over.
     async fn set_job_progress(&self, worker: WorkerId, progress: Vec<(JobLease, u8)>) -> Result<()>;
-    /// Gives jobs back at a graceful stop: `queued`, the attempt not counted. The answer names those given back.
-    async fn release_jobs(&self, worker: WorkerId, jobs: Vec<JobId>) -> Result<Vec<JobId>>;
+    /// Gives jobs back at a graceful stop: `queued`, the attempt not counted. The answer names those given back; the others
+    /// were stale.
+    async fn release_jobs(&self, worker: WorkerId, jobs: Vec<JobLease>) -> Result<Vec<JobId>>;
     /// Declares silent members gone, then takes up to 200 jobs from gone workers or past their deadline.
     async fn rescue(&self) -> Result<Vec<RescuedJob>>;
     /// Makes up to `limit` jobs claimable whose pause is over; how many.
@@ -186,7 +208,7 @@ pub trait Store: Send + Sync + 'static {
 
     // ── Blobs ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// Records stored bytes together with a first reference. `BlobBusy` while they are being deleted.
+    /// Records stored bytes together with a first reference. `BlobBusy`: see [`NewBlob`].
     async fn record_blob(&self, blob: NewBlob, reference: BlobRef) -> Result<Blob>;
     /// A blob to which the tenant holds a reference.
     async fn blob(&self, tenant: TenantId, digest: &Digest) -> Result<Blob>;
@@ -194,12 +216,13 @@ pub trait Store: Send + Sync + 'static {
     async fn add_blob_refs(&self, digests: Vec<Digest>, reference: BlobRef) -> Result<()>;
     /// Drops the tenant's upload reference. `NotFound` without one; `InUse` while it reads the blob by another.
     async fn drop_upload(&self, tenant: TenantId, digest: &Digest) -> Result<()>;
-    /// First look of the deletion: drops references that ran out, marks blobs without any; how many.
-    async fn mark_unreferenced_blobs(&self, limit: u32) -> Result<u64>;
-    /// Second look, a minute later: blobs whose bytes may now be deleted; call [`Store::forget_blob`] after that.
-    async fn deletable_blobs(&self, limit: u32) -> Result<Vec<Digest>>;
-    /// Drops the row of a blob whose bytes are deleted.
-    async fn forget_blob(&self, digest: &Digest) -> Result<()>;
+    /// Marks up to `limit` blobs that lost their last reference [`SECOND_LOOK_MS`](crate::SECOND_LOOK_MS) ago: nobody can
+    /// refer to them from now on. Delete their bytes, then [`Store::forget_blobs`]. Names those left by a crash again.
+    async fn condemn_blobs(&self, limit: u32) -> Result<Vec<Digest>>;
+    /// Of these stored bytes, those that no row knows, marked as [`Store::condemn_blobs`] does.
+    async fn condemn_unknown(&self, digests: Vec<Digest>) -> Result<Vec<Digest>>;
+    /// Drops the rows of marked blobs whose bytes are deleted.
+    async fn forget_blobs(&self, digests: Vec<Digest>) -> Result<()>;
 
     // ── The whole ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -209,8 +232,15 @@ pub trait Store: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// How much waits.
     async fn queue_depth(&self) -> Result<QueueDepth>;
-    /// Succeeds when the store can write.
+    /// Deletes up to about `limit` rows of each kind that are past their time, in one transaction.
+    async fn prune(&self, retention: Retention, limit: u32) -> Result<Pruned>;
+    /// Succeeds when a row could be written within the last second.
     async fn ping(&self) -> Result<()>;
+    /// What was done so far.
+    fn statistics(&self) -> StoreStatistics;
+    /// Ends, with the reason, when the store has failed for good: every further operation is `Unavailable`, and the process
+    /// should stop. Never ends otherwise.
+    async fn failed(&self) -> String;
     /// Finishes what is queued and lets go of the database. Operations after that are `Unavailable`.
     async fn close(&self);
 }

@@ -3,6 +3,8 @@
 use serde_json::Value;
 use sightflow_types::{Digest, TenantId, Timestamp, WorkflowId, WorkflowStatus};
 
+use crate::Execution;
+
 /// A workflow with its newest definition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workflow {
@@ -16,6 +18,8 @@ pub struct Workflow {
     pub description: Option<String>,
     /// The newest definition, as the client sent it.
     pub definition: Value,
+    /// What the check of the newest definition found: an array, empty if nothing.
+    pub warnings: Value,
     /// Drafts and active workflows run.
     pub status: WorkflowStatus,
     /// Number of the newest version, from 1.
@@ -67,6 +71,15 @@ pub struct Created<T> {
     pub replayed: bool,
 }
 
+/// What an earlier request with the same key made, as it is now.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Replayed {
+    /// A run.
+    Execution(Box<Execution>),
+    /// A workflow, or a version of one.
+    Workflow(Box<Workflow>),
+}
+
 /// A workflow to create; its definition becomes version 1.
 #[derive(Debug, Clone)]
 pub struct NewWorkflow {
@@ -78,6 +91,8 @@ pub struct NewWorkflow {
     pub description: Option<String>,
     /// A definition that was validated.
     pub definition: Value,
+    /// What its check found: an array.
+    pub warnings: Value,
     /// First status.
     pub status: WorkflowStatus,
     /// Who creates it.
@@ -97,18 +112,22 @@ pub struct WorkflowChange {
     pub status: Option<WorkflowStatus>,
     /// New definition, whole. A change beyond layout makes a version.
     pub definition: Option<Value>,
+    /// What the check of the definition found: an array.
+    pub warnings: Option<Value>,
     /// Said about the new version.
     pub change_summary: Option<String>,
     /// Who changes it.
     pub changed_by: Option<String>,
     /// Refuse with `StaleVersion` unless this is the newest version.
     pub expected_version: Option<u32>,
+    /// The client's key, if it sent one.
+    pub idempotency: Option<Idempotency>,
 }
 
 /// Which workflows to list.
 #[derive(Debug, Clone, Default)]
 pub struct WorkflowFilter {
-    /// Part of the name or description, in any case of ASCII letters.
+    /// Part of the name or description, in any case and normal form.
     pub search: Option<String>,
     /// Only this status.
     pub status: Option<WorkflowStatus>,

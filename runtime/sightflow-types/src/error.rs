@@ -22,6 +22,7 @@ pub mod code {
     pub const IMAGE: &str = "E-IMAGE";
     pub const URL_NOT_ALLOWED: &str = "E-URL-NOT-ALLOWED";
     pub const TIMEOUT: &str = "E-TIMEOUT";
+    pub const CRASH_LOOP: &str = "E-CRASH-LOOP";
     pub const CANCELLED: &str = "E-CANCELLED";
     pub const INTERNAL: &str = "E-INTERNAL";
 }

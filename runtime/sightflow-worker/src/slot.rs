@@ -91,6 +91,7 @@ fn request(shared: &Shared, model_id: String) -> ClaimRequest {
         max_count: if share { 1 } else { shared.config.max_batch.max(1) },
         pixel_budget: shared.config.pixel_budget,
         capped_tenants: Vec::new(),
+        begin: true,
     }
 }
 

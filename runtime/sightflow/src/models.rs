@@ -69,8 +69,10 @@ pub async fn register(directory: &Path, store: &SharedStore, blobs: &BlobStore) 
     let mut ids = Vec::new();
     for model in read(directory)? {
         let size = model.bytes.len() as u64;
+        let stored_at = store.now();
         let digest = blobs.put(model.bytes).await?;
-        let blob = NewBlob { digest, size, media_type: "application/onnx".to_owned(), width: None, height: None };
+        let media_type = "application/onnx".to_owned();
+        let blob = NewBlob { digest, size, media_type, width: None, height: None, stored_at };
         let reference = BlobRef {
             tenant_id: TenantId::BUILT_IN,
             kind: RefKind::Model,

@@ -14,8 +14,8 @@ use sightflow_blobs::{BlobStore, digest_of};
 use sightflow_engine::{BlockHost, BlockRef, CallContext, CallError, Catalog, CheckContext, Package, Payload};
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_store::{
-    FinishedExecution, NewEvent, NewModel, NewWorker, SharedStore, SqliteOptions, SqliteStore, StartedExecution,
-    WorkerRole,
+    Append, FinishedExecution, NewEvent, NewModel, NewWorker, SharedStore, SqliteOptions, SqliteStore,
+    StartedExecution, WorkerRole,
 };
 use sightflow_types::error::RunError;
 use sightflow_types::manifest::Manifest;
@@ -203,7 +203,13 @@ impl TestApp {
 
     /// The engine records an event.
     pub(crate) async fn record(&self, run: &StartedExecution, kind: &str, payload: Value) {
-        self.store.append_events(run.lease(), vec![NewEvent { kind: kind.to_owned(), payload }], None).await.unwrap();
+        self.store
+            .append_events(
+                run.lease(),
+                Append { events: vec![NewEvent { kind: kind.to_owned(), payload }], ..Append::default() },
+            )
+            .await
+            .unwrap();
     }
 
     /// The engine ends an execution.
@@ -215,6 +221,8 @@ impl TestApp {
             node_metrics: json!({"photo": {"status": "completed", "type": "image_input", "duration_ms": 3, "items": null}}),
             progress: json!({"percent": 100, "completed_nodes": 1, "total_nodes": 1, "running": []}),
             output_blobs,
+            events: Vec::new(),
+            pins: None,
         };
         self.store.finish(run.lease(), end).await.unwrap();
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use sightflow_blobs::digest_of;
-use sightflow_store::{FinishedExecution, StartedExecution, StoreError};
+use sightflow_store::{Append, FinishedExecution, StartedExecution, StoreError};
 use sightflow_types::error::{RunError, code};
 use sightflow_types::{Digest, Problem, TenantId};
 use tokio::time::Instant;
@@ -160,7 +160,8 @@ async fn prepare(shared: &Arc<Shared>, started: &StartedExecution) -> Result<(Ar
         .map_err(|found| Stop::Fail(problems(found, "the input does not fit the definition")))?;
     let pins = plan.pins();
     if execution.pins.as_object().is_none_or(Map::is_empty) {
-        shared.parts.store.set_pins(started.lease(), pins).await.map_err(Stop::Store)?;
+        let append = Append { pins: Some(pins), ..Append::default() };
+        shared.parts.store.append_events(started.lease(), append).await.map_err(Stop::Store)?;
     } else if execution.pins != pins {
         return Err(Stop::Fail(RunError::new(
             code::INTERNAL,
@@ -182,6 +183,8 @@ async fn finish(shared: &Arc<Shared>, handle: &Arc<Handle>, outcome: RunOutcome)
         node_metrics: outcome.node_metrics,
         progress: outcome.progress,
         output_blobs: outcome.output_blobs,
+        events: Vec::new(),
+        pins: None,
     };
     let id = handle.lease.execution_id;
     match shared.parts.store.finish(handle.lease, end).await {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use sightflow_blobs::BlobStore;
 use sightflow_images::{EncodeFormat, Image, encode, probe};
-use sightflow_store::{BlobRef, Execution, ExecutionLease, NewBlob, NewEvent, RefKind, Store};
+use sightflow_store::{Append, BlobRef, Execution, ExecutionLease, NewBlob, NewEvent, RefKind, Store, StoreError};
 use sightflow_types::error::{RunError, code};
 use sightflow_types::{Digest, ExecutionId, ImageRef, TenantId, event};
 
@@ -61,19 +61,28 @@ impl StoredImages {
         size: Option<(u32, u32)>,
     ) -> Result<Digest, RunError> {
         let length = bytes.len() as u64;
-        let digest = self.blobs.put(bytes.clone()).await.map_err(|failure| internal(&failure))?;
-        if let Some(owner) = &self.owner {
+        loop {
+            let stored_at = self.owner.as_ref().map(|owner| owner.store.now());
+            let digest = self.blobs.put(bytes.clone()).await.map_err(|failure| internal(&failure))?;
+            let (Some(owner), Some(stored_at)) = (&self.owner, stored_at) else {
+                return Ok(digest);
+            };
             let blob = NewBlob {
                 digest,
                 size: length,
                 media_type: media_type.to_owned(),
                 width: size.map(|size| size.0),
                 height: size.map(|size| size.1),
+                stored_at,
             };
             let reference = BlobRef { tenant_id: owner.tenant, kind, ref_id: owner.execution.uuid(), expires_at: None };
-            owner.store.record_blob(blob, reference).await.map_err(|failure| internal(&failure))?;
+            match owner.store.record_blob(blob, reference).await {
+                Ok(_) => return Ok(digest),
+                // The collector was there between the two; it leaves new bytes alone.
+                Err(StoreError::BlobBusy(_)) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+                Err(failure) => return Err(internal(&failure)),
+            }
         }
-        Ok(digest)
     }
 }
 
@@ -161,7 +170,11 @@ impl ImageIo for StoredImages {
             kind: event::NODE_PROGRESS.to_owned(),
             payload: json!({"node_id": node_id, "done": 1, "total": 1, "fetched_url": url, "digest": digest}),
         };
-        owner.store.append_events(owner.lease, vec![event], None).await.map_err(|failure| internal(&failure))?;
+        owner
+            .store
+            .append_events(owner.lease, Append { events: vec![event], ..Append::default() })
+            .await
+            .map_err(|failure| internal(&failure))?;
         Ok((bytes, digest))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use sightflow_store::{NewEvent, Progress, Store, StoreError};
+use sightflow_store::{Append, NewEvent, Progress, Store, StoreError};
 use sightflow_types::event;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -112,7 +112,7 @@ impl Journal {
             events.push(NewEvent { kind: event::EXECUTION_PROGRESS.to_owned(), payload: progress.progress.clone() });
         }
         let backup = progress.as_ref().map(|progress| progress.progress.clone());
-        let written = self.store.append_events(self.handle.lease, events, progress).await;
+        let written = self.store.append_events(self.handle.lease, Append { events, progress, pins: None }).await;
         if written.is_err() {
             let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
             let newer = std::mem::replace(&mut pages.events, kept);

@@ -14,7 +14,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::json;
 use sightflow_blobs::BlobStore;
-use sightflow_store::{Heartbeat, ModelFilter, ModelState, NewWorker, StartedExecution, Store, StoreError, WorkerRole};
+use sightflow_store::{
+    Heartbeat, ModelFilter, ModelState, NewWorker, Retention, StartedExecution, Store, StoreError, WorkerRole,
+};
 use sightflow_types::{TenantId, WorkerId};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -80,6 +82,8 @@ pub struct EngineConfig {
     pub heartbeat: Duration,
     /// Looks for waiting executions in case a wake-up was lost.
     pub poll: Duration,
+    /// How long things are kept that nobody needs any more.
+    pub retention: Retention,
 }
 
 impl Default for EngineConfig {
@@ -92,6 +96,7 @@ impl Default for EngineConfig {
             linger: Duration::from_millis(5),
             heartbeat: Duration::from_secs(5),
             poll: Duration::from_secs(1),
+            retention: Retention::default(),
         }
     }
 }

@@ -107,6 +107,7 @@ impl Server {
             max_retries: 3,
             traceparent: None,
             input_blobs: Vec::new(),
+            new_blobs: Vec::new(),
             idempotency: None,
         };
         self.store.submit(new).await.unwrap().value.id
@@ -135,6 +136,7 @@ impl Server {
             max_count: 8,
             pixel_budget: u64::MAX,
             capped_tenants: Vec::new(),
+            begin: true,
         };
         let claimed = self.store.claim_jobs(self.worker, request).await.unwrap();
         let result = |lease| JobResult {

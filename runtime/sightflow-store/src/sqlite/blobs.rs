@@ -1,23 +1,27 @@
 //! `wf_blobs`, `wf_blob_refs`.
+//!
+//! Whoever stores bytes and then records them may race the collector: it found old bytes, they are deleted, it records them.
+//! Hence the deletion of bytes is remembered for a while, and bytes that were stored before it are refused.
 
 use serde_json::json;
 use sightflow_types::{Digest, ExecutionId, TenantId, Timestamp};
 use sqlx::SqliteExecutor;
 
-use super::row::{number, number_some, parse, stored, time};
+use super::row::{list, number, number_some, parse, stored, time};
 use super::writer::Tx;
 use crate::blob::{Blob, BlobRef, NewBlob, RefKind, SECOND_LOOK_MS};
 use crate::error::{Result, StoreError};
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    digest: String,
-    size: i64,
-    media_type: String,
-    width: Option<i64>,
-    height: Option<i64>,
-    created_at: i64,
-    expires_at: Option<i64>,
+columns! {
+    struct Row {
+        digest: String,
+        size: i64,
+        media_type: String,
+        width: Option<i64>,
+        height: Option<i64>,
+        created_at: i64,
+        expires_at: Option<i64>,
+    }
 }
 
 impl TryFrom<Row> for Blob {
@@ -36,24 +40,37 @@ impl TryFrom<Row> for Blob {
     }
 }
 
-pub(super) async fn record(tx: &mut Tx, blob: NewBlob, reference: BlobRef) -> Result<Blob> {
-    let state: String = sqlx::query_scalar(
-        "INSERT INTO wf_blobs (digest, size, media_type, width, height, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (digest) DO UPDATE SET size = size RETURNING state",
-    )
-    .bind(blob.digest.to_string())
-    .bind(stored(blob.size)?)
-    .bind(&blob.media_type)
-    .bind(blob.width)
-    .bind(blob.height)
-    .bind(tx.now)
-    .fetch_one(&mut tx.conn)
-    .await?;
-    if state != "ready" {
-        return Err(StoreError::BlobBusy(blob.digest));
+pub(super) async fn record_one(tx: &mut Tx, blob: NewBlob, reference: BlobRef) -> Result<Blob> {
+    let digest = blob.digest;
+    record(tx, &[blob]).await?;
+    add_refs(tx, &[digest], reference).await?;
+    get(&mut tx.conn, reference.tenant_id, &digest).await
+}
+
+/// Records stored bytes. References must follow in the same transaction.
+pub(super) async fn record(tx: &mut Tx, blobs: &[NewBlob]) -> Result<()> {
+    if blobs.is_empty() {
+        return Ok(());
     }
-    add_refs(tx, &[blob.digest], reference).await?;
-    get(&mut tx.conn, reference.tenant_id, &blob.digest).await
+    let mut rows = Vec::with_capacity(blobs.len());
+    for blob in blobs {
+        rows.push(json!({
+            "digest": blob.digest, "size": stored(blob.size)?, "type": blob.media_type, "width": blob.width, "height": blob.height,
+            "stored": blob.stored_at.millis(),
+        }));
+    }
+    let recorded: Vec<String> = sqlx::query_scalar(
+        "INSERT INTO wf_blobs (digest, size, media_type, width, height, created_at)
+         SELECT value ->> 'digest', value ->> 'size', value ->> 'type', value ->> 'width', value ->> 'height', ?2 FROM json_each(?1)
+         WHERE NOT EXISTS (SELECT 1 FROM wf_deleted_blobs d WHERE d.digest = value ->> 'digest' AND d.deleted_at >= value ->> 'stored')
+         ON CONFLICT (digest) DO UPDATE SET unreferenced_at = NULL WHERE state = 'ready' RETURNING digest",
+    )
+    .bind(json!(rows).to_string())
+    .bind(tx.now)
+    .fetch_all(&mut tx.conn)
+    .await?;
+    let refused = blobs.iter().find(|blob| !recorded.contains(&blob.digest.to_string()));
+    refused.map_or(Ok(()), |blob| Err(StoreError::BlobBusy(blob.digest)))
 }
 
 pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, digest: &Digest) -> Result<Blob> {
@@ -71,53 +88,23 @@ pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, digest: &
 }
 
 pub(super) async fn add_refs(tx: &mut Tx, digests: &[Digest], reference: BlobRef) -> Result<()> {
-    if digests.is_empty() {
-        return Ok(());
-    }
-    let list = json!(digests).to_string();
-    let missing: Option<String> = sqlx::query_scalar(
-        "SELECT i.value FROM json_each(?1) i WHERE NOT EXISTS (SELECT 1 FROM wf_blobs b WHERE b.digest = i.value AND b.state = 'ready') LIMIT 1",
-    )
-    .bind(&list)
-    .fetch_optional(&mut tx.conn)
-    .await?;
-    if let Some(digest) = missing {
-        return Err(StoreError::MissingBlob(parse(&digest)?));
-    }
-    sqlx::query(
-        "INSERT INTO wf_blob_refs (digest, tenant_id, kind, ref_id, expires_at) SELECT value, ?2, ?3, ?4, ?5 FROM json_each(?1) WHERE true
-         ON CONFLICT (digest, tenant_id, kind, ref_id) DO UPDATE SET
-           expires_at = CASE WHEN expires_at IS NULL OR excluded.expires_at IS NULL THEN NULL ELSE max(expires_at, excluded.expires_at) END",
-    )
-    .bind(&list)
-    .bind(reference.tenant_id.uuid().to_string())
-    .bind(reference.kind.as_str())
-    .bind(reference.ref_id.to_string())
-    .bind(reference.expires_at.map(Timestamp::millis))
-    .execute(&mut tx.conn)
-    .await?;
-    Ok(())
+    let every = list(digests);
+    refer(tx, digests, reference, &every).await
 }
 
-/// References of a new execution to its inputs; the tenant must be able to read each of them already.
+/// References of a new execution to its inputs; the tenant must be able to read each of them already, or have just stored it.
 pub(super) async fn hold_inputs(
     tx: &mut Tx,
     tenant: TenantId,
     execution: ExecutionId,
     digests: &[Digest],
+    new: &[NewBlob],
 ) -> Result<()> {
-    let unreadable: Option<String> = sqlx::query_scalar(
-        "SELECT i.value FROM json_each(?1) i
-         WHERE NOT EXISTS (SELECT 1 FROM wf_blob_refs r WHERE r.digest = i.value AND r.tenant_id = ?2) LIMIT 1",
-    )
-    .bind(json!(digests).to_string())
-    .bind(tenant.uuid().to_string())
-    .fetch_optional(&mut tx.conn)
-    .await?;
-    if let Some(digest) = unreadable {
-        return Err(StoreError::MissingBlob(parse(&digest)?));
-    }
-    add_refs(tx, digests, reference(tenant, RefKind::Input, execution)).await
+    let mut every: Vec<Digest> = digests.iter().copied().chain(new.iter().map(|blob| blob.digest)).collect();
+    every.sort_unstable();
+    every.dedup();
+    let readable = list(new.iter().map(|blob| &blob.digest));
+    refer(tx, &every, reference(tenant, RefKind::Input, execution), &readable).await
 }
 
 /// References of an ended execution to its outputs.
@@ -128,6 +115,32 @@ pub(super) async fn hold_outputs(
     digests: &[Digest],
 ) -> Result<()> {
     add_refs(tx, digests, reference(tenant, RefKind::Output, execution)).await
+}
+
+/// Adds a reference to each blob that is stored and that is in `readable` or readable for the tenant; all or nothing.
+async fn refer(tx: &mut Tx, digests: &[Digest], reference: BlobRef, readable: &str) -> Result<()> {
+    if digests.is_empty() {
+        return Ok(());
+    }
+    let held: Vec<String> = sqlx::query_scalar(
+        "UPDATE wf_blobs SET unreferenced_at = NULL WHERE unreferenced_at IS NOT NULL AND state = 'ready' AND digest IN (SELECT value FROM json_each(?1));
+         INSERT INTO wf_blob_refs (digest, tenant_id, kind, ref_id, expires_at)
+         SELECT b.digest, ?2, ?3, ?4, ?5 FROM json_each(?1) i CROSS JOIN wf_blobs b WHERE b.digest = i.value AND b.state = 'ready'
+           AND (b.digest IN (SELECT value FROM json_each(?6)) OR EXISTS (SELECT 1 FROM wf_blob_refs r WHERE r.digest = b.digest AND r.tenant_id = ?2))
+         ON CONFLICT (digest, tenant_id, kind, ref_id) DO UPDATE SET
+           expires_at = CASE WHEN expires_at IS NULL OR excluded.expires_at IS NULL THEN NULL ELSE max(expires_at, excluded.expires_at) END
+         RETURNING digest",
+    )
+    .bind(list(digests))
+    .bind(reference.tenant_id.uuid().to_string())
+    .bind(reference.kind.as_str())
+    .bind(reference.ref_id.to_string())
+    .bind(reference.expires_at.map(Timestamp::millis))
+    .bind(readable)
+    .fetch_all(&mut tx.conn)
+    .await?;
+    let missing = digests.iter().find(|digest| !held.contains(&digest.to_string()));
+    missing.map_or(Ok(()), |digest| Err(StoreError::MissingBlob(*digest)))
 }
 
 const fn reference(tenant_id: TenantId, kind: RefKind, execution: ExecutionId) -> BlobRef {
@@ -151,51 +164,113 @@ pub(super) async fn drop_upload(tx: &mut Tx, tenant: TenantId, digest: &Digest) 
         .bind(tenant.uuid().to_string())
         .execute(&mut tx.conn)
         .await?;
+    note_unreferenced(tx, &[digest.to_string()]).await
+}
+
+/// Drops the references of executions.
+pub(super) async fn drop_execution_refs(tx: &mut Tx, executions: &str) -> Result<()> {
+    let digests: Vec<String> = sqlx::query_scalar(
+        "DELETE FROM wf_blob_refs WHERE kind IN ('input', 'output') AND ref_id IN (SELECT value FROM json_each(?1)) RETURNING digest",
+    )
+    .bind(executions)
+    .fetch_all(&mut tx.conn)
+    .await?;
+    note_unreferenced(tx, &digests).await
+}
+
+/// Drops references that ran out; how many.
+pub(super) async fn drop_expired_refs(tx: &mut Tx, limit: u32) -> Result<u64> {
+    let digests: Vec<String> = sqlx::query_scalar(
+        "DELETE FROM wf_blob_refs WHERE (digest, tenant_id, kind, ref_id) IN (
+           SELECT digest, tenant_id, kind, ref_id FROM wf_blob_refs WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2) RETURNING digest",
+    )
+    .bind(tx.now)
+    .bind(limit)
+    .fetch_all(&mut tx.conn)
+    .await?;
+    note_unreferenced(tx, &digests).await?;
+    Ok(digests.len() as u64)
+}
+
+/// First look: from now on these blobs have no reference, if that is so.
+async fn note_unreferenced(tx: &mut Tx, digests: &[String]) -> Result<()> {
+    if digests.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE wf_blobs SET unreferenced_at = ?2 WHERE digest IN (SELECT value FROM json_each(?1)) AND unreferenced_at IS NULL
+           AND NOT EXISTS (SELECT 1 FROM wf_blob_refs r WHERE r.digest = wf_blobs.digest)",
+    )
+    .bind(json!(digests).to_string())
+    .bind(tx.now)
+    .execute(&mut tx.conn)
+    .await?;
     Ok(())
 }
 
-pub(super) async fn mark_unreferenced(tx: &mut Tx, limit: u32) -> Result<u64> {
-    sqlx::query(
-        "DELETE FROM wf_blob_refs WHERE (digest, tenant_id, kind, ref_id) IN (
-           SELECT digest, tenant_id, kind, ref_id FROM wf_blob_refs WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+/// Whether the second look would find anything; without the writer.
+pub(super) async fn anything_to_condemn(db: impl SqliteExecutor<'_>, now: i64) -> Result<bool> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM wf_blobs WHERE unreferenced_at <= ?1) OR EXISTS (SELECT 1 FROM wf_blobs WHERE deleting_at IS NOT NULL)",
     )
-    .bind(tx.now)
-    .bind(limit)
-    .execute(&mut tx.conn)
-    .await?;
-    let marked = sqlx::query(
-        "UPDATE wf_blobs SET state = 'deleting', deleting_at = ?1 WHERE digest IN (
-           SELECT b.digest FROM wf_blobs b WHERE b.state = 'ready'
-             AND NOT EXISTS (SELECT 1 FROM wf_blob_refs r WHERE r.digest = b.digest) LIMIT ?2)",
-    )
-    .bind(tx.now)
-    .bind(limit)
-    .execute(&mut tx.conn)
-    .await?;
-    Ok(marked.rows_affected())
+    .bind(now - SECOND_LOOK_MS)
+    .fetch_one(db)
+    .await?)
 }
 
-pub(super) async fn deletable(tx: &mut Tx, limit: u32) -> Result<Vec<Digest>> {
+/// Second look: nobody can refer to these from now on.
+pub(super) async fn condemn(tx: &mut Tx, limit: u32) -> Result<Vec<Digest>> {
     sqlx::query(
-        "UPDATE wf_blobs SET state = 'ready', deleting_at = NULL
-         WHERE deleting_at <= ?1 AND EXISTS (SELECT 1 FROM wf_blob_refs r WHERE r.digest = wf_blobs.digest)",
+        "UPDATE wf_blobs SET state = 'deleting', deleting_at = ?1, unreferenced_at = NULL WHERE digest IN (
+           SELECT b.digest FROM wf_blobs b WHERE b.unreferenced_at <= ?2 AND b.state = 'ready'
+             AND NOT EXISTS (SELECT 1 FROM wf_blob_refs r WHERE r.digest = b.digest) ORDER BY b.unreferenced_at LIMIT ?3)",
     )
+    .bind(tx.now)
     .bind(tx.now - SECOND_LOOK_MS)
+    .bind(limit)
     .execute(&mut tx.conn)
     .await?;
     let digests: Vec<String> =
-        sqlx::query_scalar("SELECT digest FROM wf_blobs WHERE deleting_at <= ?1 ORDER BY deleting_at LIMIT ?2")
-            .bind(tx.now - SECOND_LOOK_MS)
+        sqlx::query_scalar("SELECT digest FROM wf_blobs WHERE deleting_at IS NOT NULL ORDER BY deleting_at LIMIT ?1")
             .bind(limit)
             .fetch_all(&mut tx.conn)
             .await?;
     digests.iter().map(|digest| parse(digest)).collect()
 }
 
-pub(super) async fn forget(tx: &mut Tx, digest: &Digest) -> Result<()> {
-    sqlx::query("DELETE FROM wf_blobs WHERE digest = ?1 AND state = 'deleting'")
-        .bind(digest.to_string())
-        .execute(&mut tx.conn)
-        .await?;
+/// Bytes without a row get one, so that nobody can refer to them while they are deleted.
+pub(super) async fn condemn_unknown(tx: &mut Tx, digests: &[Digest]) -> Result<Vec<Digest>> {
+    let unknown: Vec<String> = sqlx::query_scalar(
+        "INSERT INTO wf_blobs (digest, size, media_type, state, deleting_at, created_at)
+         SELECT value, 0, '', 'deleting', ?2, ?2 FROM json_each(?1) WHERE true ON CONFLICT (digest) DO NOTHING RETURNING digest",
+    )
+    .bind(list(digests))
+    .bind(tx.now)
+    .fetch_all(&mut tx.conn)
+    .await?;
+    unknown.iter().map(|digest| parse(digest)).collect()
+}
+
+/// Which of the digests have no row; without the writer.
+pub(super) async fn unknown(db: impl SqliteExecutor<'_>, digests: &[Digest]) -> Result<Vec<Digest>> {
+    let unknown: Vec<String> = sqlx::query_scalar(
+        "SELECT i.value FROM json_each(?1) i WHERE NOT EXISTS (SELECT 1 FROM wf_blobs b WHERE b.digest = i.value)",
+    )
+    .bind(list(digests))
+    .fetch_all(db)
+    .await?;
+    unknown.iter().map(|digest| parse(digest)).collect()
+}
+
+pub(super) async fn forget(tx: &mut Tx, digests: &[Digest]) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO wf_deleted_blobs (digest, deleted_at) SELECT b.digest, ?2 FROM json_each(?1) i CROSS JOIN wf_blobs b
+           WHERE b.digest = i.value AND b.state = 'deleting' ON CONFLICT (digest) DO UPDATE SET deleted_at = excluded.deleted_at;
+         DELETE FROM wf_blobs WHERE digest IN (SELECT value FROM json_each(?1)) AND state = 'deleting'",
+    )
+    .bind(list(digests))
+    .bind(tx.now)
+    .execute(&mut tx.conn)
+    .await?;
     Ok(())
 }

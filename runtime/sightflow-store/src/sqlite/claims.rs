@@ -1,16 +1,18 @@
 //! Leases of inference jobs: claim, complete, give back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde_json::{Value, json};
+use sightflow_types::error::code;
 use sightflow_types::{JobId, TenantId, Timestamp, WorkerId, event};
-use sqlx::SqlitePool;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqlitePool};
 
 use super::events;
-use super::jobs::{JobRow, make_ready};
-use super::row::{parse, stored};
+use super::jobs::{self, JobRow, make_ready};
+use super::row::{Reading, columns_of, parse, stored, unreadable};
 use super::writer::Tx;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::job::{ClaimRequest, ClaimedJob, JobLease, JobResult, ModelHead};
 
 pub(super) async fn heads(db: &SqlitePool) -> Result<Vec<ModelHead>> {
@@ -60,8 +62,8 @@ pub(super) async fn claim(tx: &mut Tx, worker: WorkerId, request: ClaimRequest) 
         .bind(&ids)
         .execute(&mut tx.conn)
         .await?;
-    let rows = sqlx::query_as::<_, JobRow>(
-        "UPDATE wf_inference_jobs SET status = 'running', started_at = ?2, worker_id = ?3, attempt = attempt + 1, lease_token = lease_token + 1,
+    let rows = sqlx::query(
+        "UPDATE wf_inference_jobs SET status = 'running', started_at = ?2, worker_id = ?3, attempt = attempt + ?5, lease_token = lease_token + 1,
            queue_ms = max(0, ?2 - i.queued_at), batch_size = ?4, progress = 0, updated_at = max(?2, updated_at + 1)
          FROM (SELECT value ->> 0 AS id, value ->> 1 AS queued_at FROM json_each(?1)) i
          WHERE wf_inference_jobs.id = i.id AND wf_inference_jobs.status = 'queued' RETURNING *",
@@ -70,58 +72,89 @@ pub(super) async fn claim(tx: &mut Tx, worker: WorkerId, request: ClaimRequest) 
     .bind(tx.now)
     .bind(worker.uuid().to_string())
     .bind(stored(chosen.len())?)
+    .bind(request.begin)
     .fetch_all(&mut tx.conn)
     .await?;
     sqlx::query(
         "INSERT INTO wf_job_leases (job_id, lease_token, worker_id, execution_id, tenant_id, model_id, claimed_at, deadline_at)
-         SELECT j.id, j.lease_token, ?2, j.execution_id, j.tenant_id, j.model_id, ?3, ?3 + j.timeout_ms
+         SELECT j.id, j.lease_token, ?2, j.execution_id, j.tenant_id, j.model_id, ?3, CASE WHEN ?4 THEN ?3 + j.timeout_ms END
          FROM json_each(?1) i CROSS JOIN wf_inference_jobs j WHERE j.id = i.value AND j.status = 'running'",
     )
     .bind(&ids)
     .bind(worker.uuid().to_string())
     .bind(tx.now)
+    .bind(request.begin)
     .execute(&mut tx.conn)
     .await?;
-    let mut rows: HashMap<String, JobRow> = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
-    let rows: Vec<JobRow> = chosen.iter().filter_map(|(id, _)| rows.remove(id)).collect();
-    let entries: Vec<_> = rows
+    let mut claimed = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let id: String = row.try_get("id")?;
+        match read(row, tx.now, request.begin) {
+            Ok(job) => {
+                claimed.insert(id, job);
+            }
+            Err(StoreError::Corrupt(why)) => {
+                tracing::error!(job.id = id, reason = why, "a job cannot be read; it fails");
+                jobs::fail_unreadable(tx, &id, code::INTERNAL, &unreadable(&why)).await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let claimed: Vec<ClaimedJob> = chosen.iter().filter_map(|(id, _)| claimed.remove(id)).collect();
+    let entries: Vec<_> = claimed
         .iter()
-        .map(|job| {
-            events::of_job(
-                &job.execution_id,
-                event::JOB_RUNNING,
-                &job.id,
-                &job.node_id,
-                &job.item_path,
-                json!({ "attempt": job.attempt }),
-            )
+        .map(|claimed| {
+            let job = &claimed.job;
+            let attempt = json!({ "attempt": job.attempt + u32::from(!request.begin) });
+            events::of_job(job.execution_id, event::JOB_RUNNING, job.id, &job.node_id, &job.item_path, attempt)
         })
-        .collect::<Result<_>>()?;
+        .collect();
     events::record(tx, &entries).await?;
-    rows.into_iter()
-        .map(|row| {
-            let deadline_at = Timestamp::from_millis(tx.now + row.timeout_ms);
-            Ok(ClaimedJob { job: row.try_into()?, deadline_at })
-        })
-        .collect()
+    Ok(claimed)
 }
 
-/// Takes the leases that this worker still holds; the others are stale.
+fn read(row: &SqliteRow, now: i64, begun: bool) -> Result<ClaimedJob> {
+    let job = columns_of::<JobRow>(row)?.read(&mut Reading::Strict)?;
+    let deadline_at = begun.then(|| Timestamp::from_millis(now + i64::from(job.timeout_ms)));
+    Ok(ClaimedJob { job, deadline_at })
+}
+
+/// Leases as statements take them.
+fn leases(list: impl Iterator<Item = JobLease>) -> String {
+    Value::from_iter(list.map(|lease| json!([lease.job_id.uuid().to_string(), lease.token]))).to_string()
+}
+
+pub(super) async fn begin(tx: &mut Tx, worker: WorkerId, jobs: Vec<JobLease>) -> Result<Vec<JobId>> {
+    let held: Vec<String> = sqlx::query_scalar(
+        "UPDATE wf_inference_jobs SET attempt = attempt + 1, updated_at = max(?3, updated_at + 1)
+         WHERE id IN (SELECT l.job_id FROM json_each(?2) i CROSS JOIN wf_job_leases l
+           WHERE l.job_id = i.value ->> 0 AND l.lease_token = i.value ->> 1 AND l.worker_id = ?1 AND l.deadline_at IS NULL);
+         UPDATE wf_job_leases SET deadline_at = coalesce(deadline_at, ?3 + (SELECT j.timeout_ms FROM wf_inference_jobs j WHERE j.id = job_id))
+         WHERE worker_id = ?1 AND (job_id, lease_token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?2)) RETURNING job_id",
+    )
+    .bind(worker.uuid().to_string())
+    .bind(leases(jobs.into_iter()))
+    .bind(tx.now)
+    .fetch_all(&mut tx.conn)
+    .await?;
+    held.iter().map(|id| parse(id)).collect()
+}
+
+/// Takes the leases that this worker still holds, each with whether its computing had begun; the others are stale.
 pub(super) async fn take_leases(
     tx: &mut Tx,
     worker: WorkerId,
-    leases: impl Iterator<Item = JobLease>,
-) -> Result<HashSet<String>> {
-    let list: Vec<_> = leases.map(|lease| json!([lease.job_id.uuid().to_string(), lease.token])).collect();
-    let ids: Vec<String> = sqlx::query_scalar(
+    list: impl Iterator<Item = JobLease>,
+) -> Result<HashMap<String, bool>> {
+    let held: Vec<(String, bool)> = sqlx::query_as(
         "DELETE FROM wf_job_leases WHERE worker_id = ?1
-           AND (job_id, lease_token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?2)) RETURNING job_id",
+           AND (job_id, lease_token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?2)) RETURNING job_id, deadline_at IS NOT NULL",
     )
     .bind(worker.uuid().to_string())
-    .bind(Value::from(list).to_string())
+    .bind(leases(list))
     .fetch_all(&mut tx.conn)
     .await?;
-    Ok(ids.into_iter().collect())
+    Ok(held.into_iter().collect())
 }
 
 pub(super) async fn complete(tx: &mut Tx, worker: WorkerId, results: Vec<JobResult>) -> Result<Vec<JobId>> {
@@ -134,16 +167,16 @@ pub(super) async fn complete(tx: &mut Tx, worker: WorkerId, results: Vec<JobResu
         .into_iter()
         .filter_map(|result| {
             let id = result.lease.job_id.uuid().to_string();
-            held.remove(&id).then(|| {
+            held.remove(&id).map(|begun| {
                 json!({ "id": id, "result": result.result, "metadata": result.metadata, "load": result.load_ms, "compute": result.compute_ms,
-                    "batch": result.batch_size })
+                    "batch": result.batch_size, "attempt": i64::from(!begun) })
             })
         })
         .collect();
     let done: Vec<(String, String, String, String, i64)> = sqlx::query_as(
         "UPDATE wf_inference_jobs SET status = 'completed', progress = 100, completed_at = ?2, result = i.value -> 'result',
            metadata = json_patch(metadata, i.value -> 'metadata'), load_ms = i.value ->> 'load', compute_ms = i.value ->> 'compute',
-           batch_size = i.value ->> 'batch', duration_ms = (i.value ->> 'load') + (i.value ->> 'compute'),
+           attempt = attempt + (i.value ->> 'attempt'), batch_size = i.value ->> 'batch', duration_ms = (i.value ->> 'load') + (i.value ->> 'compute'),
            error_class = NULL, error_code = NULL, error_message = NULL, updated_at = max(?2, updated_at + 1)
          FROM json_each(?1) i WHERE wf_inference_jobs.id = i.value ->> 'id' AND wf_inference_jobs.status = 'running'
          RETURNING id, execution_id, node_id, item_path, duration_ms",
@@ -155,7 +188,7 @@ pub(super) async fn complete(tx: &mut Tx, worker: WorkerId, results: Vec<JobResu
     let entries: Vec<_> = done
         .iter()
         .map(|(id, execution, node, item, ms)| {
-            events::of_job(execution, event::JOB_COMPLETED, id, node, item, json!({ "duration_ms": ms }))
+            events::of_job_row(execution, event::JOB_COMPLETED, id, node, item, json!({ "duration_ms": ms }))
         })
         .collect::<Result<_>>()?;
     events::record(tx, &entries).await?;
@@ -180,28 +213,21 @@ pub(super) async fn set_progress(tx: &mut Tx, worker: WorkerId, progress: Vec<(J
     Ok(())
 }
 
-pub(super) async fn release(tx: &mut Tx, worker: WorkerId, jobs: &[JobId]) -> Result<Vec<JobId>> {
-    let list: Vec<_> = jobs.iter().map(|job| job.uuid().to_string()).collect();
-    let ids: Vec<String> = sqlx::query_scalar(
-        "DELETE FROM wf_job_leases WHERE worker_id = ?1 AND job_id IN (SELECT value FROM json_each(?2)) RETURNING job_id",
-    )
-    .bind(worker.uuid().to_string())
-    .bind(json!(list).to_string())
-    .fetch_all(&mut tx.conn)
-    .await?;
-    if ids.is_empty() {
+pub(super) async fn release(tx: &mut Tx, worker: WorkerId, jobs: Vec<JobLease>) -> Result<Vec<JobId>> {
+    let held = take_leases(tx, worker, jobs.into_iter()).await?;
+    if held.is_empty() {
         return Ok(Vec::new());
     }
-    let list = json!(ids).to_string();
+    let list: Vec<_> = held.iter().map(|(id, begun)| json!([id, i64::from(*begun)])).collect();
     sqlx::query(
-        "UPDATE wf_inference_jobs SET status = 'queued', attempt = attempt - 1, worker_id = NULL, started_at = NULL,
+        "UPDATE wf_inference_jobs SET status = 'queued', attempt = attempt - (i.value ->> 1), worker_id = NULL, started_at = NULL,
            updated_at = max(?2, updated_at + 1)
-         WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'running'",
+         FROM json_each(?1) i WHERE wf_inference_jobs.id = i.value ->> 0 AND wf_inference_jobs.status = 'running'",
     )
-    .bind(&list)
+    .bind(Value::from(list).to_string())
     .bind(tx.now)
     .execute(&mut tx.conn)
     .await?;
-    make_ready(tx, &list).await?;
-    ids.iter().map(|id| parse(id)).collect()
+    make_ready(tx, &json!(held.keys().collect::<Vec<_>>()).to_string()).await?;
+    held.keys().map(|id| parse(id)).collect()
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use sightflow_types::{ExecutionId, TenantId, Timestamp};
+use sightflow_types::{ExecutionId, JobId, TenantId, Timestamp};
 use sqlx::SqlitePool;
 
 use super::row::{json, parse};
@@ -28,14 +28,25 @@ impl Entry {
 }
 
 /// An event about a job; `extra` adds to the usual fields.
-pub(super) fn of_job(execution: &str, kind: &str, job: &str, node: &str, item: &str, extra: Value) -> Result<Entry> {
-    let id: sightflow_types::JobId = parse(job)?;
-    let mut payload =
-        json!({ "job_id": id, "node_id": node, "item": if item.is_empty() { Value::Null } else { Value::from(item) } });
+pub(super) fn of_job(execution: ExecutionId, kind: &str, job: JobId, node: &str, item: &str, extra: Value) -> Entry {
+    let item = if item.is_empty() { Value::Null } else { Value::from(item) };
+    let mut payload = json!({ "job_id": job, "node_id": node, "item": item });
     if let (Some(payload), Value::Object(extra)) = (payload.as_object_mut(), extra) {
         payload.extend(extra);
     }
-    Ok(Entry::new(execution, kind, payload))
+    Entry::new(&execution.uuid().to_string(), kind, payload)
+}
+
+/// [`of_job`] with the ids as rows hold them.
+pub(super) fn of_job_row(
+    execution: &str,
+    kind: &str,
+    job: &str,
+    node: &str,
+    item: &str,
+    extra: Value,
+) -> Result<Entry> {
+    Ok(of_job(parse(execution)?, kind, parse(job)?, node, item, extra))
 }
 
 /// Records events in the given order, numbers them, and tells the executions' followers.
@@ -63,8 +74,31 @@ pub(super) async fn record(tx: &mut Tx, entries: &[Entry]) -> Result<()> {
     .execute(&mut tx.conn)
     .await?;
     for entry in entries {
-        tx.signals.news(parse(&entry.execution)?);
+        // Nobody can follow an execution whose id cannot be read.
+        if let Ok(execution) = parse(&entry.execution) {
+            tx.signals.news(execution);
+        }
     }
+    Ok(())
+}
+
+/// Inserts events of one execution whose number has been raised to `last` for them already.
+pub(super) async fn insert(tx: &mut Tx, execution: ExecutionId, entries: &[Entry], last: i64) -> Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let first = last - entries.len() as i64 + 1;
+    sqlx::query(
+        "INSERT INTO wf_execution_events (execution_id, seq, at, kind, payload)
+         SELECT ?1, ?2 + i.key, ?3, i.value ->> 'k', i.value -> 'p' FROM json_each(?4) i",
+    )
+    .bind(execution.uuid().to_string())
+    .bind(first)
+    .bind(tx.now)
+    .bind(serde_json::to_string(entries).map_err(|error| crate::StoreError::Refused(error.to_string()))?)
+    .execute(&mut tx.conn)
+    .await?;
+    tx.signals.news(execution);
     Ok(())
 }
 

@@ -1,213 +1,142 @@
-//! `wf_executions` as clients see them: submit, read, cancel, delete.
+//! `wf_executions` as clients read them.
 
-use serde_json::{Value, json};
-use sightflow_types::error::RunError;
-use sightflow_types::{ExecutionId, TenantId, Timestamp, WorkflowId, event};
+use serde_json::{Map, Value, json};
+use sightflow_types::error::{RunError, code};
+use sightflow_types::{ExecutionId, ExecutionMode, ExecutionStatus, TenantId, Timestamp};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteExecutor, SqlitePool};
 
-use super::row::{json, number, number_some, object, parse, parse_some, time};
-use super::workflows::{before, claim_key};
-use super::writer::Tx;
-use super::{blobs, events};
+use super::row::{Reading, before, columns_of, json, number, number_some, object, parse, parse_some, time};
 use crate::error::{Result, StoreError};
-use crate::execution::{Execution, ExecutionFilter, JobCounts, NewExecution, RunSource};
+use crate::execution::{Execution, ExecutionFilter, JobCounts};
 use crate::page::{Page, PageRequest};
-use crate::workflow::Created;
 
-#[derive(sqlx::FromRow)]
-pub(super) struct ExecutionRow {
-    id: String,
-    tenant_id: String,
-    workflow_id: Option<String>,
-    workflow_name: Option<String>,
-    workflow_version: Option<i64>,
-    pins: String,
-    status: String,
-    execution_mode: String,
-    priority: i64,
-    input_data: String,
-    output_data: Option<String>,
-    node_metrics: String,
-    progress: String,
-    error_code: Option<String>,
-    error_message: Option<String>,
-    error_node_id: Option<String>,
-    error_item: Option<String>,
-    error_cause: String,
-    metadata: String,
-    timeout_seconds: i64,
-    deadline_at: Option<i64>,
-    max_retries: i64,
-    resume_count: i64,
-    replayed_from: Option<String>,
-    batch_id: Option<String>,
-    lease_token: i64,
-    event_seq: i64,
-    traceparent: Option<String>,
-    inference_jobs_pending: i64,
-    inference_jobs_completed: i64,
-    inference_jobs_failed: i64,
-    inference_jobs_cancelled: i64,
-    started_at: Option<i64>,
-    completed_at: Option<i64>,
-    duration_ms: Option<i64>,
-    created_at: i64,
-    updated_at: i64,
+columns! {
+    pub(super) struct ExecutionRow {
+        id: String,
+        tenant_id: String,
+        workflow_id: Option<String>,
+        workflow_name: Option<String>,
+        workflow_version: Option<i64>,
+        pins: String,
+        status: String,
+        execution_mode: String,
+        priority: i64,
+        input_data: String,
+        output_data: Option<String>,
+        node_metrics: String,
+        progress: String,
+        error_code: Option<String>,
+        error_message: Option<String>,
+        error_node_id: Option<String>,
+        error_item: Option<String>,
+        error_cause: String,
+        metadata: String,
+        timeout_seconds: i64,
+        deadline_at: Option<i64>,
+        max_retries: i64,
+        resume_count: i64,
+        replayed_from: Option<String>,
+        batch_id: Option<String>,
+        lease_token: i64,
+        event_seq: i64,
+        traceparent: Option<String>,
+        inference_jobs_pending: i64,
+        inference_jobs_completed: i64,
+        inference_jobs_failed: i64,
+        inference_jobs_cancelled: i64,
+        started_at: Option<i64>,
+        completed_at: Option<i64>,
+        duration_ms: Option<i64>,
+        created_at: i64,
+        updated_at: i64,
+    }
 }
 
-impl TryFrom<ExecutionRow> for Execution {
-    type Error = StoreError;
-
-    fn try_from(row: ExecutionRow) -> Result<Self> {
-        let mut input = object(&row.input_data)?;
+impl ExecutionRow {
+    pub(super) fn read(self, reading: &mut Reading) -> Result<Execution> {
+        let none = Value::Null;
+        let id = parse(&self.id)?;
+        let mut input = reading.take("input_data", object(&self.input_data), Map::new)?;
         let parameters = match input.remove("parameters") {
-            None => serde_json::Map::new(),
-            Some(Value::Object(parameters)) => parameters,
-            Some(_) => {
-                return Err(StoreError::Corrupt("run parameters are not an object".to_owned()));
-            }
+            None => Ok(Map::new()),
+            Some(Value::Object(parameters)) => Ok(parameters),
+            Some(_) => Err(StoreError::Corrupt("run parameters are not an object".to_owned())),
         };
-        let error = match row.error_code {
-            None => None,
-            Some(code) => Some(RunError {
-                code,
-                message: row.error_message.unwrap_or_default(),
-                node_id: row.error_node_id,
-                item: row.error_item,
-                cause: serde_json::from_str(&row.error_cause)
-                    .map_err(|error| StoreError::Corrupt(error.to_string()))?,
-            }),
-        };
-        Ok(Self {
-            id: parse(&row.id)?,
-            tenant_id: parse(&row.tenant_id)?,
-            workflow_id: parse_some(row.workflow_id.as_deref())?,
-            workflow_name: row.workflow_name,
-            workflow_version: number_some(row.workflow_version)?,
-            pins: json(&row.pins)?,
-            status: parse(&row.status)?,
-            mode: parse(&row.execution_mode)?,
-            priority: number(row.priority)?,
+        let cause = serde_json::from_str(&self.error_cause).map_err(|error| StoreError::Corrupt(error.to_string()));
+        let cause = reading.take("error_cause", cause, Vec::new)?;
+        let error = self.error_code.map(|code| RunError {
+            code,
+            message: self.error_message.unwrap_or_default(),
+            node_id: self.error_node_id,
+            item: self.error_item,
+            cause,
+        });
+        let map = |text: &str| object(text).map(Value::Object);
+        let mut execution = Execution {
+            id,
+            tenant_id: reading.take("tenant_id", parse(&self.tenant_id), || TenantId::BUILT_IN)?,
+            workflow_id: reading.take("workflow_id", parse_some(self.workflow_id.as_deref()), || None)?,
+            workflow_name: self.workflow_name,
+            workflow_version: reading.take("workflow_version", number_some(self.workflow_version), || None)?,
+            pins: reading.take("pins", map(&self.pins), || json!({}))?,
+            status: reading.take("status", parse(&self.status), || ExecutionStatus::Failed)?,
+            mode: reading.take("execution_mode", parse(&self.execution_mode), || ExecutionMode::Async)?,
+            priority: reading.take("priority", number(self.priority), || 5)?,
             input,
-            parameters,
-            outputs: row.output_data.as_deref().map(json).transpose()?,
-            node_metrics: json(&row.node_metrics)?,
-            progress: json(&row.progress)?,
+            parameters: reading.take("input_data", parameters, Map::new)?,
+            outputs: reading.take("output_data", self.output_data.as_deref().map(json).transpose(), || Some(none))?,
+            node_metrics: reading.take("node_metrics", map(&self.node_metrics), || json!({}))?,
+            progress: reading.take("progress", map(&self.progress), || json!({}))?,
             error,
-            metadata: json(&row.metadata)?,
-            timeout_seconds: number(row.timeout_seconds)?,
-            deadline_at: time(row.deadline_at),
-            max_retries: number(row.max_retries)?,
-            resume_count: number(row.resume_count)?,
-            replayed_from: parse_some(row.replayed_from.as_deref())?,
-            batch_id: parse_some(row.batch_id.as_deref())?,
-            lease_token: row.lease_token,
-            event_seq: row.event_seq,
-            traceparent: row.traceparent,
+            metadata: reading.take("metadata", map(&self.metadata), || json!({}))?,
+            timeout_seconds: reading.take("timeout_seconds", number(self.timeout_seconds), || 300)?,
+            deadline_at: time(self.deadline_at),
+            max_retries: reading.take("max_retries", number(self.max_retries), || 0)?,
+            resume_count: reading.take("resume_count", number(self.resume_count), || 0)?,
+            replayed_from: reading.take("replayed_from", parse_some(self.replayed_from.as_deref()), || None)?,
+            batch_id: reading.take("batch_id", parse_some(self.batch_id.as_deref()), || None)?,
+            lease_token: self.lease_token,
+            event_seq: self.event_seq,
+            traceparent: self.traceparent,
             jobs: JobCounts {
-                pending: number(row.inference_jobs_pending)?,
-                completed: number(row.inference_jobs_completed)?,
-                failed: number(row.inference_jobs_failed)?,
-                cancelled: number(row.inference_jobs_cancelled)?,
+                pending: reading.take("inference_jobs_pending", number(self.inference_jobs_pending), || 0)?,
+                completed: reading.take("inference_jobs_completed", number(self.inference_jobs_completed), || 0)?,
+                failed: reading.take("inference_jobs_failed", number(self.inference_jobs_failed), || 0)?,
+                cancelled: reading.take("inference_jobs_cancelled", number(self.inference_jobs_cancelled), || 0)?,
             },
-            started_at: time(row.started_at),
-            completed_at: time(row.completed_at),
-            duration_ms: number_some(row.duration_ms)?,
-            created_at: Timestamp::from_millis(row.created_at),
-            updated_at: Timestamp::from_millis(row.updated_at),
-        })
-    }
-}
-
-pub(super) async fn submit(tx: &mut Tx, new: NewExecution) -> Result<Created<Execution>> {
-    let id = ExecutionId::new();
-    let tenant = new.tenant_id.uuid().to_string();
-    if let Some(key) = &new.idempotency
-        && let Some(first) = claim_key(tx, new.tenant_id, key, id.uuid()).await?
-    {
-        let value = get(&mut tx.conn, new.tenant_id, ExecutionId::from_uuid(first)).await?;
-        return Ok(Created { value, replayed: true });
-    }
-    let (workflow, version, definition) = match &new.source {
-        RunSource::Inline(definition) => (None, None, Some(definition.to_string())),
-        RunSource::Workflow { id, version } => {
-            let version = runnable_version(tx, &tenant, *id, *version).await?;
-            (Some(id.uuid().to_string()), Some(version), None)
+            started_at: time(self.started_at),
+            completed_at: time(self.completed_at),
+            duration_ms: reading.take("duration_ms", number_some(self.duration_ms), || None)?,
+            created_at: Timestamp::from_millis(self.created_at),
+            updated_at: Timestamp::from_millis(self.updated_at),
+        };
+        if let Some(fault) = reading.fault() {
+            execution.error = Some(RunError::new(code::INTERNAL, fault));
         }
-    };
-    let mut input = new.input;
-    if !new.parameters.is_empty() {
-        input.insert("parameters".to_owned(), Value::Object(new.parameters));
+        Ok(execution)
     }
-    sqlx::query(
-        "INSERT INTO wf_executions (id, tenant_id, workflow_id, workflow_version, definition, execution_mode, priority, input_data, metadata,
-           timeout_seconds, max_retries, traceparent, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)",
-    )
-    .bind(id.uuid().to_string())
-    .bind(&tenant)
-    .bind(workflow)
-    .bind(version)
-    .bind(definition)
-    .bind(new.mode.as_str())
-    .bind(new.priority)
-    .bind(Value::Object(input).to_string())
-    .bind(new.metadata.to_string())
-    .bind(new.timeout_seconds)
-    .bind(new.max_retries)
-    .bind(new.traceparent)
-    .bind(tx.now)
-    .execute(&mut tx.conn)
-    .await?;
-    sqlx::query("INSERT INTO wf_ready_executions (rank, vt, execution_id, tenant_id, queued_at) VALUES (11 - ?1, 0, ?2, ?3, ?4)")
-        .bind(new.priority)
-        .bind(id.uuid().to_string())
-        .bind(&tenant)
-        .bind(tx.now)
-        .execute(&mut tx.conn)
-        .await?;
-    blobs::hold_inputs(tx, new.tenant_id, id, &new.input_blobs).await?;
-    tx.signals.execution_ready();
-    let value = get(&mut tx.conn, new.tenant_id, id).await?;
-    Ok(Created { value, replayed: false })
 }
 
-/// The version to run, if the workflow can run at all.
-async fn runnable_version(tx: &mut Tx, tenant: &str, id: WorkflowId, wanted: Option<u32>) -> Result<u32> {
-    let (current, status): (u32, String) = sqlx::query_as(
-        "SELECT current_version, status FROM wf_workflows WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL",
-    )
-    .bind(id.uuid().to_string())
-    .bind(tenant)
-    .fetch_optional(&mut tx.conn)
-    .await?
-    .ok_or(StoreError::NotFound("workflow"))?;
-    if status == "archived" {
-        return Err(StoreError::Archived);
-    }
-    sqlx::query_scalar("SELECT version FROM wf_workflow_versions WHERE workflow_id = ?1 AND version = ?2")
-        .bind(id.uuid().to_string())
-        .bind(wanted.unwrap_or(current))
-        .fetch_optional(&mut tx.conn)
-        .await?
-        .ok_or(StoreError::NotFound("workflow version"))
+/// What people see: what cannot be read is named in its `error`.
+fn shown(row: &SqliteRow) -> Result<Execution> {
+    columns_of::<ExecutionRow>(row)?.read(&mut Reading::lenient())
 }
 
 pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: ExecutionId) -> Result<Execution> {
-    sqlx::query_as::<_, ExecutionRow>(
+    let row = sqlx::query(
         "SELECT e.*, w.name AS workflow_name FROM wf_executions e LEFT JOIN wf_workflows w ON w.id = e.workflow_id
          WHERE e.id = ?1 AND e.tenant_id = ?2",
     )
     .bind(id.uuid().to_string())
     .bind(tenant.uuid().to_string())
     .fetch_optional(db)
-    .await?
-    .ok_or(StoreError::NotFound("execution"))?
-    .try_into()
+    .await?;
+    shown(&row.ok_or(StoreError::NotFound("execution"))?)
 }
 
 pub(super) async fn definition(db: &SqlitePool, tenant: TenantId, id: ExecutionId) -> Result<Value> {
-    let text: String = sqlx::query_scalar(
+    let text: Option<String> = sqlx::query_scalar(
         "SELECT coalesce(e.definition, v.definition) FROM wf_executions e
            LEFT JOIN wf_workflow_versions v ON v.workflow_id = e.workflow_id AND v.version = e.workflow_version
          WHERE e.id = ?1 AND e.tenant_id = ?2",
@@ -217,7 +146,7 @@ pub(super) async fn definition(db: &SqlitePool, tenant: TenantId, id: ExecutionI
     .fetch_optional(db)
     .await?
     .ok_or(StoreError::NotFound("execution"))?;
-    json(&text)
+    json(&text.ok_or(StoreError::NotFound("workflow version"))?)
 }
 
 /// A light list statement; the condition decides which index serves it.
@@ -255,117 +184,22 @@ pub(super) async fn list(
             (!statuses.is_empty()).then(|| json!(statuses).to_string()),
         ),
     };
-    let rows = sqlx::query_as::<_, ExecutionRow>(statement)
+    let rows = sqlx::query(statement)
         .bind(tenant.uuid().to_string())
         .bind(before(page.before.map(ExecutionId::uuid)))
         .bind(filter.workflow_id.map(|id| id.uuid().to_string()))
         .bind(status_argument)
         .bind(filter.created_after.map(Timestamp::millis))
         .bind(filter.created_before.map(Timestamp::millis))
-        .bind(page.rows() + 1)
+        .bind(page.rows())
         .fetch_all(db)
         .await?;
-    let items = rows.into_iter().map(Execution::try_from).collect::<Result<Vec<_>>>()?;
-    Ok(Page::cut(items, page.rows(), |execution| execution.id))
-}
-
-pub(super) async fn cancel(tx: &mut Tx, tenant: TenantId, id: ExecutionId) -> Result<Execution> {
-    if get(&mut tx.conn, tenant, id).await?.status.is_terminal() {
-        return Err(StoreError::AlreadyTerminal);
-    }
-    cancel_all(tx, &[id.uuid().to_string()]).await?;
-    get(&mut tx.conn, tenant, id).await
-}
-
-/// Cancels open executions with everything that hangs on them.
-pub(super) async fn cancel_all(tx: &mut Tx, executions: &[String]) -> Result<()> {
-    let ids = json!(executions).to_string();
-    let jobs: Vec<(String, String, String, String)> = sqlx::query_as(
-        "UPDATE wf_inference_jobs SET status = 'cancelled', completed_at = ?2, lease_token = lease_token + 1, run_at = NULL,
-           updated_at = max(?2, updated_at + 1)
-         WHERE execution_id IN (SELECT value FROM json_each(?1)) AND status IN ('pending', 'queued', 'running')
-         RETURNING id, execution_id, node_id, item_path",
-    )
-    .bind(&ids)
-    .bind(tx.now)
-    .fetch_all(&mut tx.conn)
-    .await?;
-    drop_narrow_rows(tx, jobs.iter().map(|job| job.0.as_str())).await?;
-    sqlx::query(
-        "UPDATE wf_executions SET status = 'cancelled', completed_at = ?2, lease_token = lease_token + 1, duration_ms = ?2 - started_at,
-           updated_at = max(?2, updated_at + 1)
-         WHERE id IN (SELECT value FROM json_each(?1)) AND status IN ('pending', 'running')",
-    )
-    .bind(&ids)
-    .bind(tx.now)
-    .execute(&mut tx.conn)
-    .await?;
-    for statement in [
-        "DELETE FROM wf_execution_leases WHERE execution_id IN (SELECT value FROM json_each(?1))",
-        "DELETE FROM wf_ready_executions WHERE execution_id IN (SELECT value FROM json_each(?1))",
-    ] {
-        sqlx::query(statement).bind(&ids).execute(&mut tx.conn).await?;
-    }
-    let mut news: Vec<_> = jobs
-        .iter()
-        .map(|(id, execution, node, item)| events::of_job(execution, event::JOB_CANCELLED, id, node, item, json!({})))
-        .collect::<Result<_>>()?;
-    news.extend(executions.iter().map(|id| events::Entry::new(id, event::EXECUTION_CANCELLED, json!({}))));
-    for id in executions {
-        tx.signals.cancelled(parse(id)?);
-    }
-    events::record(tx, &news).await
-}
-
-/// Takes jobs out of the ready, lease and timer tables.
-pub(super) async fn drop_narrow_rows(tx: &mut Tx, jobs: impl Iterator<Item = &str>) -> Result<()> {
-    let jobs: Vec<_> = jobs.collect();
-    if jobs.is_empty() {
-        return Ok(());
-    }
-    let ids = json!(jobs).to_string();
-    for statement in [
-        "DELETE FROM wf_job_leases WHERE job_id IN (SELECT value FROM json_each(?1))",
-        "DELETE FROM wf_ready_jobs WHERE job_id IN (SELECT value FROM json_each(?1))",
-        "DELETE FROM wf_timers WHERE kind = 'job' AND ref_id IN (SELECT value FROM json_each(?1))",
-    ] {
-        sqlx::query(statement).bind(&ids).execute(&mut tx.conn).await?;
-    }
-    Ok(())
-}
-
-pub(super) async fn delete(tx: &mut Tx, tenant: TenantId, id: ExecutionId) -> Result<()> {
-    if !get(&mut tx.conn, tenant, id).await?.status.is_terminal() {
-        return Err(StoreError::NotTerminal);
-    }
-    delete_all(tx, &[id.uuid().to_string()]).await
-}
-
-/// Most executions deleted by one statement.
-const DELETE_PAGE: usize = 500;
-
-pub(super) async fn clear(tx: &mut Tx, tenant: TenantId, workflow: WorkflowId) -> Result<u64> {
-    super::workflows::get(&mut tx.conn, tenant, workflow).await?;
-    let ended: Vec<String> = sqlx::query_scalar(
-        "SELECT id FROM wf_executions WHERE workflow_id = ?1 AND status IN ('completed', 'failed', 'cancelled')",
-    )
-    .bind(workflow.uuid().to_string())
-    .fetch_all(&mut tx.conn)
-    .await?;
-    for page in ended.chunks(DELETE_PAGE) {
-        delete_all(tx, page).await?;
-    }
-    Ok(ended.len() as u64)
-}
-
-async fn delete_all(tx: &mut Tx, executions: &[String]) -> Result<()> {
-    let ids = json!(executions).to_string();
-    for statement in [
-        "DELETE FROM wf_blob_refs WHERE kind IN ('input', 'output') AND ref_id IN (SELECT value FROM json_each(?1))",
-        "DELETE FROM wf_idempotency_keys WHERE resource_id IN (SELECT value FROM json_each(?1))",
-        "DELETE FROM wf_executions WHERE id IN (SELECT value FROM json_each(?1))",
-    ] {
-        sqlx::query(statement).bind(&ids).execute(&mut tx.conn).await?;
-    }
-    Ok(())
+    let read = |row: SqliteRow| {
+        shown(&row)
+            .inspect_err(|error| {
+                tracing::warn!(error = error as &dyn std::error::Error, "an execution is left out of a list")
+            })
+            .ok()
+    };
+    Ok(Page::cut(rows, page.rows(), read, |execution| execution.id))
 }

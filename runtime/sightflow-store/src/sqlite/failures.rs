@@ -18,7 +18,7 @@ use crate::retry::{Attempt, decide};
 /// Longest error message that is kept, in characters.
 const MESSAGE_LENGTH: usize = 4000;
 
-#[derive(sqlx::FromRow)]
+columns! {
 struct Failing {
     id: String,
     tenant_id: String,
@@ -28,8 +28,9 @@ struct Failing {
     held_since: Option<i64>,
     random: i64,
 }
+}
 
-#[derive(sqlx::FromRow)]
+columns! {
 struct Changed {
     id: String,
     execution_id: String,
@@ -39,13 +40,14 @@ struct Changed {
     run_at: Option<i64>,
     error_code: String,
 }
+}
 
 pub(super) async fn fail(tx: &mut Tx, worker: WorkerId, failures: Vec<JobFailure>) -> Result<Vec<FailureOutcome>> {
     let held = take_leases(tx, worker, failures.iter().map(|failure| failure.lease)).await?;
     if held.is_empty() {
         return Ok(Vec::new());
     }
-    let ids = json!(held).to_string();
+    let ids = json!(held.keys().collect::<Vec<_>>()).to_string();
     let rows: Vec<Failing> = sqlx::query_as(
         "SELECT j.id, j.tenant_id, j.model_id, j.attempt, j.max_attempts, j.metadata ->> 'held_since' AS held_since, random() & 0x7fffffff AS random
          FROM json_each(?1) i CROSS JOIN wf_inference_jobs j WHERE j.id = i.value",
@@ -67,10 +69,12 @@ pub(super) async fn fail(tx: &mut Tx, worker: WorkerId, failures: Vec<JobFailure
             continue;
         }
         let held_since = row.held_since.unwrap_or(tx.now);
+        // A reported failure is an attempt, whether or not computing had begun.
+        let uncounted = i64::from(!held.get(&id).copied().unwrap_or(true));
         let verdict = decide(Attempt {
             class: failure.class,
             batch_size: failure.batch_size,
-            attempt: row.attempt,
+            attempt: row.attempt + uncounted,
             max_attempts: row.max_attempts,
             hold_ms: failure.hold_ms,
             held_ms: tx.now - held_since,
@@ -83,7 +87,7 @@ pub(super) async fn fail(tx: &mut Tx, worker: WorkerId, failures: Vec<JobFailure
         }
         let code = if model && verdict.wait_ms.is_none() { error::code::MODEL_UNAVAILABLE } else { &failure.code };
         verdicts.push(json!({
-            "id": id, "run_at": verdict.wait_ms.map(|wait| tx.now + wait), "free": verdict.free, "max_batch": verdict.max_batch,
+            "id": id, "run_at": verdict.wait_ms.map(|wait| tx.now + wait), "attempts": uncounted - i64::from(verdict.free), "max_batch": verdict.max_batch,
             "class": failure.class.as_str(), "code": code, "message": failure.message.chars().take(MESSAGE_LENGTH).collect::<String>(),
             "metadata": if model { json!({ "held_since": held_since }) } else { json!({}) },
         }));
@@ -91,7 +95,7 @@ pub(super) async fn fail(tx: &mut Tx, worker: WorkerId, failures: Vec<JobFailure
     let changed: Vec<Changed> = sqlx::query_as(
         "UPDATE wf_inference_jobs SET status = CASE WHEN i.value ->> 'run_at' IS NULL THEN 'failed' ELSE 'pending' END,
            completed_at = CASE WHEN i.value ->> 'run_at' IS NULL THEN ?2 END, run_at = i.value ->> 'run_at',
-           attempt = attempt - (i.value ->> 'free'), max_batch = coalesce(i.value ->> 'max_batch', max_batch), worker_id = NULL,
+           attempt = attempt + (i.value ->> 'attempts'), max_batch = coalesce(i.value ->> 'max_batch', max_batch), worker_id = NULL,
            error_class = i.value ->> 'class', error_code = i.value ->> 'code', error_message = i.value ->> 'message',
            metadata = json_patch(metadata, i.value -> 'metadata'), updated_at = max(?2, updated_at + 1)
          FROM json_each(?1) i WHERE wf_inference_jobs.id = i.value ->> 'id' AND wf_inference_jobs.status = 'running'
@@ -135,10 +139,23 @@ async fn settle(tx: &mut Tx, changed: &[Changed]) -> Result<()> {
         .map(|job| {
             let kind = if job.status == JobStatus::Failed.as_str() { event::JOB_FAILED } else { event::JOB_RETRYING };
             let extra = json!({ "code": job.error_code, "run_at": time(job.run_at) });
-            events::of_job(&job.execution_id, kind, &job.id, &job.node_id, &job.item_path, extra)
+            events::of_job_row(&job.execution_id, kind, &job.id, &job.node_id, &job.item_path, extra)
         })
         .collect::<Result<_>>()?;
     events::record(tx, &entries).await
+}
+
+/// Whether there is anybody to declare gone, or a job to take; without the writer.
+pub(super) async fn anything_to_rescue(db: &SqlitePool, now: i64) -> Result<bool> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM wf_workers WHERE state <> 'gone' AND heartbeat_at <= ?2)
+           OR EXISTS (SELECT 1 FROM wf_job_leases l WHERE l.deadline_at <= ?1
+             OR NOT EXISTS (SELECT 1 FROM wf_workers w WHERE w.id = l.worker_id AND w.state <> 'gone'))",
+    )
+    .bind(now)
+    .bind(now - SILENCE_MS)
+    .fetch_one(db)
+    .await?)
 }
 
 pub(super) async fn rescue(tx: &mut Tx) -> Result<Vec<RescuedJob>> {
@@ -151,11 +168,11 @@ pub(super) async fn rescue(tx: &mut Tx) -> Result<Vec<RescuedJob>> {
     if gone.iter().any(|role| role == "engine") {
         tx.signals.execution_ready();
     }
-    let taken: Vec<(String, bool)> = sqlx::query_as(
+    let taken: Vec<(String, bool, bool)> = sqlx::query_as(
         "DELETE FROM wf_job_leases WHERE job_id IN (
            SELECT l.job_id FROM wf_job_leases l WHERE l.deadline_at <= ?1
              OR NOT EXISTS (SELECT 1 FROM wf_workers w WHERE w.id = l.worker_id AND w.state <> 'gone') LIMIT ?2)
-         RETURNING job_id, deadline_at <= ?1",
+         RETURNING job_id, coalesce(deadline_at <= ?1, false), deadline_at IS NOT NULL",
     )
     .bind(tx.now)
     .bind(RESCUE_PAGE)
@@ -166,21 +183,22 @@ pub(super) async fn rescue(tx: &mut Tx) -> Result<Vec<RescuedJob>> {
     }
     let list: Vec<_> = taken
         .iter()
-        .map(|(id, overdue)| {
+        .map(|(id, overdue, begun)| {
             let (code, message) = if *overdue {
                 (error::code::JOB_TIMEOUT, "the job did not end within its time")
             } else {
                 (error::code::WORKER_LOST, "the worker that ran the job is gone")
             };
-            json!({ "id": id, "code": code, "message": message })
+            json!({ "id": id, "code": code, "message": message, "begun": begun })
         })
         .collect();
-    // The first loss halves the batch, the second leaves the job alone: it is the suspect.
+    // A job that had not begun is not to blame. Else the first loss halves the batch, the second leaves the job alone: it is
+    // the suspect.
     let changed: Vec<Changed> = sqlx::query_as(
         "UPDATE wf_inference_jobs SET status = CASE WHEN attempt < max_attempts THEN 'queued' ELSE 'failed' END,
            completed_at = CASE WHEN attempt < max_attempts THEN NULL ELSE ?2 END, worker_id = NULL,
-           max_batch = CASE WHEN metadata ->> 'suspect' THEN 1 ELSE max(1, min(coalesce(batch_size, 2), coalesce(max_batch, 1000000)) / 2) END,
-           metadata = json_set(metadata, '$.suspect', json('true')),
+           max_batch = CASE WHEN NOT (i.value ->> 'begun') THEN max_batch WHEN metadata ->> 'suspect' THEN 1 ELSE max(1, min(coalesce(batch_size, 2), coalesce(max_batch, 1000000)) / 2) END,
+           metadata = CASE WHEN i.value ->> 'begun' THEN json_set(metadata, '$.suspect', json('true')) ELSE metadata END,
            error_class = 'transient', error_code = i.value ->> 'code', error_message = i.value ->> 'message', updated_at = max(?2, updated_at + 1)
          FROM json_each(?1) i WHERE wf_inference_jobs.id = i.value ->> 'id' AND wf_inference_jobs.status = 'running'
          RETURNING id, execution_id, node_id, item_path, status, run_at, error_code",
@@ -222,6 +240,7 @@ pub(super) async fn promote(tx: &mut Tx, limit: u32) -> Result<u64> {
 }
 
 pub(super) async fn next_due(db: &SqlitePool) -> Result<Option<Timestamp>> {
-    let due: Option<i64> = sqlx::query_scalar("SELECT min(due_at) FROM wf_timers").fetch_one(db).await?;
+    let due: Option<i64> =
+        sqlx::query_scalar("SELECT min(due_at) FROM wf_timers WHERE kind = 'job'").fetch_one(db).await?;
     Ok(time(due))
 }

@@ -1,11 +1,12 @@
 //! `wf_inference_jobs`: rows, lists, enqueue.
 
 use serde_json::{Value, json};
-use sightflow_types::{ExecutionId, JobId, JobStatus, TenantId, Timestamp, event};
+use sightflow_types::error::code;
+use sightflow_types::{ExecutionId, JobId, JobStatus, ModelSource, Task, TenantId, Timestamp, event};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteExecutor, SqlitePool};
 
-use super::row::{json, number, number_some, parse, parse_some, time};
-use super::workflows::before;
+use super::row::{Reading, before, columns_of, json, number, number_some, parse, parse_some, time};
 use super::writer::Tx;
 use super::{events, models};
 use crate::error::{Result, StoreError};
@@ -13,7 +14,7 @@ use crate::execution::ExecutionLease;
 use crate::job::{Job, JobFilter, NewJob};
 use crate::page::{Page, PageRequest};
 
-#[derive(sqlx::FromRow)]
+columns! {
 pub(super) struct JobRow {
     pub(super) id: String,
     pub(super) execution_id: String,
@@ -56,77 +57,106 @@ pub(super) struct JobRow {
     created_at: i64,
     updated_at: i64,
 }
+}
 
-impl TryFrom<JobRow> for Job {
-    type Error = StoreError;
-
-    fn try_from(row: JobRow) -> Result<Self> {
-        Ok(Self {
-            id: parse(&row.id)?,
-            execution_id: parse(&row.execution_id)?,
-            workflow_id: parse_some(row.workflow_id.as_deref())?,
-            tenant_id: parse(&row.tenant_id)?,
-            node_id: row.node_id,
-            item_path: row.item_path,
-            task: parse(&row.task)?,
-            model_id: row.model_id,
-            model_source: parse(&row.model_source)?,
-            model_digest: parse_some(row.model_digest.as_deref())?,
-            params: json(&row.params)?,
-            input: json(&row.input)?,
-            pixels: number(row.pixels)?,
-            status: parse(&row.status)?,
-            progress: number(row.progress)?,
-            priority: number(row.priority)?,
-            vt: row.vt,
-            attempt: number(row.attempt)?,
-            max_attempts: number(row.max_attempts)?,
-            max_batch: number_some(row.max_batch)?,
-            lease_token: row.lease_token,
-            worker_id: parse_some(row.worker_id.as_deref())?,
-            timeout_ms: number(row.timeout_ms)?,
-            run_at: time(row.run_at),
-            submitted_at: Timestamp::from_millis(row.submitted_at),
-            started_at: time(row.started_at),
-            completed_at: time(row.completed_at),
-            duration_ms: number_some(row.duration_ms)?,
-            queue_ms: number_some(row.queue_ms)?,
-            load_ms: number_some(row.load_ms)?,
-            compute_ms: number_some(row.compute_ms)?,
-            batch_size: number_some(row.batch_size)?,
-            result: row.result.as_deref().map(json).transpose()?,
-            error_class: parse_some(row.error_class.as_deref())?,
-            error_code: row.error_code,
-            error_message: row.error_message,
-            metadata: json(&row.metadata)?,
-            traceparent: row.traceparent,
-            created_at: Timestamp::from_millis(row.created_at),
-            updated_at: Timestamp::from_millis(row.updated_at),
-        })
+impl JobRow {
+    pub(super) fn read(self, reading: &mut Reading) -> Result<Job> {
+        let mut job = Job {
+            id: parse(&self.id)?,
+            execution_id: parse(&self.execution_id)?,
+            workflow_id: reading.take("workflow_id", parse_some(self.workflow_id.as_deref()), || None)?,
+            tenant_id: reading.take("tenant_id", parse(&self.tenant_id), || TenantId::BUILT_IN)?,
+            node_id: self.node_id,
+            item_path: self.item_path,
+            task: reading.take("task", parse(&self.task), || Task::Detection)?,
+            model_id: self.model_id,
+            model_source: reading.take("model_source", parse(&self.model_source), || ModelSource::Pretrained)?,
+            model_digest: reading.take("model_digest", parse_some(self.model_digest.as_deref()), || None)?,
+            params: reading.take("params", json(&self.params), || Value::Null)?,
+            input: reading.take("input", json(&self.input), || Value::Null)?,
+            pixels: reading.take("pixels", number(self.pixels), || 0)?,
+            status: reading.take("status", parse(&self.status), || JobStatus::Failed)?,
+            progress: reading.take("progress", number(self.progress), || 0)?,
+            priority: reading.take("priority", number(self.priority), || 5)?,
+            vt: self.vt,
+            attempt: reading.take("attempt", number(self.attempt), || 0)?,
+            max_attempts: reading.take("max_attempts", number(self.max_attempts), || 1)?,
+            max_batch: reading.take("max_batch", number_some(self.max_batch), || None)?,
+            lease_token: self.lease_token,
+            worker_id: reading.take("worker_id", parse_some(self.worker_id.as_deref()), || None)?,
+            timeout_ms: reading.take("timeout_ms", number(self.timeout_ms), || 1)?,
+            run_at: time(self.run_at),
+            submitted_at: Timestamp::from_millis(self.submitted_at),
+            started_at: time(self.started_at),
+            completed_at: time(self.completed_at),
+            duration_ms: reading.take("duration_ms", number_some(self.duration_ms), || None)?,
+            queue_ms: reading.take("queue_ms", number_some(self.queue_ms), || None)?,
+            load_ms: reading.take("load_ms", number_some(self.load_ms), || None)?,
+            compute_ms: reading.take("compute_ms", number_some(self.compute_ms), || None)?,
+            batch_size: reading.take("batch_size", number_some(self.batch_size), || None)?,
+            result: reading.take("result", self.result.as_deref().map(json).transpose(), || None)?,
+            error_class: reading.take("error_class", parse_some(self.error_class.as_deref()), || None)?,
+            error_code: self.error_code,
+            error_message: self.error_message,
+            metadata: reading.take("metadata", json(&self.metadata), || Value::Null)?,
+            traceparent: self.traceparent,
+            created_at: Timestamp::from_millis(self.created_at),
+            updated_at: Timestamp::from_millis(self.updated_at),
+        };
+        if let Some(fault) = reading.fault() {
+            if job.status == JobStatus::Completed {
+                job.status = JobStatus::Failed;
+            }
+            (job.error_code, job.error_message) = (Some(code::INTERNAL.to_owned()), Some(fault));
+        }
+        Ok(job)
     }
 }
 
-pub(super) fn domain(rows: Vec<JobRow>) -> Result<Vec<Job>> {
-    rows.into_iter().map(Job::try_from).collect()
+/// What people and engines see: a job that cannot be read has failed, and its error says why.
+fn shown(row: &SqliteRow) -> Result<Job> {
+    columns_of::<JobRow>(row)?.read(&mut Reading::lenient())
 }
 
 pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: JobId) -> Result<Job> {
-    sqlx::query_as::<_, JobRow>("SELECT * FROM wf_inference_jobs WHERE id = ?1 AND tenant_id = ?2")
+    let row = sqlx::query("SELECT * FROM wf_inference_jobs WHERE id = ?1 AND tenant_id = ?2")
         .bind(id.uuid().to_string())
         .bind(tenant.uuid().to_string())
         .fetch_optional(db)
-        .await?
-        .ok_or(StoreError::NotFound("inference job"))?
-        .try_into()
+        .await?;
+    shown(&row.ok_or(StoreError::NotFound("inference job"))?)
 }
 
 pub(super) async fn of_execution(db: &SqlitePool, execution: ExecutionId) -> Result<Vec<Job>> {
-    domain(
-        sqlx::query_as::<_, JobRow>("SELECT * FROM wf_inference_jobs WHERE execution_id = ?1 ORDER BY id")
-            .bind(execution.uuid().to_string())
-            .fetch_all(db)
-            .await?,
+    let rows = sqlx::query("SELECT * FROM wf_inference_jobs WHERE execution_id = ?1 ORDER BY id")
+        .bind(execution.uuid().to_string())
+        .fetch_all(db)
+        .await?;
+    rows.iter().map(shown).collect()
+}
+
+/// Fails a job whose row cannot be read, past everything that would have to read it.
+pub(super) async fn fail_unreadable(tx: &mut Tx, id: &str, code: &str, message: &str) -> Result<()> {
+    let row: Option<(String, String, String)> = sqlx::query_as(
+        "DELETE FROM wf_job_leases WHERE job_id = ?1;
+         INSERT INTO wf_failed_jobs (job_id, tenant_id, model_id, error_code, failed_at)
+         SELECT id, tenant_id, model_id, ?3, ?2 FROM wf_inference_jobs WHERE id = ?1;
+         UPDATE wf_inference_jobs SET status = 'failed', completed_at = ?2, error_code = ?3, error_message = ?4, updated_at = max(?2, updated_at + 1)
+         WHERE id = ?1 RETURNING execution_id, node_id, item_path",
     )
+    .bind(id)
+    .bind(tx.now)
+    .bind(code)
+    .bind(message)
+    .fetch_all(&mut tx.conn)
+    .await?
+    .pop();
+    let Some((execution, node, item)) = row else { return Ok(()) };
+    // Its execution learns of it by the event, which only a readable id can have.
+    match events::of_job_row(&execution, event::JOB_FAILED, id, &node, &item, json!({ "code": code })) {
+        Ok(entry) => events::record(tx, &[entry]).await,
+        Err(_) => Ok(()),
+    }
 }
 
 /// A list statement without results; the source decides which index serves it.
@@ -172,7 +202,7 @@ pub(super) async fn list(
         list_jobs!("true")
     };
     let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
-    let rows = sqlx::query_as::<_, JobRow>(statement)
+    let rows = sqlx::query(statement)
         .bind(tenant.uuid().to_string())
         .bind(before(page.before.map(JobId::uuid)))
         .bind(filter.execution_id.map(|id| id.uuid().to_string()))
@@ -183,19 +213,25 @@ pub(super) async fn list(
         .bind((!statuses.is_empty()).then(|| json!(statuses).to_string()))
         .bind(filter.error_code)
         .bind(filter.submitted_after.map(Timestamp::millis))
-        .bind(page.rows() + 1)
+        .bind(page.rows())
         .fetch_all(db)
         .await?;
-    Ok(Page::cut(domain(rows)?, page.rows(), |job| job.id))
+    let read = |row: SqliteRow| {
+        shown(&row)
+            .inspect_err(|error| tracing::warn!(error = error as &dyn std::error::Error, "a job is left out of a list"))
+            .ok()
+    };
+    Ok(Page::cut(rows, page.rows(), read, |job| job.id))
 }
 
-#[derive(sqlx::FromRow)]
+columns! {
 struct Run {
     tenant_id: String,
     workflow_id: Option<String>,
     priority: i64,
     max_retries: i64,
     traceparent: Option<String>,
+}
 }
 
 pub(super) async fn enqueue(tx: &mut Tx, lease: ExecutionLease, jobs: Vec<NewJob>) -> Result<Vec<Job>> {
@@ -249,11 +285,11 @@ pub(super) async fn enqueue(tx: &mut Tx, lease: ExecutionLease, jobs: Vec<NewJob
         defer(tx, &ids).await?;
         let entries: Vec<_> = new
             .iter()
-            .map(|(id, node, item)| events::of_job(&execution, event::JOB_QUEUED, id, node, item, json!({})))
+            .map(|(id, node, item)| events::of_job_row(&execution, event::JOB_QUEUED, id, node, item, json!({})))
             .collect::<Result<_>>()?;
         events::record(tx, &entries).await?;
     }
-    let rows = sqlx::query_as::<_, JobRow>(
+    let rows = sqlx::query(
         "SELECT j.* FROM json_each(?1) i CROSS JOIN wf_inference_jobs j
          WHERE j.execution_id = ?2 AND j.node_id = i.value ->> 'node' AND j.item_path = i.value ->> 'item' ORDER BY i.key",
     )
@@ -261,7 +297,7 @@ pub(super) async fn enqueue(tx: &mut Tx, lease: ExecutionLease, jobs: Vec<NewJob
     .bind(&execution)
     .fetch_all(&mut tx.conn)
     .await?;
-    domain(rows)
+    rows.iter().map(shown).collect()
 }
 
 /// Ready rows for those of the jobs that are queued.

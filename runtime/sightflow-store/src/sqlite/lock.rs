@@ -1,9 +1,10 @@
 //! One process per database file.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use super::open::private;
 use crate::error::{Result, StoreError};
 
 /// An exclusive lock on `<database>.lock`, which holds the owner's process id. The system releases it when the process
@@ -15,7 +16,7 @@ impl FileLock {
     pub(super) fn acquire(database: &Path) -> Result<Self> {
         let mut path = database.as_os_str().to_owned();
         path.push(".lock");
-        let mut file = OpenOptions::new()
+        let mut file = private()
             .read(true)
             .write(true)
             .create(true)

@@ -1,40 +1,45 @@
 //! The store on SQLite: one process owns the file, one writer commits for everybody, readers never wait for it.
 
+#[macro_use]
+mod row;
+
 mod blobs;
+mod checkpoint;
 mod claims;
+mod ending;
 mod engines;
 mod events;
 mod executions;
 mod failures;
 mod jobs;
+mod keys;
 mod lock;
 mod models;
-mod row;
+mod open;
+mod probe;
+mod prune;
 mod store;
+mod submit;
 mod workers;
 mod workflows;
 mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use sightflow_types::Timestamp;
-use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
-use tokio::sync::{Mutex, broadcast};
+use tokio::sync::{Mutex, broadcast, watch};
 use tokio::task::JoinHandle;
 
+use self::checkpoint::Log;
 use self::lock::FileLock;
-use self::writer::{BoxFuture, Tx, Writer, WriterHandle};
-use crate::clock::{Clock, SystemClock};
+use self::probe::Probe;
+use self::writer::{BoxFuture, Shared, Tx, Writer, WriterHandle};
+use crate::clock::{Clock, SystemClock, Time};
 use crate::error::{Result, StoreError};
 use crate::signal::Signal;
-
-/// Every migration, in order, with its checksum. Append only.
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
 /// Hints that a slow receiver may lag behind before it has to look at everything.
 const SIGNAL_BUFFER: usize = 1024;
@@ -50,18 +55,21 @@ pub struct SqliteOptions {
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), readers: 4 }
+        Self { clock: Arc::new(SystemClock::default()), readers: 4 }
     }
 }
 
 /// [`Store`](crate::Store) in one SQLite file.
 pub struct SqliteStore {
     writer: Mutex<Option<WriterHandle>>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    stop: watch::Sender<bool>,
     readers: SqlitePool,
     signals: broadcast::Sender<Signal>,
-    clock: Arc<dyn Clock>,
-    last_now: Arc<AtomicI64>,
+    failed: watch::Receiver<Option<String>>,
+    time: Arc<Time>,
+    log: Arc<Log>,
+    probe: Probe,
 }
 
 impl SqliteStore {
@@ -70,11 +78,13 @@ impl SqliteStore {
     /// Members of the fleet that an earlier process registered are declared gone: their executions can be taken over and
     /// their jobs rescued at once.
     ///
-    /// Errors: `Locked` when another process has the file, `Schema` when it was made by a newer program or an applied
-    /// migration was changed, `Unavailable` when it cannot be opened.
+    /// # Errors
+    /// `Locked` when another process has the file, `Schema` when it was made by a newer program or an applied migration
+    /// was changed, `Unavailable` when it cannot be opened.
     pub async fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self> {
         let path = path.as_ref();
         let lock = FileLock::acquire(path)?;
+        open::create(path)?;
         let connect = SqliteConnectOptions::new()
             .filename(path)
             .page_size(8192)
@@ -83,33 +93,38 @@ impl SqliteStore {
             .foreign_keys(true)
             .pragma("journal_size_limit", "67108864")
             .pragma("cache_size", "-65536")
+            // The checkpointer copies the log into the file; no commit does.
+            .pragma("wal_autocheckpoint", "0")
             .busy_timeout(Duration::from_secs(5))
             .statement_cache_capacity(256);
-        let mut conn = SqliteConnection::connect_with(&connect.clone().create_if_missing(true)).await?;
-        migrate(&mut conn).await?;
-        let last: Option<i64> = sqlx::query_scalar(
-            "SELECT max(coalesce((SELECT max(heartbeat_at) FROM wf_workers), 0), coalesce((SELECT max(created_at) FROM wf_executions), 0))",
-        )
-        .fetch_one(&mut conn)
-        .await?;
+        let mut conn = SqliteConnection::connect_with(&connect).await?;
+        open::migrate(&mut conn).await?;
+        let time = Arc::new(Time::new(options.clock, open::newest_time(&mut conn).await?));
+        let checkpointer = SqliteConnection::connect_with(&connect).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(options.readers.max(1))
             .acquire_timeout(Duration::from_secs(5))
             .connect_with(connect.read_only(true))
             .await?;
         let (signals, _) = broadcast::channel(SIGNAL_BUFFER);
-        let last_now = Arc::new(AtomicI64::new(last.unwrap_or_default()));
-        let (handle, writer) = Writer::new(conn, lock, options.clock.clone(), last_now.clone(), signals.clone());
-        let task = tokio::spawn(writer.run());
+        let (fail, failed) = watch::channel(None);
+        let (stop, stopped) = watch::channel(false);
+        let log = Arc::new(Log::default());
+        let shared = Shared { time: time.clone(), signals: signals.clone(), failed: fail, log: log.clone() };
+        let (handle, writer) = Writer::new(conn, lock, shared);
+        let tasks = vec![tokio::spawn(checkpoint::run(checkpointer, log.clone(), stopped)), tokio::spawn(writer.run())];
         let store = Self {
             writer: Mutex::new(Some(handle)),
-            task: Mutex::new(Some(task)),
+            tasks: Mutex::new(tasks),
+            stop,
             readers,
             signals,
-            clock: options.clock,
-            last_now,
+            failed,
+            time,
+            log,
+            probe: Probe::default(),
         };
-        store.write(|tx| Box::pin(workers::all_gone(tx))).await?;
+        store.write(|tx| Box::pin(open::mend(tx))).await?;
         Ok(store)
     }
 
@@ -122,31 +137,14 @@ impl SqliteStore {
         handle.ok_or_else(|| StoreError::unavailable("the store is closed"))?.run(work).await
     }
 
-    fn time(&self) -> Timestamp {
-        Timestamp::from_millis(self.clock.now().millis().max(self.last_now.load(Ordering::Relaxed)))
-    }
-
     async fn shut(&self) {
         *self.writer.lock().await = None;
-        if let Some(task) = self.task.lock().await.take()
-            && let Err(error) = task.await
-        {
-            tracing::error!(error = &error as &dyn std::error::Error, "the writer ended badly");
+        self.stop.send_replace(true);
+        for task in std::mem::take(&mut *self.tasks.lock().await) {
+            if let Err(error) = task.await {
+                tracing::error!(error = &error as &dyn std::error::Error, "a task of the store ended badly");
+            }
         }
         self.readers.close().await;
     }
-}
-
-async fn migrate(conn: &mut SqliteConnection) -> Result<()> {
-    // `run` on a connection makes a future that is not Send; this is what it calls.
-    MIGRATIONS.run_direct(None, conn, false).await.map_err(|error| match error {
-        MigrateError::VersionMissing(version) => {
-            StoreError::Schema(format!("migration {version} is not known here; it was made by a newer program"))
-        }
-        MigrateError::VersionMismatch(version) => {
-            StoreError::Schema(format!("migration {version} was changed after it had been applied"))
-        }
-        MigrateError::Execute(error) => error.into(),
-        other => StoreError::Schema(other.to_string()),
-    })
 }

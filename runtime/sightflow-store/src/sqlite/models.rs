@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 
-use serde_json::json;
-use sightflow_types::{TenantId, Timestamp};
+use serde_json::{Value, json};
+use sightflow_types::{ModelSource, Task, TenantId, Timestamp};
 use sqlx::{SqliteExecutor, SqlitePool};
 
 use super::jobs::defer;
-use super::row::{json, number_some, parse, parse_some, stored, time};
+use super::row::{Reading, columns_of, number_some, object, parse, parse_some, stored, time};
 use super::writer::Tx;
 use crate::error::{Result, StoreError};
 use crate::model::{ModelFilter, ModelRow, ModelState, NewModel};
+use crate::search::fold;
 
-#[derive(sqlx::FromRow)]
+columns! {
 struct Row {
     id: String,
     tenant_id: String,
@@ -28,35 +29,40 @@ struct Row {
     created_at: i64,
     updated_at: i64,
 }
+}
 
-impl TryFrom<Row> for ModelRow {
-    type Error = StoreError;
-
-    fn try_from(row: Row) -> Result<Self> {
-        Ok(Self {
-            id: row.id,
-            tenant_id: parse(&row.tenant_id)?,
-            source: parse(&row.source)?,
-            task: parse(&row.task)?,
-            name: row.name,
-            digest: parse_some(row.digest.as_deref())?,
-            size: number_some(row.size)?,
-            format: row.format,
-            spec: json(&row.spec)?,
-            state: parse(&row.state)?,
-            blocked_until: time(row.blocked_until),
-            created_at: Timestamp::from_millis(row.created_at),
-            updated_at: Timestamp::from_millis(row.updated_at),
-        })
+impl Row {
+    /// Of what cannot be read the model is `broken`.
+    fn read(self, reading: &mut Reading) -> Result<ModelRow> {
+        let mut model = ModelRow {
+            id: self.id,
+            tenant_id: reading.take("tenant_id", parse(&self.tenant_id), || TenantId::BUILT_IN)?,
+            source: reading.take("source", parse(&self.source), || ModelSource::Pretrained)?,
+            task: reading.take("task", parse(&self.task), || Task::Detection)?,
+            name: self.name,
+            digest: reading.take("digest", parse_some(self.digest.as_deref()), || None)?,
+            size: reading.take("size", number_some(self.size), || None)?,
+            format: self.format,
+            spec: reading.take("spec", object(&self.spec).map(Value::Object), || json!({}))?,
+            state: reading.take("state", parse(&self.state), || ModelState::Broken)?,
+            blocked_until: time(self.blocked_until),
+            created_at: Timestamp::from_millis(self.created_at),
+            updated_at: Timestamp::from_millis(self.updated_at),
+        };
+        if let Some(fault) = reading.fault() {
+            tracing::warn!(model.id = model.id, reason = fault, "a model cannot be read; it counts as broken");
+            model.state = ModelState::Broken;
+        }
+        Ok(model)
     }
 }
 
 pub(super) async fn upsert(tx: &mut Tx, new: NewModel) -> Result<ModelRow> {
     let row = sqlx::query_as::<_, Row>(
-        "INSERT INTO wf_models (id, tenant_id, source, task, name, digest, size, format, spec, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
+        "INSERT INTO wf_models (id, tenant_id, source, task, name, digest, size, format, spec, search, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?11, ?10, ?10)
          ON CONFLICT (tenant_id, id) DO UPDATE SET source = excluded.source, task = excluded.task, name = excluded.name, size = excluded.size,
-           format = excluded.format, spec = excluded.spec, updated_at = max(?10, updated_at + 1), digest = excluded.digest,
+           format = excluded.format, spec = excluded.spec, search = excluded.search, updated_at = max(?10, updated_at + 1), digest = excluded.digest,
            state = CASE WHEN digest IS excluded.digest THEN state ELSE 'available' END,
            blocked_until = CASE WHEN digest IS excluded.digest THEN blocked_until END
          RETURNING *",
@@ -71,10 +77,11 @@ pub(super) async fn upsert(tx: &mut Tx, new: NewModel) -> Result<ModelRow> {
     .bind(&new.format)
     .bind(new.spec.to_string())
     .bind(tx.now)
+    .bind(searched(&new.id, &new.name))
     .fetch_one(&mut tx.conn)
     .await?;
     tx.signals.models_changed();
-    row.try_into()
+    row.read(&mut Reading::lenient())
 }
 
 pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: &str) -> Result<ModelRow> {
@@ -87,15 +94,20 @@ pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: &str)
     .fetch_optional(db)
     .await?
     .ok_or(StoreError::NotFound("model"))?
-    .try_into()
+    .read(&mut Reading::lenient())
+}
+
+/// What a search looks through.
+pub(super) fn searched(id: &str, name: &str) -> String {
+    fold(&format!("{id}\n{name}"))
 }
 
 pub(super) async fn list(db: &SqlitePool, tenant: TenantId, filter: ModelFilter) -> Result<Vec<ModelRow>> {
-    let rows = sqlx::query_as::<_, Row>(
+    let rows = sqlx::query(
         "SELECT * FROM wf_models m WHERE (tenant_id = ?1 OR (tenant_id = ?2
              AND NOT EXISTS (SELECT 1 FROM wf_models own WHERE own.tenant_id = ?1 AND own.tenant_id <> ?2 AND own.id = m.id)))
            AND (?3 IS NULL OR task = ?3) AND (?4 IS NULL OR source = ?4) AND (?5 IS NULL OR state = ?5)
-           AND (?6 IS NULL OR instr(lower(id), lower(?6)) > 0 OR instr(lower(name), lower(?6)) > 0)
+           AND (?6 IS NULL OR instr(search, ?6) > 0)
          ORDER BY id",
     )
     .bind(tenant.uuid().to_string())
@@ -103,10 +115,18 @@ pub(super) async fn list(db: &SqlitePool, tenant: TenantId, filter: ModelFilter)
     .bind(filter.task.map(sightflow_types::Task::as_str))
     .bind(filter.source.map(sightflow_types::ModelSource::as_str))
     .bind(filter.state.map(ModelState::as_str))
-    .bind(filter.search)
+    .bind(filter.search.map(|text| fold(&text)))
     .fetch_all(db)
     .await?;
-    rows.into_iter().map(ModelRow::try_from).collect()
+    let read = |row| columns_of::<Row>(row)?.read(&mut Reading::lenient());
+    let readable = rows.iter().filter_map(|row| {
+        read(row)
+            .inspect_err(|error| {
+                tracing::warn!(error = error as &dyn std::error::Error, "a model is left out of a list")
+            })
+            .ok()
+    });
+    Ok(readable.collect())
 }
 
 pub(super) async fn set_state(tx: &mut Tx, tenant: TenantId, id: &str, state: ModelState) -> Result<ModelRow> {
@@ -121,7 +141,7 @@ pub(super) async fn set_state(tx: &mut Tx, tenant: TenantId, id: &str, state: Mo
     .await?
     .ok_or(StoreError::NotFound("model"))?;
     tx.signals.models_changed();
-    row.try_into()
+    row.read(&mut Reading::lenient())
 }
 
 /// Until when each of these models is blocked for the tenant; models that are not are left out.

@@ -3,9 +3,85 @@
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
-use sightflow_types::Timestamp;
+use sightflow_types::{Digest, Timestamp};
+use sqlx::FromRow;
+use sqlx::sqlite::SqliteRow;
 
 use crate::error::{Result, StoreError};
+
+/// A struct whose fields are the columns of the same names.
+macro_rules! columns {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($field_vis:vis $field:ident: $type:ty),+ $(,)? }) => {
+        $(#[$meta])*
+        $vis struct $name { $($field_vis $field: $type),+ }
+
+        impl sqlx::FromRow<'_, sqlx::sqlite::SqliteRow> for $name {
+            fn from_row(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<Self> {
+                Ok(Self { $($field: sqlx::Row::try_get(row, stringify!($field))?),+ })
+            }
+        }
+    };
+}
+
+/// The columns of one row; an error concerns this row alone.
+pub(super) fn columns_of<T: for<'r> FromRow<'r, SqliteRow>>(row: &SqliteRow) -> Result<T> {
+    Ok(T::from_row(row)?)
+}
+
+/// What to do about a value that cannot be read.
+pub(super) enum Reading {
+    /// The row is unreadable.
+    Strict,
+    /// Something neutral takes its place, and the reason is kept: for people who look.
+    Lenient(Vec<String>),
+}
+
+impl Reading {
+    pub(super) const fn lenient() -> Self {
+        Self::Lenient(Vec::new())
+    }
+
+    pub(super) fn take<T>(&mut self, column: &'static str, value: Result<T>, neutral: impl FnOnce() -> T) -> Result<T> {
+        match (value, self) {
+            (Ok(value), _) => Ok(value),
+            (Err(error), Self::Strict) => Err(StoreError::Corrupt(format!("{column}: {}", reason(error)))),
+            (Err(error), Self::Lenient(faults)) => {
+                faults.push(format!("{column}: {}", reason(error)));
+                Ok(neutral())
+            }
+        }
+    }
+
+    /// Why the row is unreadable; none if all of it could be read.
+    pub(super) fn fault(&self) -> Option<String> {
+        match self {
+            Self::Lenient(faults) if !faults.is_empty() => Some(unreadable(&faults.join("; "))),
+            Self::Strict | Self::Lenient(_) => None,
+        }
+    }
+}
+
+fn reason(error: StoreError) -> String {
+    match error {
+        StoreError::Corrupt(reason) => reason,
+        other => other.to_string(),
+    }
+}
+
+/// What is said about a row that is set aside.
+pub(super) fn unreadable(why: &str) -> String {
+    format!("a stored value is unreadable: {why}")
+}
+
+/// The text below which a page's ids lie; without a cursor one above every UUID.
+pub(super) fn before(cursor: Option<uuid::Uuid>) -> String {
+    cursor.map_or_else(|| "g".to_owned(), |id| id.to_string())
+}
+
+/// A list of digests as statements take it.
+pub(super) fn list<'a>(digests: impl IntoIterator<Item = &'a Digest>) -> String {
+    Value::from_iter(digests.into_iter().map(Digest::to_string)).to_string()
+}
 
 /// A typed value out of its text.
 pub(super) fn parse<T: FromStr>(text: &str) -> Result<T>

@@ -5,12 +5,14 @@ use serde_json::Value;
 use sightflow_types::{Digest, ExecutionId, JobId, TenantId, Timestamp, WorkerId, WorkflowId};
 use tokio::sync::broadcast;
 
-use super::{SqliteStore, blobs, claims, engines, events, executions, failures, jobs, models, row, workers, workflows};
+use super::{
+    SqliteStore, blobs, claims, ending, engines, events, executions, failures, jobs, keys, models, probe, prune, row,
+    submit, workers, workflows,
+};
 use crate::blob::{Blob, BlobRef, NewBlob};
 use crate::error::Result;
 use crate::execution::{
-    Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, NewEvent, NewExecution, Progress,
-    StartedExecution,
+    Append, Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, NewExecution, StartedExecution,
 };
 use crate::job::{
     ClaimRequest, ClaimedJob, FailureOutcome, Job, JobFailure, JobFilter, JobLease, JobResult, ModelHead, NewJob,
@@ -18,12 +20,17 @@ use crate::job::{
 };
 use crate::model::{ModelFilter, ModelRow, ModelState, NewModel};
 use crate::page::{Page, PageRequest};
+use crate::retention::{Pruned, Retention};
 use crate::signal::Signal;
-use crate::store::{QueueDepth, Store};
+use crate::store::{QueueDepth, Store, StoreStatistics};
 use crate::worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker};
 use crate::workflow::{
-    Created, NewWorkflow, OpenExecutions, Workflow, WorkflowChange, WorkflowFilter, WorkflowVersion,
+    Created, Idempotency, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
+    WorkflowVersion,
 };
+
+/// Most executions that one transaction deletes: others wait for it.
+const DELETE_PAGE: u32 = 100;
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -44,7 +51,12 @@ impl Store for SqliteStore {
         workflows::list(&self.readers, tenant, filter, page).await
     }
 
-    async fn update_workflow(&self, tenant: TenantId, id: WorkflowId, change: WorkflowChange) -> Result<Workflow> {
+    async fn update_workflow(
+        &self,
+        tenant: TenantId,
+        id: WorkflowId,
+        change: WorkflowChange,
+    ) -> Result<Created<Workflow>> {
         self.write(move |tx| Box::pin(workflows::update(tx, tenant, id, change))).await
     }
 
@@ -65,8 +77,12 @@ impl Store for SqliteStore {
         workflows::version(&self.readers, tenant, id, version).await
     }
 
+    async fn replayed(&self, tenant: TenantId, key: &Idempotency) -> Result<Option<Replayed>> {
+        keys::replayed(&self.readers, tenant, key, self.time.now().millis()).await
+    }
+
     async fn submit(&self, new: NewExecution) -> Result<Created<Execution>> {
-        self.write(move |tx| Box::pin(executions::submit(tx, new))).await
+        self.write(move |tx| Box::pin(submit::submit(tx, new))).await
     }
 
     async fn execution(&self, tenant: TenantId, id: ExecutionId) -> Result<Execution> {
@@ -91,22 +107,35 @@ impl Store for SqliteStore {
     }
 
     async fn cancel(&self, tenant: TenantId, id: ExecutionId) -> Result<Execution> {
-        self.write(move |tx| Box::pin(executions::cancel(tx, tenant, id))).await
+        self.write(move |tx| Box::pin(ending::cancel(tx, tenant, id))).await
     }
 
     async fn delete_execution(&self, tenant: TenantId, id: ExecutionId) -> Result<()> {
-        self.write(move |tx| Box::pin(executions::delete(tx, tenant, id))).await
+        self.write(move |tx| Box::pin(ending::delete(tx, tenant, id))).await
     }
 
     async fn clear_executions(&self, tenant: TenantId, workflow: WorkflowId) -> Result<u64> {
-        self.write(move |tx| Box::pin(executions::clear(tx, tenant, workflow))).await
+        let mut deleted = 0;
+        loop {
+            let page = self.write(move |tx| Box::pin(ending::clear(tx, tenant, workflow, DELETE_PAGE))).await?;
+            deleted += page;
+            if page < u64::from(DELETE_PAGE) {
+                return Ok(deleted);
+            }
+        }
     }
 
     async fn start_executions(&self, engine: WorkerId, limit: u32) -> Result<Vec<StartedExecution>> {
+        if !engines::any_ready(&self.readers).await? {
+            return Ok(Vec::new());
+        }
         self.write(move |tx| Box::pin(engines::start(tx, engine, limit))).await
     }
 
     async fn take_over(&self, engine: WorkerId, limit: u32) -> Result<Vec<StartedExecution>> {
+        if !engines::any_orphan(&self.readers).await? {
+            return Ok(Vec::new());
+        }
         self.write(move |tx| Box::pin(engines::take_over(tx, engine, limit))).await
     }
 
@@ -114,17 +143,8 @@ impl Store for SqliteStore {
         self.write(move |tx| Box::pin(engines::hand_back(tx, lease))).await
     }
 
-    async fn set_pins(&self, lease: ExecutionLease, pins: Value) -> Result<()> {
-        self.write(move |tx| Box::pin(engines::set_pins(tx, lease, pins))).await
-    }
-
-    async fn append_events(
-        &self,
-        lease: ExecutionLease,
-        events: Vec<NewEvent>,
-        progress: Option<Progress>,
-    ) -> Result<()> {
-        self.write(move |tx| Box::pin(engines::append(tx, lease, events, progress))).await
+    async fn append_events(&self, lease: ExecutionLease, append: Append) -> Result<()> {
+        self.write(move |tx| Box::pin(engines::append(tx, lease, append))).await
     }
 
     async fn enqueue_jobs(&self, lease: ExecutionLease, jobs: Vec<NewJob>) -> Result<Vec<Job>> {
@@ -143,8 +163,12 @@ impl Store for SqliteStore {
         engines::lost(&self.readers, &leases).await
     }
 
-    async fn overdue_executions(&self, engine: WorkerId, limit: u32) -> Result<Vec<ExecutionLease>> {
-        engines::overdue(&self.readers, engine, self.time().millis(), limit).await
+    async fn expire_executions(&self, limit: u32) -> Result<Vec<ExecutionId>> {
+        let found = ending::overdue(&self.readers, self.time.now().millis(), limit).await?;
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.write(move |tx| Box::pin(async move { ending::expire(tx, &found).await })).await
     }
 
     async fn job(&self, tenant: TenantId, id: JobId) -> Result<Job> {
@@ -161,6 +185,10 @@ impl Store for SqliteStore {
 
     async fn claim_jobs(&self, worker: WorkerId, request: ClaimRequest) -> Result<Vec<ClaimedJob>> {
         self.write(move |tx| Box::pin(claims::claim(tx, worker, request))).await
+    }
+
+    async fn begin_jobs(&self, worker: WorkerId, jobs: Vec<JobLease>) -> Result<Vec<JobId>> {
+        self.write(move |tx| Box::pin(claims::begin(tx, worker, jobs))).await
     }
 
     async fn complete_jobs(&self, worker: WorkerId, results: Vec<JobResult>) -> Result<Vec<JobId>> {
@@ -190,11 +218,14 @@ impl Store for SqliteStore {
         self.write(move |tx| Box::pin(claims::set_progress(tx, worker, progress))).await
     }
 
-    async fn release_jobs(&self, worker: WorkerId, jobs: Vec<JobId>) -> Result<Vec<JobId>> {
-        self.write(move |tx| Box::pin(async move { claims::release(tx, worker, &jobs).await })).await
+    async fn release_jobs(&self, worker: WorkerId, jobs: Vec<JobLease>) -> Result<Vec<JobId>> {
+        self.write(move |tx| Box::pin(claims::release(tx, worker, jobs))).await
     }
 
     async fn rescue(&self) -> Result<Vec<RescuedJob>> {
+        if !failures::anything_to_rescue(&self.readers, self.time.now().millis()).await? {
+            return Ok(Vec::new());
+        }
         self.write(move |tx| Box::pin(failures::rescue(tx))).await
     }
 
@@ -245,7 +276,7 @@ impl Store for SqliteStore {
     }
 
     async fn record_blob(&self, blob: NewBlob, reference: BlobRef) -> Result<Blob> {
-        self.write(move |tx| Box::pin(blobs::record(tx, blob, reference))).await
+        self.write(move |tx| Box::pin(blobs::record_one(tx, blob, reference))).await
     }
 
     async fn blob(&self, tenant: TenantId, digest: &Digest) -> Result<Blob> {
@@ -261,17 +292,23 @@ impl Store for SqliteStore {
         self.write(move |tx| Box::pin(async move { blobs::drop_upload(tx, tenant, &digest).await })).await
     }
 
-    async fn mark_unreferenced_blobs(&self, limit: u32) -> Result<u64> {
-        self.write(move |tx| Box::pin(blobs::mark_unreferenced(tx, limit))).await
+    async fn condemn_blobs(&self, limit: u32) -> Result<Vec<Digest>> {
+        if !blobs::anything_to_condemn(&self.readers, self.time.now().millis()).await? {
+            return Ok(Vec::new());
+        }
+        self.write(move |tx| Box::pin(blobs::condemn(tx, limit))).await
     }
 
-    async fn deletable_blobs(&self, limit: u32) -> Result<Vec<Digest>> {
-        self.write(move |tx| Box::pin(blobs::deletable(tx, limit))).await
+    async fn condemn_unknown(&self, digests: Vec<Digest>) -> Result<Vec<Digest>> {
+        let unknown = blobs::unknown(&self.readers, &digests).await?;
+        if unknown.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.write(move |tx| Box::pin(async move { blobs::condemn_unknown(tx, &unknown).await })).await
     }
 
-    async fn forget_blob(&self, digest: &Digest) -> Result<()> {
-        let digest = *digest;
-        self.write(move |tx| Box::pin(async move { blobs::forget(tx, &digest).await })).await
+    async fn forget_blobs(&self, digests: Vec<Digest>) -> Result<()> {
+        self.write(move |tx| Box::pin(async move { blobs::forget(tx, &digests).await })).await
     }
 
     fn subscribe(&self) -> broadcast::Receiver<Signal> {
@@ -279,26 +316,45 @@ impl Store for SqliteStore {
     }
 
     fn now(&self) -> Timestamp {
-        self.time()
+        self.time.now()
     }
 
     async fn queue_depth(&self) -> Result<QueueDepth> {
-        let row: (i64, Option<i64>, i64, i64) = sqlx::query_as(
-            "SELECT (SELECT count(*) FROM wf_ready_executions), (SELECT min(queued_at) FROM wf_ready_executions),
-               (SELECT count(*) FROM wf_ready_jobs), (SELECT count(*) FROM wf_job_leases)",
+        // Within a rank the first row is the oldest: ten looks at the key instead of one at every row.
+        let row: (i64, Option<i64>) = sqlx::query_as(
+            "SELECT (SELECT value FROM wf_counters WHERE name = 'waiting_executions'),
+               (SELECT min((SELECT r.queued_at FROM wf_ready_executions r WHERE r.rank = i.value ORDER BY r.vt, r.execution_id LIMIT 1))
+                FROM json_each('[1,2,3,4,5,6,7,8,9,10]') i)",
         )
         .fetch_one(&self.readers)
         .await?;
-        Ok(QueueDepth {
-            waiting_executions: row::number(row.0)?,
-            oldest_waiting_since: row::time(row.1),
-            ready_jobs: row::number(row.2)?,
-            running_jobs: row::number(row.3)?,
-        })
+        Ok(QueueDepth { waiting_executions: row::number(row.0)?, oldest_waiting_since: row::time(row.1) })
+    }
+
+    async fn prune(&self, retention: Retention, limit: u32) -> Result<Pruned> {
+        let old = match retention.versions {
+            Some(kept) => Some(prune::old_versions(&self.readers, kept, limit).await?),
+            None => None,
+        };
+        self.write(move |tx| Box::pin(prune::prune(tx, retention, old, limit))).await
     }
 
     async fn ping(&self) -> Result<()> {
-        self.write(|_| Box::pin(async { Ok(()) })).await
+        probe::ping(self).await
+    }
+
+    fn statistics(&self) -> StoreStatistics {
+        self.log.statistics()
+    }
+
+    async fn failed(&self) -> String {
+        let mut failed = self.failed.clone();
+        let reason = failed.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        match reason {
+            Some(reason) => reason,
+            // Closed in good order: it can never fail.
+            None => std::future::pending().await,
+        }
     }
 
     async fn close(&self) {

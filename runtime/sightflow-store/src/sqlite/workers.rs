@@ -4,12 +4,12 @@ use serde_json::json;
 use sightflow_types::{JobId, Timestamp, WorkerId};
 use sqlx::{SqliteExecutor, SqlitePool};
 
-use super::row::{json, number, number_some, parse, stored};
+use super::row::{columns_of, json, number, number_some, parse, stored};
 use super::writer::Tx;
 use crate::error::{Result, StoreError};
 use crate::worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker};
 
-#[derive(sqlx::FromRow)]
+columns! {
 struct Row {
     id: String,
     role: String,
@@ -24,6 +24,7 @@ struct Row {
     running_jobs: i64,
     started_at: i64,
     heartbeat_at: i64,
+}
 }
 
 impl TryFrom<Row> for Worker {
@@ -122,10 +123,18 @@ pub(super) async fn all_gone(tx: &mut Tx) -> Result<()> {
 }
 
 pub(super) async fn list(db: &SqlitePool) -> Result<Vec<Worker>> {
-    let rows = sqlx::query_as::<_, Row>(
+    let rows = sqlx::query(
         "SELECT w.*, (SELECT count(*) FROM wf_job_leases l WHERE l.worker_id = w.id) AS running_jobs FROM wf_workers w ORDER BY w.id DESC",
     )
     .fetch_all(db)
     .await?;
-    rows.into_iter().map(Worker::try_from).collect()
+    let readable = rows.iter().filter_map(|row| {
+        columns_of::<Row>(row)
+            .and_then(Worker::try_from)
+            .inspect_err(|error| {
+                tracing::warn!(error = error as &dyn std::error::Error, "a worker is left out of a list")
+            })
+            .ok()
+    });
+    Ok(readable.collect())
 }

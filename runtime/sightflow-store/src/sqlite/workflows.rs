@@ -1,30 +1,31 @@
-//! `wf_workflows`, `wf_workflow_versions`, `wf_idempotency_keys`.
+//! `wf_workflows`, `wf_workflow_versions`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use sightflow_types::{Digest, TenantId, Timestamp, WorkflowId};
+use sightflow_types::error::code;
+use sightflow_types::{Digest, TenantId, Timestamp, WorkflowId, WorkflowStatus};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteExecutor, SqlitePool};
-use uuid::Uuid;
 
-use super::executions;
-use super::row::{json, number, number_some, parse, time};
+use super::ending;
+use super::keys::{self, Claim};
+use super::row::{Reading, before, columns_of, json, number, number_some, object, parse, time};
 use super::writer::Tx;
 use crate::error::{Result, StoreError};
 use crate::page::{Page, PageRequest};
+use crate::search::fold;
 use crate::workflow::{
-    Created, Idempotency, NewWorkflow, OpenExecutions, Workflow, WorkflowChange, WorkflowFilter, WorkflowVersion,
+    Created, NewWorkflow, OpenExecutions, Workflow, WorkflowChange, WorkflowFilter, WorkflowVersion,
 };
 
-/// How long an idempotency key is remembered.
-const KEY_TTL_MS: i64 = 86_400_000;
-
-#[derive(sqlx::FromRow)]
+columns! {
 struct WorkflowRow {
     id: String,
     tenant_id: String,
     name: String,
     description: Option<String>,
     definition: String,
+    warnings: String,
     status: String,
     current_version: i64,
     run_count: i64,
@@ -33,29 +34,39 @@ struct WorkflowRow {
     created_at: i64,
     updated_at: i64,
 }
+}
 
-impl TryFrom<WorkflowRow> for Workflow {
-    type Error = StoreError;
-
-    fn try_from(row: WorkflowRow) -> Result<Self> {
-        Ok(Self {
-            id: parse(&row.id)?,
-            tenant_id: parse(&row.tenant_id)?,
-            name: row.name,
-            description: row.description,
-            definition: json(&row.definition)?,
-            status: parse(&row.status)?,
-            version: number(row.current_version)?,
-            run_count: number(row.run_count)?,
-            last_run_at: time(row.last_run_at),
-            avg_duration_ms: number_some(row.avg_duration_ms)?,
-            created_at: Timestamp::from_millis(row.created_at),
-            updated_at: Timestamp::from_millis(row.updated_at),
-        })
+impl WorkflowRow {
+    /// What cannot be read is named among the warnings.
+    fn read(self, reading: &mut Reading) -> Result<Workflow> {
+        let array = |text: &str| serde_json::from_str(text).map_err(|error| StoreError::Corrupt(error.to_string()));
+        let mut warnings: Vec<Value> = reading.take("warnings", array(&self.warnings), Vec::new)?;
+        let empty = || json!({ "version": "1.0", "nodes": [], "edges": [] });
+        let id = parse(&self.id)?;
+        let mut workflow = Workflow {
+            id,
+            tenant_id: reading.take("tenant_id", parse(&self.tenant_id), || TenantId::BUILT_IN)?,
+            name: self.name,
+            description: self.description,
+            definition: reading.take("definition", object(&self.definition).map(Value::Object), empty)?,
+            warnings: Value::Null,
+            status: reading.take("status", parse(&self.status), || WorkflowStatus::Archived)?,
+            version: reading.take("current_version", number(self.current_version), || 1)?,
+            run_count: reading.take("run_count", number(self.run_count), || 0)?,
+            last_run_at: time(self.last_run_at),
+            avg_duration_ms: reading.take("avg_duration_ms", number_some(self.avg_duration_ms), || None)?,
+            created_at: Timestamp::from_millis(self.created_at),
+            updated_at: Timestamp::from_millis(self.updated_at),
+        };
+        if let Some(fault) = reading.fault() {
+            warnings.push(json!({ "code": code::INTERNAL, "pointer": "", "message": fault }));
+        }
+        workflow.warnings = Value::Array(warnings);
+        Ok(workflow)
     }
 }
 
-#[derive(sqlx::FromRow)]
+columns! {
 struct VersionRow {
     version: i64,
     digest: String,
@@ -63,6 +74,7 @@ struct VersionRow {
     change_summary: Option<String>,
     changed_by: Option<String>,
     created_at: i64,
+}
 }
 
 impl TryFrom<VersionRow> for WorkflowVersion {
@@ -124,53 +136,18 @@ fn hash_value(hash: &mut Sha256, value: &Value, skip: &[&str], top: bool) {
     }
 }
 
-/// Remembers a key for `resource`, or tells which resource an earlier request with the same key made.
-pub(super) async fn claim_key(
-    tx: &mut Tx,
-    tenant: TenantId,
-    key: &Idempotency,
-    resource: Uuid,
-) -> Result<Option<Uuid>> {
-    let inserted = sqlx::query(
-        "INSERT INTO wf_idempotency_keys (tenant_id, key, request_hash, resource_id, expires_at) VALUES (?1, ?2, ?3, ?4, ?6)
-         ON CONFLICT (tenant_id, key) DO UPDATE SET request_hash = excluded.request_hash, resource_id = excluded.resource_id,
-           expires_at = excluded.expires_at WHERE wf_idempotency_keys.expires_at <= ?5",
-    )
-    .bind(tenant.uuid().to_string())
-    .bind(&key.key)
-    .bind(&key.request_hash[..])
-    .bind(resource.to_string())
-    .bind(tx.now)
-    .bind(tx.now + KEY_TTL_MS)
-    .execute(&mut tx.conn)
-    .await?;
-    if inserted.rows_affected() == 1 {
-        return Ok(None);
-    }
-    let (hash, first): (Vec<u8>, String) =
-        sqlx::query_as("SELECT request_hash, resource_id FROM wf_idempotency_keys WHERE tenant_id = ?1 AND key = ?2")
-            .bind(tenant.uuid().to_string())
-            .bind(&key.key)
-            .fetch_one(&mut tx.conn)
-            .await?;
-    if hash != key.request_hash {
-        return Err(StoreError::IdempotencyConflict);
-    }
-    parse(&first).map(Some)
-}
-
 pub(super) async fn create(tx: &mut Tx, new: NewWorkflow) -> Result<Created<Workflow>> {
     let id = WorkflowId::new();
     if let Some(key) = &new.idempotency
-        && let Some(first) = claim_key(tx, new.tenant_id, key, id.uuid()).await?
+        && let Claim::Taken(first) = keys::claim(tx, new.tenant_id, key, id.uuid()).await?
     {
         let value = get_even_deleted(&mut tx.conn, new.tenant_id, WorkflowId::from_uuid(first)).await?;
         return Ok(Created { value, replayed: true });
     }
     let definition = new.definition.to_string();
     sqlx::query(
-        "INSERT INTO wf_workflows (id, tenant_id, name, description, definition, status, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)",
+        "INSERT INTO wf_workflows (id, tenant_id, name, description, definition, status, search, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?8, ?7, ?7)",
     )
     .bind(id.uuid().to_string())
     .bind(new.tenant_id.uuid().to_string())
@@ -179,58 +156,102 @@ pub(super) async fn create(tx: &mut Tx, new: NewWorkflow) -> Result<Created<Work
     .bind(&definition)
     .bind(new.status.as_str())
     .bind(tx.now)
+    .bind(searched(&new.name, new.description.as_deref()))
     .execute(&mut tx.conn)
     .await?;
-    insert_version(tx, id, 1, &definition, content_digest(&new.definition), None, new.changed_by).await?;
+    let version = NewVersion {
+        version: 1,
+        definition: &definition,
+        digest: content_digest(&new.definition),
+        warnings: &new.warnings,
+        change_summary: None,
+        changed_by: new.changed_by,
+    };
+    insert_version(tx, id, version).await?;
     let value = get(&mut tx.conn, new.tenant_id, id).await?;
     Ok(Created { value, replayed: false })
 }
 
-async fn insert_version(
-    tx: &mut Tx,
-    id: WorkflowId,
+/// What a search looks through.
+pub(super) fn searched(name: &str, description: Option<&str>) -> String {
+    fold(&format!("{name}\n{}", description.unwrap_or_default()))
+}
+
+struct NewVersion<'a> {
     version: u32,
-    definition: &str,
+    definition: &'a str,
     digest: Digest,
+    warnings: &'a Value,
     change_summary: Option<String>,
     changed_by: Option<String>,
-) -> Result<()> {
+}
+
+async fn insert_version(tx: &mut Tx, id: WorkflowId, new: NewVersion<'_>) -> Result<()> {
     sqlx::query(
-        "INSERT INTO wf_workflow_versions (workflow_id, version, definition, digest, change_summary, changed_by, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO wf_workflow_versions (workflow_id, version, definition, digest, warnings, change_summary, changed_by, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )
     .bind(id.uuid().to_string())
-    .bind(version)
-    .bind(definition)
-    .bind(digest.to_string())
-    .bind(change_summary)
-    .bind(changed_by)
+    .bind(new.version)
+    .bind(new.definition)
+    .bind(new.digest.to_string())
+    .bind(new.warnings.to_string())
+    .bind(new.change_summary)
+    .bind(new.changed_by)
     .bind(tx.now)
     .execute(&mut tx.conn)
     .await?;
     Ok(())
 }
 
-async fn get_even_deleted(db: impl SqliteExecutor<'_>, tenant: TenantId, id: WorkflowId) -> Result<Workflow> {
-    sqlx::query_as::<_, WorkflowRow>("SELECT * FROM wf_workflows WHERE id = ?1 AND tenant_id = ?2")
-        .bind(id.uuid().to_string())
-        .bind(tenant.uuid().to_string())
-        .fetch_optional(db)
-        .await?
-        .ok_or(StoreError::NotFound("workflow"))?
-        .try_into()
+/// A workflow's row with the warnings of its newest version.
+macro_rules! select_workflows {
+    ($condition:literal) => {
+        concat!(
+            "SELECT w.*, coalesce((SELECT v.warnings FROM wf_workflow_versions v WHERE v.workflow_id = w.id AND v.version = w.current_version), '[]')
+               AS warnings FROM wf_workflows w WHERE ",
+            $condition
+        )
+    };
+}
+
+async fn one(
+    db: impl SqliteExecutor<'_>,
+    statement: &'static str,
+    tenant: TenantId,
+    id: WorkflowId,
+) -> Result<Workflow> {
+    let row =
+        sqlx::query(statement).bind(id.uuid().to_string()).bind(tenant.uuid().to_string()).fetch_optional(db).await?;
+    columns_of::<WorkflowRow>(&row.ok_or(StoreError::NotFound("workflow"))?)?.read(&mut Reading::Strict)
+}
+
+pub(super) async fn get_even_deleted(
+    db: impl SqliteExecutor<'_>,
+    tenant: TenantId,
+    id: WorkflowId,
+) -> Result<Workflow> {
+    one(db, select_workflows!("w.id = ?1 AND w.tenant_id = ?2"), tenant, id).await
 }
 
 pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: WorkflowId) -> Result<Workflow> {
-    sqlx::query_as::<_, WorkflowRow>(
-        "SELECT * FROM wf_workflows WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL",
+    one(db, select_workflows!("w.id = ?1 AND w.tenant_id = ?2 AND w.deleted_at IS NULL"), tenant, id).await
+}
+
+/// Fails unless the tenant has this workflow.
+pub(super) async fn check(tx: &mut Tx, tenant: TenantId, id: WorkflowId) -> Result<()> {
+    exists(&mut tx.conn, tenant, id).await
+}
+
+async fn exists(db: impl SqliteExecutor<'_>, tenant: TenantId, id: WorkflowId) -> Result<()> {
+    let found: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM wf_workflows WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL)",
     )
     .bind(id.uuid().to_string())
     .bind(tenant.uuid().to_string())
-    .fetch_optional(db)
-    .await?
-    .ok_or(StoreError::NotFound("workflow"))?
-    .try_into()
+    .fetch_one(db)
+    .await?;
+    if found { Ok(()) } else { Err(StoreError::NotFound("workflow")) }
 }
 
 pub(super) async fn list(
@@ -239,70 +260,99 @@ pub(super) async fn list(
     filter: WorkflowFilter,
     page: PageRequest<WorkflowId>,
 ) -> Result<Page<Workflow, WorkflowId>> {
-    // instr on lower-cased text: a search for `50%` or `a_b` means exactly that.
-    let rows = sqlx::query_as::<_, WorkflowRow>(
-        "SELECT * FROM wf_workflows WHERE tenant_id = ?1 AND deleted_at IS NULL AND id < ?2
-           AND (?3 IS NULL OR status = ?3)
-           AND (?4 IS NULL OR instr(lower(name), lower(?4)) > 0 OR instr(lower(coalesce(description, '')), lower(?4)) > 0)
-         ORDER BY id DESC LIMIT ?5",
-    )
+    // instr on folded text: a search for `50%` or `a_b` means exactly that.
+    let rows = sqlx::query(select_workflows!(
+        "w.tenant_id = ?1 AND w.deleted_at IS NULL AND w.id < ?2 AND (?3 IS NULL OR w.status = ?3)
+           AND (?4 IS NULL OR instr(w.search, ?4) > 0) ORDER BY w.id DESC LIMIT ?5"
+    ))
     .bind(tenant.uuid().to_string())
     .bind(before(page.before.map(WorkflowId::uuid)))
-    .bind(filter.status.map(sightflow_types::WorkflowStatus::as_str))
-    .bind(filter.search)
-    .bind(page.rows() + 1)
+    .bind(filter.status.map(WorkflowStatus::as_str))
+    .bind(filter.search.map(|text| fold(&text)))
+    .bind(page.rows())
     .fetch_all(db)
     .await?;
-    let items = rows.into_iter().map(Workflow::try_from).collect::<Result<Vec<_>>>()?;
-    Ok(Page::cut(items, page.rows(), |workflow| workflow.id))
+    let read = |row: SqliteRow| {
+        columns_of::<WorkflowRow>(&row)
+            .and_then(|row| row.read(&mut Reading::lenient()))
+            .inspect_err(|error| {
+                tracing::warn!(error = error as &dyn std::error::Error, "a workflow is left out of a list")
+            })
+            .ok()
+    };
+    Ok(Page::cut(rows, page.rows(), read, |workflow| workflow.id))
 }
 
-/// The text below which a page's ids lie; without a cursor one above every UUID.
-pub(super) fn before(cursor: Option<Uuid>) -> String {
-    cursor.map_or_else(|| "g".to_owned(), |id| id.to_string())
-}
-
-pub(super) async fn update(tx: &mut Tx, tenant: TenantId, id: WorkflowId, change: WorkflowChange) -> Result<Workflow> {
-    let current = get(&mut tx.conn, tenant, id).await?;
-    if let Some(expected) = change.expected_version
-        && expected != current.version
+pub(super) async fn update(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: WorkflowId,
+    change: WorkflowChange,
+) -> Result<Created<Workflow>> {
+    if let Some(key) = &change.idempotency
+        && let Claim::Taken(first) = keys::claim(tx, tenant, key, id.uuid()).await?
     {
-        return Err(StoreError::StaleVersion { expected, current: current.version });
+        let value = get_even_deleted(&mut tx.conn, tenant, WorkflowId::from_uuid(first)).await?;
+        return Ok(Created { value, replayed: true });
     }
-    let mut version = current.version;
-    let definition = change.definition.as_ref().unwrap_or(&current.definition);
-    if let Some(new) = &change.definition {
-        let digest = content_digest(new);
-        if digest == content_digest(&current.definition) {
-            sqlx::query("UPDATE wf_workflow_versions SET definition = ?3 WHERE workflow_id = ?1 AND version = ?2")
-                .bind(id.uuid().to_string())
-                .bind(version)
-                .bind(new.to_string())
-                .execute(&mut tx.conn)
-                .await?;
-        } else {
-            version += 1;
-            insert_version(tx, id, version, &new.to_string(), digest, change.change_summary, change.changed_by).await?;
-        }
+    let mut now = get(&mut tx.conn, tenant, id).await?;
+    if let Some(expected) = change.expected_version
+        && expected != now.version
+    {
+        return Err(StoreError::StaleVersion { expected, current: now.version });
     }
-    sqlx::query(
-        "UPDATE wf_workflows SET name = ?2, description = ?3, status = ?4, definition = ?5, current_version = ?6,
-           updated_at = max(?7, updated_at + 1) WHERE id = ?1",
+    if let Some(warnings) = change.warnings {
+        now.warnings = warnings;
+    }
+    let content = content_digest(&now.definition);
+    let digest = change.definition.as_ref().map_or(content, content_digest);
+    now.definition = change.definition.unwrap_or(now.definition);
+    let definition = now.definition.to_string();
+    if digest == content {
+        sqlx::query(
+            "UPDATE wf_workflow_versions SET definition = ?3, warnings = ?4 WHERE workflow_id = ?1 AND version = ?2",
+        )
+        .bind(id.uuid().to_string())
+        .bind(now.version)
+        .bind(&definition)
+        .bind(now.warnings.to_string())
+        .execute(&mut tx.conn)
+        .await?;
+    } else {
+        now.version += 1;
+        let version = NewVersion {
+            version: now.version,
+            definition: &definition,
+            digest,
+            warnings: &now.warnings,
+            change_summary: change.change_summary,
+            changed_by: change.changed_by,
+        };
+        insert_version(tx, id, version).await?;
+    }
+    now.name = change.name.unwrap_or(now.name);
+    now.description = change.description.unwrap_or(now.description);
+    now.status = change.status.unwrap_or(now.status);
+    let updated_at: i64 = sqlx::query_scalar(
+        "UPDATE wf_workflows SET name = ?2, description = ?3, status = ?4, definition = ?5, current_version = ?6, search = ?8,
+           updated_at = max(?7, updated_at + 1) WHERE id = ?1 RETURNING updated_at",
     )
     .bind(id.uuid().to_string())
-    .bind(change.name.unwrap_or(current.name))
-    .bind(change.description.unwrap_or(current.description))
-    .bind(change.status.unwrap_or(current.status).as_str())
-    .bind(definition.to_string())
-    .bind(version)
+    .bind(&now.name)
+    .bind(&now.description)
+    .bind(now.status.as_str())
+    .bind(&definition)
+    .bind(now.version)
     .bind(tx.now)
-    .execute(&mut tx.conn)
+    .bind(searched(&now.name, now.description.as_deref()))
+    .fetch_one(&mut tx.conn)
     .await?;
-    get(&mut tx.conn, tenant, id).await
+    now.updated_at = Timestamp::from_millis(updated_at);
+    Ok(Created { value: now, replayed: false })
 }
 
 pub(super) async fn delete(tx: &mut Tx, tenant: TenantId, id: WorkflowId, open: OpenExecutions) -> Result<()> {
-    get(&mut tx.conn, tenant, id).await?;
+    check(tx, tenant, id).await?;
     let running: Vec<String> =
         sqlx::query_scalar("SELECT id FROM wf_executions WHERE workflow_id = ?1 AND status IN ('pending', 'running')")
             .bind(id.uuid().to_string())
@@ -312,7 +362,7 @@ pub(super) async fn delete(tx: &mut Tx, tenant: TenantId, id: WorkflowId, open: 
         if open == OpenExecutions::Refuse {
             return Err(StoreError::InUse("workflow"));
         }
-        executions::cancel_all(tx, &running).await?;
+        ending::cancel_all(tx, &running).await?;
     }
     sqlx::query("UPDATE wf_workflows SET deleted_at = ?2, updated_at = max(?2, updated_at + 1) WHERE id = ?1")
         .bind(id.uuid().to_string())
@@ -328,17 +378,24 @@ pub(super) async fn versions(
     id: WorkflowId,
     page: PageRequest<u32>,
 ) -> Result<Page<WorkflowVersion, u32>> {
-    get(db, tenant, id).await?;
-    let rows = sqlx::query_as::<_, VersionRow>(
+    exists(db, tenant, id).await?;
+    let rows = sqlx::query(
         "SELECT * FROM wf_workflow_versions WHERE workflow_id = ?1 AND (?2 IS NULL OR version < ?2) ORDER BY version DESC LIMIT ?3",
     )
     .bind(id.uuid().to_string())
     .bind(page.before)
-    .bind(page.rows() + 1)
+    .bind(page.rows())
     .fetch_all(db)
     .await?;
-    let items = rows.into_iter().map(WorkflowVersion::try_from).collect::<Result<Vec<_>>>()?;
-    Ok(Page::cut(items, page.rows(), |version| version.version))
+    let read = |row: SqliteRow| {
+        columns_of::<VersionRow>(&row)
+            .and_then(WorkflowVersion::try_from)
+            .inspect_err(|error| {
+                tracing::warn!(error = error as &dyn std::error::Error, "a version is left out of a list")
+            })
+            .ok()
+    };
+    Ok(Page::cut(rows, page.rows(), read, |version| version.version))
 }
 
 pub(super) async fn version(
@@ -347,7 +404,7 @@ pub(super) async fn version(
     id: WorkflowId,
     version: u32,
 ) -> Result<WorkflowVersion> {
-    get(db, tenant, id).await?;
+    exists(db, tenant, id).await?;
     sqlx::query_as::<_, VersionRow>("SELECT * FROM wf_workflow_versions WHERE workflow_id = ?1 AND version = ?2")
         .bind(id.uuid().to_string())
         .bind(version)

@@ -1,22 +1,27 @@
 //! The one writer: many logical transactions, one commit.
 
+use std::ops::ControlFlow;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use sqlx::{Connection, SqliteConnection};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use super::checkpoint::{self, Log};
 use super::lock::FileLock;
-use crate::clock::Clock;
+use crate::clock::Time;
 use crate::error::{Result, StoreError};
 use crate::signal::{Signal, Signals};
 
 /// Most logical transactions in one commit.
 const GROUP_SIZE: usize = 256;
-/// A group that has worked this long commits, though more is queued.
-const GROUP_TIME: Duration = Duration::from_millis(2);
+/// A group gathers for as long as the last commit took, within these bounds.
+const SHORTEST_GROUP: Duration = Duration::from_millis(2);
+const LONGEST_GROUP: Duration = Duration::from_millis(20);
 /// Callers beyond this many wait before they queue.
 const QUEUE_LENGTH: usize = 4096;
 
@@ -48,7 +53,7 @@ type Work = Box<dyn for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Settled> + Send>
 pub(super) struct WriterHandle(mpsc::Sender<Work>);
 
 impl WriterHandle {
-    /// Runs `work` in its own savepoint and answers after the commit. An error undoes this work alone.
+    /// Runs `work` in its own savepoint and answers after the commit. An error or a panic undoes this work alone.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T>> + Send + 'static,
@@ -56,7 +61,11 @@ impl WriterHandle {
         let (sender, receiver) = oneshot::channel();
         let message: Work = Box::new(move |tx| {
             Box::pin(async move {
-                let result = work(tx).await;
+                let result = AssertUnwindSafe(async { work(tx).await }).catch_unwind().await;
+                let result = result.unwrap_or_else(|panic| Err(StoreError::Internal(panic_text(&*panic))));
+                if let Err(StoreError::Internal(reason)) = &result {
+                    tracing::error!(reason, "a transaction panicked; it was rolled back");
+                }
                 let ok = result.is_ok();
                 let answer: Answer = Box::new(move |committed| {
                     let result = result.and_then(|value| match committed {
@@ -74,34 +83,53 @@ impl WriterHandle {
     }
 }
 
-/// Owns the writing connection and the lock on the file; ends when every handle is gone.
+/// What a panic said.
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
+}
+
+/// Owns the writing connection and the lock on the file; ends when every handle is gone, or when it cannot go on.
 pub(super) struct Writer {
     queue: mpsc::Receiver<Work>,
     tx: Tx,
-    clock: Arc<dyn Clock>,
-    last_now: Arc<AtomicI64>,
+    time: Arc<Time>,
     signals: broadcast::Sender<Signal>,
+    failed: watch::Sender<Option<String>>,
+    log: Arc<Log>,
+    /// How long the last commit took, and how many transactions it had.
+    last: (Duration, usize),
     // Released when the connection is closed: the last field to be dropped.
     lock: FileLock,
 }
 
+/// What a writer shares with its store.
+pub(super) struct Shared {
+    pub(super) time: Arc<Time>,
+    pub(super) signals: broadcast::Sender<Signal>,
+    pub(super) failed: watch::Sender<Option<String>>,
+    pub(super) log: Arc<Log>,
+}
+
 impl Writer {
-    pub(super) fn new(
-        conn: SqliteConnection,
-        lock: FileLock,
-        clock: Arc<dyn Clock>,
-        last_now: Arc<AtomicI64>,
-        signals: broadcast::Sender<Signal>,
-    ) -> (WriterHandle, Self) {
+    pub(super) fn new(conn: SqliteConnection, lock: FileLock, shared: Shared) -> (WriterHandle, Self) {
+        let Shared { time, signals, failed, log } = shared;
         let (sender, queue) = mpsc::channel(QUEUE_LENGTH);
         let tx = Tx { conn, now: 0, signals: Signals::default() };
-        (WriterHandle(sender), Self { queue, tx, clock, last_now, signals, lock })
+        (WriterHandle(sender), Self { queue, tx, time, signals, failed, log, last: (Duration::ZERO, 0), lock })
     }
 
     /// Works until every handle is gone, then closes the connection and releases the file.
     pub(super) async fn run(mut self) {
         while let Some(first) = self.queue.recv().await {
-            self.group(first).await;
+            let reason = match AssertUnwindSafe(self.group(first)).catch_unwind().await {
+                Ok(ControlFlow::Continue(())) => continue,
+                Ok(ControlFlow::Break(reason)) => reason,
+                Err(panic) => panic_text(&*panic),
+            };
+            tracing::error!(reason, "the store has failed; it accepts nothing more");
+            self.failed.send_replace(Some(reason));
+            break;
         }
         if let Err(error) = self.tx.conn.close().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "closing the database failed");
@@ -109,58 +137,93 @@ impl Writer {
         drop(self.lock);
     }
 
-    async fn group(&mut self, first: Work) {
+    async fn group(&mut self, first: Work) -> ControlFlow<String> {
         let started = Instant::now();
-        self.tx.now = self.clock.now().millis().max(self.last_now.load(Ordering::Relaxed));
-        self.last_now.store(self.tx.now, Ordering::Relaxed);
+        let window = self.last.0.clamp(SHORTEST_GROUP, LONGEST_GROUP);
+        self.tx.now = self.time.now().millis();
 
         let mut answers = Vec::new();
         let mut signals = Signals::default();
-        let mut outcome = execute(&mut self.tx.conn, "BEGIN IMMEDIATE").await;
         let mut next = Some(first);
+        // What stands before the next transaction: the end of the one before, in the same step.
+        let mut before = "BEGIN IMMEDIATE; SAVEPOINT work";
+        let mut ending = "COMMIT";
         // Work that is dropped without having run answers its caller with `Unavailable`.
-        while let (Ok(()), Some(work)) = (&outcome, next.take()) {
-            outcome = self.savepoint(work, &mut answers, &mut signals).await;
-            if answers.len() < GROUP_SIZE && started.elapsed() < GROUP_TIME && outcome.is_ok() {
-                next = self.queue.try_recv().ok();
+        let outcome = loop {
+            let Some(work) = next.take() else {
+                let commit = Instant::now();
+                let outcome = execute(&mut self.tx.conn, ending).await;
+                self.last = (commit.elapsed(), answers.len());
+                break outcome;
+            };
+            if let Err(error) = execute(&mut self.tx.conn, before).await {
+                break Err(error);
             }
-        }
-        let outcome = match outcome {
-            Ok(()) => execute(&mut self.tx.conn, "COMMIT").await,
-            Err(error) => Err(error),
+            let settled = work(&mut self.tx).await;
+            answers.push(settled.answer);
+            let told = std::mem::take(&mut self.tx.signals);
+            (before, ending) = if settled.ok {
+                signals.merge(told);
+                ("RELEASE work; SAVEPOINT work", "RELEASE work; COMMIT")
+            } else {
+                ("ROLLBACK TO work; RELEASE work; SAVEPOINT work", "ROLLBACK TO work; RELEASE work; COMMIT")
+            };
+            next = self.more(started, window, answers.len()).await;
         };
+        self.settle(outcome, answers, signals).await
+    }
+
+    /// The next transaction of this group: what is queued already, or what the callers of the last group, who were just
+    /// answered, may be about to send.
+    async fn more(&mut self, started: Instant, window: Duration, taken: usize) -> Option<Work> {
+        if taken >= GROUP_SIZE || started.elapsed() >= window {
+            return None;
+        }
+        if let Ok(work) = self.queue.try_recv() {
+            return Some(work);
+        }
+        if taken >= self.last.1 {
+            return None;
+        }
+        tokio::time::timeout_at((started + window).into(), self.queue.recv()).await.ok().flatten()
+    }
+
+    async fn settle(
+        &mut self,
+        outcome: sqlx::Result<()>,
+        answers: Vec<Answer>,
+        signals: Signals,
+    ) -> ControlFlow<String> {
         let outcome = outcome.map_err(Arc::new);
-        if let Err(error) = &outcome {
-            tracing::error!(
-                error = error as &dyn std::error::Error,
-                transactions = answers.len(),
-                "a group commit failed"
-            );
-            // SQLite may have rolled back by itself; then this fails and changes nothing.
-            let _ = execute(&mut self.tx.conn, "ROLLBACK").await;
-        } else {
-            for signal in signals.into_signals() {
-                // Without subscribers nobody needs it.
-                let _ = self.signals.send(signal);
+        match &outcome {
+            Ok(()) => {
+                self.log.committed(answers.len());
+                for signal in signals.into_signals() {
+                    // Without subscribers nobody needs it.
+                    let _ = self.signals.send(signal);
+                }
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = error as &dyn std::error::Error,
+                    transactions = answers.len(),
+                    "a group commit failed"
+                );
+                // SQLite may have rolled back by itself; then this fails and changes nothing.
+                let _ = execute(&mut self.tx.conn, "ROLLBACK").await;
             }
         }
+        let lost = matches!(&outcome, Err(error) if matches!(**error, sqlx::Error::WorkerCrashed));
         for answer in answers {
             answer(outcome.clone());
         }
-    }
-
-    /// Runs one logical transaction; an error here means that the whole group is lost.
-    async fn savepoint(&mut self, work: Work, answers: &mut Vec<Answer>, signals: &mut Signals) -> sqlx::Result<()> {
-        execute(&mut self.tx.conn, "SAVEPOINT work").await?;
-        let settled = work(&mut self.tx).await;
-        answers.push(settled.answer);
-        let told = std::mem::take(&mut self.tx.signals);
-        if settled.ok {
-            signals.merge(told);
-        } else {
-            execute(&mut self.tx.conn, "ROLLBACK TO work").await?;
+        if lost {
+            return ControlFlow::Break("the connection to the database is gone".to_owned());
         }
-        execute(&mut self.tx.conn, "RELEASE work").await
+        if self.log.wants_restart.swap(false, Ordering::Relaxed) {
+            checkpoint::passive(&mut self.tx.conn, &self.log).await;
+        }
+        ControlFlow::Continue(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Cancel, finish, events: cases 36-38, 42, 43, 48.
 
 use serde_json::json;
-use sightflow_store::{FinishedExecution, NewEvent, NewExecution, Progress, RunSource, Signal, StoreError};
+use sightflow_store::{Append, FinishedExecution, NewEvent, NewExecution, Progress, RunSource, Signal, StoreError};
 use sightflow_types::error::RunError;
 use sightflow_types::{ExecutionStatus, JobStatus};
 
@@ -71,7 +71,8 @@ pub(crate) async fn finish_is_one_commit<B: Backend>(world: &mut World<B>) {
         let run = NewExecution { source: RunSource::Workflow { id: workflow.id, version: None }, ..inline_run() };
         world.store.submit(run).await.expect("submit");
         let run = world.store.start_executions(engine, 1).await.expect("start").remove(0);
-        world.store.set_pins(run.lease(), json!({"blocks": {"draw": "sha256:…"}})).await.expect("pins");
+        let pins = Some(json!({"blocks": {"draw": "sha256:…"}}));
+        world.store.append_events(run.lease(), Append { pins, ..Append::default() }).await.expect("pins");
         world.clock.advance(duration);
         world.store.finish(run.lease(), completed()).await.expect("finish");
         let ended = world.store.execution(TENANT, run.execution.id).await.expect("get");
@@ -132,7 +133,10 @@ pub(crate) async fn events_are_dense_under_appenders<B: Backend>(world: &mut Wor
                     })
                     .collect();
                 let progress = Progress { progress: json!({"percent": n}), node_metrics: json!({}) };
-                store.append_events(lease, pair, Some(progress)).await.expect("append");
+                store
+                    .append_events(lease, Append { events: pair, progress: Some(progress), pins: None })
+                    .await
+                    .expect("append");
             }
         });
     }

@@ -1,7 +1,7 @@
 //! What the database itself refuses or does, whoever writes: cases 44-47.
 
 use serde_json::json;
-use sightflow_store::{NewEvent, StoreError};
+use sightflow_store::{Append, NewEvent, StoreError};
 use sightflow_types::JobStatus;
 
 use crate::harness::{Backend, TENANT, World, result_of};
@@ -71,7 +71,8 @@ pub(crate) async fn raw_updates_move_counters<B: Backend>(world: &mut World<B>) 
 pub(crate) async fn oversized_events_are_refused<B: Backend>(world: &mut World<B>) {
     let lease = world.running().await.lease();
     let event = |size| NewEvent { kind: "node.completed".into(), payload: json!("x".repeat(size)) };
-    let refused = world.store.append_events(lease, vec![event(10), event(17_000)], None).await;
+    let refused =
+        world.store.append_events(lease, Append { events: vec![event(10), event(17_000)], ..Append::default() }).await;
     assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
     assert_eq!(world.kinds(lease).await, ["execution.started"]);
 }

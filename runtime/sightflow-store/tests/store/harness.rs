@@ -98,7 +98,19 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "every workflow has its newest version",
-        "SELECT id FROM wf_workflows w WHERE current_version <> (SELECT count(*) FROM wf_workflow_versions v WHERE v.workflow_id = w.id)",
+        "SELECT id FROM wf_workflows w WHERE current_version <> (SELECT max(v.version) FROM wf_workflow_versions v WHERE v.workflow_id = w.id)",
+    ),
+    (
+        "the counter of admission",
+        "SELECT name FROM wf_counters WHERE name = 'waiting_executions' AND value <> (SELECT count(*) FROM wf_ready_executions)",
+    ),
+    (
+        "blobs without references are known as such",
+        "SELECT digest FROM wf_blobs b WHERE state = 'ready' AND (unreferenced_at IS NULL) <> EXISTS (SELECT 1 FROM wf_blob_refs r WHERE r.digest = b.digest)",
+    ),
+    (
+        "blobs that are being deleted have no reference",
+        "SELECT digest FROM wf_blobs b WHERE state = 'deleting' AND EXISTS (SELECT 1 FROM wf_blob_refs r WHERE r.digest = b.digest)",
     ),
 ];
 
@@ -199,6 +211,7 @@ pub(crate) fn new_workflow(name: &str) -> NewWorkflow {
         description: Some("hides faces".into()),
         definition: json!({"version": "1.0", "nodes": [{"id": "photo", "type": "image_input", "position": {"x": 1}}], "edges": []}),
         status: WorkflowStatus::Draft,
+        warnings: json!([]),
         changed_by: None,
         idempotency: None,
     }
@@ -217,6 +230,7 @@ pub(crate) fn inline_run() -> NewExecution {
         max_retries: 3,
         traceparent: None,
         input_blobs: Vec::new(),
+        new_blobs: Vec::new(),
         idempotency: None,
     }
 }
@@ -242,7 +256,7 @@ pub(crate) fn new_job(item: &str) -> NewJob {
 }
 
 pub(crate) fn claim_of(max_count: u32) -> ClaimRequest {
-    ClaimRequest { model_id: "m".into(), max_count, pixel_budget: 1_000_000, capped_tenants: Vec::new() }
+    ClaimRequest { model_id: "m".into(), max_count, pixel_budget: 1_000_000, capped_tenants: Vec::new(), begin: true }
 }
 
 pub(crate) fn result_of(job: &ClaimedJob) -> JobResult {
@@ -274,5 +288,7 @@ pub(crate) fn completed() -> FinishedExecution {
         node_metrics: json!({"photo": {}}),
         progress: json!({"percent": 100}),
         output_blobs: Vec::new(),
+        events: Vec::new(),
+        pins: None,
     }
 }

@@ -1,9 +1,12 @@
 //! Lost workers and engines: cases 30-35, 39-41.
 
-use sightflow_store::{ExecutionLease, Heartbeat, RescuedJob, StoreError};
+use serde_json::json;
+use sightflow_store::{
+    Append, ClaimRequest, ClaimedJob, FailureClass, Heartbeat, JobFailure, JobLease, Progress, RescuedJob, StoreError,
+};
 use sightflow_types::{ExecutionStatus, JobStatus, WorkerId};
 
-use crate::harness::{Backend, TENANT, World, completed, new_job, result_of};
+use crate::harness::{Backend, TENANT, World, claim_of, completed, failure_of, new_job, result_of};
 
 fn beat(worker_id: WorkerId) -> Heartbeat {
     Heartbeat { worker_id, memory_free: None, models: None, holding: Vec::new() }
@@ -93,9 +96,8 @@ pub(crate) async fn takeover_fences_the_old_engine<B: Backend>(world: &mut World
     let new = world.store.take_over(engine, 10).await.expect("take over").remove(0);
     assert_eq!((new.execution.id, new.lease().token), (old.execution.id, old.lease().token + 1));
     assert_eq!((new.execution.resume_count, &new.definition), (1, &old.definition));
-    assert!(matches!(world.store.append_events(old.lease(), Vec::new(), None).await, Err(StoreError::StaleLease)));
+    assert!(matches!(world.store.append_events(old.lease(), Append::default()).await, Err(StoreError::StaleLease)));
     assert!(matches!(world.store.finish(old.lease(), completed()).await, Err(StoreError::StaleLease)));
-    assert!(matches!(world.store.set_pins(old.lease(), serde_json::json!({})).await, Err(StoreError::StaleLease)));
     assert!(matches!(world.store.hand_back(old.lease()).await, Err(StoreError::StaleLease)));
     assert_eq!(world.store.lost_leases(vec![old.lease(), new.lease()]).await.expect("lost"), [old.execution.id]);
     assert_eq!(world.kinds(new.lease()).await, ["execution.started", "execution.resumed"]);
@@ -145,15 +147,115 @@ pub(crate) async fn handed_back_executions_resume<B: Backend>(world: &mut World<
     assert_eq!(world.kinds(run.lease()).await, ["execution.started", "execution.resumed"]);
 }
 
-pub(crate) async fn deadlines_are_found<B: Backend>(world: &mut World<B>) {
-    world.submit().await;
+/// What the execution's end says, and the events that led to it.
+async fn end<B: Backend>(world: &World<B>, id: sightflow_types::ExecutionId) -> (ExecutionStatus, String, Vec<String>) {
+    let ended = world.store.execution(TENANT, id).await.expect("get");
+    let events = world.store.events_after(TENANT, id, 0, 1000).await.expect("events");
+    let code = ended.error.map(|error| error.code).unwrap_or_default();
+    (ended.status, code, events.into_iter().map(|event| event.kind).collect())
+}
+
+pub(crate) async fn time_runs_from_acceptance<B: Backend>(world: &mut World<B>) {
+    let (accepted, engine) = (world.store.now(), world.engine().await);
+    let (lease, jobs) = world.with_jobs(1).await;
+    let running = lease.execution_id;
+    world.clock.advance(1_000);
+    let waiting = world.submit().await;
+    assert_eq!(waiting.deadline_at, Some(accepted.plus_millis(301_000)));
+    // Past the deadline of the one that runs: its engine has its time to end it.
+    for (pass, expected) in [(299_000, vec![]), (9_999, vec![waiting.id]), (1, vec![running]), (1, vec![])] {
+        world.clock.advance(pass);
+        assert_eq!(world.store.expire_executions(10).await.expect("expire"), expected, "after {pass} ms");
+    }
+    let (status, code, events) = end(world, waiting.id).await;
+    assert_eq!((status, code.as_str()), (ExecutionStatus::Failed, "E-TIMEOUT"));
+    assert_eq!(events, ["execution.failed"]);
+    let (status, code, events) = end(world, running).await;
+    assert_eq!((status, code.as_str()), (ExecutionStatus::Failed, "E-TIMEOUT"));
+    assert_eq!(events[2..], ["job.failed", "execution.failed"]);
+    assert_eq!(world.job(&jobs[0]).await.error_code.as_deref(), Some("E-EXECUTION-ENDED"));
+    assert!(
+        matches!(world.store.finish(lease, completed()).await, Err(StoreError::StaleLease)),
+        "its engine is fenced"
+    );
+    assert!(world.store.start_executions(engine, 10).await.expect("start").is_empty());
+}
+
+pub(crate) async fn a_crash_loop_ends<B: Backend>(world: &mut World<B>) {
+    let first = world.running().await.lease();
+    let id = first.execution_id;
+    // Each engine is lost; one of them got a node further, which starts the count anew.
+    for takeover in 1..=8 {
+        world.clock.advance(15_000);
+        world.store.rescue().await.expect("declare gone");
+        let engine = world.engine().await;
+        let taken = world.store.take_over(engine, 10).await.expect("take over");
+        assert_eq!(taken.len(), 1, "takeover {takeover}");
+        assert_eq!(taken[0].execution.resume_count, takeover);
+        if takeover == 3 {
+            let progress = Progress { progress: json!({"completed_nodes": 1}), node_metrics: json!({}) };
+            let append = Append { progress: Some(progress), ..Append::default() };
+            world.store.append_events(taken[0].lease(), append).await.expect("append");
+        }
+    }
+    world.clock.advance(15_000);
+    world.store.rescue().await.expect("declare gone");
     let engine = world.engine().await;
-    let run = world.store.start_executions(engine, 1).await.expect("start").remove(0);
-    assert_eq!(run.execution.deadline_at, Some(world.store.now().plus_millis(300_000)));
-    world.clock.advance(299_999);
-    assert!(world.store.overdue_executions(engine, 10).await.expect("early").is_empty());
-    world.clock.advance(1);
-    let overdue: Vec<ExecutionLease> = world.store.overdue_executions(engine, 10).await.expect("overdue");
-    assert_eq!(overdue, [run.lease()]);
-    assert_eq!(world.store.execution(TENANT, run.execution.id).await.expect("get").status, ExecutionStatus::Running);
+    assert!(world.store.take_over(engine, 10).await.expect("take over").is_empty());
+    let (status, code, events) = end(world, id).await;
+    assert_eq!((status, code.as_str()), (ExecutionStatus::Failed, "E-CRASH-LOOP"));
+    assert_eq!(events.last().map(String::as_str), Some("execution.failed"));
+}
+
+/// Claimed, but its model is still loading: no deadline, no attempt, no suspicion.
+pub(crate) async fn loading_costs_no_attempt<B: Backend>(world: &mut World<B>) {
+    let (lease, jobs) = world.with_jobs(3).await;
+    let loading = ClaimRequest { begin: false, ..claim_of(2) };
+    let worker = world.worker().await;
+    let claimed = world.store.claim_jobs(worker, loading.clone()).await.expect("claim");
+    assert_eq!(claimed.iter().map(|job| (job.job.attempt, job.deadline_at)).collect::<Vec<_>>(), [(0, None); 2]);
+    for _ in 0..9 {
+        world.clock.advance(14_000);
+        world.store.heartbeat(beat(worker)).await.expect("beat");
+        assert!(world.store.rescue().await.expect("rescue").is_empty(), "it loads for two minutes");
+    }
+    let leases: Vec<_> = claimed.iter().map(ClaimedJob::lease).collect();
+    let stale = JobLease { token: leases[1].token - 1, ..leases[1] };
+    assert_eq!(world.store.begin_jobs(worker, vec![leases[0], stale]).await.expect("begin"), [jobs[0].id]);
+    assert_eq!(world.store.begin_jobs(worker, vec![leases[0]]).await.expect("again"), [jobs[0].id]);
+    assert_eq!((world.job(&jobs[0]).await.attempt, world.job(&jobs[1]).await.attempt), (1, 0), "counted once");
+    world.store.retire_worker(worker).await.expect("lost");
+    assert_eq!(world.store.rescue().await.expect("rescue").len(), 2);
+    let (begun, claimed) = (world.job(&jobs[0]).await, world.job(&jobs[1]).await);
+    assert_eq!((begun.attempt, begun.max_batch, begun.metadata["suspect"].as_bool()), (1, Some(1), Some(true)));
+    assert_eq!((claimed.attempt, claimed.max_batch, claimed.metadata["suspect"].as_bool()), (0, None, None));
+    // The deadline runs from the beginning.
+    let worker = world.worker().await;
+    let again = world.store.claim_jobs(worker, loading).await.expect("claim");
+    let leases: Vec<_> = again.iter().map(ClaimedJob::lease).collect();
+    world.clock.advance(5_000);
+    world.store.begin_jobs(worker, leases.clone()).await.expect("begin");
+    let deadlines = "SELECT DISTINCT deadline_at FROM wf_job_leases";
+    assert_eq!(world.count(deadlines).await, world.store.now().plus_millis(60_000).millis());
+    assert_eq!(world.store.release_jobs(worker, leases).await.expect("release").len(), 2);
+    assert_eq!(world.job(&jobs[1]).await.attempt, 0, "handed back, not counted");
+    assert_eq!(world.kinds(lease).await.len(), 10);
+}
+
+/// Reports about jobs that never began count as an attempt of their own.
+pub(crate) async fn reports_without_a_beginning_count<B: Backend>(world: &mut World<B>) {
+    let (_, jobs) = world.with_jobs(3).await;
+    let worker = world.worker().await;
+    let claimed = world.store.claim_jobs(worker, ClaimRequest { begin: false, ..claim_of(3) }).await.expect("claim");
+    world.store.complete_jobs(worker, vec![result_of(&claimed[0])]).await.expect("complete");
+    let failures = vec![
+        failure_of(&claimed[1], FailureClass::Transient),
+        JobFailure { hold_ms: Some(5_000), ..failure_of(&claimed[2], FailureClass::Model) },
+    ];
+    world.store.fail_jobs(worker, failures).await.expect("fail");
+    let mut attempts = Vec::new();
+    for job in &jobs {
+        attempts.push(world.job(job).await.attempt);
+    }
+    assert_eq!(attempts, [1, 1, 0]);
 }

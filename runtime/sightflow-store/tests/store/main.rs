@@ -33,7 +33,7 @@ conformance!(on_sqlite, crate::sqlite::Sqlite:
         an_acknowledged_submit_survives_reopening, what_cannot_run_is_refused_whole, other_tenants_see_nothing, cursors_are_stable_under_inserts,
         filters_find_what_they_name,
     }
-    workflows { versions_follow_content, stale_versions_are_refused, search_and_pages, deletion_respects_open_executions, keys_replay_creation }
+    workflows { versions_follow_content, stale_versions_are_refused, search_and_pages, deletion_respects_open_executions, keys_replay_creation, warnings_are_kept_with_the_version }
     queue {
         enqueue_twice_adds_nothing, enqueue_needs_a_live_lease, loop_items_are_separate, claims_follow_rank_vt_id, two_claimers_share_nothing,
         the_pixel_budget_holds, capped_tenants_are_passed_over, an_urgent_late_arrival_is_found, a_claim_sets_everything,
@@ -47,12 +47,16 @@ conformance!(on_sqlite, crate::sqlite::Sqlite:
     leases {
         silence_is_fifteen_seconds, overdue_jobs_have_their_own_code, rescue_is_bounded, gone_workers_are_told, late_results_are_stale,
         a_suspect_runs_alone, takeover_fences_the_old_engine, two_engines_one_takeover, ended_executions_are_not_taken_over,
-        a_dead_process_is_taken_over_at_once, handed_back_executions_resume, deadlines_are_found,
+        a_dead_process_is_taken_over_at_once, handed_back_executions_resume, time_runs_from_acceptance, a_crash_loop_ends, loading_costs_no_attempt,
+        reports_without_a_beginning_count,
     }
     executions {
         cancel_reaches_every_state, cancel_twice, cancel_against_claim_and_complete, finish_is_one_commit, finish_ends_open_jobs,
         finish_after_cancel_is_refused, events_are_dense_under_appenders, deletion_takes_everything, signals_follow_the_commit,
     }
     guards { terminal_rows_stay, tokens_never_shrink, raw_updates_move_updated_at, raw_updates_move_counters, oversized_events_are_refused }
-    registry { models_are_found_own_first, blob_references_decide, deletion_looks_twice, time_never_goes_back }
+    registry {
+        models_are_found_own_first, blob_references_decide, deletion_looks_twice, bytes_that_were_deleted_meanwhile_are_refused,
+        bytes_without_a_row_are_condemned, submit_against_the_collector, a_wrong_clock_is_survived, time_never_goes_back,
+    }
 );

@@ -126,7 +126,7 @@ pub(crate) async fn a_claim_sets_everything<B: Backend>(world: &mut World<B>) {
     assert_eq!(claimed.job, job);
     assert_eq!((job.status, job.attempt, job.lease_token, job.worker_id), (JobStatus::Running, 1, 1, Some(worker)));
     assert_eq!((job.queue_ms, job.started_at, job.max_attempts), (Some(250), Some(world.store.now()), 4));
-    assert_eq!(claimed.deadline_at, world.store.now().plus_millis(60_000));
+    assert_eq!(claimed.deadline_at, Some(world.store.now().plus_millis(60_000)));
     assert_eq!(world.kinds(lease).await, ["execution.started", "job.queued", "job.running"]);
     let event = world.store.events_after(TENANT, lease.execution_id, 2, 10).await.expect("events").remove(0);
     assert_eq!(event.payload, json!({"job_id": job.id, "node_id": "detect", "item": "0", "attempt": 1}));

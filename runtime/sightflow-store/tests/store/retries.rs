@@ -1,6 +1,6 @@
 //! Failed attempts: cases 21-29.
 
-use sightflow_store::{FailureClass, JobFailure, ModelState, NewModel};
+use sightflow_store::{FailureClass, JobFailure, JobLease, ModelState, NewModel};
 use sightflow_types::{JobStatus, ModelSource, Task};
 
 use crate::harness::{Backend, TENANT, World, failure_of, new_job};
@@ -154,10 +154,12 @@ pub(crate) async fn a_model_that_stays_broken_fails_them<B: Backend>(world: &mut
 pub(crate) async fn release_keeps_attempt_and_token<B: Backend>(world: &mut World<B>) {
     let (_, jobs) = world.with_jobs(2).await;
     let (worker, other) = (world.worker().await, world.worker().await);
-    world.claim(worker, 1).await;
-    let ids = vec![jobs[0].id, jobs[1].id];
-    assert!(world.store.release_jobs(other, ids.clone()).await.expect("not theirs").is_empty());
-    assert_eq!(world.store.release_jobs(worker, ids).await.expect("release"), [jobs[0].id]);
+    let lease = world.claim(worker, 1).await[0].lease();
+    let older = JobLease { token: lease.token - 1, ..lease };
+    let queued = JobLease { job_id: jobs[1].id, token: 0 };
+    assert!(world.store.release_jobs(other, vec![lease, queued]).await.expect("not theirs").is_empty());
+    assert!(world.store.release_jobs(worker, vec![older]).await.expect("an older lease").is_empty());
+    assert_eq!(world.store.release_jobs(worker, vec![lease, queued]).await.expect("release"), [jobs[0].id]);
     let job = world.job(&jobs[0]).await;
     assert_eq!((job.status, job.attempt, job.lease_token, job.worker_id), (JobStatus::Queued, 0, 1, None));
     assert_eq!(world.claim(other, 1).await[0].job.lease_token, 2);

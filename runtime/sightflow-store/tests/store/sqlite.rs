@@ -164,6 +164,7 @@ async fn a_failing_commit_is_reported_to_all() {
 fn the_clock_of_tests_moves_by_hand() {
     use sightflow_store::Clock;
     let clock = ManualClock::new(Timestamp::from_millis(5));
-    clock.advance(-2);
-    assert_eq!(clock.now(), Timestamp::from_millis(3));
+    clock.step(-2);
+    clock.advance(7);
+    assert_eq!((clock.now(), clock.elapsed()), (Timestamp::from_millis(10), std::time::Duration::from_millis(7)));
 }

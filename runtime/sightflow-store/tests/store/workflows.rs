@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use sightflow_store::{
-    Idempotency, NewExecution, NewWorkflow, OpenExecutions, PageRequest, RunSource, StoreError, WorkflowChange,
-    WorkflowFilter,
+    Idempotency, NewExecution, NewWorkflow, OpenExecutions, PageRequest, Replayed, RunSource, StoreError,
+    WorkflowChange, WorkflowFilter,
 };
 use sightflow_types::{ExecutionStatus, WorkflowStatus};
 
@@ -23,7 +23,7 @@ pub(crate) async fn versions_follow_content<B: Backend>(world: &mut World<B>) {
             change_summary: Some(format!("to {version}")),
             ..Default::default()
         };
-        let after = world.store.update_workflow(TENANT, workflow.id, change).await.expect("update");
+        let after = world.store.update_workflow(TENANT, workflow.id, change).await.expect("update").value;
         assert_eq!((after.version, &after.definition), (version, &definition));
         let stored = world.store.workflow_version(TENANT, workflow.id, version).await.expect("version");
         assert_eq!(stored.definition, definition, "the newest version holds the layout too");
@@ -57,7 +57,7 @@ pub(crate) async fn stale_versions_are_refused<B: Backend>(world: &mut World<B>)
     assert!(matches!(stale, Err(StoreError::StaleVersion { expected: 1, current: 2 })), "{stale:?}");
     assert_eq!(world.store.workflow(TENANT, id).await.expect("get").name, "second");
     let cleared = WorkflowChange { description: Some(None), ..Default::default() };
-    assert_eq!(world.store.update_workflow(TENANT, id, cleared).await.expect("clear").description, None);
+    assert_eq!(world.store.update_workflow(TENANT, id, cleared).await.expect("clear").value.description, None);
 }
 
 pub(crate) async fn search_and_pages<B: Backend>(world: &mut World<B>) {
@@ -70,13 +70,19 @@ pub(crate) async fn search_and_pages<B: Backend>(world: &mut World<B>) {
         ..new_workflow("cells")
     };
     world.store.create_workflow(active).await.expect("create");
+    let accented =
+        NewWorkflow { description: Some("Große Straße".into()), ..new_workflow("Za\u{308}hler КАМЕРА") };
+    world.store.create_workflow(accented).await.expect("create");
     let by = |text: &str| WorkflowFilter { search: Some(text.into()), status: None };
     for (filter, expected) in [
-        (WorkflowFilter::default(), vec!["cells", "beta", "50% blur", "Alpha"]),
+        (WorkflowFilter::default(), vec!["Za\u{308}hler КАМЕРА", "cells", "beta", "50% blur", "Alpha"]),
         (by("beta"), vec!["cells", "beta"]),
         (by("ALPHA"), vec!["Alpha"]),
         (by("%"), vec!["50% blur"]),
         (by("_"), vec![]),
+        (by("zÄHLER камера"), vec!["Za\u{308}hler КАМЕРА"]),
+        (by("STRASSE"), vec!["Za\u{308}hler КАМЕРА"]),
+        (by("zahler"), vec![]),
         (WorkflowFilter { search: None, status: Some(WorkflowStatus::Active) }, vec!["cells"]),
     ] {
         let page = world.store.workflows(TENANT, filter.clone(), PageRequest::default()).await.expect("list");
@@ -96,12 +102,56 @@ pub(crate) async fn deletion_respects_open_executions<B: Backend>(world: &mut Wo
 }
 
 pub(crate) async fn keys_replay_creation<B: Backend>(world: &mut World<B>) {
-    let new = |hash| NewWorkflow {
-        idempotency: Some(Idempotency { key: "k".into(), request_hash: [hash; 32] }),
-        ..new_workflow("once")
-    };
+    let key = |key: &str, hash| Idempotency { key: key.into(), request_hash: [hash; 32] };
+    let new = |hash| NewWorkflow { idempotency: Some(key("k", hash)), ..new_workflow("once") };
+    assert_eq!(world.store.replayed(TENANT, &key("k", 1)).await.expect("unknown"), None);
     let first = world.store.create_workflow(new(1)).await.expect("first");
     let second = world.store.create_workflow(new(1)).await.expect("second");
     assert_eq!((first.value.id, second.replayed), (second.value.id, true));
     assert!(matches!(world.store.create_workflow(new(2)).await, Err(StoreError::IdempotencyConflict)));
+
+    let id = first.value.id;
+    let change = || WorkflowChange {
+        definition: Some(json!({"nodes": ["new"]})),
+        idempotency: Some(key("restore", 1)),
+        ..Default::default()
+    };
+    for replayed in [false, true] {
+        let changed = world.store.update_workflow(TENANT, id, change()).await.expect("change");
+        assert_eq!((changed.value.version, changed.replayed), (2, replayed));
+    }
+    let run = NewExecution { idempotency: Some(key("run", 1)), ..inline_run() };
+    let run = world.store.submit(run).await.expect("submit").value;
+    // Whatever happened to the workflow since.
+    world.store.delete_workflow(TENANT, id, OpenExecutions::Refuse).await.expect("delete");
+    let replayed = async |name: &str, hash| world.store.replayed(TENANT, &key(name, hash)).await;
+    for name in ["k", "restore"] {
+        let found = replayed(name, 1).await.expect("known");
+        assert!(matches!(found, Some(Replayed::Workflow(workflow)) if workflow.id == id), "{name}");
+        assert!(matches!(replayed(name, 2).await, Err(StoreError::IdempotencyConflict)), "{name}");
+    }
+    assert!(matches!(replayed("run", 1).await.expect("known"), Some(Replayed::Execution(found)) if *found == run));
+    world.clock.advance(86_400_000);
+    assert_eq!(replayed("run", 1).await.expect("expired"), None);
+}
+
+pub(crate) async fn warnings_are_kept_with_the_version<B: Backend>(world: &mut World<B>) {
+    let found = |text: &str| json!([{"code": "W-TEST", "message": text}]);
+    let new = NewWorkflow { warnings: found("first"), ..new_workflow("warned") };
+    let id = world.store.create_workflow(new).await.expect("create").value.id;
+    let first = world.store.workflow(TENANT, id).await.expect("get").definition;
+    let other = json!({"nodes": ["other"]});
+    for (definition, warnings, expected) in [
+        (None, None, "first"),
+        (Some(first), Some(found("again")), "again"),
+        (Some(other), Some(found("second")), "second"),
+    ] {
+        let change = WorkflowChange { definition, warnings, ..Default::default() };
+        let changed = world.store.update_workflow(TENANT, id, change).await.expect("change").value;
+        assert_eq!(changed.warnings, found(expected));
+        assert_eq!(world.store.workflow(TENANT, id).await.expect("get"), changed);
+        let listed =
+            world.store.workflows(TENANT, WorkflowFilter::default(), PageRequest::default()).await.expect("list");
+        assert_eq!(listed.items, [changed]);
+    }
 }

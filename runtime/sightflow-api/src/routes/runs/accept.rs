@@ -118,6 +118,7 @@ async fn submit(
         max_retries: run.max_retries,
         traceparent: traceparent(&parts.headers),
         input_blobs,
+        new_blobs: Vec::new(),
         idempotency,
     };
     Ok(state.store.submit(new).await?)

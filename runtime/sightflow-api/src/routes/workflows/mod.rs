@@ -51,16 +51,18 @@ pub(crate) async fn create(
 ) -> Result<Response, ApiError> {
     let (parts, bytes) = json_body(request).await?;
     let body: CreateWorkflow = typed(parse_object(&bytes)?)?;
-    let new = NewWorkflow {
+    let mut new = NewWorkflow {
         tenant_id: caller.tenant,
         name: checked_name(body.name)?,
         description: body.description,
         definition: body.definition.unwrap_or_else(empty_graph),
+        warnings: json!([]),
         status: body.status.unwrap_or(WorkflowStatus::Draft),
         changed_by: None,
         idempotency: idempotency::key(&parts.headers, &parts.method, &parts.uri, &bytes)?,
     };
     let warnings = check(&state, caller, &new.definition).await?;
+    new.warnings = json!(warnings);
     created(state.store.create_workflow(new).await?, warnings)
 }
 
@@ -127,20 +129,23 @@ pub(crate) async fn patch(
             format!("the workflow has changed since (it is now at version {})", current.version),
         ));
     }
-    if let Some(definition) = &body.definition {
-        check(&state, caller, definition).await?;
-    }
+    let warnings = match &body.definition {
+        Some(definition) => Some(json!(check(&state, caller, definition).await?)),
+        None => None,
+    };
     let change = WorkflowChange {
         name: body.name.map(checked_name).transpose()?,
         description: body.description,
         status: body.status,
         definition: body.definition,
+        warnings,
         change_summary: body.change_summary,
         changed_by: None,
         expected_version: headers.contains_key(header::IF_MATCH).then_some(current.version),
+        idempotency: None,
     };
     let changed = state.store.update_workflow(caller.tenant, id, change).await?;
-    answer(&state, caller, changed, &HeaderMap::new()).await
+    answer(&state, caller, changed.value, &HeaderMap::new()).await
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -199,6 +204,7 @@ pub(crate) async fn duplicate(
         name,
         description: original.description,
         definition: original.definition,
+        warnings: original.warnings,
         status: WorkflowStatus::Draft,
         changed_by: None,
         idempotency: idempotency::key(&parts.headers, &parts.method, &parts.uri, &bytes)?,

@@ -63,14 +63,15 @@ pub(crate) async fn restore(
     Path((id, version)): Path<(WorkflowId, u32)>,
 ) -> Result<Response, ApiError> {
     let old = state.store.workflow_version(caller.tenant, id, version).await?;
-    super::check(&state, caller, &old.definition).await?;
+    let warnings = super::check(&state, caller, &old.definition).await?;
     let change = WorkflowChange {
         definition: Some(old.definition),
+        warnings: Some(serde_json::json!(warnings)),
         change_summary: Some(format!("restored version {version}")),
         ..WorkflowChange::default()
     };
     let changed = state.store.update_workflow(caller.tenant, id, change).await?;
-    super::answer(&state, caller, changed, &HeaderMap::new()).await
+    super::answer(&state, caller, changed.value, &HeaderMap::new()).await
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -1,0 +1,105 @@
+//! Opening the file: its schema, and what an earlier process left in it.
+
+use std::path::Path;
+
+use sqlx::SqliteConnection;
+use sqlx::migrate::{MigrateError, Migrator};
+
+use super::writer::Tx;
+use super::{models, workers, workflows};
+use crate::blob::UPLOAD_TTL_MS;
+use crate::error::{Result, StoreError};
+use crate::job::MODEL_WAIT_MS;
+
+/// Every migration, in order, with its checksum. Append only.
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
+
+/// Makes the file if there is none, readable for its owner alone; what SQLite puts beside it gets the same mode.
+pub(super) fn create(path: &Path) -> Result<()> {
+    private().append(true).create(true).open(path).map(drop).map_err(StoreError::unavailable)
+}
+
+/// Options that make a file for its owner alone.
+pub(super) fn private() -> std::fs::OpenOptions {
+    let mut options = std::fs::OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+pub(super) async fn migrate(conn: &mut SqliteConnection) -> Result<()> {
+    // `run` on a connection makes a future that is not Send; this is what it calls.
+    MIGRATIONS.run_direct(None, conn, false).await.map_err(|error| match error {
+        MigrateError::VersionMissing(version) => {
+            StoreError::Schema(format!("migration {version} is not known here; it was made by a newer program"))
+        }
+        MigrateError::VersionMismatch(version) => {
+            StoreError::Schema(format!("migration {version} was changed after it had been applied"))
+        }
+        MigrateError::Execute(error) => error.into(),
+        other => StoreError::Schema(other.to_string()),
+    })
+}
+
+/// The newest time that an earlier process stored.
+pub(super) async fn newest_time(conn: &mut SqliteConnection) -> Result<i64> {
+    Ok(sqlx::query_scalar(
+        "SELECT max(coalesce((SELECT max(heartbeat_at) FROM wf_workers), 0), coalesce((SELECT max(created_at) FROM wf_executions), 0))",
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
+/// Brings what an earlier process left into order.
+pub(super) async fn mend(tx: &mut Tx) -> Result<()> {
+    // Nobody of that process is alive: it held the lock on the file.
+    workers::all_gone(tx).await?;
+    fill_search(tx).await?;
+    // What waits for a time that only a wrong clock can have set waits no longer than it ever may.
+    sqlx::query(
+        "UPDATE wf_timers SET due_at = ?1 WHERE due_at > ?1 + ?2;
+         UPDATE wf_inference_jobs SET run_at = ?1, updated_at = max(?1, updated_at + 1)
+         WHERE status = 'pending' AND run_at > ?1 + ?2 AND id IN (SELECT ref_id FROM wf_timers WHERE kind = 'job');
+         UPDATE wf_models SET blocked_until = NULL, updated_at = max(?1, updated_at + 1) WHERE blocked_until > ?1 + ?2;
+         UPDATE wf_executions SET deadline_at = ?1 + timeout_seconds * 1000, updated_at = max(?1, updated_at + 1)
+         WHERE status IN ('pending','running') AND deadline_at > ?1 + timeout_seconds * 1000;
+         UPDATE wf_blob_refs SET expires_at = ?1 + ?3 WHERE expires_at > ?1 + ?3;
+         UPDATE wf_idempotency_keys SET expires_at = ?1 + ?3 WHERE expires_at > ?1 + ?3;
+         UPDATE wf_blobs SET unreferenced_at = ?1 WHERE unreferenced_at > ?1;
+         UPDATE wf_deleted_blobs SET deleted_at = ?1 WHERE deleted_at > ?1",
+    )
+    .bind(tx.now)
+    .bind(MODEL_WAIT_MS)
+    .bind(UPLOAD_TTL_MS)
+    .execute(&mut tx.conn)
+    .await?;
+    Ok(())
+}
+
+/// Rows of before searches were folded.
+async fn fill_search(tx: &mut Tx) -> Result<()> {
+    let workflows: Vec<(String, String, Option<String>)> =
+        sqlx::query_as("SELECT id, name, description FROM wf_workflows WHERE search IS NULL")
+            .fetch_all(&mut tx.conn)
+            .await?;
+    for (id, name, description) in workflows {
+        sqlx::query("UPDATE wf_workflows SET search = ?2 WHERE id = ?1")
+            .bind(id)
+            .bind(workflows::searched(&name, description.as_deref()))
+            .execute(&mut tx.conn)
+            .await?;
+    }
+    let models: Vec<(String, String, String)> =
+        sqlx::query_as("SELECT tenant_id, id, name FROM wf_models WHERE search IS NULL")
+            .fetch_all(&mut tx.conn)
+            .await?;
+    for (tenant, id, name) in models {
+        sqlx::query("UPDATE wf_models SET search = ?3 WHERE tenant_id = ?1 AND id = ?2")
+            .bind(tenant)
+            .bind(&id)
+            .bind(models::searched(&id, &name))
+            .execute(&mut tx.conn)
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! Accepting a run.
+
+use serde_json::{Value, json};
+use sightflow_types::{ExecutionId, ExecutionStatus, Timestamp, WorkflowId};
+
+use super::keys::{self, Claim};
+use super::row::{parse, stored};
+use super::writer::Tx;
+use super::{blobs, executions};
+use crate::error::{Result, StoreError};
+use crate::execution::{Execution, JobCounts, NewExecution, RunSource};
+use crate::workflow::Created;
+
+/// What the run executes, as its row names it.
+#[derive(Default)]
+struct Source {
+    workflow: Option<WorkflowId>,
+    name: Option<String>,
+    version: Option<u32>,
+    definition: Option<String>,
+}
+
+pub(super) async fn submit(tx: &mut Tx, new: NewExecution) -> Result<Created<Execution>> {
+    let id = ExecutionId::new();
+    if let Some(key) = &new.idempotency
+        && let Claim::Taken(first) = keys::claim(tx, new.tenant_id, key, id.uuid()).await?
+    {
+        let value = executions::get(&mut tx.conn, new.tenant_id, ExecutionId::from_uuid(first)).await?;
+        return Ok(Created { value, replayed: true });
+    }
+    let tenant = new.tenant_id.uuid().to_string();
+    let source = match &new.source {
+        RunSource::Inline(definition) => Source { definition: Some(definition.to_string()), ..Source::default() },
+        RunSource::Workflow { id, version } => runnable(tx, &tenant, *id, *version).await?,
+    };
+    let deadline = tx.now + i64::from(new.timeout_seconds) * 1000;
+    let mut input = Value::Object(new.input.clone());
+    if let (false, Value::Object(input)) = (new.parameters.is_empty(), &mut input) {
+        input.insert("parameters".to_owned(), Value::Object(new.parameters.clone()));
+    }
+    sqlx::query(
+        "INSERT INTO wf_executions (id, tenant_id, workflow_id, workflow_version, definition, execution_mode, priority, input_data, metadata,
+           timeout_seconds, max_retries, traceparent, deadline_at, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14);
+         INSERT INTO wf_ready_executions (rank, vt, execution_id, tenant_id, queued_at) VALUES (11 - ?7, 0, ?1, ?2, ?14)",
+    )
+    .bind(id.uuid().to_string())
+    .bind(&tenant)
+    .bind(source.workflow.map(|id| id.uuid().to_string()))
+    .bind(source.version)
+    .bind(&source.definition)
+    .bind(new.mode.as_str())
+    .bind(new.priority)
+    .bind(input.to_string())
+    .bind(new.metadata.to_string())
+    .bind(new.timeout_seconds)
+    .bind(new.max_retries)
+    .bind(&new.traceparent)
+    .bind(deadline)
+    .bind(tx.now)
+    .execute(&mut tx.conn)
+    .await?;
+    blobs::record(tx, &new.new_blobs).await?;
+    blobs::hold_inputs(tx, new.tenant_id, id, &new.input_blobs, &new.new_blobs).await?;
+    tx.signals.execution_ready();
+    let value = accepted(tx.now, id, deadline, new, source);
+    Ok(Created { value, replayed: false })
+}
+
+/// The row as it was just written.
+fn accepted(now: i64, id: ExecutionId, deadline: i64, new: NewExecution, source: Source) -> Execution {
+    Execution {
+        id,
+        tenant_id: new.tenant_id,
+        workflow_id: source.workflow,
+        workflow_name: source.name,
+        workflow_version: source.version,
+        pins: json!({}),
+        status: ExecutionStatus::Pending,
+        mode: new.mode,
+        priority: new.priority,
+        input: new.input,
+        parameters: new.parameters,
+        outputs: None,
+        node_metrics: json!({}),
+        progress: json!({}),
+        error: None,
+        metadata: new.metadata,
+        timeout_seconds: new.timeout_seconds,
+        deadline_at: Some(Timestamp::from_millis(deadline)),
+        max_retries: new.max_retries,
+        resume_count: 0,
+        replayed_from: None,
+        batch_id: None,
+        lease_token: 0,
+        event_seq: 0,
+        traceparent: new.traceparent,
+        jobs: JobCounts::default(),
+        started_at: None,
+        completed_at: None,
+        duration_ms: None,
+        created_at: Timestamp::from_millis(now),
+        updated_at: Timestamp::from_millis(now),
+    }
+}
+
+/// The version to run, if the workflow can run at all.
+async fn runnable(tx: &mut Tx, tenant: &str, id: WorkflowId, wanted: Option<u32>) -> Result<Source> {
+    let (name, status, version): (String, String, Option<u32>) = sqlx::query_as(
+        "SELECT w.name, w.status, v.version FROM wf_workflows w
+           LEFT JOIN wf_workflow_versions v ON v.workflow_id = w.id AND v.version = coalesce(?3, w.current_version)
+         WHERE w.id = ?1 AND w.tenant_id = ?2 AND w.deleted_at IS NULL",
+    )
+    .bind(id.uuid().to_string())
+    .bind(tenant)
+    .bind(wanted.map(stored).transpose()?)
+    .fetch_optional(&mut tx.conn)
+    .await?
+    .ok_or(StoreError::NotFound("workflow"))?;
+    if parse::<sightflow_types::WorkflowStatus>(&status)? == sightflow_types::WorkflowStatus::Archived {
+        return Err(StoreError::Archived);
+    }
+    let version = version.ok_or(StoreError::NotFound("workflow version"))?;
+    Ok(Source { workflow: Some(id), name: Some(name), version: Some(version), definition: None })
+}
