@@ -91,9 +91,53 @@ async fn damage_is_found_and_mended() {
     let file = directory.path().join(&hex[..2]).join(&hex[2..]);
     std::fs::write(&file, "abd").unwrap();
     assert!(matches!(blobs.get(&digest).await, Err(BlobError::Damaged { found, .. }) if found == digest_of(b"abd")));
-    std::fs::write(&file, "a").unwrap();
-    assert_eq!(blobs.put("abc".into()).await.unwrap(), digest);
-    assert_eq!(blobs.get(&digest).await.unwrap(), "abc");
+    for damage in ["abd", "a", ""] {
+        std::fs::write(&file, damage).unwrap();
+        assert_eq!(blobs.put("abc".into()).await.unwrap(), digest, "{damage}");
+        assert_eq!(blobs.get(&digest).await.unwrap(), "abc", "{damage}");
+    }
+}
+
+#[tokio::test]
+async fn old_bytes_are_listed_and_the_remains_of_writes_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let blobs = BlobStore::open_directory(directory.path()).unwrap();
+    let (old, young) = (digest_of(b"abc"), digest_of(b"young"));
+    let hour = std::time::Duration::from_secs(3600);
+    for bytes in ["abc", "young"] {
+        blobs.put(bytes.into()).await.unwrap();
+    }
+    let path = |digest: &Digest| directory.path().join(&digest.hex()[..2]).join(&digest.hex()[2..]);
+    let staged = path(&old).with_extension("").to_string_lossy().into_owned() + "#1";
+    std::fs::write(&staged, "half").unwrap();
+    let before = std::time::SystemTime::now() - 2 * hour;
+    for file in [path(&old), staged.clone().into()] {
+        std::fs::File::options().write(true).open(&file).unwrap().set_modified(before).unwrap();
+    }
+    let mut found = Vec::new();
+    for folder in 0..=u8::MAX {
+        found.extend(blobs.written_before(folder, hour).await.unwrap());
+    }
+    assert_eq!(found, [old]);
+    assert!(!std::path::Path::new(&staged).exists());
+    assert!(blobs.exists(&young).await.unwrap());
+    let memory = BlobStore::in_memory();
+    memory.put("abc".into()).await.unwrap();
+    assert_eq!(memory.written_before(0xba, std::time::Duration::ZERO).await.unwrap(), [old]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn directories_and_files_are_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("data/blobs");
+    let blobs = BlobStore::open_directory(&root).unwrap();
+    let digest = blobs.put("abc".into()).await.unwrap();
+    let folder = root.join(&digest.hex()[..2]);
+    for (path, expected) in [(root.clone(), 0o700), (folder.clone(), 0o700), (folder.join(&digest.hex()[2..]), 0o600)] {
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, expected, "{}", path.display());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

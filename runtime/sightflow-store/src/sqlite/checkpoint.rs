@@ -1,5 +1,6 @@
 //! Copies the write-ahead log into the database file, beside the writer, so that no commit pays for it.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,21 +14,45 @@ use crate::store::StoreStatistics;
 const PAUSE: Duration = Duration::from_secs(1);
 /// A log longer than this (32 MiB) starts again from its beginning: the writer copies the last of it between two groups.
 const LONG_FRAMES: i64 = 4_096;
+/// A log file longer than this is copied at once, whoever waits for it.
+const HUGE_BYTES: u64 = 64 << 20;
 /// Without commits for this long, the log's file is emptied.
 const IDLE: Duration = Duration::from_secs(5);
 
 /// What is known about the log.
-#[derive(Default)]
 pub(super) struct Log {
+    /// The log's file.
+    path: PathBuf,
     commits: AtomicU64,
     transactions: AtomicU64,
     checkpoints: AtomicU64,
     news: Notify,
     /// Set when only the writer itself can let the log start again.
-    pub(super) wants_restart: AtomicBool,
+    wants_restart: AtomicBool,
 }
 
 impl Log {
+    /// Of this database file.
+    pub(super) fn new(database: &Path) -> Self {
+        let mut path = database.as_os_str().to_owned();
+        path.push("-wal");
+        Self {
+            path: path.into(),
+            commits: AtomicU64::new(0),
+            transactions: AtomicU64::new(0),
+            checkpoints: AtomicU64::new(0),
+            news: Notify::new(),
+            wants_restart: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the writer should copy the log now, between two groups. Its file never shrinks below what SQLite keeps of it
+    /// when it starts again, which is less than the bound.
+    pub(super) fn is_due(&self) -> bool {
+        let huge = std::fs::metadata(&self.path).is_ok_and(|file| file.len() > HUGE_BYTES);
+        self.wants_restart.swap(false, Ordering::Relaxed) || huge
+    }
+
     pub(super) fn committed(&self, transactions: usize) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.transactions.fetch_add(transactions as u64, Ordering::Relaxed);

@@ -109,7 +109,7 @@ impl SqliteStore {
         let (signals, _) = broadcast::channel(SIGNAL_BUFFER);
         let (fail, failed) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
-        let log = Arc::new(Log::default());
+        let log = Arc::new(Log::new(path));
         let shared = Shared { time: time.clone(), signals: signals.clone(), failed: fail, log: log.clone() };
         let (handle, writer) = Writer::new(conn, lock, shared);
         let tasks = vec![tokio::spawn(checkpoint::run(checkpointer, log.clone(), stopped)), tokio::spawn(writer.run())];
@@ -146,5 +146,81 @@ impl SqliteStore {
             }
         }
         self.readers.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use sightflow_types::Timestamp;
+
+    use super::*;
+    use crate::Store;
+
+    async fn insert(tx: &mut Tx, name: &'static str) -> Result<()> {
+        sqlx::query("INSERT INTO wf_counters (name, value) VALUES (?1, 1)").bind(name).execute(&mut tx.conn).await?;
+        Ok(())
+    }
+
+    async fn names(store: &SqliteStore) -> Vec<String> {
+        sqlx::query_scalar("SELECT name FROM wf_counters WHERE value = 1 ORDER BY name")
+            .fetch_all(&store.readers)
+            .await
+            .expect("names")
+    }
+
+    #[tokio::test]
+    async fn a_panic_harms_no_neighbour() {
+        let directory = tempfile::tempdir().expect("directory");
+        let store = SqliteStore::open(directory.path().join("a.db"), SqliteOptions::default()).await.expect("open");
+        let panics = store.write::<()>(|tx| {
+            Box::pin(async move {
+                insert(tx, "lost").await?;
+                panic!("out of cheese")
+            })
+        });
+        let before = store.write(|tx| Box::pin(insert(tx, "before")));
+        let after = store.write(|tx| Box::pin(insert(tx, "after")));
+        let (before, panicked, after) = tokio::join!(before, panics, after);
+        assert!(before.is_ok() && after.is_ok(), "{before:?} {after:?}");
+        assert!(matches!(&panicked, Err(StoreError::Internal(why)) if why == "out of cheese"), "{panicked:?}");
+        assert!(
+            store.write::<()>(|_| panic!("before the first await")).await.is_err(),
+            "a closure that panics is a panic too"
+        );
+        assert_eq!(names(&store).await, ["after", "before"]);
+        store.ping().await.expect("the writer goes on");
+    }
+
+    /// Panics when it is told to, inside the writer's own work.
+    #[derive(Default)]
+    struct Broken(SystemClock, AtomicBool);
+
+    impl Clock for Broken {
+        fn now(&self) -> Timestamp {
+            assert!(!self.1.load(Ordering::SeqCst), "the clock is broken");
+            self.0.now()
+        }
+
+        fn elapsed(&self) -> Duration {
+            self.0.elapsed()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_cannot_go_on_is_announced() {
+        let directory = tempfile::tempdir().expect("directory");
+        let clock = Arc::new(Broken::default());
+        let options = SqliteOptions { clock: clock.clone(), ..SqliteOptions::default() };
+        let store = SqliteStore::open(directory.path().join("a.db"), options).await.expect("open");
+        let failed = store.failed();
+        clock.1.store(true, Ordering::SeqCst);
+        let lost = store.write(|tx| Box::pin(insert(tx, "lost"))).await;
+        assert!(matches!(lost, Err(StoreError::Unavailable(_))), "{lost:?}");
+        assert_eq!(failed.await, "the clock is broken");
+        let next = store.ping().await;
+        assert!(matches!(next, Err(StoreError::Unavailable(_))), "{next:?}");
+        store.close().await;
     }
 }

@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -220,7 +219,7 @@ impl Writer {
         if lost {
             return ControlFlow::Break("the connection to the database is gone".to_owned());
         }
-        if self.log.wants_restart.swap(false, Ordering::Relaxed) {
+        if self.log.is_due() {
             checkpoint::passive(&mut self.tx.conn, &self.log).await;
         }
         ControlFlow::Continue(())

@@ -4,8 +4,10 @@ mod executions;
 mod guards;
 mod harness;
 mod leases;
+mod poison;
 mod queue;
 mod registry;
+mod retention;
 mod retries;
 mod sqlite;
 mod submit;
@@ -53,6 +55,10 @@ conformance!(on_sqlite, crate::sqlite::Sqlite:
     executions {
         cancel_reaches_every_state, cancel_twice, cancel_against_claim_and_complete, finish_is_one_commit, finish_ends_open_jobs,
         finish_after_cancel_is_refused, events_are_dense_under_appenders, deletion_takes_everything, signals_follow_the_commit,
+    }
+    retention {
+        ended_executions_go_after_their_time, pruning_goes_by_pages, members_that_are_gone_are_forgotten, old_versions_go_unless_one_runs,
+        a_run_refers_to_its_pictures_alone, admission_counts_exactly, commits_per_run,
     }
     guards { terminal_rows_stay, tokens_never_shrink, raw_updates_move_updated_at, raw_updates_move_counters, oversized_events_are_refused }
     registry {

@@ -168,3 +168,55 @@ fn the_clock_of_tests_moves_by_hand() {
     clock.advance(7);
     assert_eq!((clock.now(), clock.elapsed()), (Timestamp::from_millis(10), std::time::Duration::from_millis(7)));
 }
+
+/// What the file's owner stores is for the owner alone.
+#[cfg(unix)]
+#[tokio::test]
+async fn files_are_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::<Sqlite>::new().await;
+    world.submit().await;
+    for suffix in ["", "-wal", "-shm", ".lock"] {
+        let mut file = world.backend.path().into_os_string();
+        file.push(suffix);
+        let mode = std::fs::metadata(&file).expect("metadata").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+    }
+}
+
+/// However much is written at once, the log starts again before it fills the disk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_is_bounded() {
+    let world = World::<Sqlite>::new().await;
+    let lease = world.running().await.lease();
+    let wal = world.backend.directory.path().join("sightflow.db-wal");
+    let mut longest = 0;
+    for n in 0..250 {
+        let metrics = serde_json::json!({"text": "x".repeat(1 << 20), "n": n});
+        let progress = sightflow_store::Progress { progress: serde_json::json!({}), node_metrics: metrics };
+        let append = sightflow_store::Append { progress: Some(progress), ..Default::default() };
+        world.store.append_events(lease, append).await.expect("append");
+        longest = longest.max(std::fs::metadata(&wal).expect("log").len());
+    }
+    assert!(longest < 96 << 20, "{} MiB of 250", longest >> 20);
+    assert!(world.store.statistics().checkpoints > 0);
+    world.check().await;
+}
+
+/// A probe writes a row, and many probes at once write one.
+#[tokio::test]
+async fn a_probe_writes_at_most_once_a_second() {
+    let world = World::<Sqlite>::new().await;
+    let before = world.store.statistics().commits;
+    for _ in 0..20 {
+        world.store.ping().await.expect("ping");
+    }
+    assert_eq!(world.count("SELECT count(*) FROM wf_probe").await, 1);
+    // Twenty on a machine so slow that each took a second would be twenty.
+    assert!(world.store.statistics().commits - before < 20);
+    world.store.close().await;
+    let world = World::<Sqlite>::new().await;
+    world.backend.execute("DROP TABLE wf_probe").await.expect("sql");
+    let failed = world.store.ping().await;
+    assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+}

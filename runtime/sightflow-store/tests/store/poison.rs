@@ -1,0 +1,184 @@
+//! Rows that cannot be read are set aside alone: nobody else waits for them.
+
+use sightflow_store::{ExecutionFilter, JobFilter, ModelFilter, ModelState, NewModel, PageRequest, WorkflowFilter};
+use sightflow_types::{ModelSource, Task};
+
+use crate::harness::{Backend, TENANT, World, new_workflow};
+use crate::sqlite::Sqlite;
+
+/// What no statement of the store writes: a column and a value that passes as its type.
+const EXECUTIONS: &[(&str, &str)] = &[
+    ("input_data", "'[1]'"),
+    ("input_data", "'{\"parameters\": 7}'"),
+    ("input_data", "'{'"),
+    ("definition", "'{'"),
+    ("metadata", "'nope'"),
+    ("progress", "'[]'"),
+    ("pins", "'7'"),
+    ("error_cause", "'{}'"),
+    ("execution_mode", "'sideways'"),
+    ("status", "'resting'"),
+    ("priority", "300"),
+    ("max_retries", "-1"),
+    ("tenant_id", "'nobody'"),
+    ("batch_id", "'x'"),
+    ("traceparent", "CAST(x'ff' AS TEXT)"),
+];
+
+const JOBS: &[(&str, &str)] = &[
+    ("params", "'{'"),
+    ("input", "''"),
+    ("metadata", "'{'"),
+    ("task", "'juggling'"),
+    ("model_digest", "'sha256:short'"),
+    ("workflow_id", "'x'"),
+    ("pixels", "-1"),
+    ("error_message", "CAST(x'ff' AS TEXT)"),
+];
+
+async fn poison(world: &World<Sqlite>, table: &str, id: &str, column: &str, value: &str) {
+    let sql = format!(
+        "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF;
+         DROP TRIGGER IF EXISTS wf_executions_guard; UPDATE {table} SET {column} = {value} WHERE id = '{id}'"
+    );
+    world.backend.execute(&sql).await.expect("poison");
+}
+
+async fn status(world: &World<Sqlite>, table: &str, id: &str) -> Vec<String> {
+    world
+        .backend
+        .column(&format!("SELECT status || ' ' || coalesce(error_code, '-') FROM {table} WHERE id = '{id}'"))
+        .await
+}
+
+#[tokio::test]
+async fn engines_start_what_can_be_read() {
+    let world = World::<Sqlite>::new().await;
+    let engine = world.engine().await;
+    for (column, value) in EXECUTIONS {
+        let what = format!("{column} = {value}");
+        let (poisoned, sound) = (world.submit().await.id, world.submit().await.id);
+        let id = poisoned.uuid().to_string();
+        poison(&world, "wf_executions", &id, column, value).await;
+        let started = world.store.start_executions(engine, 10).await.expect(&what);
+        assert_eq!(started.iter().map(|run| run.execution.id).collect::<Vec<_>>(), [sound], "{what}");
+        // A status that leads nowhere cannot be left, but it is out of everybody's way.
+        if *column != "status" {
+            assert_eq!(status(&world, "wf_executions", &id).await, ["failed E-INTERNAL"], "{what}");
+        }
+        assert_eq!(world.store.queue_depth().await.expect("depth").waiting_executions, 0, "{what}");
+        let page =
+            world.store.executions(TENANT, ExecutionFilter::default(), PageRequest::default()).await.expect(&what);
+        assert!(page.items.iter().any(|item| item.id == sound), "{what}");
+        // Shown with its fault, unless it belongs to nobody or is no text at all.
+        if let Some(shown) = page.items.iter().find(|item| item.id == poisoned) {
+            let code = shown.error.as_ref().map(|error| error.code.as_str());
+            assert_eq!(code, Some("E-INTERNAL"), "{what}");
+            assert_eq!(
+                world.store.execution(TENANT, poisoned).await.expect(&what).error.map(|error| error.code),
+                shown.error.as_ref().map(|error| error.code.clone())
+            );
+        } else {
+            assert!(["tenant_id", "traceparent"].contains(column), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn engines_take_over_what_can_be_read() {
+    for (column, value) in EXECUTIONS {
+        let mut world = World::<Sqlite>::new().await;
+        let (poisoned, sound) = (world.running().await.execution.id, world.running().await.execution.id);
+        let id = poisoned.uuid().to_string();
+        poison(&world, "wf_executions", &id, column, value).await;
+        world.reopen().await;
+        let engine = world.engine().await;
+        let taken = world.store.take_over(engine, 10).await.expect("take over");
+        assert_eq!(taken.iter().map(|run| run.execution.id).collect::<Vec<_>>(), [sound], "{column} = {value}");
+        assert!(world.store.take_over(engine, 10).await.expect("again").is_empty(), "{column} = {value}");
+    }
+}
+
+#[tokio::test]
+async fn an_execution_without_a_readable_id_is_set_aside() {
+    let world = World::<Sqlite>::new().await;
+    let engine = world.engine().await;
+    let (poisoned, sound) = (world.submit().await.id, world.submit().await.id);
+    let id = poisoned.uuid().to_string();
+    let sql = format!(
+        "PRAGMA foreign_keys = OFF; UPDATE wf_executions SET id = 'zzz' WHERE id = '{id}';
+         UPDATE wf_ready_executions SET execution_id = 'zzz' WHERE execution_id = '{id}'"
+    );
+    world.backend.execute(&sql).await.expect("poison");
+    let started = world.store.start_executions(engine, 10).await.expect("start");
+    assert_eq!(started.iter().map(|run| run.execution.id).collect::<Vec<_>>(), [sound]);
+    assert_eq!(status(&world, "wf_executions", "zzz").await, ["failed E-INTERNAL"]);
+    let page = world.store.executions(TENANT, ExecutionFilter::default(), PageRequest::default()).await.expect("list");
+    assert_eq!(page.items.iter().map(|item| item.id).collect::<Vec<_>>(), [sound], "it cannot even be named");
+    world.check().await;
+}
+
+#[tokio::test]
+async fn workers_claim_what_can_be_read() {
+    for (column, value) in JOBS {
+        let what = format!("{column} = {value}");
+        let world = World::<Sqlite>::new().await;
+        let (lease, jobs) = world.with_jobs(3).await;
+        let id = jobs[1].id.uuid().to_string();
+        poison(&world, "wf_inference_jobs", &id, column, value).await;
+        let worker = world.worker().await;
+        let claimed = world.claim(worker, 10).await;
+        assert_eq!(claimed.iter().map(|job| job.job.item_path.as_str()).collect::<Vec<_>>(), ["0", "2"], "{what}");
+        assert_eq!(status(&world, "wf_inference_jobs", &id).await, ["failed E-INTERNAL"], "{what}");
+        assert!(world.claim(worker, 10).await.is_empty(), "{what}");
+        assert!(world.kinds(lease).await.contains(&"job.failed".to_owned()), "its execution is told: {what}");
+        if *column != "error_message" {
+            let all = world.store.jobs_of(lease.execution_id).await.expect(&what);
+            assert_eq!(all[1].error_code.as_deref(), Some("E-INTERNAL"), "{what}");
+        }
+        let page = world.store.jobs(TENANT, JobFilter::default(), PageRequest::default()).await.expect(&what);
+        assert_eq!(page.items.len(), 3, "{what}");
+        world.check().await;
+    }
+}
+
+#[tokio::test]
+async fn lists_show_what_cannot_be_read_as_such() {
+    let world = World::<Sqlite>::new().await;
+    let poisoned = world.workflow().await.id;
+    let sound = world.store.create_workflow(new_workflow("sound")).await.expect("create").value;
+    for (column, value) in [("definition", "'[]'"), ("status", "'odd'"), ("run_count", "-1")] {
+        let id = poisoned.uuid().to_string();
+        poison(&world, "wf_workflows", &id, column, value).await;
+        let page =
+            world.store.workflows(TENANT, WorkflowFilter::default(), PageRequest::default()).await.expect(column);
+        assert_eq!(page.items[0], sound, "{column}");
+        assert_eq!(
+            (page.items[1].id, &page.items[1].warnings[0]["code"]),
+            (poisoned, &serde_json::json!("E-INTERNAL"))
+        );
+        assert!(world.store.workflow(TENANT, poisoned).await.is_err(), "nobody edits what was not read");
+    }
+    for id in ["a", "b"] {
+        let new = NewModel {
+            id: id.into(),
+            tenant_id: TENANT,
+            source: ModelSource::Pretrained,
+            task: Task::Detection,
+            name: id.into(),
+            digest: None,
+            size: None,
+            format: "onnx".into(),
+            spec: serde_json::json!({}),
+        };
+        world.store.upsert_model(new).await.expect("model");
+    }
+    for (column, value) in
+        [("spec", "'[]'"), ("spec", "'{'"), ("task", "'juggling'"), ("state", "'odd'"), ("digest", "'x'")]
+    {
+        poison(&world, "wf_models", "a", column, value).await;
+        let models = world.store.models(TENANT, ModelFilter::default()).await.expect(column);
+        let states: Vec<_> = models.iter().map(|model| (model.id.as_str(), model.state)).collect();
+        assert_eq!(states, [("a", ModelState::Broken), ("b", ModelState::Available)], "{column} = {value}");
+    }
+}
