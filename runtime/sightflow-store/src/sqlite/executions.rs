@@ -6,7 +6,7 @@ use sightflow_types::{ExecutionId, ExecutionMode, ExecutionStatus, TenantId, Tim
 use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteExecutor, SqlitePool};
 
-use super::row::{Reading, before, columns_of, json, number, number_some, object, parse, parse_some, time};
+use super::row::{Reading, before, columns_of, json, listed, number, number_some, object, parse, parse_some, time};
 use crate::error::{Result, StoreError};
 use crate::execution::{Execution, ExecutionFilter, JobCounts};
 use crate::page::{Page, PageRequest};
@@ -194,12 +194,6 @@ pub(super) async fn list(
         .bind(page.rows())
         .fetch_all(db)
         .await?;
-    let read = |row: SqliteRow| {
-        shown(&row)
-            .inspect_err(|error| {
-                tracing::warn!(error = error as &dyn std::error::Error, "an execution is left out of a list")
-            })
-            .ok()
-    };
+    let read = |row: SqliteRow| listed("execution", shown(&row));
     Ok(Page::cut(rows, page.rows(), read, |execution| execution.id))
 }

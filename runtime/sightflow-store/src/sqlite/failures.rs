@@ -19,27 +19,27 @@ use crate::retry::{Attempt, decide};
 const MESSAGE_LENGTH: usize = 4000;
 
 columns! {
-struct Failing {
-    id: String,
-    tenant_id: String,
-    model_id: String,
-    attempt: i64,
-    max_attempts: i64,
-    held_since: Option<i64>,
-    random: i64,
-}
+    struct Failing {
+        id: String,
+        tenant_id: String,
+        model_id: String,
+        attempt: i64,
+        max_attempts: i64,
+        held_since: Option<i64>,
+        random: i64,
+    }
 }
 
 columns! {
-struct Changed {
-    id: String,
-    execution_id: String,
-    node_id: String,
-    item_path: String,
-    status: String,
-    run_at: Option<i64>,
-    error_code: String,
-}
+    struct Changed {
+        id: String,
+        execution_id: String,
+        node_id: String,
+        item_path: String,
+        status: String,
+        run_at: Option<i64>,
+        error_code: String,
+    }
 }
 
 pub(super) async fn fail(tx: &mut Tx, worker: WorkerId, failures: Vec<JobFailure>) -> Result<Vec<FailureOutcome>> {

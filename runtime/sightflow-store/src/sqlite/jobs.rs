@@ -6,7 +6,7 @@ use sightflow_types::{ExecutionId, JobId, JobStatus, ModelSource, Task, TenantId
 use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteExecutor, SqlitePool};
 
-use super::row::{Reading, before, columns_of, json, number, number_some, parse, parse_some, time};
+use super::row::{Reading, before, columns_of, json, listed, number, number_some, parse, parse_some, time};
 use super::writer::Tx;
 use super::{events, models};
 use crate::error::{Result, StoreError};
@@ -15,48 +15,48 @@ use crate::job::{Job, JobFilter, NewJob};
 use crate::page::{Page, PageRequest};
 
 columns! {
-pub(super) struct JobRow {
-    pub(super) id: String,
-    pub(super) execution_id: String,
-    workflow_id: Option<String>,
-    tenant_id: String,
-    pub(super) node_id: String,
-    pub(super) item_path: String,
-    task: String,
-    model_id: String,
-    model_source: String,
-    model_digest: Option<String>,
-    params: String,
-    input: String,
-    pixels: i64,
-    status: String,
-    progress: i64,
-    priority: i64,
-    vt: i64,
-    pub(super) attempt: i64,
-    max_attempts: i64,
-    max_batch: Option<i64>,
-    lease_token: i64,
-    worker_id: Option<String>,
-    pub(super) timeout_ms: i64,
-    run_at: Option<i64>,
-    submitted_at: i64,
-    started_at: Option<i64>,
-    completed_at: Option<i64>,
-    duration_ms: Option<i64>,
-    queue_ms: Option<i64>,
-    load_ms: Option<i64>,
-    compute_ms: Option<i64>,
-    batch_size: Option<i64>,
-    result: Option<String>,
-    error_class: Option<String>,
-    error_code: Option<String>,
-    error_message: Option<String>,
-    metadata: String,
-    traceparent: Option<String>,
-    created_at: i64,
-    updated_at: i64,
-}
+    pub(super) struct JobRow {
+        pub(super) id: String,
+        pub(super) execution_id: String,
+        workflow_id: Option<String>,
+        tenant_id: String,
+        pub(super) node_id: String,
+        pub(super) item_path: String,
+        task: String,
+        model_id: String,
+        model_source: String,
+        model_digest: Option<String>,
+        params: String,
+        input: String,
+        pixels: i64,
+        status: String,
+        progress: i64,
+        priority: i64,
+        vt: i64,
+        pub(super) attempt: i64,
+        max_attempts: i64,
+        max_batch: Option<i64>,
+        lease_token: i64,
+        worker_id: Option<String>,
+        pub(super) timeout_ms: i64,
+        run_at: Option<i64>,
+        submitted_at: i64,
+        started_at: Option<i64>,
+        completed_at: Option<i64>,
+        duration_ms: Option<i64>,
+        queue_ms: Option<i64>,
+        load_ms: Option<i64>,
+        compute_ms: Option<i64>,
+        batch_size: Option<i64>,
+        result: Option<String>,
+        error_class: Option<String>,
+        error_code: Option<String>,
+        error_message: Option<String>,
+        metadata: String,
+        traceparent: Option<String>,
+        created_at: i64,
+        updated_at: i64,
+    }
 }
 
 impl JobRow {
@@ -216,22 +216,18 @@ pub(super) async fn list(
         .bind(page.rows())
         .fetch_all(db)
         .await?;
-    let read = |row: SqliteRow| {
-        shown(&row)
-            .inspect_err(|error| tracing::warn!(error = error as &dyn std::error::Error, "a job is left out of a list"))
-            .ok()
-    };
+    let read = |row: SqliteRow| listed("job", shown(&row));
     Ok(Page::cut(rows, page.rows(), read, |job| job.id))
 }
 
 columns! {
-struct Run {
-    tenant_id: String,
-    workflow_id: Option<String>,
-    priority: i64,
-    max_retries: i64,
-    traceparent: Option<String>,
-}
+    struct Run {
+        tenant_id: String,
+        workflow_id: Option<String>,
+        priority: i64,
+        max_retries: i64,
+        traceparent: Option<String>,
+    }
 }
 
 pub(super) async fn enqueue(tx: &mut Tx, lease: ExecutionLease, jobs: Vec<NewJob>) -> Result<Vec<Job>> {

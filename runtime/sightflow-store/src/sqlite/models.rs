@@ -7,28 +7,28 @@ use sightflow_types::{ModelSource, Task, TenantId, Timestamp};
 use sqlx::{SqliteExecutor, SqlitePool};
 
 use super::jobs::defer;
-use super::row::{Reading, columns_of, number_some, object, parse, parse_some, stored, time};
+use super::row::{Reading, columns_of, listed, number_some, object, parse, parse_some, stored, time};
 use super::writer::Tx;
 use crate::error::{Result, StoreError};
 use crate::model::{ModelFilter, ModelRow, ModelState, NewModel};
 use crate::search::fold;
 
 columns! {
-struct Row {
-    id: String,
-    tenant_id: String,
-    source: String,
-    task: String,
-    name: String,
-    digest: Option<String>,
-    size: Option<i64>,
-    format: String,
-    spec: String,
-    state: String,
-    blocked_until: Option<i64>,
-    created_at: i64,
-    updated_at: i64,
-}
+    struct Row {
+        id: String,
+        tenant_id: String,
+        source: String,
+        task: String,
+        name: String,
+        digest: Option<String>,
+        size: Option<i64>,
+        format: String,
+        spec: String,
+        state: String,
+        blocked_until: Option<i64>,
+        created_at: i64,
+        updated_at: i64,
+    }
 }
 
 impl Row {
@@ -119,14 +119,7 @@ pub(super) async fn list(db: &SqlitePool, tenant: TenantId, filter: ModelFilter)
     .fetch_all(db)
     .await?;
     let read = |row| columns_of::<Row>(row)?.read(&mut Reading::lenient());
-    let readable = rows.iter().filter_map(|row| {
-        read(row)
-            .inspect_err(|error| {
-                tracing::warn!(error = error as &dyn std::error::Error, "a model is left out of a list")
-            })
-            .ok()
-    });
-    Ok(readable.collect())
+    Ok(rows.iter().filter_map(|row| listed("model", read(row))).collect())
 }
 
 pub(super) async fn set_state(tx: &mut Tx, tenant: TenantId, id: &str, state: ModelState) -> Result<ModelRow> {

@@ -35,7 +35,7 @@ pub(super) async fn ping(store: &SqliteStore) -> Result<()> {
             })
         })
         .await;
-    let answer = written.as_ref().map(|()| ()).map_err(chain);
+    let answer = written.as_ref().copied().map_err(chain);
     *last = Some((Instant::now(), answer));
     written
 }

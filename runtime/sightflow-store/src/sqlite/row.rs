@@ -73,6 +73,14 @@ pub(super) fn unreadable(why: &str) -> String {
     format!("a stored value is unreadable: {why}")
 }
 
+/// An item of a list; one that cannot even be named is left out.
+pub(super) fn listed<T>(what: &str, item: Result<T>) -> Option<T> {
+    item.inspect_err(|error| {
+        tracing::warn!(error = error as &dyn std::error::Error, what, "an unreadable row is left out of a list");
+    })
+    .ok()
+}
+
 /// The text below which a page's ids lie; without a cursor one above every UUID.
 pub(super) fn before(cursor: Option<uuid::Uuid>) -> String {
     cursor.map_or_else(|| "g".to_owned(), |id| id.to_string())

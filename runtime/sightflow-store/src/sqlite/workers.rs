@@ -4,27 +4,27 @@ use serde_json::json;
 use sightflow_types::{JobId, Timestamp, WorkerId};
 use sqlx::{SqliteExecutor, SqlitePool};
 
-use super::row::{columns_of, json, number, number_some, parse, stored};
+use super::row::{columns_of, json, listed, number, number_some, parse, stored};
 use super::writer::Tx;
 use crate::error::{Result, StoreError};
 use crate::worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker};
 
 columns! {
-struct Row {
-    id: String,
-    role: String,
-    name: String,
-    version: String,
-    labels: String,
-    models: String,
-    device: Option<String>,
-    memory_total: Option<i64>,
-    memory_free: Option<i64>,
-    state: String,
-    running_jobs: i64,
-    started_at: i64,
-    heartbeat_at: i64,
-}
+    struct Row {
+        id: String,
+        role: String,
+        name: String,
+        version: String,
+        labels: String,
+        models: String,
+        device: Option<String>,
+        memory_total: Option<i64>,
+        memory_free: Option<i64>,
+        state: String,
+        running_jobs: i64,
+        started_at: i64,
+        heartbeat_at: i64,
+    }
 }
 
 impl TryFrom<Row> for Worker {
@@ -128,13 +128,6 @@ pub(super) async fn list(db: &SqlitePool) -> Result<Vec<Worker>> {
     )
     .fetch_all(db)
     .await?;
-    let readable = rows.iter().filter_map(|row| {
-        columns_of::<Row>(row)
-            .and_then(Worker::try_from)
-            .inspect_err(|error| {
-                tracing::warn!(error = error as &dyn std::error::Error, "a worker is left out of a list")
-            })
-            .ok()
-    });
-    Ok(readable.collect())
+    let read = |row| columns_of::<Row>(row).and_then(Worker::try_from);
+    Ok(rows.iter().filter_map(|row| listed("worker", read(row))).collect())
 }

@@ -9,7 +9,7 @@ use sqlx::{SqliteExecutor, SqlitePool};
 
 use super::ending;
 use super::keys::{self, Claim};
-use super::row::{Reading, before, columns_of, json, number, number_some, object, parse, time};
+use super::row::{Reading, before, columns_of, json, listed, number, number_some, object, parse, time};
 use super::writer::Tx;
 use crate::error::{Result, StoreError};
 use crate::page::{Page, PageRequest};
@@ -19,21 +19,21 @@ use crate::workflow::{
 };
 
 columns! {
-struct WorkflowRow {
-    id: String,
-    tenant_id: String,
-    name: String,
-    description: Option<String>,
-    definition: String,
-    warnings: String,
-    status: String,
-    current_version: i64,
-    run_count: i64,
-    last_run_at: Option<i64>,
-    avg_duration_ms: Option<i64>,
-    created_at: i64,
-    updated_at: i64,
-}
+    struct WorkflowRow {
+        id: String,
+        tenant_id: String,
+        name: String,
+        description: Option<String>,
+        definition: String,
+        warnings: String,
+        status: String,
+        current_version: i64,
+        run_count: i64,
+        last_run_at: Option<i64>,
+        avg_duration_ms: Option<i64>,
+        created_at: i64,
+        updated_at: i64,
+    }
 }
 
 impl WorkflowRow {
@@ -67,14 +67,14 @@ impl WorkflowRow {
 }
 
 columns! {
-struct VersionRow {
-    version: i64,
-    digest: String,
-    definition: String,
-    change_summary: Option<String>,
-    changed_by: Option<String>,
-    created_at: i64,
-}
+    struct VersionRow {
+        version: i64,
+        digest: String,
+        definition: String,
+        change_summary: Option<String>,
+        changed_by: Option<String>,
+        created_at: i64,
+    }
 }
 
 impl TryFrom<VersionRow> for WorkflowVersion {
@@ -273,12 +273,7 @@ pub(super) async fn list(
     .fetch_all(db)
     .await?;
     let read = |row: SqliteRow| {
-        columns_of::<WorkflowRow>(&row)
-            .and_then(|row| row.read(&mut Reading::lenient()))
-            .inspect_err(|error| {
-                tracing::warn!(error = error as &dyn std::error::Error, "a workflow is left out of a list")
-            })
-            .ok()
+        listed("workflow", columns_of::<WorkflowRow>(&row).and_then(|row| row.read(&mut Reading::lenient())))
     };
     Ok(Page::cut(rows, page.rows(), read, |workflow| workflow.id))
 }
@@ -387,14 +382,7 @@ pub(super) async fn versions(
     .bind(page.rows())
     .fetch_all(db)
     .await?;
-    let read = |row: SqliteRow| {
-        columns_of::<VersionRow>(&row)
-            .and_then(WorkflowVersion::try_from)
-            .inspect_err(|error| {
-                tracing::warn!(error = error as &dyn std::error::Error, "a version is left out of a list")
-            })
-            .ok()
-    };
+    let read = |row: SqliteRow| listed("version", columns_of::<VersionRow>(&row).and_then(WorkflowVersion::try_from));
     Ok(Page::cut(rows, page.rows(), read, |version| version.version))
 }
 
