@@ -3,5 +3,5 @@
 mod pool;
 mod reservation;
 
-pub use pool::{MemoryPool, OutOfBudget, Use};
+pub use pool::{MemoryPool, OutOfBudget, Reclaim, Use};
 pub use reservation::Reservation;

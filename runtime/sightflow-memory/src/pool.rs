@@ -1,7 +1,7 @@
 //! The pool: what is taken, who waits, who is next.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -38,6 +38,12 @@ pub struct OutOfBudget {
     pub capacity: u64,
 }
 
+/// Keeps what it could make again, and lets go of it when a pool is short: a cache.
+pub trait Reclaim: std::fmt::Debug + Send + Sync {
+    /// Lets go of about `bytes`, or of everything. Called while somebody waits; no lock of the pool is held.
+    fn reclaim(&self, bytes: u64);
+}
+
 /// A budget in bytes that many threads and tasks share. Cheap to clone; clones are the same pool.
 #[derive(Debug, Clone)]
 pub struct MemoryPool {
@@ -51,6 +57,7 @@ struct Shared {
     /// Wakes threads and tasks that wait; each looks for itself whether it is its turn.
     freed: Condvar,
     freed_async: Notify,
+    reclaimers: Mutex<Vec<Weak<dyn Reclaim>>>,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +66,8 @@ struct State {
     /// Tickets of those who wait. Only the first may take bytes, so that small requests do not starve a large one.
     waiting: VecDeque<u64>,
     next_ticket: u64,
+    /// Holders that wait for more; they stand in no queue.
+    growing: usize,
 }
 
 impl State {
@@ -81,6 +90,7 @@ impl MemoryPool {
             state: Mutex::default(),
             freed: Condvar::new(),
             freed_async: Notify::new(),
+            reclaimers: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -118,12 +128,15 @@ impl MemoryPool {
     /// # Errors
     /// [`OutOfBudget`] at once otherwise.
     pub fn try_reserve(&self, purpose: Use, bytes: u64) -> Result<Reservation, OutOfBudget> {
-        let mut state = self.state();
-        if state.waiting.is_empty() && self.take(&mut state, purpose, bytes) {
-            drop(state);
-            return Ok(Reservation::new(self.clone(), purpose, bytes));
-        }
-        Err(self.refusal(&state, bytes))
+        let take = || {
+            let mut state = self.state();
+            let taken = state.waiting.is_empty() && self.take(&mut state, purpose, bytes);
+            if taken { Ok(Reservation::new(self.clone(), purpose, bytes)) } else { Err(self.refusal(&state, bytes)) }
+        };
+        take().or_else(|_| {
+            self.reclaim(bytes);
+            take()
+        })
     }
 
     /// Takes bytes, waiting for them on this thread until `deadline`. Not for a thread that runs tasks.
@@ -133,11 +146,19 @@ impl MemoryPool {
     pub fn reserve_blocking(&self, purpose: Use, bytes: u64, deadline: Instant) -> Result<Reservation, OutOfBudget> {
         let turn = Turn::queue(self, bytes)?;
         let mut state = self.state();
+        let mut reclaimed = false;
         loop {
             if turn.is_first(&state) && self.take(&mut state, purpose, bytes) {
                 drop(state);
                 drop(turn);
                 return Ok(Reservation::new(self.clone(), purpose, bytes));
+            }
+            if turn.is_first(&state) && !reclaimed {
+                drop(state);
+                self.reclaim(bytes);
+                reclaimed = true;
+                state = self.state();
+                continue;
             }
             let now = Instant::now();
             if now >= deadline {
@@ -145,7 +166,41 @@ impl MemoryPool {
             }
             let woken = self.shared.freed.wait_timeout(state, deadline - now);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
+            reclaimed = false;
         }
+    }
+
+    /// As [`Self::reserve_blocking`], for one who holds bytes of this pool already: it goes before all who wait, since
+    /// they wait for it to end. Two holders can still wait for each other; both deadlines end that.
+    ///
+    /// # Errors
+    /// [`OutOfBudget`] at the deadline, or at once when the pool is smaller than `bytes`.
+    pub fn reserve_as_holder(&self, purpose: Use, bytes: u64, deadline: Instant) -> Result<Reservation, OutOfBudget> {
+        self.grow(purpose, bytes, Some(deadline))?;
+        Ok(Reservation::new(self.clone(), purpose, bytes))
+    }
+
+    /// Somebody waits for bytes: no time to keep what is not needed.
+    #[must_use]
+    pub fn is_contended(&self) -> bool {
+        let state = self.state();
+        !state.waiting.is_empty() || state.growing > 0
+    }
+
+    /// `cache` is asked to let go of bytes before anybody waits or is refused. Forgotten when it is dropped.
+    pub fn add_reclaimer(&self, cache: Weak<dyn Reclaim>) {
+        let mut reclaimers = self.shared.reclaimers.lock().unwrap_or_else(PoisonError::into_inner);
+        reclaimers.retain(|known| known.strong_count() > 0);
+        reclaimers.push(cache);
+    }
+
+    /// Asks the caches for bytes; the lock must not be held.
+    fn reclaim(&self, bytes: u64) {
+        let caches: Vec<_> = {
+            let reclaimers = self.shared.reclaimers.lock().unwrap_or_else(PoisonError::into_inner);
+            reclaimers.iter().filter_map(Weak::upgrade).collect()
+        };
+        caches.iter().for_each(|cache| cache.reclaim(bytes));
     }
 
     /// Takes bytes, waiting for them as long as `patience`. Dropping the future gives up the place in the queue.
@@ -155,15 +210,23 @@ impl MemoryPool {
     pub async fn reserve(&self, purpose: Use, bytes: u64, patience: Duration) -> Result<Reservation, OutOfBudget> {
         let deadline = tokio::time::Instant::now() + patience;
         let turn = Turn::queue(self, bytes)?;
+        let mut reclaimed = false;
         loop {
             let mut freed = std::pin::pin!(self.shared.freed_async.notified());
             freed.as_mut().enable();
-            {
+            let first = {
                 let mut state = self.state();
                 if turn.is_first(&state) && self.take(&mut state, purpose, bytes) {
                     break;
                 }
+                turn.is_first(&state)
+            };
+            if first && !reclaimed {
+                self.reclaim(bytes);
+                reclaimed = true;
+                continue;
             }
+            reclaimed = false;
             if tokio::time::timeout_at(deadline, freed).await.is_err() {
                 return Err(self.refusal(&self.state(), bytes));
             }
@@ -175,19 +238,41 @@ impl MemoryPool {
     /// Takes more for one who holds some already: it goes before all who wait, since they wait for it to end.
     pub(crate) fn grow(&self, purpose: Use, bytes: u64, deadline: Option<Instant>) -> Result<(), OutOfBudget> {
         let mut state = self.state();
+        if self.take(&mut state, purpose, bytes) {
+            return Ok(());
+        }
+        if bytes > self.shared.capacity {
+            return Err(self.refusal(&state, bytes));
+        }
+        state.growing += 1;
+        let grown = self.wait_to_grow(state, purpose, bytes, deadline);
+        self.state().growing -= 1;
+        grown
+    }
+
+    fn wait_to_grow<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        purpose: Use,
+        bytes: u64,
+        deadline: Option<Instant>,
+    ) -> Result<(), OutOfBudget> {
         loop {
+            drop(state);
+            self.reclaim(bytes);
+            state = self.state();
             if self.take(&mut state, purpose, bytes) {
                 return Ok(());
             }
-            let now = Instant::now();
-            let Some(left) = deadline.and_then(|deadline| deadline.checked_duration_since(now)) else {
-                return Err(self.refusal(&state, bytes));
-            };
-            if left.is_zero() || bytes > self.shared.capacity {
+            let left = deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
                 return Err(self.refusal(&state, bytes));
             }
             let woken = self.shared.freed.wait_timeout(state, left);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
+            if self.take(&mut state, purpose, bytes) {
+                return Ok(());
+            }
         }
     }
 
@@ -198,8 +283,12 @@ impl MemoryPool {
         }
     }
 
+    fn fits(&self, state: &State, bytes: u64) -> bool {
+        bytes <= self.shared.capacity.saturating_sub(state.total())
+    }
+
     fn take(&self, state: &mut State, purpose: Use, bytes: u64) -> bool {
-        let fits = bytes <= self.shared.capacity.saturating_sub(state.total());
+        let fits = self.fits(state, bytes);
         if fits {
             state.used[purpose as usize] += bytes;
         }

@@ -1,6 +1,6 @@
 //! Bytes that are taken.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{MemoryPool, OutOfBudget, Use};
 
@@ -16,6 +16,12 @@ pub struct Reservation {
 impl Reservation {
     pub(crate) fn new(pool: MemoryPool, purpose: Use, bytes: u64) -> Self {
         Self { pool, purpose, bytes }
+    }
+
+    /// Where the bytes come from.
+    #[must_use]
+    pub fn pool(&self) -> &MemoryPool {
+        &self.pool
     }
 
     /// Bytes held.
@@ -41,6 +47,19 @@ impl Reservation {
     pub fn grow_blocking(&mut self, more: u64, deadline: Instant) -> Result<(), OutOfBudget> {
         self.pool.grow(self.purpose, more, Some(deadline))?;
         self.bytes += more;
+        Ok(())
+    }
+
+    /// Takes `more` bytes, waiting for them as long as `patience`.
+    ///
+    /// # Errors
+    /// [`OutOfBudget`] after `patience`; what was held stays held.
+    pub async fn grow(&mut self, more: u64, patience: Duration) -> Result<(), OutOfBudget> {
+        if self.try_grow(more).is_ok() {
+            return Ok(());
+        }
+        let mut taken = self.pool.reserve(self.purpose, more, patience).await?;
+        self.bytes += std::mem::take(&mut taken.bytes);
         Ok(())
     }
 

@@ -1,0 +1,9 @@
+#![doc = include_str!("../README.md")]
+
+mod faults;
+mod health;
+mod keep;
+
+pub use faults::Faults;
+pub use health::{Health, HealthReport};
+pub use keep::{Panicked, Restarts, caught, keep};
