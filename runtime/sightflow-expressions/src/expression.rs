@@ -196,6 +196,12 @@ impl Expression {
     /// [`ExpressionError::Unknown`] with the nearest allowed name.
     pub fn check_names(&self, allowed: &[&str]) -> Result<(), ExpressionError> {
         let Some(unknown) = self.names.iter().find(|name| !allowed.contains(&name.as_str())) else { return Ok(()) };
+        if let Some((name, meant)) = hyphenated(&self.source, unknown) {
+            return Err(ExpressionError::Unknown {
+                message: format!("`{name}` has a hyphen, which subtracts in an expression; write `{meant}`"),
+                suggestion: Some(meant),
+            });
+        }
         Err(ExpressionError::Unknown {
             message: format!("`{unknown}` is not a name here; known are {}", quoted(allowed.iter().copied())),
             suggestion: crate::reference::nearest(unknown, allowed.iter().copied()),
@@ -424,6 +430,23 @@ fn to_json(value: &minijinja::Value, depth: usize, budget: &mut u64, fuel: Fuel)
         }
         other => Err(not_json(&format!("a {other}"))),
     }
+}
+
+/// For `nodes.my-node.count` and the unknown name `node`: `my-node`, and `nodes['my-node']`, which was meant.
+fn hyphenated(source: &str, unknown: &str) -> Option<(String, String)> {
+    let in_run = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    source.split(|c| !in_run(c)).find_map(|run| {
+        let mut before = String::new();
+        for segment in run.split('.') {
+            let pieces: Vec<&str> = segment.split('-').collect();
+            let joined = pieces.len() > 1 && pieces.iter().all(|piece| !piece.is_empty());
+            if joined && pieces[1..].contains(&unknown) && !before.is_empty() {
+                return Some((segment.to_owned(), format!("{before}['{segment}']")));
+            }
+            before = if before.is_empty() { segment.to_owned() } else { format!("{before}.{segment}") };
+        }
+        None
+    })
 }
 
 fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {

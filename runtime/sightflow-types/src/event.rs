@@ -4,6 +4,7 @@
 
 pub const EXECUTION_STARTED: &str = "execution.started";
 pub const EXECUTION_RESUMED: &str = "execution.resumed";
+pub const EXECUTION_REPINNED: &str = "execution.repinned";
 pub const EXECUTION_PROGRESS: &str = "execution.progress";
 pub const EXECUTION_COMPLETED: &str = "execution.completed";
 pub const EXECUTION_FAILED: &str = "execution.failed";

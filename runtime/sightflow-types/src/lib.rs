@@ -3,6 +3,7 @@
 pub mod definition;
 pub mod detection;
 mod digest;
+pub mod document;
 pub mod error;
 pub mod event;
 pub mod geometry;

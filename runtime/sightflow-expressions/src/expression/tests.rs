@@ -145,3 +145,25 @@ fn names_are_known_before_running() {
     let error = expression.check_names(&["items", "params"]).expect_err("`item` is unknown");
     assert!(matches!(error, ExpressionError::Unknown { suggestion: Some(near), .. } if near == "items"));
 }
+
+#[test]
+fn a_hyphen_in_a_name_is_explained() {
+    let cases = [
+        ("nodes.my-node.count", "nodes['my-node']"),
+        ("1 + nodes.my-node.count * 2", "nodes['my-node']"),
+        ("nodes.a-b-c.count", "nodes['a-b-c']"),
+        ("inputs.store-name | upper", "inputs['store-name']"),
+        ("nodes.detect.class-counts", "nodes.detect['class-counts']"),
+    ];
+    for (source, meant) in cases {
+        let error = Expression::compile(source).expect(source).check_names(&["inputs", "nodes"]).expect_err(source);
+        let ExpressionError::Unknown { message, suggestion } = error else { panic!("{source}: {error:?}") };
+        assert!(message.contains(meant), "{source}: {message}");
+        assert_eq!(suggestion.as_deref(), Some(meant), "{source}");
+    }
+    // A subtraction of something unknown is no hyphen.
+    for source in ["nodes.a.count - other", "nodes.a.count -other", "a-other"] {
+        let error = Expression::compile(source).expect(source).check_names(&["nodes", "a"]).expect_err(source);
+        assert!(error.to_string().contains("`other` is not a name here"), "{source}: {error}");
+    }
+}
