@@ -1,11 +1,14 @@
 //! Decoded pixels, kept as long as a bound in bytes allows.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
+use sightflow_memory::Reclaim;
 use sightflow_types::Digest;
 
 use crate::decode::DecodeOptions;
+use crate::work::Work;
 use crate::{ImageError, Pixels};
 
 /// What a decoded picture is found by: the same blob may be wanted with or without its orientation and alpha.
@@ -19,11 +22,13 @@ pub(crate) struct CacheKey {
 ///
 /// Images that ask for the same pixels at the same time decode once. Pixels that somebody still holds stay alive
 /// after they left the cache; they count only while they are in it. An image larger than the bound is decoded and
-/// handed out, and not kept.
+/// handed out, and not kept. When somebody waits for bytes of the process's budget, it lets go of what it holds.
 #[derive(Debug)]
 pub struct PixelCache {
     max_bytes: usize,
     state: Mutex<State>,
+    me: Weak<Self>,
+    announced: Once,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +68,9 @@ pub struct CacheStats {
     pub evictions: u64,
 }
 
+/// How long one who waits for another's decode does not look at the clock.
+const LOOK_AT_THE_CLOCK: Duration = Duration::from_millis(10);
+
 static GLOBAL: OnceLock<Arc<PixelCache>> = OnceLock::new();
 
 impl PixelCache {
@@ -71,7 +79,7 @@ impl PixelCache {
 
     /// An empty cache that holds at most `max_bytes` bytes of pixels.
     pub fn new(max_bytes: usize) -> Arc<Self> {
-        Arc::new(Self { max_bytes, state: Mutex::default() })
+        Arc::new_cyclic(|me| Self { max_bytes, state: Mutex::default(), me: Weak::clone(me), announced: Once::new() })
     }
 
     /// The cache that images use unless they are given another.
@@ -105,30 +113,46 @@ impl PixelCache {
     /// The pixels of `key`, from the cache or from `decode`, which runs at most once at a time for each key.
     pub(crate) fn get_or_decode(
         &self,
+        work: &Work,
         key: CacheKey,
-        decode: impl FnOnce() -> Result<Pixels, ImageError>,
+        decode: impl Fn() -> Result<Pixels, ImageError>,
     ) -> Result<Arc<Pixels>, ImageError> {
-        let pending = {
-            let mut state = self.lock();
-            if let Some(pixels) = state.touch(&key) {
-                return Ok(pixels);
-            }
-            if let Some(Entry::Decoding(pending)) = state.entries.get(&key) {
-                let pending = Arc::clone(pending);
-                state.stats.hits += 1;
-                drop(state);
-                return pending.wait();
-            }
-            let pending = Arc::new(Pending::default());
-            state.entries.insert(key, Entry::Decoding(Arc::clone(&pending)));
-            state.stats.misses += 1;
-            pending
-        };
-        // Decoders cannot panic (see `decode::guarded`), so that those who wait always get an answer.
-        let outcome = decode().map(Arc::new);
-        self.lock().settle(key, outcome.as_ref().ok(), self.max_bytes);
-        pending.publish(outcome.clone());
-        outcome
+        loop {
+            let pending = {
+                let mut state = self.lock();
+                if let Some(pixels) = state.touch(&key) {
+                    return Ok(pixels);
+                }
+                if let Some(Entry::Decoding(pending)) = state.entries.get(&key) {
+                    let pending = Arc::clone(pending);
+                    state.stats.hits += 1;
+                    drop(state);
+                    match pending.wait(work)? {
+                        // The other one's time was over, or its allowance: ours may not be.
+                        Err(error) if error.is_of_the_caller() => continue,
+                        outcome => return outcome,
+                    }
+                }
+                let pending = Arc::new(Pending::default());
+                state.entries.insert(key, Entry::Decoding(Arc::clone(&pending)));
+                state.stats.misses += 1;
+                pending
+            };
+            // Decoders cannot panic (see `decode::guarded`), so that those who wait always get an answer.
+            let outcome = decode().map(Arc::new);
+            let kept = outcome.as_ref().ok().filter(|pixels| self.may_keep(pixels));
+            let evicted = self.lock().settle(key, kept, self.max_bytes);
+            drop(evicted);
+            pending.publish(outcome.clone());
+            return outcome;
+        }
+    }
+
+    /// Not while others wait for bytes; they are told of this cache when it first keeps some of theirs.
+    fn may_keep(&self, pixels: &Pixels) -> bool {
+        let Some(pool) = pixels.pool() else { return true };
+        self.announced.call_once(|| pool.add_reclaimer(Weak::clone(&self.me) as Weak<dyn Reclaim>));
+        !pool.is_contended()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -137,7 +161,46 @@ impl PixelCache {
     }
 }
 
+impl Reclaim for PixelCache {
+    fn reclaim(&self, bytes: u64) {
+        // Dropped after the lock is given up: pixels give their bytes back to the pool.
+        let evicted = self.lock().evict(bytes);
+        drop(evicted);
+    }
+}
+
 impl State {
+    /// Lets go of `bytes` that nobody else holds, the least recently used first. Where there are fewer, everything goes:
+    /// what others still hold is then free when they end.
+    fn evict(&mut self, bytes: u64) -> Vec<Arc<Pixels>> {
+        let mut evicted = Vec::new();
+        let mut freed = 0;
+        for all in [false, true] {
+            let keys: Vec<CacheKey> = self.order.values().copied().collect();
+            for key in keys {
+                if freed >= bytes {
+                    return evicted;
+                }
+                let Some(Entry::Ready { pixels, .. }) = self.entries.get(&key) else { continue };
+                let alone = Arc::strong_count(pixels) == 1;
+                if alone || all {
+                    freed += if alone { pixels.data().len() as u64 } else { 0 };
+                    evicted.extend(self.remove(&key));
+                }
+            }
+        }
+        evicted
+    }
+
+    fn remove(&mut self, key: &CacheKey) -> Option<Arc<Pixels>> {
+        let Some(Entry::Ready { pixels, stamp }) = self.entries.remove(key) else { return None };
+        self.order.remove(&stamp);
+        self.stats.bytes -= pixels.data().len();
+        self.stats.images -= 1;
+        self.stats.evictions += 1;
+        Some(pixels)
+    }
+
     /// The pixels, now the most recently used.
     fn touch(&mut self, key: &CacheKey) -> Option<Arc<Pixels>> {
         let Some(Entry::Ready { pixels, stamp }) = self.entries.get_mut(key) else {
@@ -151,38 +214,43 @@ impl State {
         Some(Arc::clone(pixels))
     }
 
-    /// Ends a decode: keeps its pixels if they fit, and makes room for them.
-    fn settle(&mut self, key: CacheKey, pixels: Option<&Arc<Pixels>>, max_bytes: usize) {
+    /// Ends a decode: keeps its pixels if they fit, and makes room for them. What had to leave is for the caller to drop.
+    fn settle(&mut self, key: CacheKey, pixels: Option<&Arc<Pixels>>, max_bytes: usize) -> Vec<Arc<Pixels>> {
         self.entries.remove(&key);
+        let mut evicted = Vec::new();
         let Some(pixels) = pixels.filter(|pixels| pixels.data().len() <= max_bytes) else {
-            return;
+            return evicted;
         };
         while self.stats.bytes + pixels.data().len() > max_bytes {
-            let Some((_, oldest)) = self.order.pop_first() else {
+            let Some((_, oldest)) = self.order.first_key_value() else {
                 break;
             };
-            if let Some(Entry::Ready { pixels, .. }) = self.entries.remove(&oldest) {
-                self.stats.bytes -= pixels.data().len();
-                self.stats.images -= 1;
-                self.stats.evictions += 1;
-            }
+            let oldest = *oldest;
+            evicted.extend(self.remove(&oldest));
         }
         self.clock += 1;
         self.order.insert(self.clock, key);
         self.stats.bytes += pixels.data().len();
         self.stats.images += 1;
         self.entries.insert(key, Entry::Ready { pixels: Arc::clone(pixels), stamp: self.clock });
+        evicted
     }
 }
 
 impl Pending {
-    fn wait(&self) -> Result<Arc<Pixels>, ImageError> {
+    /// What the decode ended with.
+    ///
+    /// # Errors
+    /// When the time of `work` is over first.
+    fn wait(&self, work: &Work) -> Result<Result<Arc<Pixels>, ImageError>, ImageError> {
         let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(outcome) = &*outcome {
-                return outcome.clone();
+                return Ok(outcome.clone());
             }
-            outcome = self.done.wait(outcome).unwrap_or_else(PoisonError::into_inner);
+            work.check_time()?;
+            let woken = self.done.wait_timeout(outcome, LOOK_AT_THE_CLOCK);
+            outcome = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

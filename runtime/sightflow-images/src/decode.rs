@@ -1,13 +1,16 @@
 //! From encoded bytes to upright pixels.
 
-use std::io::Cursor;
+use std::io::{BufRead, Cursor, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+use sightflow_types::Rect;
 
-use crate::convert::flatten_on_white;
-use crate::{ImageError, MAX_PIXELS, MAX_SIDE, PixelFormat, Pixels, Probe, SourceFormat};
+use crate::convert::{append_row, premultiplied_on_white, straight};
+use crate::ops::rotate::rotate_held;
+use crate::work::Work;
+use crate::{ImageError, MAX_PIXELS, MAX_SIDE, PixelFormat, Pixels, Probe, SourceFormat, View, jpeg, tiff};
 
 /// How encoded bytes become pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -18,40 +21,117 @@ pub(crate) struct DecodeOptions {
     pub(crate) keep_alpha: bool,
 }
 
-/// Decodes the first frame to RGB (or RGBA, if asked for and present), upright.
+/// What unpacking one pixel costs, in steps of [`Work`].
+const STEPS_PER_PIXEL: u64 = 16;
+
+/// Decodes the first frame to RGB (or RGBA, if asked for and present), upright. Everything that this allocates is taken
+/// from the budget of `work` first. A JPEG is unpacked without a look at the clock, the other formats with many.
 ///
 /// # Errors
-/// [`ImageError::Undecodable`] with the decoder's reason, and [`ImageError::TooLarge`].
-pub(crate) fn decode(bytes: &[u8], probe: &Probe, options: DecodeOptions) -> Result<Pixels, ImageError> {
-    guarded(probe.format, || {
-        if probe.format == SourceFormat::Jpeg && !jpeg_is_complete(bytes) {
-            return Err(ImageError::Undecodable("jpeg: the file is cut off (no end marker)".to_owned()));
-        }
-        let mut decoder = open(probe.format, bytes)?;
+/// [`ImageError::Undecodable`] with the decoder's reason, [`ImageError::TooLarge`], and those of `work`.
+pub(crate) fn decode(work: &Work, bytes: &[u8], probe: &Probe, options: DecodeOptions) -> Result<Pixels, ImageError> {
+    let format = probe.format;
+    work.check_time()?;
+    let decoded = guarded(format, || {
+        let own = decoder_bytes(format, bytes)?;
+        let decoder = open(format, Source { bytes: Cursor::new(bytes), work: Some(work) })?;
         let (width, height) = decoder.dimensions();
         crate::check_size(width, height)?;
-        decoder.set_limits(limits()).map_err(|error| undecodable(probe.format, &error))?;
-        let mut decoded = DynamicImage::from_decoder(decoder).map_err(|error| undecodable(probe.format, &error))?;
-        let transform = probe.transform();
-        if !options.ignore_orientation && transform != Orientation::NoTransforms {
-            decoded.apply_orientation(transform);
+        let pixels = u64::from(width) * u64::from(height);
+        work.spend(STEPS_PER_PIXEL * pixels)?;
+        let (quarter_turns, mirror) = if options.ignore_orientation { (0, false) } else { probe.turns() };
+        let turns = quarter_turns > 0 || mirror;
+        // What is unpacked, what it becomes, and that turned.
+        let result = pixels * if options.keep_alpha { 4 } else { 3 };
+        let alpha = if decoder.color_type().has_alpha() { 4 * pixels } else { 0 };
+        let copies = if turns { 2 } else { 1 };
+        let held = work.take(decoder.total_bytes() + own * pixels + bytes.len() as u64 + alpha + copies * result)?;
+        let decoded = read(format, decoder)?;
+        let premultiplied = format == SourceFormat::Tiff && tiff::is_premultiplied(bytes);
+        let (format, data) = convert(work, decoded, options.keep_alpha, premultiplied)?;
+        if !turns {
+            return Ok(Pixels::from_held(width, height, format, data, held));
         }
-        let (width, height) = (decoded.width(), decoded.height());
-        let (format, data) = if decoded.color().has_alpha() {
-            let rgba = decoded.into_rgba8().into_raw();
-            if options.keep_alpha { (PixelFormat::Rgba8, rgba) } else { (PixelFormat::Rgb8, flatten_on_white(&rgba)) }
-        } else {
-            (PixelFormat::Rgb8, decoded.into_rgb8().into_raw())
+        let lying = Pixels::new(width, height, format, data)?;
+        let view = View::new(Arc::new(lying), Rect { x: 0, y: 0, width, height });
+        rotate_held(work, &view, (quarter_turns, mirror), held)
+    });
+    // A reader that was stopped is a broken file for a decoder.
+    if decoded.is_err() {
+        work.check_time()?;
+    }
+    decoded
+}
+
+fn read(format: SourceFormat, mut decoder: impl ImageDecoder) -> Result<DynamicImage, ImageError> {
+    decoder.set_limits(limits()).map_err(|error| undecodable(format, &error))?;
+    DynamicImage::from_decoder(decoder).map_err(|error| undecodable(format, &error))
+}
+
+/// The pixels in the formats that images have here.
+fn convert(
+    work: &Work,
+    decoded: DynamicImage,
+    keep_alpha: bool,
+    premultiplied: bool,
+) -> Result<(PixelFormat, Vec<u8>), ImageError> {
+    let (width, height) = (decoded.width() as usize, decoded.height() as usize);
+    let rows = |from: PixelFormat, to: PixelFormat, data: &[u8]| {
+        let mut out = Vec::with_capacity(width * height * to.channels());
+        for row in data.chunks_exact(width * from.channels()) {
+            work.spend(2 * width as u64)?;
+            append_row(row, from, to, &mut out);
+        }
+        Ok((to, out))
+    };
+    if !decoded.color().has_alpha() {
+        return match decoded {
+            DynamicImage::ImageLuma8(gray) => rows(PixelFormat::Gray8, PixelFormat::Rgb8, gray.as_raw()),
+            other => Ok((PixelFormat::Rgb8, other.into_rgb8().into_raw())),
         };
-        Pixels::new(width, height, format, data)
+    }
+    let mut rgba = decoded.into_rgba8().into_raw();
+    if !keep_alpha && premultiplied {
+        work.spend(2 * (width * height) as u64)?;
+        let mut flat = Vec::with_capacity(3 * width * height);
+        flat.extend(rgba.as_chunks::<4>().0.iter().flat_map(|&pixel| premultiplied_on_white(pixel)));
+        return Ok((PixelFormat::Rgb8, flat));
+    }
+    if !keep_alpha {
+        return rows(PixelFormat::Rgba8, PixelFormat::Rgb8, &rgba);
+    }
+    if premultiplied {
+        work.spend(4 * (width * height) as u64)?;
+        rgba.as_chunks_mut::<4>().0.iter_mut().for_each(|pixel| *pixel = straight(*pixel));
+    }
+    Ok((PixelFormat::Rgba8, rgba))
+}
+
+/// Bytes a pixel that a decoder needs for itself, beside what it delivers; at most.
+fn decoder_bytes(format: SourceFormat, bytes: &[u8]) -> Result<u64, ImageError> {
+    Ok(match format {
+        SourceFormat::Jpeg => match jpeg::layers(bytes) {
+            None => return Err(ImageError::Undecodable("jpeg: the file is cut off (no end marker)".to_owned())),
+            Some(jpeg::Layers::One) => 1,
+            // Coefficients of 16 bits for three or four components.
+            Some(jpeg::Layers::Many) => 8,
+        },
+        SourceFormat::Webp => 8,
+        SourceFormat::Gif => 5,
+        SourceFormat::Tiff => 4,
+        SourceFormat::Png | SourceFormat::Bmp => 1,
     })
 }
 
 /// A decoder that has read the header.
-pub(crate) fn open(format: SourceFormat, bytes: &[u8]) -> Result<impl ImageDecoder + '_, ImageError> {
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format.codec());
+pub(crate) fn open(format: SourceFormat, source: Source<'_>) -> Result<impl ImageDecoder + '_, ImageError> {
+    let bytes = *source.bytes.get_ref();
+    let mut reader = ImageReader::with_format(source, format.codec());
     reader.limits(limits());
-    reader.into_decoder().map_err(|error| undecodable(format, &error))
+    reader.into_decoder().map_err(|error| match tiff::refusal(format, bytes) {
+        Some(reason) => ImageError::Undecodable(reason),
+        None => undecodable(format, &error),
+    })
 }
 
 /// Runs a decoder; one that panics on a malformed file gives an error like any other.
@@ -72,18 +152,49 @@ fn limits() -> Limits {
     limits
 }
 
-/// Decoders fill what is missing at the end of a JPEG with grey; a cut-off upload is an error instead.
-fn jpeg_is_complete(bytes: &[u8]) -> bool {
-    let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
-    match (last(0xda), last(0xd9)) {
-        (Some(scan), Some(end)) => end > scan,
-        _ => false,
-    }
-}
-
 fn undecodable(format: SourceFormat, error: &image::ImageError) -> ImageError {
     match error {
         image::ImageError::Limits(limit) => ImageError::TooLarge { pixels: 0, reason: format!("{format}: {limit}") },
         other => ImageError::Undecodable(format!("{format}: {other}")),
+    }
+}
+
+/// The file, given out in small parts; between them somebody looks at the clock.
+pub(crate) struct Source<'a> {
+    pub(crate) bytes: Cursor<&'a [u8]>,
+    pub(crate) work: Option<&'a Work>,
+}
+
+/// Even a file of zeros becomes no more than a few megabytes of pixels from one part.
+const PART: usize = 4 << 10;
+
+impl Source<'_> {
+    fn look(&self) -> std::io::Result<()> {
+        self.work.map_or(Ok(()), Work::check_time).map_err(std::io::Error::other)
+    }
+}
+
+impl Read for Source<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.look()?;
+        self.bytes.read(buffer)
+    }
+}
+
+impl BufRead for Source<'_> {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        self.look()?;
+        let rest = self.bytes.fill_buf()?;
+        Ok(&rest[..rest.len().min(PART)])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.bytes.consume(amount);
+    }
+}
+
+impl Seek for Source<'_> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.bytes.seek(to)
     }
 }

@@ -55,7 +55,7 @@ pub struct Rectangle {
 /// A line through points; one point is a dot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Path {
-    /// Corners in order.
+    /// Corners in order, at most 65,536.
     pub points: Vec<Point>,
     /// Whether the last point is joined to the first.
     pub closed: bool,
@@ -96,7 +96,7 @@ pub struct TextBackground {
 /// One line of text, grey anti-aliased.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Text {
-    /// What to write; control characters are spaces, unknown characters □.
+    /// What to write, at most 4096 bytes; control characters are spaces, unknown characters □.
     pub content: String,
     /// Top left corner of the text's own box, without padding.
     pub at: Point,
@@ -135,7 +135,7 @@ pub struct Pasted {
 /// Paints every pixel that no area covers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outside {
-    /// What stays as it is.
+    /// What stays as it is; at most 65,536 areas.
     pub areas: Vec<Area>,
     /// Colour of the rest.
     pub ink: Ink,

@@ -1,5 +1,9 @@
 //! Why an image operation was refused.
 
+use sightflow_memory::OutOfBudget;
+
+use crate::Allowance;
+
 /// What went wrong with an image. The variants are stable: hosts map them to their own error codes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
@@ -20,17 +24,34 @@ pub enum ImageError {
     /// An argument makes no sense; the text says which.
     #[error("invalid argument: {0}")]
     Invalid(String),
+    /// The process had no memory for it in time. The same may succeed later: a server answers 503.
+    #[error("no memory for the image now")]
+    OutOfBudget(#[from] OutOfBudget),
+    /// The caller's own bound ([`crate::Work`]) is used up.
+    #[error("the allowance of {0} is used up")]
+    Allowance(Allowance),
+    /// The caller's time is over, or it asked to stop.
+    #[error("stopped before it was done")]
+    Stopped,
 }
 
 impl ImageError {
-    /// A stable name: `out_of_bounds`, `too_large`, `undecodable` or `invalid`.
+    /// A stable name: `out_of_bounds`, `too_large`, `undecodable`, `invalid`, `out_of_budget`, `allowance` or `stopped`.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::OutOfBounds(_) => "out_of_bounds",
             Self::TooLarge { .. } => "too_large",
             Self::Undecodable(_) => "undecodable",
             Self::Invalid(_) => "invalid",
+            Self::OutOfBudget(_) => "out_of_budget",
+            Self::Allowance(_) => "allowance",
+            Self::Stopped => "stopped",
         }
+    }
+
+    /// Whether it says nothing about the image, only about who asked and when.
+    pub const fn is_of_the_caller(&self) -> bool {
+        matches!(self, Self::OutOfBudget(_) | Self::Allowance(_) | Self::Stopped)
     }
 
     pub(crate) fn invalid(reason: impl Into<String>) -> Self {

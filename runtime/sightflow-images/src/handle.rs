@@ -7,7 +7,8 @@ use sightflow_types::{Digest, ImageRef, Rect};
 
 use crate::cache::{CacheKey, PixelCache};
 use crate::decode::{DecodeOptions, decode};
-use crate::{Area, ImageError, PixelFormat, Pixels, Probe, SourceFormat, View, check_size};
+use crate::work::Work;
+use crate::{Area, ImageError, PixelFormat, Pixels, Probe, SourceFormat, View};
 
 /// An immutable image: encoded bytes that are decoded on first use, or pixels; and the part of it that is looked at.
 ///
@@ -120,7 +121,7 @@ impl Image {
         }
     }
 
-    /// The part of this image that `area` covers, as a view; copies nothing.
+    /// The part of this image that `area` covers, as a view; copies nothing, and keeps all of the source alive.
     ///
     /// # Errors
     /// [`ImageError::OutOfBounds`] if it reaches outside, [`ImageError::Invalid`] if it is empty.
@@ -135,9 +136,17 @@ impl Image {
     /// # Errors
     /// [`ImageError::Undecodable`] with the decoder's reason.
     pub fn view(&self) -> Result<View, ImageError> {
+        self.view_in(&Work::default())
+    }
+
+    /// As [`Image::view`], within the bounds of `work`, which pays for a decode.
+    ///
+    /// # Errors
+    /// As [`Image::view`], and those of `work`.
+    pub fn view_in(&self, work: &Work) -> Result<View, ImageError> {
         let pixels = match &*self.source {
             Source::Decoded(pixels) => Arc::clone(pixels),
-            Source::Encoded(encoded) => encoded.pixels()?,
+            Source::Encoded(encoded) => encoded.pixels(work)?,
         };
         Ok(View::new(pixels, self.rect))
     }
@@ -147,16 +156,40 @@ impl Image {
     /// # Errors
     /// Those of [`Image::view`].
     pub fn pixels(&self) -> Result<Arc<Pixels>, ImageError> {
-        Ok(self.view()?.to_pixels())
+        self.pixels_in(&Work::default())
     }
 
-    /// Packed rows of `area` in `format`.
+    /// As [`Image::pixels`], within the bounds of `work`.
     ///
     /// # Errors
-    /// Those of [`Image::crop`] and [`Image::view`].
-    pub fn read(&self, area: impl Into<Area>, format: PixelFormat) -> Result<Vec<u8>, ImageError> {
-        let rect = area.into().within(self.size())?;
-        Ok(crate::convert::convert(&self.view()?.part(rect), format))
+    /// As [`Image::pixels`], and those of `work`.
+    pub fn pixels_in(&self, work: &Work) -> Result<Arc<Pixels>, ImageError> {
+        self.view_in(work)?.to_pixels_in(work)
+    }
+
+    /// This image without what it does not show: a part of less than a quarter of pixels that are not stored anywhere is
+    /// copied, so that it does not keep the rest alive. Everything else is itself.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn detached_in(&self, work: &Work) -> Result<Self, ImageError> {
+        let Source::Decoded(pixels) = &*self.source else { return Ok(self.clone()) };
+        let own = self.rect.width as usize * self.rect.height as usize * pixels.format().channels();
+        if self.reference.is_some() || own >= pixels.data().len() / 4 {
+            return Ok(self.clone());
+        }
+        Ok(Self::from_pixels(Pixels::copied_in(work, &self.view_in(work)?)?))
+    }
+
+    /// The pixels by value, if nobody else has them; then this image is of no use any more.
+    pub(crate) fn take_pixels(&mut self) -> Option<Pixels> {
+        if !self.is_whole() {
+            return None;
+        }
+        match Arc::get_mut(&mut self.source)? {
+            Source::Decoded(pixels) => Arc::get_mut(pixels).map(Pixels::take),
+            Source::Encoded(_) => None,
+        }
     }
 
     /// How this image is found again: its blob, and the view if it is a crop. None for pixels that are not stored.
@@ -234,69 +267,11 @@ impl Image {
             Arc::ptr_eq(&self.source, &other.source) || (blob(self).is_some() && blob(self) == blob(other))
         }
     }
-
-    /// The image in another pixel format; itself if it has that format already. Alpha is flattened on white.
-    ///
-    /// # Errors
-    /// Those of [`Image::view`].
-    pub fn convert(&self, to: PixelFormat) -> Result<Self, ImageError> {
-        if self.format() == to {
-            return Ok(self.clone());
-        }
-        let (width, height) = self.size();
-        Ok(Self::from_pixels(Pixels::from_parts(width, height, to, crate::convert::convert(&self.view()?, to))))
-    }
-
-    /// The image at another size; itself at the same size. Sampled at pixel centres: `src = (dst + ½)/s − ½`, the
-    /// kernel widened by 1/s when shrinking, edges clamped.
-    ///
-    /// # Errors
-    /// Those of [`check_size`] and [`Image::view`].
-    pub fn resize(&self, width: u32, height: u32, filter: crate::ResizeFilter) -> Result<Self, ImageError> {
-        check_size(width, height)?;
-        if (width, height) == self.size() {
-            return Ok(self.clone());
-        }
-        Ok(Self::from_pixels(crate::ops::resize::resize(&self.view()?, width, height, filter)?))
-    }
-
-    /// Quarter turns clockwise (modulo 4), then mirrored left to right if `mirror`; itself if neither changes it.
-    ///
-    /// # Errors
-    /// Those of [`Image::view`].
-    pub fn rotate(&self, quarter_turns_clockwise: u8, mirror: bool) -> Result<Self, ImageError> {
-        if quarter_turns_clockwise.is_multiple_of(4) && !mirror {
-            return Ok(self.clone());
-        }
-        Ok(Self::from_pixels(crate::ops::rotate::rotate(&self.view()?, quarter_turns_clockwise % 4, mirror)))
-    }
-
-    /// Gaussian blur of standard deviation `sigma` in pixels, 0..=1000, border reflect-101; itself at 0.
-    ///
-    /// # Errors
-    /// [`ImageError::Invalid`] for another sigma, and those of [`Image::view`].
-    pub fn blur(&self, sigma: f32) -> Result<Self, ImageError> {
-        if !(0.0..=1000.0).contains(&sigma) {
-            return Err(ImageError::Invalid(format!("sigma is {sigma}; it must be 0..1000 pixels")));
-        }
-        if sigma == 0.0 {
-            return Ok(self.clone());
-        }
-        Ok(Self::from_pixels(crate::ops::blur::gaussian(&self.view()?, sigma)))
-    }
-
-    /// How often each of the 256 values occurs, one table a channel in the order of the pixel format.
-    ///
-    /// # Errors
-    /// Those of [`Image::view`].
-    pub fn histogram(&self) -> Result<Vec<[u64; 256]>, ImageError> {
-        Ok(crate::ops::histogram(&self.view()?))
-    }
 }
 
 impl Encoded {
-    fn pixels(&self) -> Result<Arc<Pixels>, ImageError> {
+    fn pixels(&self, work: &Work) -> Result<Arc<Pixels>, ImageError> {
         let key = CacheKey { digest: self.digest, options: self.options };
-        self.cache.get_or_decode(key, || decode(&self.bytes, &self.probe, self.options))
+        self.cache.get_or_decode(work, key, || decode(work, &self.bytes, &self.probe, self.options))
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sightflow_types::Rect;
 
+use crate::work::{Held, Work};
 use crate::{ImageError, check_size};
 
 /// Channels and their order; 8 bits each.
@@ -69,13 +70,22 @@ impl From<Rect> for Area {
 }
 
 /// Packed rows of 8-bit pixels: `data.len() == width · height · format.channels()`.
-#[derive(Clone, PartialEq, Eq)]
 pub struct Pixels {
     width: u32,
     height: u32,
     format: PixelFormat,
     data: Vec<u8>,
+    /// The bytes of `data` in the process's budget; none for pixels that were made without a [`Work`].
+    held: Option<Held>,
 }
+
+impl PartialEq for Pixels {
+    fn eq(&self, other: &Self) -> bool {
+        (self.width, self.height, self.format) == (other.width, other.height, other.format) && self.data == other.data
+    }
+}
+
+impl Eq for Pixels {}
 
 impl std::fmt::Debug for Pixels {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -89,15 +99,38 @@ impl Pixels {
     /// # Errors
     /// Those of [`check_size`], and [`ImageError::Invalid`] if `data` has another length than the size asks for.
     pub fn new(width: u32, height: u32, format: PixelFormat, data: Vec<u8>) -> Result<Self, ImageError> {
+        Self::fits(width, height, format, data.len())?;
+        Ok(Self { width, height, format, data, held: None })
+    }
+
+    /// Checks that so many bytes are an image of this size.
+    ///
+    /// # Errors
+    /// Those of [`Pixels::new`].
+    pub fn fits(width: u32, height: u32, format: PixelFormat, bytes: usize) -> Result<(), ImageError> {
         check_size(width, height)?;
         let expected = width as usize * height as usize * format.channels();
-        if data.len() != expected {
+        if bytes != expected {
             return Err(ImageError::Invalid(format!(
-                "{width}×{height} {format:?} needs {expected} bytes, not {}",
-                data.len()
+                "{width}×{height} {format:?} needs {expected} bytes, not {bytes}"
             )));
         }
-        Ok(Self { width, height, format, data })
+        Ok(())
+    }
+
+    /// As [`Pixels::new`], on the account of `work`.
+    ///
+    /// # Errors
+    /// Those of [`Pixels::new`], asked for before anything else, and those of `work`.
+    pub fn new_in(
+        work: &Work,
+        width: u32,
+        height: u32,
+        format: PixelFormat,
+        data: Vec<u8>,
+    ) -> Result<Self, ImageError> {
+        let pixels = Self::new(width, height, format, data)?;
+        Ok(Self { held: Some(work.take(pixels.data.len() as u64)?), ..pixels })
     }
 
     /// Every pixel of one colour; `color` has one byte a channel of `format`.
@@ -109,13 +142,65 @@ impl Pixels {
         if color.len() != format.channels() {
             return Err(ImageError::Invalid(format!("a {format:?} colour has {} bytes", format.channels())));
         }
-        Ok(Self { width, height, format, data: color.repeat(width as usize * height as usize) })
+        Ok(Self { width, height, format, data: color.repeat(width as usize * height as usize), held: None })
     }
 
-    /// For callers whose data has the right length by construction.
-    pub(crate) fn from_parts(width: u32, height: u32, format: PixelFormat, data: Vec<u8>) -> Self {
+    /// Every pixel of one colour, on the account of `work`; `color` has one byte a channel.
+    pub(crate) fn filled_in(
+        work: &Work,
+        (width, height): (u32, u32),
+        format: PixelFormat,
+        color: &[u8],
+    ) -> Result<Self, ImageError> {
+        check_size(width, height)?;
+        debug_assert_eq!(color.len(), format.channels());
+        let row = color.repeat(width as usize);
+        let length = row.len() * height as usize;
+        let held = work.take(length as u64)?;
+        let mut data = Vec::with_capacity(length);
+        for _ in 0..height {
+            work.spend(u64::from(width))?;
+            data.extend_from_slice(&row);
+        }
+        Ok(Self::from_held(width, height, format, data, held))
+    }
+
+    /// A copy of a view's pixels, on the account of `work`.
+    pub(crate) fn copied_in(work: &Work, view: &View) -> Result<Self, ImageError> {
+        let (width, height, format) = (view.width(), view.height(), view.format());
+        let length = width as usize * height as usize * format.channels();
+        let held = work.take(length as u64)?;
+        let mut data = Vec::with_capacity(length);
+        for row in view.rows() {
+            work.spend(u64::from(width))?;
+            data.extend_from_slice(row);
+        }
+        Ok(Self::from_held(width, height, format, data, held))
+    }
+
+    /// For callers whose data has the right length by construction; gives back what `held` holds beyond it.
+    pub(crate) fn from_held(width: u32, height: u32, format: PixelFormat, data: Vec<u8>, mut held: Held) -> Self {
         debug_assert_eq!(data.len(), width as usize * height as usize * format.channels());
-        Self { width, height, format, data }
+        held.shrink_to(data.len() as u64);
+        Self { width, height, format, data, held: Some(held) }
+    }
+
+    /// The packed rows; what stays behind is their place in the budget, until it is dropped. For rows that somebody else
+    /// drops soon, without a place to keep it.
+    pub fn lend_data(&mut self) -> Vec<u8> {
+        (self.width, self.height) = (0, 0);
+        std::mem::take(&mut self.data)
+    }
+
+    /// The pixels by value; what stays behind is empty.
+    pub(crate) fn take(&mut self) -> Self {
+        let empty = Self { width: 0, height: 0, format: PixelFormat::Gray8, data: Vec::new(), held: None };
+        std::mem::replace(self, empty)
+    }
+
+    /// Where the bytes were taken from.
+    pub(crate) fn pool(&self) -> Option<&sightflow_memory::MemoryPool> {
+        self.held.as_ref().map(Held::pool)
     }
 
     /// Columns.
@@ -143,7 +228,7 @@ impl Pixels {
         &mut self.data
     }
 
-    /// The packed rows, by value.
+    /// The packed rows, by value. From here on nobody counts their bytes.
     pub fn into_data(self) -> Vec<u8> {
         self.data
     }
@@ -208,14 +293,16 @@ impl View {
     }
 
     /// The pixels as packed rows of their own; shares them where the view is all of them.
-    pub fn to_pixels(&self) -> Arc<Pixels> {
-        let Rect { width, height, .. } = self.rect;
-        if (width, height) == (self.pixels.width, self.pixels.height) {
-            return Arc::clone(&self.pixels);
+    pub(crate) fn to_pixels_in(&self, work: &Work) -> Result<Arc<Pixels>, ImageError> {
+        if (self.rect.width, self.rect.height) == (self.pixels.width, self.pixels.height) {
+            return Ok(Arc::clone(&self.pixels));
         }
-        let mut data = Vec::with_capacity(width as usize * height as usize * self.format().channels());
-        self.rows().for_each(|row| data.extend_from_slice(row));
-        Arc::new(Pixels::from_parts(width, height, self.format(), data))
+        Ok(Arc::new(Pixels::copied_in(work, self)?))
+    }
+
+    /// Bytes of what is seen.
+    pub(crate) fn bytes(&self) -> u64 {
+        u64::from(self.rect.width) * u64::from(self.rect.height) * self.format().channels() as u64
     }
 
     /// A part of this view; `rect` must lie within it.

@@ -2,10 +2,10 @@
 
 use std::io::Cursor;
 
-use image::metadata::Orientation;
 use image::{ImageDecoder, ImageFormat};
 
-use crate::{ImageError, check_size};
+use crate::decode::Source;
+use crate::{ImageError, check_size, tiff};
 
 /// Encoding of an image file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,6 +60,9 @@ impl SourceFormat {
 
     /// The format that the first bytes announce.
     fn guess(bytes: &[u8]) -> Option<Self> {
+        if tiff::is_big(bytes) {
+            return Some(Self::Tiff);
+        }
         match image::guess_format(bytes).ok()? {
             ImageFormat::Png => Some(Self::Png),
             ImageFormat::Jpeg => Some(Self::Jpeg),
@@ -106,8 +109,18 @@ impl Probe {
         if self.orientation >= 5 { (self.height, self.width) } else { (self.width, self.height) }
     }
 
-    pub(crate) fn transform(&self) -> Orientation {
-        Orientation::from_exif(self.orientation).unwrap_or(Orientation::NoTransforms)
+    /// What makes the stored picture upright: quarter turns clockwise, then whether it is mirrored left to right.
+    pub(crate) const fn turns(&self) -> (u8, bool) {
+        match self.orientation {
+            2 => (0, true),
+            3 => (2, false),
+            4 => (2, true),
+            5 => (1, true),
+            6 => (1, false),
+            7 => (3, true),
+            8 => (3, false),
+            _ => (0, false),
+        }
     }
 }
 
@@ -125,37 +138,70 @@ pub fn probe(bytes: &[u8]) -> Result<Probe, ImageError> {
         check_size(width, height)?;
     }
     crate::decode::guarded(format, || {
-        let mut decoder = crate::decode::open(format, bytes)?;
+        let mut decoder = crate::decode::open(format, Source { bytes: Cursor::new(bytes), work: None })?;
         let (width, height) = decoder.dimensions();
         check_size(width, height)?;
         // A broken EXIF segment is no reason to refuse a picture that shows.
-        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms).to_exif();
+        let orientation = match format {
+            SourceFormat::Tiff => tiff::orientation(bytes),
+            _ => decoder.exif_metadata().ok().flatten().and_then(|exif| tiff::orientation(&exif)),
+        };
+        let orientation = orientation.unwrap_or(1);
         let has_alpha = decoder.color_type().has_alpha();
         let (width, height) = if orientation >= 5 { (height, width) } else { (width, height) };
         Ok(Probe { format, width, height, orientation, has_alpha, animated: is_animated(format, bytes) })
     })
 }
 
+/// The mark that some programs put before a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Names what the bytes look like, so that the reason helps.
 fn unknown(bytes: &[u8]) -> String {
     let formats = "PNG, JPEG, WebP, GIF, BMP or TIFF";
     let brand = bytes.get(4..12).filter(|b| b.starts_with(b"ftyp")).map(|b| &b[4..]);
-    let text = String::from_utf8_lossy(bytes.get(..256).unwrap_or(bytes)).to_ascii_lowercase();
-    match brand {
+    let text = as_text(bytes).map(|text| text.trim_start().to_ascii_lowercase());
+    match (brand, text.as_deref()) {
         _ if bytes.is_empty() => "the image is empty (0 bytes)".to_owned(),
-        Some(b"heic" | b"heix" | b"mif1" | b"hevc") => {
+        (Some(b"heic" | b"heix" | b"mif1" | b"hevc"), _) => {
             format!("HEIC is not supported; convert it to {formats}")
         }
-        Some(b"avif" | b"avis") => format!("AVIF is not supported; convert it to {formats}"),
+        (Some(b"avif" | b"avis"), _) => format!("AVIF is not supported; convert it to {formats}"),
         _ if bytes.starts_with(b"%PDF") => {
             format!("a PDF document is no image; expected {formats}")
         }
-        _ if text.contains("<svg") => format!("SVG is not supported; convert it to {formats}"),
-        _ if text.contains("<html") || text.contains("<!doctype html") => {
+        _ if bytes.strip_prefix(BYTE_ORDER_MARK).is_some_and(|rest| SourceFormat::guess(rest).is_some()) => {
+            "a byte-order mark (EF BB BF) stands before the image: it was written as text; send its bytes as they are"
+                .to_owned()
+        }
+        (_, Some(text)) if text.starts_with("version https://git-lfs") => {
+            "a Git LFS pointer is no image; get the file itself with `git lfs pull`".to_owned()
+        }
+        (_, Some(text)) if text.contains("<svg") => format!("SVG is not supported; convert it to {formats}"),
+        (_, Some(text)) if text.contains("<html") || text.contains("<!doctype html") => {
             format!("an HTML page is no image; expected {formats}")
         }
+        (_, Some(text)) if text.starts_with("data:") => {
+            "a data URI is no image; send the bytes that it holds, or the URI where one is allowed".to_owned()
+        }
+        (_, Some(text)) if text.starts_with(['{', '[']) => format!("a JSON text is no image; expected {formats}"),
+        (_, Some(_)) => format!("a text is no image; expected {formats}"),
         _ => format!("unknown format; expected {formats}"),
     }
+}
+
+/// The beginning of the bytes, if it is text.
+fn as_text(bytes: &[u8]) -> Option<&str> {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    let head = bytes.get(..512).unwrap_or(bytes);
+    let text = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        // The cut may go through a character.
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&head[..error.valid_up_to()]).ok()?,
+        Err(_) => return None,
+    };
+    let readable = |c: char| !c.is_control() || c.is_ascii_whitespace();
+    (!text.is_empty() && text.chars().all(readable)).then_some(text)
 }
 
 fn announced_size(format: SourceFormat, bytes: &[u8]) -> Option<(u32, u32)> {

@@ -1,5 +1,6 @@
 //! Small pictures of large ones.
 
+use crate::work::Work;
 use crate::{Area, Image, ImageError, ResizeFilter, check_size};
 
 /// How a picture meets a frame of another shape.
@@ -16,13 +17,21 @@ pub enum Fit {
 /// # Errors
 /// Those of [`check_size`] for the frame and of [`Image::view`].
 pub fn thumbnail(image: &Image, width: u32, height: u32, fit: Fit) -> Result<Image, ImageError> {
+    thumbnail_in(&Work::default(), image, width, height, fit)
+}
+
+/// As [`thumbnail`], within the bounds of `work`.
+///
+/// # Errors
+/// As [`thumbnail`], and those of `work`.
+pub fn thumbnail_in(work: &Work, image: &Image, width: u32, height: u32, fit: Fit) -> Result<Image, ImageError> {
     check_size(width, height)?;
     let (w, h) = image.size();
     match fit {
         Fit::Contain => {
             let scale = (f64::from(width) / f64::from(w)).min(f64::from(height) / f64::from(h)).min(1.0);
             let side = |length: u32| ((f64::from(length) * scale).round() as u32).max(1);
-            image.resize(side(w), side(h), ResizeFilter::Bilinear)
+            image.resize_in(work, side(w), side(h), ResizeFilter::Bilinear)
         }
         Fit::Cover => {
             // The largest part of the image that has the shape of the frame.
@@ -34,7 +43,7 @@ pub fn thumbnail(image: &Image, width: u32, height: u32, fit: Fit) -> Result<Ima
             };
             let (x, y) = ((w - part_w) / 2, (h - part_h) / 2);
             let part = image.crop(Area { x: x as i32, y: y as i32, width: part_w, height: part_h })?;
-            part.resize(width, height, ResizeFilter::Bilinear)
+            part.resize_in(work, width, height, ResizeFilter::Bilinear)
         }
     }
 }

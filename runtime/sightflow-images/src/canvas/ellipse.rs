@@ -1,6 +1,7 @@
 //! Ellipses and arcs.
 
 use super::{Canvas, path};
+use crate::work::Work;
 use crate::{Ellipse, ImageError};
 
 /// Most pieces of a curve that is drawn as lines; enough for ⅛ pixel at any radius that can be told from a line.
@@ -10,29 +11,32 @@ const MOST_PIECES: f64 = 4_096.0;
 const PIXELWISE_RADIUS: f64 = 4_096.0;
 
 impl Canvas {
-    pub(super) fn draw_ellipse(&mut self, ellipse: &Ellipse) -> Result<(), ImageError> {
+    pub(super) fn draw_ellipse(&mut self, work: &Work, ellipse: &Ellipse) -> Result<(), ImageError> {
         let arc = Arc::of(ellipse)?;
+        let (cx, cy) = (i64::from(ellipse.center.x), i64::from(ellipse.center.y));
+        let (radius_x, radius_y) = (i64::from(ellipse.radius_x), i64::from(ellipse.radius_y));
+        let bounds = |around: i64| {
+            (cx - radius_x - around, cy - radius_y - around, cx + radius_x + around, cy + radius_y + around)
+        };
         if let Some(ink) = ellipse.fill {
-            self.layer(ink, |layer| {
+            self.layer(work, ink, bounds(1), |layer| {
                 if arc.sweep < 360.0 {
-                    let mut sector = arc.points(0.5);
+                    let mut sector = arc.points(work, 0.5)?;
                     sector.push(arc.center);
                     return path::fill(layer, &sector);
                 }
-                let (cx, cy) = (i64::from(ellipse.center.x), i64::from(ellipse.center.y));
-                let radius_y = i64::from(ellipse.radius_y);
                 for y in layer.rows(cy - radius_y, cy + radius_y) {
                     let share = (y - cy) as f64 / (arc.radius_y + 0.5);
                     let half = ((arc.radius_x + 0.5) * (1.0 - share * share).max(0.0).sqrt()).floor() as i64;
-                    layer.span(y, cx - half, cx + half);
+                    layer.span_once(y, cx - half, cx + half)?;
                 }
                 Ok(())
             })?;
         }
         if let Some(stroke) = ellipse.stroke {
-            self.layer(stroke.ink, |layer| {
+            self.layer(work, stroke.ink, bounds(i64::from(stroke.width / 2) + 1), |layer| {
                 // A thin line is rounded to pixels: short pieces. A thick one is not: pieces that the eye cannot see.
-                let points = arc.points(if stroke.width < 2 { 0.75 } else { 0.0 });
+                let points = arc.points(work, if stroke.width < 2 { 0.75 } else { 0.0 })?;
                 path::line(layer, &points, arc.sweep >= 360.0, stroke.width)
             })?;
         }
@@ -62,7 +66,7 @@ impl Arc {
     }
 
     /// Points along the curve, about `spacing` pixels apart; 0: so that lines between them stay within ⅛ pixel of it.
-    fn points(&self, spacing: f64) -> Vec<(f64, f64)> {
+    fn points(&self, work: &Work, spacing: f64) -> Result<Vec<(f64, f64)>, ImageError> {
         let radius = self.radius_x.max(self.radius_y).max(1.0);
         let (step, most) = if spacing > 0.0 && radius <= PIXELWISE_RADIUS {
             (spacing / radius, f64::INFINITY)
@@ -71,11 +75,14 @@ impl Arc {
         };
         let pieces = (self.sweep.to_radians() / step).ceil().clamp(1.0, most);
         let whole = self.sweep >= 360.0;
-        (0..=pieces as u32 - u32::from(whole))
+        // A sine and a cosine each.
+        work.spend(32 * pieces as u64)?;
+        let points = (0..=pieces as u32 - u32::from(whole))
             .map(|i| {
                 let angle = (self.start + self.sweep * f64::from(i) / pieces).to_radians();
                 (self.center.0 + self.radius_x * angle.cos(), self.center.1 + self.radius_y * angle.sin())
             })
-            .collect()
+            .collect();
+        Ok(points)
     }
 }

@@ -1,34 +1,25 @@
-//! Spans of pixels, and one pass of a colour over them.
+//! One pass of a colour over a shape.
 
-use crate::{Ink, PixelFormat, Pixels};
-
-/// Columns `start..end` of a row, within the surface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Span {
-    pub(crate) y: u32,
-    pub(crate) start: u32,
-    pub(crate) end: u32,
-}
-
-/// Spans collected before they are joined once.
-const COLLECTED: usize = 1 << 16;
+use super::coverage::{Coverage, Span};
+use crate::work::Work;
+use crate::{ImageError, Ink, PixelFormat, Pixels};
 
 /// One pass of one ink over one shape. A pixel that the shape covers twice is painted once.
 pub(crate) struct Layer<'a> {
+    pub(crate) work: &'a Work,
     surface: &'a mut Pixels,
     paint: Paint,
     /// What is covered, unless it may be painted at once.
-    spans: &'a mut Vec<Span>,
-    join_at: usize,
+    coverage: &'a mut Coverage,
     painted: u64,
 }
 
 impl<'a> Layer<'a> {
-    /// Starts a pass; `spans` is scratch space.
-    pub(crate) fn new(surface: &'a mut Pixels, ink: Ink, spans: &'a mut Vec<Span>) -> Self {
-        spans.clear();
+    /// Starts a pass; `coverage` is scratch space.
+    pub(crate) fn new(work: &'a Work, surface: &'a mut Pixels, ink: Ink, coverage: &'a mut Coverage) -> Self {
+        coverage.clear();
         let paint = Paint::new(ink, surface.format());
-        Self { surface, paint, spans, join_at: COLLECTED, painted: 0 }
+        Self { work, surface, paint, coverage, painted: 0 }
     }
 
     /// Rows that exist, as the bounds of loops.
@@ -46,50 +37,70 @@ impl<'a> Layer<'a> {
         top.max(0)..bottom.saturating_add(1).min(self.height())
     }
 
+    /// Whether a box of these inclusive bounds touches the surface.
+    pub(crate) fn shows(&self, (left, top, right, bottom): (i64, i64, i64, i64)) -> bool {
+        left < self.width() && top < self.height() && right >= 0 && bottom >= 0
+    }
+
     /// Covers columns `first..=last` of row `y`; whatever lies outside of the surface is clipped.
+    ///
+    /// # Errors
+    /// Those of [`Work`], which pays for the look and for what it covers.
     #[inline]
-    pub(crate) fn span(&mut self, y: i64, first: i64, last: i64) {
+    pub(crate) fn span(&mut self, y: i64, first: i64, last: i64) -> Result<(), ImageError> {
+        match (self.clip(y, first, last)?, &self.paint) {
+            (None, _) | (_, Paint::Nothing) => Ok(()),
+            (Some(span), Paint::Cover { .. }) => self.paint(span),
+            (Some(span), Paint::Blend { .. }) => self.coverage.add(self.work, self.surface, span),
+        }
+    }
+
+    /// As [`Layer::span`], for a shape that covers no pixel twice: paints at once.
+    ///
+    /// # Errors
+    /// As [`Layer::span`].
+    #[inline]
+    pub(crate) fn span_once(&mut self, y: i64, first: i64, last: i64) -> Result<(), ImageError> {
+        match self.clip(y, first, last)? {
+            Some(span) => self.paint(span),
+            None => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn clip(&self, y: i64, first: i64, last: i64) -> Result<Option<Span>, ImageError> {
+        self.work.spend(8)?;
         let (first, last) = (first.max(0), last.min(self.width() - 1));
         if y < 0 || y >= self.height() || first > last {
-            return;
+            return Ok(None);
         }
-        let span = Span { y: y as u32, start: first as u32, end: last as u32 + 1 };
-        if let Paint::Cover { .. } = self.paint {
-            self.painted += u64::from(span.end - span.start);
-            self.paint.apply(self.surface, span);
-            return;
-        }
-        self.spans.push(span);
-        if self.spans.len() >= self.join_at {
-            join(self.spans);
-            self.join_at = COLLECTED.max(2 * self.spans.len());
-        }
+        Ok(Some(Span { y: y as u32, start: first as u32, end: last as u32 + 1 }))
+    }
+
+    #[inline]
+    fn paint(&mut self, span: Span) -> Result<(), ImageError> {
+        let pixels = u64::from(span.end - span.start);
+        self.work.spend(pixels)?;
+        self.painted += pixels;
+        self.paint.apply(self.surface, span);
+        Ok(())
     }
 
     /// Ends the pass; returns how many pixels it painted.
-    pub(crate) fn finish(self) -> u64 {
-        join(self.spans);
-        let mut painted = self.painted;
-        for span in &*self.spans {
-            painted += u64::from(span.end - span.start);
-            self.paint.apply(self.surface, *span);
-        }
-        painted
+    ///
+    /// # Errors
+    /// Those of [`Work`].
+    pub(crate) fn finish(self) -> Result<u64, ImageError> {
+        let Self { work, surface, paint, coverage, mut painted } = self;
+        coverage.drain(work, |span| {
+            let pixels = u64::from(span.end - span.start);
+            work.spend(pixels)?;
+            painted += pixels;
+            paint.apply(surface, span);
+            Ok(())
+        })?;
+        Ok(painted)
     }
-}
-
-/// Sorts spans and joins those that touch, so that no pixel is in two.
-fn join(spans: &mut Vec<Span>) {
-    if !spans.is_sorted() {
-        spans.sort_unstable();
-    }
-    spans.dedup_by(|next, kept| {
-        let joins = next.y == kept.y && next.start <= kept.end;
-        if joins {
-            kept.end = kept.end.max(next.end);
-        }
-        joins
-    });
 }
 
 /// A colour, prepared for a surface.

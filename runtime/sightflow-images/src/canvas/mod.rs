@@ -1,5 +1,6 @@
 //! A surface that is drawn on.
 
+mod coverage;
 mod ellipse;
 mod layer;
 mod mask;
@@ -8,9 +9,11 @@ mod path;
 mod rectangle;
 mod text;
 
-use layer::{Layer, Span};
+use coverage::Coverage;
+use layer::Layer;
 
 use crate::convert::append_row;
+use crate::work::Work;
 use crate::{Area, DrawOp, Image, ImageError, Ink, PixelFormat, Pixels};
 
 /// A copy-on-write surface: the pixels of its base are copied when something is drawn, not before.
@@ -18,13 +21,24 @@ use crate::{Area, DrawOp, Image, ImageError, Ink, PixelFormat, Pixels};
 /// Every coordinate is allowed; what lies outside of the surface is clipped, and costs no more than what lies inside.
 #[derive(Debug)]
 pub struct Canvas {
-    /// What the surface looks like; moved into `pixels` by the first change.
-    base: Image,
-    pixels: Option<Pixels>,
-    spans: Vec<Span>,
-    coverage: Vec<u8>,
+    size: (u32, u32),
+    format: PixelFormat,
+    surface: Surface,
+    coverage: Coverage,
+    /// How much of each pixel a text covers.
+    letters: Vec<u8>,
     painted: u64,
 }
+
+#[derive(Debug)]
+enum Surface {
+    /// Nothing was drawn yet.
+    Base(Image),
+    Own(Pixels),
+}
+
+/// Steps that every operation costs, whatever it draws.
+const STEPS_PER_OP: u64 = 64;
 
 impl Canvas {
     /// A surface that starts as `base`, with its pixel format.
@@ -32,7 +46,15 @@ impl Canvas {
     /// # Errors
     /// Those of [`Image::view`]: a base that cannot be decoded is refused here.
     pub fn over(base: &Image) -> Result<Self, ImageError> {
-        base.view()?;
+        Self::over_in(&Work::default(), base)
+    }
+
+    /// As [`Canvas::over`], within the bounds of `work`.
+    ///
+    /// # Errors
+    /// As [`Canvas::over`], and those of `work`.
+    pub fn over_in(work: &Work, base: &Image) -> Result<Self, ImageError> {
+        base.view_in(work)?;
         Ok(Self::starting_as(base.clone()))
     }
 
@@ -40,25 +62,41 @@ impl Canvas {
     ///
     /// # Errors
     /// Those of [`crate::check_size`].
-    pub fn blank(width: u32, height: u32, [r, g, b]: [u8; 3]) -> Result<Self, ImageError> {
-        Ok(Self::starting_as(Image::from_pixels(Pixels::filled(width, height, PixelFormat::Rgb8, &[r, g, b])?)))
+    pub fn blank(width: u32, height: u32, color: [u8; 3]) -> Result<Self, ImageError> {
+        Self::blank_in(&Work::default(), width, height, color)
+    }
+
+    /// As [`Canvas::blank`], within the bounds of `work`.
+    ///
+    /// # Errors
+    /// As [`Canvas::blank`], and those of `work`.
+    pub fn blank_in(work: &Work, width: u32, height: u32, color: [u8; 3]) -> Result<Self, ImageError> {
+        let pixels = Pixels::filled_in(work, (width, height), PixelFormat::Rgb8, &color)?;
+        Ok(Self::starting_as(Image::from_pixels(pixels)))
     }
 
     fn starting_as(base: Image) -> Self {
-        Self { base, pixels: None, spans: Vec::new(), coverage: Vec::new(), painted: 0 }
+        Self {
+            size: base.size(),
+            format: base.format(),
+            surface: Surface::Base(base),
+            coverage: Coverage::default(),
+            letters: Vec::new(),
+            painted: 0,
+        }
     }
 
     /// Width and height in pixels.
     pub const fn size(&self) -> (u32, u32) {
-        self.base.size()
+        self.size
     }
 
     /// Pixel format; that of the base.
-    pub fn format(&self) -> PixelFormat {
-        self.base.format()
+    pub const fn format(&self) -> PixelFormat {
+        self.format
     }
 
-    /// Pixels painted so far, each as often as it was: what a host may charge for.
+    /// Pixels painted so far, each as often as it was.
     pub const fn painted(&self) -> u64 {
         self.painted
     }
@@ -67,17 +105,27 @@ impl Canvas {
     ///
     /// # Errors
     /// [`ImageError::Invalid`] for an operation that makes no sense (a mask of another size, an angle or height that
-    /// is no number); those before it were drawn. Those of [`Image::view`] for a pasted image.
+    /// is no number) or has too many points, letters or areas; those before it were drawn. Those of [`Image::view`]
+    /// for a pasted image.
     pub fn draw(&mut self, ops: &[DrawOp]) -> Result<(), ImageError> {
+        self.draw_in(&Work::default(), ops)
+    }
+
+    /// As [`Canvas::draw`], within the bounds of `work`. A bound that is met ends the operation in the middle.
+    ///
+    /// # Errors
+    /// As [`Canvas::draw`], and those of `work`.
+    pub fn draw_in(&mut self, work: &Work, ops: &[DrawOp]) -> Result<(), ImageError> {
         for op in ops {
+            work.spend(STEPS_PER_OP)?;
             match op {
-                DrawOp::Rectangle(rectangle) => self.draw_rectangle(rectangle)?,
-                DrawOp::Path(path) => self.draw_path(path)?,
-                DrawOp::Ellipse(ellipse) => self.draw_ellipse(ellipse)?,
-                DrawOp::Text(text) => self.draw_text(text)?,
-                DrawOp::Mask(mask) => self.draw_mask(mask)?,
-                DrawOp::Image(pasted) => self.draw_pasted(pasted)?,
-                DrawOp::Outside(outside) => self.draw_outside(outside)?,
+                DrawOp::Rectangle(rectangle) => self.draw_rectangle(work, rectangle)?,
+                DrawOp::Path(path) => self.draw_path(work, path)?,
+                DrawOp::Ellipse(ellipse) => self.draw_ellipse(work, ellipse)?,
+                DrawOp::Text(text) => self.draw_text(work, text)?,
+                DrawOp::Mask(mask) => self.draw_mask(work, mask)?,
+                DrawOp::Image(pasted) => self.draw_pasted(work, pasted)?,
+                DrawOp::Outside(outside) => self.draw_outside(work, outside)?,
             }
         }
         Ok(())
@@ -89,6 +137,20 @@ impl Canvas {
     /// [`ImageError::OutOfBounds`] if the area reaches outside, [`ImageError::Invalid`] if it is empty or `pixels` has
     /// another length than it asks for.
     pub fn write(&mut self, area: impl Into<Area>, format: PixelFormat, pixels: &[u8]) -> Result<(), ImageError> {
+        self.write_in(&Work::default(), area, format, pixels)
+    }
+
+    /// As [`Canvas::write`], within the bounds of `work`.
+    ///
+    /// # Errors
+    /// As [`Canvas::write`], and those of `work`.
+    pub fn write_in(
+        &mut self,
+        work: &Work,
+        area: impl Into<Area>,
+        format: PixelFormat,
+        pixels: &[u8],
+    ) -> Result<(), ImageError> {
         let rect = area.into().within(self.size())?;
         let expected = rect.width as usize * rect.height as usize * format.channels();
         if pixels.len() != expected {
@@ -100,10 +162,11 @@ impl Canvas {
             )));
         }
         self.painted += u64::from(rect.width) * u64::from(rect.height);
-        let surface = self.surface()?;
+        let surface = self.surface(work)?;
         let (to, stride) = (surface.format(), surface.stride());
         let mut converted = Vec::new();
         for (y, row) in pixels.chunks_exact(rect.width as usize * format.channels()).enumerate() {
+            work.spend(8 + 2 * u64::from(rect.width))?;
             converted.clear();
             append_row(row, format, to, &mut converted);
             let start = (rect.y as usize + y) * stride + rect.x as usize * to.channels();
@@ -114,34 +177,52 @@ impl Canvas {
 
     /// Freezes the surface. A surface that was never drawn on is its base again, reference included.
     pub fn finish(self) -> Image {
-        match self.pixels {
-            Some(pixels) => Image::from_pixels(pixels),
-            None => self.base,
+        match self.surface {
+            Surface::Own(pixels) => Image::from_pixels(pixels),
+            Surface::Base(base) => base,
         }
     }
 
-    fn surface(&mut self) -> Result<&mut Pixels, ImageError> {
-        if self.pixels.is_none() {
-            let own = self.base.pixels()?;
-            // A crop was copied already; everything else is shared and copied here.
-            self.pixels = Some(std::sync::Arc::unwrap_or_clone(own));
+    /// The pixels to draw on. The first caller pays for the copy; the base is let go.
+    fn surface(&mut self, work: &Work) -> Result<&mut Pixels, ImageError> {
+        if let Surface::Base(base) = &mut self.surface {
+            let own = match base.take_pixels() {
+                Some(pixels) => pixels,
+                None => Pixels::copied_in(work, &base.view_in(work)?)?,
+            };
+            self.surface = Surface::Own(own);
         }
-        // Set above.
-        self.pixels.as_mut().ok_or_else(|| ImageError::invalid("the surface is gone"))
+        match &mut self.surface {
+            Surface::Own(pixels) => Ok(pixels),
+            Surface::Base(_) => Err(ImageError::invalid("the surface is gone")),
+        }
     }
 
-    /// One pass of `ink` over the shape that `cover` reports.
+    /// Inclusive corners of the surface.
+    fn bounds(&self) -> (i64, i64, i64, i64) {
+        (0, 0, i64::from(self.size.0) - 1, i64::from(self.size.1) - 1)
+    }
+
+    /// One pass of `ink` over the shape that `cover` reports and that lies within `bounds`. A shape that cannot touch
+    /// the surface costs nothing more.
     fn layer(
         &mut self,
+        work: &Work,
         ink: Ink,
+        bounds: (i64, i64, i64, i64),
         cover: impl FnOnce(&mut Layer<'_>) -> Result<(), ImageError>,
     ) -> Result<(), ImageError> {
-        let mut spans = std::mem::take(&mut self.spans);
-        let mut layer = Layer::new(self.surface()?, ink, &mut spans);
-        let covered = cover(&mut layer);
-        self.painted += layer.finish();
-        self.spans = spans;
-        covered
+        let (_, _, right, bottom) = self.bounds();
+        let misses = bounds.0 > right || bounds.1 > bottom || bounds.2 < 0 || bounds.3 < 0;
+        if misses || ink.opacity.is_nan() || ink.opacity <= 0.0 {
+            return Ok(());
+        }
+        let mut coverage = std::mem::take(&mut self.coverage);
+        let mut layer = Layer::new(work, self.surface(work)?, ink, &mut coverage);
+        cover(&mut layer)?;
+        self.painted += layer.finish()?;
+        self.coverage = coverage;
+        Ok(())
     }
 }
 

@@ -3,10 +3,11 @@
 use super::Canvas;
 use super::layer::mix;
 use crate::convert::append_row;
+use crate::work::Work;
 use crate::{ImageError, Pasted, PixelFormat};
 
 impl Canvas {
-    pub(super) fn draw_pasted(&mut self, pasted: &Pasted) -> Result<(), ImageError> {
+    pub(super) fn draw_pasted(&mut self, work: &Work, pasted: &Pasted) -> Result<(), ImageError> {
         let opacity = pasted.opacity.min(1.0);
         if opacity.is_nan() || opacity <= 0.0 {
             return Ok(());
@@ -24,16 +25,25 @@ impl Canvas {
         else {
             return Ok(());
         };
-        let view = pasted.source.view()?;
+        let view = pasted.source.view_in(work)?;
         let (from, to) = (view.format(), self.format());
-        self.painted += u64::from(right - left) * u64::from(bottom - top);
-        let surface = self.surface()?;
+        let pixels = u64::from(right - left) * u64::from(bottom - top);
+        let surface = self.surface(work)?;
         let stride = surface.stride();
         // Transparency of the source counts, so it is not flattened first.
         let straight = if from == PixelFormat::Rgba8 { PixelFormat::Rgba8 } else { to };
-        let tables = (from != PixelFormat::Rgba8 && opacity < 1.0).then(|| blend_table(opacity));
+        let blends = from != PixelFormat::Rgba8 && opacity < 1.0;
+        let table = if blends && pixels > TABLE_PAYS {
+            work.spend(1 << 16)?;
+            Some(blend_table(opacity))
+        } else {
+            None
+        };
         let mut converted = Vec::new();
+        let mut painted = 0;
         for y in top..bottom {
+            // Blending costs a multiplication a channel.
+            work.spend(8 + u64::from(right - left) * if blends || from == PixelFormat::Rgba8 { 8 } else { 2 })?;
             let row = &view.row(y)[left as usize * from.channels()..right as usize * from.channels()];
             converted.clear();
             append_row(row, from, straight, &mut converted);
@@ -41,17 +51,25 @@ impl Canvas {
             let start = y as usize * stride + x as usize * to.channels();
             let length = (right - left) as usize * to.channels();
             let below = &mut surface.data_mut()[start..start + length];
-            match &tables {
+            match &table {
                 _ if from == PixelFormat::Rgba8 => blend_rgba(below, &converted, to, opacity),
+                None if blends => below.iter_mut().zip(&converted).for_each(|(below, above)| {
+                    *below = mix(opacity, *above, *below);
+                }),
                 None => below.copy_from_slice(&converted),
                 Some(table) => below.iter_mut().zip(&converted).for_each(|(below, above)| {
                     *below = table[usize::from(*above)][usize::from(*below)];
                 }),
             }
+            painted += u64::from(right - left);
         }
+        self.painted += painted;
         Ok(())
     }
 }
+
+/// Pixels from which on a table of all mixtures costs less than it saves.
+const TABLE_PAYS: u64 = 50_000;
 
 /// Result by the value above and the value below.
 fn blend_table(opacity: f32) -> Box<[[u8; 256]; 256]> {

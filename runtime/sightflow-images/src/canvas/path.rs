@@ -1,16 +1,35 @@
 //! Lines, polylines and polygons.
 
 use super::{Canvas, check_steps, layer::Layer};
+use crate::work::Work;
 use crate::{ImageError, Path, Point};
 
+/// Most points of one path: a row that all its edges cross is sorted in a few milliseconds.
+const MOST_POINTS: usize = 1 << 16;
+
 impl Canvas {
-    pub(super) fn draw_path(&mut self, path: &Path) -> Result<(), ImageError> {
-        let points: Vec<(f64, f64)> = path.points.iter().map(|p| (f64::from(p.x), f64::from(p.y))).collect();
+    pub(super) fn draw_path(&mut self, work: &Work, path: &Path) -> Result<(), ImageError> {
+        let count = path.points.len();
+        if count > MOST_POINTS {
+            return Err(ImageError::Invalid(format!("a path of {count} points; at most {MOST_POINTS} can be drawn")));
+        }
+        work.spend(4 * count as u64)?;
+        let points: Vec<(f64, f64)> = path.points.iter().map(|p| exact(*p)).collect();
+        let bounds = |width: u32| {
+            let around = i64::from(width / 2) + 1;
+            let start = (i64::MAX, i64::MAX, i64::MIN, i64::MIN);
+            path.points.iter().fold(start, |(left, top, right, bottom), point| {
+                let (x, y) = (i64::from(point.x), i64::from(point.y));
+                (left.min(x - around), top.min(y - around), right.max(x + around), bottom.max(y + around))
+            })
+        };
         if let Some(ink) = path.fill {
-            self.layer(ink, |layer| fill(layer, &points))?;
+            self.layer(work, ink, bounds(1), |layer| fill(layer, &points))?;
         }
         if let Some(stroke) = path.stroke {
-            self.layer(stroke.ink, |layer| line(layer, &points, path.closed, stroke.width))?;
+            self.layer(work, stroke.ink, bounds(stroke.width), |layer| {
+                line(layer, &points, path.closed, stroke.width)
+            })?;
         }
         Ok(())
     }
@@ -27,6 +46,7 @@ pub(super) fn line(layer: &mut Layer<'_>, points: &[(f64, f64)], closed: bool, w
     let single = (points.len() == 1).then(|| (&points[0], &points[0]));
     let segments = || points.iter().zip(points.iter().skip(1)).chain(closing).chain(single);
     let half = i64::from(width / 2);
+    layer.work.spend(8 * points.len() as u64)?;
     let steps = segments().map(|(a, b)| {
         let rows = layer.rows((a.1.min(b.1)) as i64 - half, (a.1.max(b.1)) as i64 + half);
         // A thin, flat line takes a step for each column.
@@ -35,24 +55,35 @@ pub(super) fn line(layer: &mut Layer<'_>, points: &[(f64, f64)], closed: bool, w
     });
     check_steps("a path", steps.sum())?;
     for (a, b) in segments() {
+        layer.work.spend(16)?;
+        let around = half + 1;
+        let bounds = (
+            whole(a.0.min(b.0)) - around,
+            whole(a.1.min(b.1)) - around,
+            whole(a.0.max(b.0)) + around,
+            whole(a.1.max(b.1)) + around,
+        );
+        if !layer.shows(bounds) {
+            continue;
+        }
         if half == 0 {
-            thin(layer, (whole(a.0), whole(a.1)), (whole(b.0), whole(b.1)));
+            thin(layer, (whole(a.0), whole(a.1)), (whole(b.0), whole(b.1)))?;
         } else {
-            thick(layer, *a, *b, half as f64 + 0.5);
+            thick(layer, *a, *b, half as f64 + 0.5)?;
         }
     }
     Ok(())
 }
 
 /// An 8-connected line of single pixels; which ones does not depend on where the surface ends.
-fn thin(layer: &mut Layer<'_>, a: (i64, i64), b: (i64, i64)) {
+fn thin(layer: &mut Layer<'_>, a: (i64, i64), b: (i64, i64)) -> Result<(), ImageError> {
     let (dx, dy) = ((b.0 - a.0).abs(), (b.1 - a.1).abs());
     if dy >= dx {
         let (from, to) = if a.1 <= b.1 { (a, b) } else { (b, a) };
         let rows = layer.rows(from.1, to.1);
         let mut x = Walk::new((from.1, from.0), (to.1, to.0), rows.start);
         for y in rows {
-            layer.span(y, x.at, x.at);
+            layer.span(y, x.at, x.at)?;
             x.step();
         }
     } else {
@@ -60,15 +91,17 @@ fn thin(layer: &mut Layer<'_>, a: (i64, i64), b: (i64, i64)) {
         let columns = from.0.max(0)..(to.0 + 1).min(layer.width());
         let mut y = Walk::new(from, to, columns.start);
         let mut run = columns.start;
+        layer.work.spend(2 * (columns.end - columns.start).max(0) as u64)?;
         for x in columns.clone() {
             let row = y.at;
             y.step();
             if y.at != row || x + 1 == columns.end {
-                layer.span(row, run, x);
+                layer.span(row, run, x)?;
                 run = x + 1;
             }
         }
     }
+    Ok(())
 }
 
 /// `minor(major)` of a line, rounded to the nearest whole number, one step of `major` at a time.
@@ -109,13 +142,14 @@ impl Walk {
 }
 
 /// Every pixel whose centre is nearer than `radius` to the segment: a line with round ends.
-fn thick(layer: &mut Layer<'_>, a: (f64, f64), b: (f64, f64), radius: f64) {
+fn thick(layer: &mut Layer<'_>, a: (f64, f64), b: (f64, f64), radius: f64) -> Result<(), ImageError> {
     let (dx, dy) = (b.0 - a.0, b.1 - a.1);
     let length = dx.hypot(dy);
     let (nx, ny) = if length == 0.0 { (0.0, radius) } else { (-dy / length * radius, dx / length * radius) };
     let body = [(a.0 + nx, a.1 + ny), (b.0 + nx, b.1 + ny), (b.0 - nx, b.1 - ny), (a.0 - nx, a.1 - ny)];
     let (top, bottom) = (a.1.min(b.1) - radius, a.1.max(b.1) + radius);
     for y in layer.rows(top.ceil() as i64, bottom.floor() as i64) {
+        layer.work.spend(48)?;
         let row = y as f64;
         let (mut first, mut last) = (f64::INFINITY, f64::NEG_INFINITY);
         let mut reach = |x: f64| {
@@ -136,9 +170,10 @@ fn thick(layer: &mut Layer<'_>, a: (f64, f64), b: (f64, f64), radius: f64) {
         }
         if first < last {
             // The distance must be smaller than the radius, not equal.
-            layer.span(y, first.floor() as i64 + 1, last.ceil() as i64 - 1);
+            layer.span(y, first.floor() as i64 + 1, last.ceil() as i64 - 1)?;
         }
     }
+    Ok(())
 }
 
 /// An edge of a polygon that crosses rows `top..bottom`.
@@ -148,22 +183,25 @@ struct Edge {
     /// Column at row 0, and columns a row.
     offset: f64,
     slope: f64,
+    /// Column in the current row.
+    x: f64,
 }
 
 /// Covers the inside of a polygon by the even-odd rule, and its edge.
 pub(super) fn fill(layer: &mut Layer<'_>, points: &[(f64, f64)]) -> Result<(), ImageError> {
+    layer.work.spend(32 * points.len() as u64)?;
     let edges = points.iter().zip(points.iter().cycle().skip(1)).filter_map(|(a, b)| {
         let (a, b) = if a.1 <= b.1 { (a, b) } else { (b, a) };
         let rows = layer.rows(a.1.ceil() as i64, b.1.ceil() as i64 - 1);
         let slope = (b.0 - a.0) / (b.1 - a.1);
-        (!rows.is_empty()).then_some(Edge { top: rows.start, bottom: rows.end, offset: a.0 - a.1 * slope, slope })
+        let (offset, x) = (a.0 - a.1 * slope, 0.0);
+        (!rows.is_empty()).then_some(Edge { top: rows.start, bottom: rows.end, offset, slope, x })
     });
     let mut edges: Vec<Edge> = edges.collect();
     check_steps("a polygon", edges.iter().map(|edge| (edge.bottom - edge.top) as u64).sum())?;
     edges.sort_by_key(|edge| edge.top);
     let mut waiting = edges.into_iter().peekable();
     let mut active: Vec<Edge> = Vec::new();
-    let mut crossings: Vec<f64> = Vec::new();
     let mut y = waiting.peek().map_or(0, |edge| edge.top);
     while !active.is_empty() || waiting.peek().is_some() {
         if active.is_empty() {
@@ -172,11 +210,12 @@ pub(super) fn fill(layer: &mut Layer<'_>, points: &[(f64, f64)]) -> Result<(), I
         while let Some(edge) = waiting.next_if(|edge| edge.top <= y) {
             active.push(edge);
         }
-        crossings.clear();
-        crossings.extend(active.iter().map(|edge| edge.offset + y as f64 * edge.slope));
-        crossings.sort_by(f64::total_cmp);
-        for &[enter, leave] in crossings.as_chunks::<2>().0 {
-            layer.span(y, enter.ceil() as i64, leave.floor() as i64);
+        // From row to row the order hardly changes, so that sorting is one pass; at worst it is a whole sort.
+        layer.work.spend(active.len() as u64 * (4 + u64::from(active.len().ilog2())))?;
+        active.iter_mut().for_each(|edge| edge.x = edge.offset + y as f64 * edge.slope);
+        active.sort_by(|a, b| a.x.total_cmp(&b.x));
+        for [enter, leave] in active.as_chunks::<2>().0 {
+            layer.span(y, enter.x.ceil() as i64, leave.x.floor() as i64)?;
         }
         y += 1;
         active.retain(|edge| edge.bottom > y);

@@ -1,6 +1,7 @@
 //! Rectangles, square or rounded.
 
 use super::{Canvas, layer::Layer};
+use crate::work::Work;
 use crate::{ImageError, Rectangle};
 
 /// Inclusive corners in order, and the radius of a rounded corner.
@@ -14,42 +15,43 @@ struct Frame {
 }
 
 impl Canvas {
-    pub(super) fn draw_rectangle(&mut self, rectangle: &Rectangle) -> Result<(), ImageError> {
+    pub(super) fn draw_rectangle(&mut self, work: &Work, rectangle: &Rectangle) -> Result<(), ImageError> {
         let frame = Frame::of(rectangle);
         if let Some(ink) = rectangle.fill {
-            self.layer(ink, |layer| {
+            self.layer(work, ink, frame.bounds(), |layer| {
                 for y in layer.rows(frame.top, frame.bottom) {
                     let inset = frame.inset(y);
-                    layer.span(y, frame.left + inset, frame.right - inset);
+                    layer.span_once(y, frame.left + inset, frame.right - inset)?;
                 }
                 Ok(())
             })?;
         }
         if let Some(stroke) = rectangle.stroke {
             let half = i64::from(stroke.width / 2);
-            self.layer(stroke.ink, |layer| {
-                ring(layer, frame.grown(half), frame.grown(-half - 1));
-                Ok(())
-            })?;
+            let (outer, inner) = (frame.grown(half), frame.grown(-half - 1));
+            self.layer(work, stroke.ink, outer.bounds(), |layer| ring(layer, outer, inner))?;
         }
         Ok(())
     }
 }
 
 /// Covers what lies within `outer` and not within `inner`.
-fn ring(layer: &mut Layer<'_>, outer: Frame, inner: Frame) {
+fn ring(layer: &mut Layer<'_>, outer: Frame, inner: Frame) -> Result<(), ImageError> {
     let hollow = inner.left <= inner.right;
     for y in layer.rows(outer.top, outer.bottom) {
         let inset = outer.inset(y);
         let (first, last) = (outer.left + inset, outer.right - inset);
         if hollow && (inner.top..=inner.bottom).contains(&y) {
             let inset = inner.inset(y);
-            layer.span(y, first, inner.left + inset - 1);
-            layer.span(y, inner.right - inset + 1, last);
+            // Rounded corners of both frames can meet in one column.
+            let end = inner.left + inset - 1;
+            layer.span_once(y, first, end)?;
+            layer.span_once(y, (inner.right - inset + 1).max(end + 1), last)?;
         } else {
-            layer.span(y, first, last);
+            layer.span_once(y, first, last)?;
         }
     }
+    Ok(())
 }
 
 impl Frame {
@@ -59,6 +61,10 @@ impl Frame {
         let (top, bottom) = (i64::from(a.y.min(b.y)), i64::from(a.y.max(b.y)));
         let shorter = (right - left).min(bottom - top);
         Self { left, top, right, bottom, radius: i64::from(rectangle.corner_radius).min(shorter / 2) }
+    }
+
+    fn bounds(self) -> (i64, i64, i64, i64) {
+        (self.left, self.top, self.right, self.bottom)
     }
 
     /// Larger by `by` pixels on each side (smaller, if negative); square corners stay square.

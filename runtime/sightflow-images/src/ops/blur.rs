@@ -1,35 +1,42 @@
 //! Gaussian blur, separable, border reflect-101.
 
-use crate::{Pixels, View};
+use crate::work::Work;
+use crate::{ImageError, Pixels, View};
 
 /// Above this the kernel is applied as three running means, whose cost does not grow with sigma.
 const LARGEST_EXACT_SIGMA: f32 = 20.0;
 
 /// `sigma` in 0 exclusive..=1000.
-pub(crate) fn gaussian(view: &View, sigma: f32) -> Pixels {
+pub(crate) fn gaussian(work: &Work, view: &View, sigma: f32) -> Result<Pixels, ImageError> {
     let (w, h, channels) = (view.width() as usize, view.height() as usize, view.format().channels());
     let line = if sigma <= LARGEST_EXACT_SIGMA { Kernel::weights(sigma) } else { Kernel::means(sigma) };
+    let (stride, length) = (w * channels, w * h * channels);
+    let held = work.take((2 * length + line.scratch_bytes(w, channels).max(line.scratch_bytes(h, BAND))) as u64)?;
     // Rows: one line of interleaved channels; neighbours are `channels` apart.
-    let mut rows = Vec::with_capacity(w * h * channels);
+    let mut rows = Vec::with_capacity(length);
     let mut scratch = Scratch::default();
     for row in view.rows() {
+        work.spend(line.steps(w, channels))?;
         line.apply(&mut scratch, w, channels, |i| &row[i * channels..], &mut rows);
     }
     // Columns, a band of them at a time: as one line whose elements are `BAND` bytes wide.
-    const BAND: usize = 96;
-    let stride = w * channels;
-    let mut data = vec![0; rows.len()];
+    let mut data = vec![0; length];
     let mut column = Vec::new();
     for left in (0..stride).step_by(BAND) {
         let width = BAND.min(stride - left);
         column.clear();
+        work.spend(line.steps(h, width))?;
         line.apply(&mut scratch, h, width, |y| &rows[y * stride + left..][..width], &mut column);
         for (y, part) in column.chunks_exact(width).enumerate() {
             data[y * stride + left..][..width].copy_from_slice(part);
         }
     }
-    Pixels::from_parts(view.width(), view.height(), view.format(), data)
+    drop(rows);
+    Ok(Pixels::from_held(view.width(), view.height(), view.format(), data, held))
 }
+
+/// Bytes of a row that are blurred together, downwards.
+const BAND: usize = 96;
 
 enum Kernel {
     /// Weights from the centre outwards.
@@ -64,6 +71,30 @@ impl Kernel {
         Self::Means { whole: whole as usize, fraction: fraction.clamp(0.0, 1.0) as f32 }
     }
 
+    /// Elements that a line needs beyond each end.
+    fn margin(&self) -> usize {
+        match self {
+            Self::Weights(weights) => weights.len() - 1,
+            Self::Means { whole, .. } => 3 * (whole + 1),
+        }
+    }
+
+    /// What [`Kernel::apply`] costs for one line.
+    fn steps(&self, count: usize, size: usize) -> u64 {
+        let values = (count + 2 * self.margin()) * size;
+        let passes = match self {
+            // Four multiplications at once, at least.
+            Self::Weights(weights) => 2 + weights.len() / 4,
+            Self::Means { .. } => 8,
+        };
+        (16 + values * passes) as u64
+    }
+
+    /// Bytes of the buffers for one line.
+    fn scratch_bytes(&self, count: usize, size: usize) -> usize {
+        (count + 2 * self.margin()) * size * 2 * size_of::<f32>()
+    }
+
     /// Blurs one line of `count` elements of `size` bytes each and appends the result to `out`. `from` gives the bytes
     /// from an element on: at least that element, and as many as lie next to each other.
     fn apply<'a>(
@@ -74,10 +105,7 @@ impl Kernel {
         from: impl Fn(usize) -> &'a [u8],
         out: &mut Vec<u8>,
     ) {
-        let margin = match self {
-            Self::Weights(weights) => weights.len() - 1,
-            Self::Means { whole, .. } => 3 * (whole + 1),
-        };
+        let margin = self.margin();
         scratch.line.clear();
         let mut append = |bytes: &[u8]| scratch.line.extend(bytes.iter().map(|&byte| f32::from(byte)));
         for i in 1..=margin {

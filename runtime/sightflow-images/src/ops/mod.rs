@@ -4,16 +4,18 @@ pub(crate) mod blur;
 pub(crate) mod resize;
 pub(crate) mod rotate;
 
-use crate::View;
+use crate::work::Work;
+use crate::{ImageError, View};
 
 /// One table of 256 counts a channel.
-pub(crate) fn histogram(view: &View) -> Vec<[u64; 256]> {
+pub(crate) fn histogram(work: &Work, view: &View) -> Result<Vec<[u64; 256]>, ImageError> {
     let channels = view.format().channels();
     let mut tables = vec![[0; 256]; channels];
     for row in view.rows() {
+        work.spend(row.len() as u64)?;
         for (channel, table) in tables.iter_mut().enumerate() {
             row.iter().skip(channel).step_by(channels).for_each(|&value| table[usize::from(value)] += 1);
         }
     }
-    tables
+    Ok(tables)
 }

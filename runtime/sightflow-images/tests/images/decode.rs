@@ -134,9 +134,25 @@ fn refusals_say_why() {
     bmp[18..22].copy_from_slice(&50_000i32.to_le_bytes());
     let mut gif = file(&picture(), ImageFormat::Gif);
     gif[6..10].copy_from_slice(&[0; 4]);
-    let cases: [(&str, Vec<u8>, &str, &str); 15] = [
+    let marked = |bytes: &[u8]| [b"\xef\xbb\xbf", bytes].concat();
+    let lfs = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+    let cases: [(&str, Vec<u8>, &str, &str); 24] = [
         ("nothing", vec![], "undecodable", "0 bytes"),
-        ("text", b"hello world, this is no image".to_vec(), "undecodable", "unknown format"),
+        ("noise", vec![7, 0, 200, 1, 255], "undecodable", "unknown format"),
+        ("text", b"hello world, this is no image".to_vec(), "undecodable", "a text is no image"),
+        ("text with a mark", marked(b"hello"), "undecodable", "a text is no image"),
+        ("page with a mark", marked(b"\n<!doctype html>"), "undecodable", "HTML page"),
+        ("image with a mark", marked(&png), "undecodable", "byte-order mark"),
+        ("git-lfs", lfs.to_vec(), "undecodable", "git lfs pull"),
+        ("data uri", b"data:image/png;base64,iVBORw0KGgo=".to_vec(), "undecodable", "data URI"),
+        ("json", b"{\"error\": \"not found\"}".to_vec(), "undecodable", "JSON"),
+        ("palette tiff", include_bytes!("samples/tiff-palette.tiff").to_vec(), "undecodable", "palette colours"),
+        (
+            "jpeg in tiff",
+            include_bytes!("samples/tiff-jpeg.tiff").to_vec(),
+            "undecodable",
+            "JPEG compression inside TIFF",
+        ),
         ("page", b"<!DOCTYPE html><html>".to_vec(), "undecodable", "HTML page"),
         ("svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>".to_vec(), "undecodable", "SVG"),
         ("pdf", b"%PDF-1.7 ...".to_vec(), "undecodable", "PDF"),
@@ -214,4 +230,51 @@ fn jpeg_has_a_quality() {
     let clear = Image::from_pixels(Pixels::filled(8, 8, PixelFormat::Rgba8, &[0, 0, 0, 0]).unwrap());
     let (again, _) = open(encode(&clear, EncodeFormat::Jpeg { quality: 90 }).unwrap().to_vec());
     assert_eq!(at(&again, 4, 4), [255, 255, 255]);
+}
+
+#[test]
+fn what_follows_the_end_of_a_jpeg_is_left_alone() {
+    let sample = include_bytes!("samples/trailer-ffda.jpg");
+    let (picture, trailer) = sample.split_at(sample.len() - 20);
+    assert!(picture.ends_with(&[0xff, 0xd9]) && trailer.windows(2).any(|pair| pair == [0xff, 0xda]));
+    assert_eq!(*open(sample.to_vec()).0.pixels().unwrap(), *open(picture.to_vec()).0.pixels().unwrap());
+}
+
+#[test]
+fn an_orientation_is_a_number_of_any_width() {
+    let (image, found) = open(include_bytes!("samples/exif-6-long.jpg").to_vec());
+    assert_eq!((found.orientation, found.stored_size()), (6, (found.height, found.width)));
+    assert_eq!(image.pixels().unwrap().width(), found.width);
+}
+
+#[test]
+fn premultiplied_colours_meet_white_once() {
+    let sample = include_bytes!("samples/tiff-premultiplied.tiff");
+    // Not compressed: the last row is the end of the file.
+    let stored = sample[sample.len() - 4 * 64..].as_chunks::<4>().0;
+    let found = probe(sample).unwrap();
+    let read = |keep_alpha| {
+        let options = ReadOptions { keep_alpha, cache: Some(PixelCache::new(1 << 20)), ..Default::default() };
+        Image::from_encoded_with(Bytes::from_static(sample), some_digest(1), found, options).pixels().unwrap()
+    };
+    let (flat, kept) = (read(false), read(true));
+    assert_eq!(flat.format().channels(), 3);
+    for (x, [r, g, b, a]) in (0u32..).zip(stored) {
+        assert_eq!(flat.get(x, 47), [r, g, b].map(|c| c + (255 - a)), "column {x}");
+        // Multiplied again it is what was stored.
+        let [straight @ .., alpha] = <[u8; 4]>::try_from(kept.get(x, 47)).unwrap();
+        assert_eq!(alpha, *a);
+        let again = straight.map(|c| ((u32::from(c) * u32::from(alpha) + 127) / 255) as u8);
+        assert!(
+            again.iter().zip([r, g, b]).all(|(found, right)| found.abs_diff(*right) <= 1),
+            "column {x}: {straight:?}"
+        );
+    }
+}
+
+#[test]
+fn a_tiff_with_wide_offsets_is_a_tiff() {
+    let (image, found) = open(include_bytes!("samples/tiff-bigtiff.tiff").to_vec());
+    assert_eq!((found.format.as_str(), image.size()), ("tiff", (found.width, found.height)));
+    assert_eq!(image.pixels().unwrap().width(), found.width);
 }

@@ -1,5 +1,6 @@
 //! What the crate promises, as tables.
 
+mod budget;
 mod cache;
 mod decode;
 mod draw;
@@ -8,6 +9,7 @@ mod layers;
 mod resample;
 mod text;
 mod views;
+mod work;
 
 use bytes::Bytes;
 use sightflow_images::{Image, PixelFormat, Pixels, Probe, probe};
@@ -25,6 +27,12 @@ fn filled(width: u32, height: u32, color: [u8; 3]) -> Image {
 
 fn gray(width: u32, height: u32, data: &[u8]) -> Image {
     Image::from_pixels(Pixels::new(width, height, PixelFormat::Gray8, data.to_vec()).unwrap())
+}
+
+/// A black, grey PNG.
+fn encoded(width: u32, height: u32) -> Vec<u8> {
+    let pixels = gray(width, height, &vec![0; (width * height) as usize]);
+    sightflow_images::encode(&pixels, sightflow_images::EncodeFormat::Png).unwrap().to_vec()
 }
 
 /// The pixel at (x, y).

@@ -1,0 +1,133 @@
+//! What a step of `Work` takes, over a table of operations: a bound in steps is a bound in time only while no operation
+//! takes much longer a step than the others. Fails where one does.
+
+use std::time::{Duration, Instant};
+
+use sightflow_images::{
+    Area, Canvas, DrawOp, Ellipse, Image, ImageError, Ink, Mask, Outside, Pasted, Path, PixelFormat, Pixels, Point,
+    Rectangle, ResizeFilter, Stroke, Text, Work, text_size_in,
+};
+
+/// Nanoseconds a step in a release build; beyond it, a bound of 10 billion steps is no bound of half a minute.
+const MOST: f64 = 6.0;
+
+type Operation = Box<dyn Fn(&Work) -> Result<(), ImageError>>;
+
+fn image(width: u32, height: u32, format: PixelFormat) -> Image {
+    let length = width as usize * height as usize * format.channels();
+    Image::from_pixels(Pixels::new(width, height, format, (0..length).map(|i| i as u8).collect()).expect("fits"))
+}
+
+fn draws(width: u32, height: u32, op: DrawOp) -> Operation {
+    Box::new(move |work| {
+        let mut canvas = Canvas::blank(width, height, [0; 3])?;
+        canvas.draw_in(work, std::slice::from_ref(&op))
+    })
+}
+
+fn operations() -> Vec<(&'static str, Operation)> {
+    let ink = Ink::opaque(255, 0, 0);
+    let half = Ink { opacity: 0.5, ..ink };
+    let thin = Some(Stroke { ink, width: 1 });
+    let thick = Some(Stroke { ink: half, width: 9 });
+    let at = |x, y| Point { x, y };
+    let rectangle =
+        |to: Point, fill, stroke| DrawOp::Rectangle(Rectangle { from: at(0, 0), to, corner_radius: 9, fill, stroke });
+    let ellipse = |radius: u32, end_angle: f32, fill, stroke| {
+        let (radius_x, radius_y) = (radius, radius);
+        DrawOp::Ellipse(Ellipse { center: at(0, 0), radius_x, radius_y, start_angle: 0.0, end_angle, fill, stroke })
+    };
+    let zigzag = |edges: i32, left: i32, fill, stroke| {
+        let points = (0..edges).map(|i| at(left + i % 64, if i % 2 == 0 { 0 } else { 16_000 })).collect();
+        DrawOp::Path(Path { points, closed: true, fill, stroke })
+    };
+    let text =
+        |content: String, height| DrawOp::Text(Text { content, at: at(0, 0), height, ink: half, background: None });
+    let areas = vec![Area { x: 3, y: 0, width: 9, height: 16_000 }; 500];
+    let rgb = image(3000, 2000, PixelFormat::Rgb8);
+    let rgba = image(2000, 2000, PixelFormat::Rgba8);
+    let on = |image: &Image, operation: fn(&Image, &Work) -> Result<(), ImageError>| -> Operation {
+        let image = image.clone();
+        Box::new(move |work| operation(&image, work))
+    };
+    vec![
+        ("rectangle, filled", draws(4000, 4000, rectangle(at(3999, 3999), Some(ink), None))),
+        ("rectangle, blended", draws(4000, 4000, rectangle(at(3999, 3999), Some(half), None))),
+        ("rectangle, rows only", draws(1, 16_000, rectangle(at(0, 16_000), None, thick))),
+        ("ellipse", draws(4000, 4000, ellipse(3999, 360.0, Some(half), None))),
+        ("curve", draws(8, 8, ellipse(4000, 360.0, None, thin))),
+        ("curve, thick", draws(4000, 4000, ellipse(3999, 200.0, None, thick))),
+        ("sector", draws(4000, 4000, ellipse(3999, 80.0, Some(half), None))),
+        ("polygon, 2000 edges", draws(64, 16_000, zigzag(2000, 0, Some(half), None))),
+        ("polyline", draws(64, 16_000, zigzag(2000, 0, None, thin))),
+        ("polyline, thick", draws(64, 16_000, zigzag(2000, 0, None, thick))),
+        ("polyline, thick, beside", draws(64, 16_000, zigzag(60_000, -100, None, thick))),
+        ("text", draws(4000, 200, text("Sphinx of black quartz ".repeat(100), 30.0))),
+        ("text, large", draws(4000, 4000, text("Ag".repeat(4), 3000.0))),
+        ("text, beside", draws(8, 8, text("m".repeat(4000), 30.0))),
+        ("text, measured", Box::new(|work| text_size_in(work, &"m".repeat(200_000), 30.0).map(drop))),
+        (
+            "mask",
+            draws(4000, 4000, DrawOp::Mask(Mask { counts: vec![1; 16_000_000], width: 4000, height: 4000, ink: half })),
+        ),
+        ("areas", draws(64, 16_000, DrawOp::Outside(Outside { areas, ink: half }))),
+        ("image", draws(3000, 2000, DrawOp::Image(Pasted { source: rgb.clone(), at: at(0, 0), opacity: 1.0 }))),
+        (
+            "image, blended",
+            draws(3000, 2000, DrawOp::Image(Pasted { source: rgb.clone(), at: at(0, 0), opacity: 0.5 })),
+        ),
+        ("image, alpha", draws(2000, 2000, DrawOp::Image(Pasted { source: rgba.clone(), at: at(0, 0), opacity: 0.5 }))),
+        ("resize, nearest", on(&rgb, |image, work| image.resize_in(work, 5000, 3000, ResizeFilter::Nearest).map(drop))),
+        ("resize, area", on(&rgb, |image, work| image.resize_in(work, 700, 500, ResizeFilter::Area).map(drop))),
+        ("resize, bilinear", on(&rgb, |image, work| image.resize_in(work, 640, 640, ResizeFilter::Bilinear).map(drop))),
+        (
+            "resize, lanczos",
+            on(&rgba, |image, work| image.resize_in(work, 5000, 500, ResizeFilter::Lanczos3).map(drop)),
+        ),
+        ("resize, one pixel", on(&rgb, |image, work| image.resize_in(work, 1, 1, ResizeFilter::Lanczos3).map(drop))),
+        ("rotate", on(&rgb, |image, work| image.rotate_in(work, 1, true).map(drop))),
+        ("convert", on(&rgba, |image, work| image.convert_in(work, PixelFormat::Gray8).map(drop))),
+        ("histogram", on(&rgb, |image, work| image.histogram_in(work).map(drop))),
+        ("blur, σ 1", on(&rgb, |image, work| image.blur_in(work, 1.0).map(drop))),
+        ("blur, σ 20", on(&rgb, |image, work| image.blur_in(work, 20.0).map(drop))),
+        ("blur, σ 1000", on(&rgb, |image, work| image.blur_in(work, 1000.0).map(drop))),
+        ("blur, thin", on(&image(1, 16_000, PixelFormat::Gray8), |image, work| image.blur_in(work, 1000.0).map(drop))),
+        (
+            "canvas",
+            on(&rgb, |image, work| {
+                let dot = Rectangle {
+                    from: Point::default(),
+                    to: Point::default(),
+                    corner_radius: 0,
+                    fill: Some(Ink::opaque(0, 0, 0)),
+                    stroke: None,
+                };
+                Canvas::over_in(work, image)?.draw_in(work, &[DrawOp::Rectangle(dot)])
+            }),
+        ),
+    ]
+}
+
+fn main() {
+    println!("{:<26} {:>12} {:>10} {:>8}", "operation", "steps", "ms", "ns/step");
+    let mut slow = Vec::new();
+    for (name, operation) in operations() {
+        let mut best = Duration::MAX;
+        let mut steps = 0;
+        for _ in 0..3 {
+            let work = Work::default();
+            let start = Instant::now();
+            operation(&work).expect("no bound");
+            best = best.min(start.elapsed());
+            steps = work.spent();
+        }
+        let each = best.as_nanos() as f64 / steps as f64;
+        println!("{name:<26} {steps:>12} {:>10.2} {each:>8.2}", best.as_secs_f64() * 1e3);
+        if each > MOST {
+            slow.push(name);
+        }
+    }
+    if cfg!(not(debug_assertions)) {
+        assert!(slow.is_empty(), "more than {MOST} ns a step: {slow:?}");
+    }
+}
