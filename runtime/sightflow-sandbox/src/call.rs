@@ -38,7 +38,7 @@ pub enum Level {
 pub struct LogLine {
     /// Severity.
     pub level: Level,
-    /// The text, cut where the call's allowance ended.
+    /// The text on one line, cut where the call's allowance ended. Control characters and marks of direction are escaped.
     pub message: String,
 }
 
@@ -62,8 +62,12 @@ pub struct Profile {
     pub wall_us: u64,
     /// Wall clock of waiting for a slot and a thread, µs.
     pub queue_us: u64,
+    /// Steps of host image operations.
+    pub host_steps: u64,
     /// Largest sum of linear memories, bytes.
     pub peak_memory: usize,
+    /// Most bytes of pixels on the call's account at the same time.
+    pub peak_image_bytes: u64,
     /// Pixel bytes moved by `read`, `write` and `from-pixels`.
     pub bytes_copied: u64,
     /// Images and canvases that the call made or was given.

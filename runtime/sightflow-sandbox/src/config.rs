@@ -44,6 +44,8 @@ impl Default for SandboxConfig {
 pub struct Limits {
     /// Processor time of the guest's own code. Time that host image operations take is not charged here.
     pub cpu: Duration,
+    /// Processor time of host image operations, asked before each one and every few milliseconds inside of it.
+    pub host_cpu: Duration,
     /// Wall clock from the start of the call, waiting for a slot excluded.
     pub wall: Duration,
     /// Sum of all linear memories of the call's instance, in bytes.
@@ -54,12 +56,15 @@ pub struct Limits {
     pub handles: usize,
     /// Bytes of the answer's document.
     pub output_bytes: usize,
-    /// Pixel bytes moved by `read`, `write` and `from-pixels` in total, and bytes of any single host call's arguments.
+    /// Pixel bytes moved by `read`, `write` and `from-pixels` in total.
     pub host_call_bytes: usize,
-    /// Pixels of images and canvases made in the call, in total. Views make none.
-    pub pixels_created: u64,
-    /// Pixels that host operations may read or paint in total: bounds the time spent in host code.
-    pub pixels_processed: u64,
+    /// Bytes that the guest passes in one call to the host, or as its answer.
+    pub argument_bytes: usize,
+    /// Bytes of pixels that live at the same time on the call's account: images and canvases that it made, what it
+    /// decoded, and what operations need on the way. Views need none.
+    pub image_bytes: u64,
+    /// Steps that host image operations may take in total; a step is the work for about one pixel.
+    pub host_steps: u64,
     /// Log messages kept; later ones are counted and dropped.
     pub log_lines: usize,
     /// Bytes of log text kept, standard output and error included; what is beyond is cut.
@@ -70,14 +75,16 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             cpu: Duration::from_secs(2),
+            host_cpu: Duration::from_secs(5),
             wall: Duration::from_secs(20),
             memory_bytes: 256 << 20,
             table_elements: 65_536,
             handles: 10_000,
             output_bytes: 16 << 20,
             host_call_bytes: 512 << 20,
-            pixels_created: 256_000_000,
-            pixels_processed: 4_000_000_000,
+            argument_bytes: 64 << 20,
+            image_bytes: 1 << 30,
+            host_steps: 10_000_000_000,
             log_lines: 256,
             log_bytes: 64 << 10,
         }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use sightflow_memory::OutOfBudget;
 use sightflow_types::error::code;
+
+use crate::text::{ERROR_BYTES, capped};
 
 /// Why the sandbox itself cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -88,12 +91,14 @@ pub enum LimitKind {
     Handles,
     #[error("bytes of output")]
     OutputBytes,
-    #[error("bytes passed to or from the host")]
+    #[error("pixel bytes read and written")]
     HostCallBytes,
-    #[error("pixels created")]
-    PixelsCreated,
-    #[error("pixels processed")]
-    PixelsProcessed,
+    #[error("bytes passed to the host at once")]
+    ArgumentBytes,
+    #[error("bytes of images")]
+    ImageBytes,
+    #[error("steps of image operations")]
+    HostSteps,
 }
 
 /// Why one call failed.
@@ -123,10 +128,13 @@ pub enum CallError {
     /// [`Limits::cpu`](crate::Limits::cpu) is used up.
     #[error("the block used more than {} ms of processor time", .0.as_millis())]
     Cpu(Duration),
+    /// [`Limits::host_cpu`](crate::Limits::host_cpu) is used up.
+    #[error("image operations of the block used more than {} ms of processor time", .0.as_millis())]
+    HostCpu(Duration),
     /// [`Limits::wall`](crate::Limits::wall) has passed.
     #[error("the block ran longer than {} ms", .0.as_millis())]
     Wall(Duration),
-    /// [`Limits::memory_bytes`](crate::Limits::memory_bytes) is used up.
+    /// [`Limits::memory_bytes`](crate::Limits::memory_bytes) is used up, or what the block allows itself.
     #[error("the block asked for more than {} MiB of memory", .0 >> 20)]
     Memory(usize),
     /// Another allowance is used up.
@@ -137,6 +145,9 @@ pub enum CallError {
         /// Its size.
         limit: u64,
     },
+    /// The process had no memory for the call until its time was over. A repetition may help.
+    #[error("no memory was free for the block: {0}")]
+    NoMemory(OutOfBudget),
     /// The caller took the call back.
     #[error("the call was cancelled")]
     Cancelled,
@@ -154,17 +165,46 @@ impl CallError {
             Self::BadConfig(_) => code::BAD_CONFIG,
             Self::Failed(_) | Self::Retry(_) | Self::InvalidOutput(_) => code::BLOCK_FAILED,
             Self::Trap(_) => code::BLOCK_TRAP,
-            Self::Cpu(_) => code::BLOCK_CPU,
+            Self::Cpu(_) | Self::HostCpu(_) => code::BLOCK_CPU,
             Self::Wall(_) => code::TIMEOUT,
             Self::Memory(_) => code::BLOCK_MEMORY,
-            Self::Limit { .. } => code::BLOCK_LIMIT,
+            Self::Limit { .. } | Self::NoMemory(_) => code::BLOCK_LIMIT,
             Self::Cancelled => code::CANCELLED,
         }
     }
 
-    /// Whether the block asked for a repetition.
+    /// Whether a repetition may help: the block says so, or the process was short of memory.
     pub fn retryable(&self) -> bool {
-        matches!(self, Self::Retry(_))
+        matches!(self, Self::Retry(_) | Self::NoMemory(_))
+    }
+
+    /// The same with texts of bounded length.
+    pub(crate) fn capped(self) -> Self {
+        let cap = |text: String| capped(&text, ERROR_BYTES);
+        let report = |report: Report| Report {
+            message: cap(report.message),
+            code: report.code.map(cap),
+            port: report.port.map(cap),
+            key: report.key.map(cap),
+            index: report.index,
+        };
+        match self {
+            Self::UnknownBlock(text) => Self::UnknownBlock(cap(text)),
+            Self::BadInput(said) => Self::BadInput(report(said)),
+            Self::BadConfig(said) => Self::BadConfig(report(said)),
+            Self::Failed(said) => Self::Failed(report(said)),
+            Self::Retry(said) => Self::Retry(report(said)),
+            Self::InvalidOutput(text) => Self::InvalidOutput(cap(text)),
+            Self::Trap(text) => Self::Trap(cap(text)),
+            Self::Host(text) => Self::Host(cap(text)),
+            other @ (Self::Cpu(_)
+            | Self::HostCpu(_)
+            | Self::Wall(_)
+            | Self::Memory(_)
+            | Self::NoMemory(_)
+            | Self::Limit { .. }
+            | Self::Cancelled) => other,
+        }
     }
 }
 

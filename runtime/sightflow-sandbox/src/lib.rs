@@ -3,7 +3,6 @@
 mod cache;
 mod call;
 mod config;
-mod document;
 mod engine;
 mod error;
 pub mod first_party;
@@ -11,8 +10,10 @@ mod host;
 mod manifests;
 mod package;
 mod registry;
+mod report;
 mod run;
 mod sandbox;
+mod text;
 mod ticker;
 
 pub use call::{CallContext, CallOutcome, Level, LogLine, Logs, Payload, Profile};

@@ -1,23 +1,24 @@
 //! One call of a guest, on the current thread: store, instance, call, verdict.
 
 use sightflow_images::Image;
+use sightflow_memory::Reservation;
+use sightflow_types::document;
 use tokio_util::sync::CancellationToken;
-use wasmtime::component::Resource;
 use wasmtime::{Engine, Store, Trap};
 
-use crate::error::{CallError, CallFailure, LimitKind, Report};
+use crate::error::{CallError, CallFailure, LimitKind};
 use crate::host::bindings::exports::sightflow::block::blocks::{BlockError, Payload as WirePayload};
 use crate::host::bindings::{BlockPackage, BlockPackagePre};
 use crate::host::linker::chain;
 use crate::host::state::{CallState, Stop};
-use crate::{Level, Limits, Logs, Payload, Profile, document};
+use crate::{Level, Limits, Logs, Payload, Profile, report};
 
 /// A store with every limit in place. Each call has its own; nothing survives it.
-fn store(engine: &Engine, limits: &Limits, cancel: CancellationToken) -> Store<CallState> {
-    let fuel = limits.host_call_bytes;
+fn store(engine: &Engine, limits: &Limits, cancel: CancellationToken, memory: Reservation) -> Store<CallState> {
+    let fuel = limits.argument_bytes;
     // Pollables and streams are handles too; images have their own, exact allowance.
     let handles = limits.handles.saturating_mul(2).saturating_add(1024);
-    let mut store = Store::new(engine, CallState::new(limits.clone(), cancel));
+    let mut store = Store::new(engine, CallState::new(limits.clone(), cancel, memory));
     store.limiter(|state| state);
     store.set_hostcall_fuel(fuel);
     store.set_max_component_handles(handles);
@@ -32,7 +33,12 @@ pub(crate) struct Guest<'a> {
     pub(crate) pre: &'a BlockPackagePre<CallState>,
     pub(crate) limits: &'a Limits,
     pub(crate) cancel: CancellationToken,
+    /// The memory that it begins with; how much it gets, if it needs more, depends on who else wants some.
+    pub(crate) memory: Reservation,
 }
+
+/// Memory of a call when it begins: what an instance of an ordinary package has. More is taken as it grows.
+pub(crate) const TICKET: u64 = 2 << 20;
 
 impl Guest<'_> {
     /// Makes an instance and drops it: the part of a call that does not depend on the block.
@@ -90,27 +96,25 @@ impl Guest<'_> {
         self,
         work: impl FnOnce(&BlockPackage, &mut Store<CallState>) -> wasmtime::Result<Result<T, CallError>>,
     ) -> Result<(T, Profile, Logs), Box<CallFailure>> {
-        let mut store = store(self.engine, self.limits, self.cancel);
+        let mut store = store(self.engine, self.limits, self.cancel, self.memory);
         let answer = self.pre.instantiate(&mut store).and_then(|package| work(&package, &mut store));
         let state = store.into_data();
-        let exceeded = state.exceeded();
-        let limit_of = |kind| CallError::Limit { kind, limit: state.limit_of(kind) };
-        let verdict = match answer {
-            Ok(Ok(value)) => Ok(value),
-            // The guest was refused an allowance and failed after that: the allowance is the reason.
-            Ok(Err(CallError::Failed(_) | CallError::Retry(_) | CallError::BadInput(_))) if exceeded.is_some() => {
-                Err(exceeded.map_or_else(|| CallError::Host(String::new()), limit_of))
+        let verdict = match (answer, state.refused()) {
+            (Ok(Ok(value)), _) => Ok(value),
+            // The guest was refused something and failed upon that: this is the reason.
+            (Ok(Err(CallError::Failed(_) | CallError::Retry(_) | CallError::BadInput(_))), Some(refused)) => {
+                Err(refused)
             }
-            Ok(Err(error)) => Err(error),
-            Err(error) => Err(match (stopped(&error, self.limits), exceeded) {
-                (CallError::Trap(_), Some(kind)) => limit_of(kind),
+            (Ok(Err(error)), _) => Err(error),
+            (Err(error), refused) => Err(match (stopped(&error, self.limits), refused) {
+                (CallError::Trap(_), Some(refused)) => refused,
                 (reason, _) => reason,
             }),
         };
         let (profile, logs) = state.finish();
         match verdict {
             Ok(value) => Ok((value, profile, logs)),
-            Err(error) => Err(Box::new(CallFailure { error: with_last_words(error, &logs), logs, profile })),
+            Err(error) => Err(Box::new(CallFailure { error: with_last_words(error, &logs).capped(), logs, profile })),
         }
     }
 }
@@ -123,33 +127,25 @@ fn text_within(store: &Store<CallState>, text: String) -> Result<String, CallErr
 fn take_outputs(store: &mut Store<CallState>, outputs: WirePayload) -> Result<Payload, CallError> {
     let document = text_within(store, outputs.document)?;
     document::check(&document, outputs.images.len()).map_err(CallError::InvalidOutput)?;
-    let table = &mut store.data_mut().table;
-    let images = outputs.images.into_iter().map(|handle: Resource<Image>| table.delete(handle));
-    let images = images.collect::<Result<_, _>>().map_err(|error| CallError::Host(error.to_string()))?;
+    let state = store.data_mut();
+    let mut images = Vec::with_capacity(outputs.images.len());
+    state.clock.begin_operation();
+    for handle in outputs.images {
+        let image: Image = state.table.delete(handle).map_err(|error| CallError::Host(error.to_string()))?;
+        // A small part of what the call made shall not keep all of it. Where there is no room to copy it, it does.
+        images.push(image.detached_in(&state.work).unwrap_or(image));
+    }
+    state.clock.end_operation();
     Ok(Payload { document, images })
 }
 
 fn block_error(error: BlockError) -> CallError {
     match error {
-        BlockError::BadInput(text) => CallError::BadInput(report(text)),
-        BlockError::BadConfig(text) => CallError::BadConfig(report(text)),
-        BlockError::Failed(text) => CallError::Failed(report(text)),
-        BlockError::Retry(text) => CallError::Retry(report(text)),
+        BlockError::BadInput(text) => CallError::BadInput(report::read(text)),
+        BlockError::BadConfig(text) => CallError::BadConfig(report::read(text)),
+        BlockError::Failed(text) => CallError::Failed(report::read(text)),
+        BlockError::Retry(text) => CallError::Retry(report::read(text)),
     }
-}
-
-/// A report is JSON `{code, message, port?, key?, index?}` or a plain message.
-fn report(text: String) -> Report {
-    let Ok(serde_json::Value::Object(mut fields)) = serde_json::from_str(&text) else {
-        return Report { message: text, ..Report::default() };
-    };
-    let index = fields.get("index").and_then(serde_json::Value::as_u64);
-    let mut take = |key: &str| match fields.remove(key) {
-        Some(serde_json::Value::String(text)) => Some(text),
-        _ => None,
-    };
-    let (message, code, port, key) = (take("message"), take("code"), take("port"), take("key"));
-    Report { message: message.unwrap_or(text), code, port, key, index }
 }
 
 /// Why wasmtime gave up.
@@ -158,10 +154,13 @@ fn stopped(error: &wasmtime::Error, limits: &Limits) -> CallError {
         Some(Stop::Cpu) => return CallError::Cpu(limits.cpu),
         Some(Stop::Wall) => return CallError::Wall(limits.wall),
         Some(Stop::Cancelled) => return CallError::Cancelled,
-        Some(Stop::Memory) => return CallError::Memory(limits.memory_bytes),
+        Some(Stop::HostCpu) => return CallError::HostCpu(limits.host_cpu),
+        Some(Stop::NoMemory(full)) => return CallError::NoMemory(*full),
+        Some(Stop::Limit(LimitKind::HostSteps)) => {
+            return CallError::Limit { kind: LimitKind::HostSteps, limit: limits.host_steps };
+        }
         Some(Stop::Limit(kind)) => {
-            let limit = if *kind == LimitKind::TableElements { limits.table_elements } else { limits.host_call_bytes };
-            return CallError::Limit { kind: *kind, limit: limit as u64 };
+            return CallError::Limit { kind: *kind, limit: limits.table_elements as u64 };
         }
         Some(stop @ (Stop::Exit(_) | Stop::Denied(_))) => return CallError::Trap(stop.to_string()),
         None => {}
@@ -171,7 +170,7 @@ fn stopped(error: &wasmtime::Error, limits: &Limits) -> CallError {
     }
     // wasmtime has no type for this one; a test keeps the text honest.
     if chain(error).contains(HOST_CALL_FUEL) {
-        return CallError::Limit { kind: LimitKind::HostCallBytes, limit: limits.host_call_bytes as u64 };
+        return CallError::Limit { kind: LimitKind::ArgumentBytes, limit: limits.argument_bytes as u64 };
     }
     CallError::Trap(chain(error))
 }
@@ -186,31 +185,4 @@ fn with_last_words(error: CallError, logs: &Logs) -> CallError {
     let words: Vec<_> = printed.filter(|line| !line.is_empty() && !line.starts_with("note: ")).collect();
     let last = &words[words.len().saturating_sub(4)..];
     CallError::Trap(if last.is_empty() { reason } else { format!("{reason} (standard error: {})", last.join(" ")) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Report, report};
-
-    #[test]
-    fn reports() {
-        let plain = |message: &str| Report { message: message.to_owned(), ..Report::default() };
-        let cases = [
-            ("no such class", plain("no such class")),
-            ("42", plain("42")),
-            (
-                r#"{"code":"not_comparable","message":"cannot compare","port":"value","index":3}"#,
-                Report {
-                    code: Some("not_comparable".to_owned()),
-                    port: Some("value".to_owned()),
-                    index: Some(3),
-                    ..plain("cannot compare")
-                },
-            ),
-            (r#"{"port":7}"#, plain(r#"{"port":7}"#)),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(report(text.to_owned()), expected, "{text}");
-        }
-    }
 }

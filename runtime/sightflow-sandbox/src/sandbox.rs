@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use semver::Version;
 use sha2::{Digest as _, Sha256};
+use sightflow_memory::{MemoryPool, Reservation, Use};
 use sightflow_types::{Digest, Problem};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +14,7 @@ use wasmtime::component::Component;
 
 use crate::cache::CompileCache;
 use crate::host::linker::{chain, link};
-use crate::run::Guest;
+use crate::run::{Guest, TICKET};
 use crate::ticker::Ticker;
 use crate::{
     Allocation, CallContext, CallError, CallFailure, CallOutcome, Limits, LoadError, Logs, Package, Payload, Profile,
@@ -33,12 +34,14 @@ struct Inner {
     ticker: Ticker,
     /// As many permits as the pool has slots: a call waits for one instead of finding the pool empty.
     slots: Arc<Semaphore>,
+    /// Where the memory of guests and of their images comes from.
+    memory: MemoryPool,
     cache: Option<CompileCache>,
 }
 
 /// What `catalog` may use: it is called once, gets no input, and lists what the package holds.
 fn catalog_limits() -> Limits {
-    Limits { cpu: Duration::from_secs(1), wall: Duration::from_secs(10), output_bytes: 4 << 20, ..Limits::default() }
+    Limits { cpu: Duration::from_secs(1), wall: Duration::from_secs(10), output_bytes: 2 << 20, ..Limits::default() }
 }
 
 impl Sandbox {
@@ -48,6 +51,14 @@ impl Sandbox {
     /// [`StartError::Config`] for a value out of range, [`StartError::Engine`] if this host cannot run WebAssembly.
     /// A cache directory that cannot be used is reported as a warning, and packages are compiled anew.
     pub fn new(config: &SandboxConfig) -> Result<Self, StartError> {
+        Self::with_memory(config, MemoryPool::process().clone())
+    }
+
+    /// As [`Sandbox::new`], with another budget in bytes than the process's.
+    ///
+    /// # Errors
+    /// As [`Sandbox::new`].
+    pub fn with_memory(config: &SandboxConfig, memory: MemoryPool) -> Result<Self, StartError> {
         let (engine, allocation) = engine::start(config)?;
         let ticker = Ticker::start(&engine)?;
         let cache = config.cache.as_deref().and_then(|directory| match CompileCache::open(directory) {
@@ -58,7 +69,7 @@ impl Sandbox {
             }
         });
         let slots = Arc::new(Semaphore::new(config.slots as usize));
-        Ok(Self(Arc::new(Inner { engine, allocation, ticker, slots, cache })))
+        Ok(Self(Arc::new(Inner { engine, allocation, ticker, slots, memory, cache })))
     }
 
     /// How instances are really allocated, after a fallback if there was one.
@@ -79,8 +90,9 @@ impl Sandbox {
         let digest = Digest::from_bytes(Sha256::digest(bytes).into());
         let pre = link(&self.0.engine, &self.component(bytes, digest)?)?;
         let limits = catalog_limits();
-        let permit = self.wait_for_slot().map_err(LoadError::Catalog)?;
-        let guest = Guest { engine: &self.0.engine, pre: &pre, limits: &limits, cancel: CancellationToken::new() };
+        let (permit, memory) = self.enter_blocking(&limits).map_err(LoadError::Catalog)?;
+        let cancel = CancellationToken::new();
+        let guest = Guest { engine: &self.0.engine, pre: &pre, limits: &limits, cancel, memory };
         let running = self.0.ticker.enter();
         let answer = guest.catalog();
         drop((running, permit));
@@ -117,8 +129,8 @@ impl Sandbox {
         context: &CallContext,
     ) -> Result<CallOutcome, Box<CallFailure>> {
         let (package, block, config) = (package.clone(), block.to_owned(), config.to_owned());
-        self.on_thread(context, move |sandbox, limits, cancel| {
-            sandbox.run_here(&package, &block, &config, payload, limits, cancel)
+        self.on_thread(context, move |sandbox, limits, cancel, memory| {
+            sandbox.run_here(&package, &block, &config, payload, limits, (cancel, memory))
         })
         .await
         .map(|(mut outcome, queued)| {
@@ -141,9 +153,9 @@ impl Sandbox {
         context: &CallContext,
     ) -> Result<CallOutcome, Box<CallFailure>> {
         let asked = Instant::now();
-        let permit = self.wait_for_slot().map_err(without_traces)?;
+        let (permit, memory) = self.enter_blocking(&context.limits).map_err(without_traces)?;
         let queued = micros(asked.elapsed());
-        let answer = self.run_here(package, block, config, payload, &context.limits, context.cancel.clone());
+        let answer = self.run_here(package, block, config, payload, &context.limits, (context.cancel.clone(), memory));
         drop(permit);
         answer.map(|mut outcome| {
             outcome.profile.queue_us = queued;
@@ -168,16 +180,16 @@ impl Sandbox {
     ) -> Result<Vec<Problem>, Box<CallFailure>> {
         let (package, block, config, wiring) =
             (package.clone(), block.to_owned(), config.to_owned(), wiring.to_owned());
-        let answer = self.on_thread(context, move |sandbox, limits, cancel| {
+        let answer = self.on_thread(context, move |sandbox, limits, cancel, memory| {
             known(&package, &block)?;
             let _running = sandbox.0.ticker.enter();
-            let guest = Guest { engine: &sandbox.0.engine, pre: package.pre(), limits, cancel };
+            let guest = Guest { engine: &sandbox.0.engine, pre: package.pre(), limits, cancel, memory };
             guest.check(&block, &config, &wiring)
         });
         let ((text, profile, logs), _) = answer.await?;
         serde_json::from_str(&text).map_err(|error| {
             let error = CallError::InvalidOutput(format!("`check` must answer an array of problems: {error}"));
-            Box::new(CallFailure { error, logs, profile })
+            Box::new(CallFailure { error: error.capped(), logs, profile })
         })
     }
 
@@ -186,10 +198,10 @@ impl Sandbox {
     /// # Errors
     /// As [`call`](Self::call).
     pub fn instantiate_blocking(&self, package: &Package, context: &CallContext) -> Result<(), CallError> {
-        let _permit = self.wait_for_slot()?;
+        let (_permit, memory) = self.enter_blocking(&context.limits)?;
         let _running = self.0.ticker.enter();
         let cancel = context.cancel.clone();
-        Guest { engine: &self.0.engine, pre: package.pre(), limits: &context.limits, cancel }.instantiate()
+        Guest { engine: &self.0.engine, pre: package.pre(), limits: &context.limits, cancel, memory }.instantiate()
     }
 
     fn run_here(
@@ -199,11 +211,11 @@ impl Sandbox {
         config: &str,
         payload: Payload,
         limits: &Limits,
-        cancel: CancellationToken,
+        (cancel, memory): (CancellationToken, Reservation),
     ) -> Result<CallOutcome, Box<CallFailure>> {
         known(package, block)?;
         let _running = self.0.ticker.enter();
-        let guest = Guest { engine: &self.0.engine, pre: package.pre(), limits, cancel };
+        let guest = Guest { engine: &self.0.engine, pre: package.pre(), limits, cancel, memory };
         let (payload, profile, logs) = guest.run(block, config, payload)?;
         Ok(CallOutcome { payload, logs, profile })
     }
@@ -212,7 +224,7 @@ impl Sandbox {
     async fn on_thread<T: Send + 'static>(
         &self,
         context: &CallContext,
-        work: impl FnOnce(&Self, &Limits, CancellationToken) -> Result<T, Box<CallFailure>> + Send + 'static,
+        work: impl FnOnce(&Self, &Limits, CancellationToken, Reservation) -> Result<T, Box<CallFailure>> + Send + 'static,
     ) -> Result<(T, u64), Box<CallFailure>> {
         let asked = Instant::now();
         let permit = tokio::select! {
@@ -220,19 +232,38 @@ impl Sandbox {
             () = context.cancel.cancelled() => return Err(without_traces(CallError::Cancelled)),
             permit = Arc::clone(&self.0.slots).acquire_owned() => permit.map_err(|_| without_traces(closed()))?,
         };
+        let ticket = ticket(&context.limits);
+        let memory = match self.0.memory.try_reserve(Use::Guests, ticket) {
+            Ok(memory) => memory,
+            Err(_) => tokio::select! {
+                biased;
+                () = context.cancel.cancelled() => return Err(without_traces(CallError::Cancelled)),
+                memory = self.0.memory.reserve(Use::Guests, ticket, context.limits.wall) => {
+                    memory.map_err(|full| without_traces(CallError::NoMemory(full)))?
+                }
+            },
+        };
         // A future that is dropped, by a timeout of its owner for example, stops its guest too.
         let cancel = context.cancel.child_token();
         let guard = cancel.clone().drop_guard();
         let (sandbox, limits) = (self.clone(), context.limits.clone());
         let answer = tokio::task::spawn_blocking(move || {
             let queued = micros(asked.elapsed());
-            let answer = work(&sandbox, &limits, cancel);
+            let answer = work(&sandbox, &limits, cancel, memory);
             drop(permit);
             answer.map(|value| (value, queued))
         });
         let answer = answer.await.unwrap_or_else(|error| Err(without_traces(CallError::Host(error.to_string()))));
         guard.disarm();
         answer
+    }
+
+    /// A slot, and the memory that a call begins with.
+    fn enter_blocking(&self, limits: &Limits) -> Result<(OwnedSemaphorePermit, Reservation), CallError> {
+        let permit = self.wait_for_slot()?;
+        let deadline = Instant::now() + limits.wall;
+        let memory = self.0.memory.reserve_blocking(Use::Guests, ticket(limits), deadline);
+        Ok((permit, memory.map_err(CallError::NoMemory)?))
     }
 
     fn wait_for_slot(&self) -> Result<OwnedSemaphorePermit, CallError> {
@@ -242,6 +273,10 @@ impl Sandbox {
             Err(_) => futures::executor::block_on(slots.acquire_owned()).map_err(|_| closed()),
         }
     }
+}
+
+fn ticket(limits: &Limits) -> u64 {
+    TICKET.min(limits.memory_bytes as u64)
 }
 
 fn known(package: &Package, block: &str) -> Result<(), Box<CallFailure>> {

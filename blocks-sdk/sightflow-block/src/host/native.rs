@@ -100,6 +100,9 @@ impl From<host::ImageError> for ImageError {
             host::ImageError::TooLarge { pixels, .. } => Self::TooLarge(pixels),
             host::ImageError::Undecodable(text) => Self::Undecodable(text),
             host::ImageError::Invalid(text) => Self::Invalid(text),
+            host::ImageError::OutOfBudget(_) | host::ImageError::Allowance(_) | host::ImageError::Stopped => {
+                Self::Budget(error.to_string())
+            }
         }
     }
 }

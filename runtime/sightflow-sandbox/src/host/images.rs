@@ -1,35 +1,15 @@
 //! `sightflow:block/images`: handles in front of `sightflow-images`, with an allowance for everything that costs.
 //!
-//! Every operation asks the wall clock first and is bounded in pixels, so none can hold a thread for long. What is
-//! refused for lack of an allowance is told to the guest as `budget` and remembered: if the guest fails after that, the
-//! call fails with the limit's own code.
+//! What is refused for lack of an allowance is told to the guest as `budget` and remembered: if the guest fails then, the
+//! call fails with the limit's own code. What has no sense is refused before it costs anything.
 
 use sightflow_images::{self as raster, Canvas, Image};
 use wasmtime::component::Resource;
 
 use super::bindings::sightflow::block::images as wit;
-use super::cost;
-use super::state::CallState;
+use super::operation::Answer;
+use super::state::{CallState, Stop};
 use crate::error::LimitKind;
-
-type Answer<T> = wasmtime::Result<Result<T, wit::ImageError>>;
-
-impl From<LimitKind> for wit::ImageError {
-    fn from(kind: LimitKind) -> Self {
-        Self::Budget(format!("the call's allowance is used up: {kind}"))
-    }
-}
-
-impl From<raster::ImageError> for wit::ImageError {
-    fn from(error: raster::ImageError) -> Self {
-        match error {
-            raster::ImageError::OutOfBounds(text) => Self::OutOfBounds(text),
-            raster::ImageError::TooLarge { pixels, .. } => Self::TooLarge(pixels),
-            raster::ImageError::Undecodable(text) => Self::Undecodable(text),
-            raster::ImageError::Invalid(text) => Self::Invalid(text),
-        }
-    }
-}
 
 impl From<wit::PixelFormat> for raster::PixelFormat {
     fn from(format: wit::PixelFormat) -> Self {
@@ -59,66 +39,9 @@ impl From<wit::Rect> for raster::Area {
     }
 }
 
-fn pixels_of((width, height): (u32, u32)) -> u64 {
-    u64::from(width) * u64::from(height)
-}
-
 impl CallState {
     fn image(&self, handle: &Resource<Image>) -> wasmtime::Result<Image> {
         Ok(self.table.get(handle)?.clone())
-    }
-
-    /// Gives the guest a handle; `Err` in the answer when it has too many.
-    fn give<T: Send + 'static>(&mut self, value: T) -> Answer<Resource<T>> {
-        match self.charge_handle() {
-            Ok(()) => Ok(Ok(self.table.push(value)?)),
-            Err(kind) => Ok(Err(kind.into())),
-        }
-    }
-
-    /// An operation from one image to another: `created` pixels come to be, `processed` are read or written.
-    fn derive(
-        &mut self,
-        image: &Image,
-        created: u64,
-        processed: u64,
-        work: impl FnOnce(&Image) -> Result<Image, raster::ImageError>,
-    ) -> Answer<Resource<Image>> {
-        self.check_wall()?;
-        if let Err(kind) = self.charge_created(created).and_then(|()| self.charge_processed(processed)) {
-            return Ok(Err(kind.into()));
-        }
-        match self.uncharged(|_| work(image)) {
-            Ok(made) => self.give(made),
-            Err(error) => Ok(Err(error.into())),
-        }
-    }
-
-    fn paint(&mut self, handle: &Resource<Canvas>, ops: &[raster::DrawOp]) -> Answer<()> {
-        let mut rest = ops;
-        while !rest.is_empty() {
-            self.check_wall()?;
-            let size = self.table.get(handle)?.size();
-            let mut cost = 0_u64;
-            let costs = rest.iter().map(|op| cost::of(op, size));
-            let count = costs
-                .take_while(|op| {
-                    let more = cost == 0 || cost < cost::SLICE;
-                    cost = if more { cost.saturating_add(*op) } else { cost };
-                    more
-                })
-                .count();
-            let (now, later) = rest.split_at(count);
-            rest = later;
-            if let Err(kind) = self.charge_processed(cost) {
-                return Ok(Err(kind.into()));
-            }
-            let painted = self.uncharged(|state| state.table.get_mut(handle).map(|canvas| canvas.draw(now)))?;
-            if let Err(error) = painted {
-                return Ok(Err(error.into()));
-            }
-        }
-        Ok(Ok(()))
     }
 
     fn draw_op(&self, op: wit::DrawOp) -> wasmtime::Result<raster::DrawOp> {
@@ -176,21 +99,25 @@ impl CallState {
 
 impl wit::Host for CallState {
     fn from_pixels(&mut self, size: wit::Size, format: wit::PixelFormat, pixels: Vec<u8>) -> Answer<Resource<Image>> {
-        self.check_wall()?;
-        let count = pixels_of((size.width, size.height));
-        if let Err(kind) = self.charge_copy(pixels.len() as u64).and_then(|()| self.charge_created(count)) {
+        let format = raster::PixelFormat::from(format);
+        if let Err(error) = raster::Pixels::fits(size.width, size.height, format, pixels.len()) {
+            return self.failed(error).map(Err);
+        }
+        if let Err(kind) = self.charge_copy(pixels.len() as u64) {
             return Ok(Err(kind.into()));
         }
-        match raster::Pixels::new(size.width, size.height, format.into(), pixels) {
-            Ok(pixels) => self.give(Image::from_pixels(pixels)),
-            Err(error) => Ok(Err(error.into())),
-        }
+        self.make(|state| {
+            let pixels = raster::Pixels::new_in(&state.work, size.width, size.height, format, pixels);
+            Ok(pixels.map(Image::from_pixels))
+        })
     }
 
     fn text_size(&mut self, content: String, height: f32) -> wasmtime::Result<wit::Size> {
-        self.check_wall()?;
-        let (width, height) = self.uncharged(|_| raster::text_size(&content, height));
-        Ok(wit::Size { width, height })
+        match self.operate(|state| Ok(raster::text_size_in(&state.work, &content, height)))? {
+            Ok((width, height)) => Ok(wit::Size { width, height }),
+            // The interface has no word for it.
+            Err(_) => Err(wasmtime::Error::new(Stop::Limit(LimitKind::HostSteps))),
+        }
     }
 }
 
@@ -209,68 +136,62 @@ impl wit::HostImage for CallState {
     }
 
     fn crop(&mut self, image: Resource<Image>, area: wit::Rect) -> Answer<Resource<Image>> {
+        // A view costs less than looking at the clocks.
+        if let Err(kind) = self.charge_handle() {
+            return Ok(Err(kind.into()));
+        }
         match self.table.get(&image)?.crop(area) {
-            Ok(view) => self.give(view),
-            Err(error) => Ok(Err(error.into())),
+            Ok(view) => {
+                self.granted();
+                Ok(Ok(self.table.push(view)?))
+            }
+            Err(error) => {
+                self.unmade_handle();
+                self.failed(error).map(Err)
+            }
         }
     }
 
     fn resize(&mut self, image: Resource<Image>, to: wit::Size, filter: wit::ResizeFilter) -> Answer<Resource<Image>> {
-        let image = self.image(&image)?;
-        if let Err(error) = raster::check_size(to.width, to.height) {
-            return Ok(Err(error.into()));
-        }
-        let created = pixels_of((to.width, to.height));
-        self.derive(&image, created, created.saturating_add(pixels_of(image.size())), |image| {
-            image.resize(to.width, to.height, filter.into())
-        })
+        self.derive(&image, |image, work| image.resize_in(work, to.width, to.height, filter.into()))
     }
 
     fn rotate(&mut self, image: Resource<Image>, quarter_turns_clockwise: u8, mirror: bool) -> Answer<Resource<Image>> {
-        let image = self.image(&image)?;
-        let pixels = pixels_of(image.size());
-        self.derive(&image, pixels, pixels, |image| image.rotate(quarter_turns_clockwise, mirror))
+        self.derive(&image, |image, work| image.rotate_in(work, quarter_turns_clockwise, mirror))
     }
 
     fn convert(&mut self, image: Resource<Image>, to: wit::PixelFormat) -> Answer<Resource<Image>> {
-        let image = self.image(&image)?;
-        let pixels = pixels_of(image.size());
-        self.derive(&image, pixels, pixels, |image| image.convert(to.into()))
+        self.derive(&image, |image, work| image.convert_in(work, to.into()))
     }
 
     fn blur(&mut self, image: Resource<Image>, sigma: f32) -> Answer<Resource<Image>> {
-        let image = self.image(&image)?;
-        let pixels = pixels_of(image.size());
-        self.derive(&image, pixels, cost::blur(pixels, sigma), |image| image.blur(sigma))
+        self.derive(&image, |image, work| image.blur_in(work, sigma))
     }
 
     fn histogram(&mut self, image: Resource<Image>) -> Answer<Vec<wit::ChannelHistogram>> {
         let image = self.image(&image)?;
-        self.check_wall()?;
-        if let Err(kind) = self.charge_processed(pixels_of(image.size())) {
-            return Ok(Err(kind.into()));
-        }
-        Ok(match self.uncharged(|_| image.histogram()) {
-            Ok(tables) => {
-                Ok(tables.into_iter().map(|counts| wit::ChannelHistogram { counts: counts.to_vec() }).collect())
-            }
-            Err(error) => Err(error.into()),
-        })
+        let tables = self.operate(|state| Ok(image.histogram_in(&state.work)))?;
+        let wire = |counts: [u64; 256]| wit::ChannelHistogram { counts: counts.to_vec() };
+        Ok(tables.map(|tables| tables.into_iter().map(wire).collect()))
     }
 
     fn read(&mut self, image: Resource<Image>, area: wit::Rect, format: wit::PixelFormat) -> Answer<Vec<u8>> {
         let image = self.image(&image)?;
-        self.check_wall()?;
         let format = raster::PixelFormat::from(format);
-        if let Err(error) = raster::Area::from(area).within(image.size()) {
-            return Ok(Err(error.into()));
-        }
-        let pixels = pixels_of((area.width, area.height));
-        let bytes = pixels * format.channels() as u64;
-        if let Err(kind) = self.charge_copy(bytes).and_then(|()| self.charge_processed(pixels)) {
+        let area = raster::Area::from(area);
+        let bytes = match area.within(image.size()) {
+            Ok(rect) => u64::from(rect.width) * u64::from(rect.height) * format.channels() as u64,
+            Err(error) => return self.failed(error).map(Err),
+        };
+        if let Err(kind) = self.charge_copy(bytes) {
             return Ok(Err(kind.into()));
         }
-        Ok(self.uncharged(|_| image.read(area, format)).map_err(Into::into))
+        let pixels = self.operate(|state| Ok(image.read_in(&state.work, area, format)))?;
+        Ok(pixels.map(|mut pixels| {
+            let data = pixels.lend_data();
+            self.lent = Some(pixels);
+            data
+        }))
     }
 
     fn drop(&mut self, image: Resource<Image>) -> wasmtime::Result<()> {
@@ -283,35 +204,24 @@ impl wit::HostImage for CallState {
 impl wit::HostCanvas for CallState {
     fn over(&mut self, base: Resource<Image>) -> Answer<Resource<Canvas>> {
         let base = self.image(&base)?;
-        self.check_wall()?;
-        let pixels = pixels_of(base.size());
-        if let Err(kind) = self.charge_created(pixels).and_then(|()| self.charge_processed(pixels)) {
-            return Ok(Err(kind.into()));
-        }
-        match self.uncharged(|_| Canvas::over(&base)) {
-            Ok(canvas) => self.give(canvas),
-            Err(error) => Ok(Err(error.into())),
-        }
+        self.make(|state| Ok(Canvas::over_in(&state.work, &base)))
     }
 
     fn blank(&mut self, size: wit::Size, r: u8, g: u8, b: u8) -> Answer<Resource<Canvas>> {
-        self.check_wall()?;
-        if let Err(error) = raster::check_size(size.width, size.height) {
-            return Ok(Err(error.into()));
-        }
-        let pixels = pixels_of((size.width, size.height));
-        if let Err(kind) = self.charge_created(pixels).and_then(|()| self.charge_processed(pixels)) {
-            return Ok(Err(kind.into()));
-        }
-        match self.uncharged(|_| Canvas::blank(size.width, size.height, [r, g, b])) {
-            Ok(canvas) => self.give(canvas),
-            Err(error) => Ok(Err(error.into())),
-        }
+        self.make(|state| Ok(Canvas::blank_in(&state.work, size.width, size.height, [r, g, b])))
     }
 
     fn draw(&mut self, canvas: Resource<Canvas>, ops: Vec<wit::DrawOp>) -> Answer<()> {
-        let ops = ops.into_iter().map(|op| self.draw_op(op)).collect::<wasmtime::Result<Vec<_>>>()?;
-        self.paint(&canvas, &ops)
+        self.operate(|state| {
+            for op in ops {
+                let op = state.draw_op(op)?;
+                let Self { table, work, .. } = state;
+                if let Err(error) = table.get_mut(&canvas)?.draw_in(work, std::slice::from_ref(&op)) {
+                    return Ok(Err(error));
+                }
+            }
+            Ok(Ok(()))
+        })
     }
 
     fn write(
@@ -321,14 +231,20 @@ impl wit::HostCanvas for CallState {
         format: wit::PixelFormat,
         pixels: Vec<u8>,
     ) -> Answer<()> {
-        self.check_wall()?;
-        let painted = pixels_of((area.width, area.height)).min(pixels.len() as u64);
-        if let Err(kind) = self.charge_copy(pixels.len() as u64).and_then(|()| self.charge_processed(painted)) {
+        let (area, format) = (raster::Area::from(area), raster::PixelFormat::from(format));
+        let size = self.table.get(&canvas)?.size();
+        let fits =
+            area.within(size).and_then(|rect| raster::Pixels::fits(rect.width, rect.height, format, pixels.len()));
+        if let Err(error) = fits {
+            return self.failed(error).map(Err);
+        }
+        if let Err(kind) = self.charge_copy(pixels.len() as u64) {
             return Ok(Err(kind.into()));
         }
-        let written = self
-            .uncharged(|state| state.table.get_mut(&canvas).map(|canvas| canvas.write(area, format.into(), &pixels)))?;
-        Ok(written.map_err(Into::into))
+        self.operate(|state| {
+            let Self { table, work, .. } = state;
+            Ok(table.get_mut(&canvas)?.write_in(work, area, format, &pixels))
+        })
     }
 
     fn finish(&mut self, canvas: Resource<Canvas>) -> wasmtime::Result<Resource<Image>> {

@@ -1,9 +1,11 @@
 //! What a guest finds on the other side: images, a log and a WASI that grants nothing.
 
 pub(crate) mod bindings;
-mod cost;
+mod clock;
 mod images;
 pub(crate) mod linker;
 mod log;
+mod log_buffer;
+mod operation;
 pub(crate) mod state;
 mod wasi;

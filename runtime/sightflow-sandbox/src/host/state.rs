@@ -1,26 +1,31 @@
 //! The data behind one call: meters, handles, log. Made for each call, so everything in it is cheap to make.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use rustix::time::{ClockId, clock_gettime};
+use sightflow_images::{Pixels, Work};
+use sightflow_memory::{MemoryPool, OutOfBudget, Reservation};
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
+use super::clock::Clock;
+use super::log_buffer::LogBuffer;
 use crate::error::LimitKind;
-use crate::{Level, Limits, LogLine, Logs, Profile, engine};
+use crate::{CallError, Limits, Logs, Profile, engine};
 
 /// Why the host stops a guest. Travels through wasmtime as the trap's error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Stop {
     #[error("out of processor time")]
     Cpu,
+    #[error("out of processor time for image operations")]
+    HostCpu,
     #[error("out of time")]
     Wall,
     #[error("cancelled")]
     Cancelled,
-    #[error("out of memory")]
-    Memory,
+    #[error("no memory was free")]
+    NoMemory(OutOfBudget),
     #[error("out of {0}")]
     Limit(LimitKind),
     #[error("the guest called exit with status {0}")]
@@ -29,10 +34,12 @@ pub(crate) enum Stop {
     Denied(String),
 }
 
-/// Processor time that this thread has used since it began.
-pub(crate) fn thread_cpu() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+/// What the host refused to a guest that went on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    Limit(LimitKind),
+    /// Memory beyond so many bytes.
+    Memory(usize),
 }
 
 /// State of one call.
@@ -40,80 +47,74 @@ pub(crate) struct CallState {
     pub(crate) table: ResourceTable,
     pub(crate) limits: Limits,
     pub(crate) log: LogBuffer,
-    pub(crate) random: u64,
-    cancel: CancellationToken,
-    started: Instant,
-    cpu_started: Duration,
-    host_cpu: Duration,
-    memory: usize,
+    pub(crate) clock: Arc<Clock>,
+    /// What image operations may use.
+    pub(crate) work: Work,
+    /// Pixels that the guest is reading: they are on the account until it calls again.
+    pub(crate) lent: Option<Pixels>,
+    random: u64,
+    /// Linear memories, in the process's budget; at least as many bytes as the call came with.
+    memory: Reservation,
+    memory_used: usize,
     peak_memory: usize,
     live_handles: usize,
     handles: u64,
     bytes_copied: u64,
-    pixels_created: u64,
-    pixels_processed: u64,
-    exceeded: Option<LimitKind>,
+    refusal: Option<Refusal>,
 }
 
 impl CallState {
-    /// A state whose clocks start now, on the thread that will run the guest.
-    pub(crate) fn new(limits: Limits, cancel: CancellationToken) -> Self {
+    /// A state whose clocks start now, on the thread that will run the guest. `memory` is what the guest begins with;
+    /// what else the call needs is taken from the same pool, before those who hold nothing of it.
+    pub(crate) fn new(limits: Limits, cancel: CancellationToken, memory: Reservation) -> Self {
+        let clock = Arc::new(Clock::start(&limits, cancel));
+        let watched = Arc::clone(&clock);
+        let work = Work::new(MemoryPool::clone(memory.pool()))
+            .until(clock.deadline())
+            .most_steps(limits.host_steps)
+            .most_bytes(limits.image_bytes)
+            .watched(move || watched.check().is_ok())
+            .as_holder();
         Self {
             table: ResourceTable::new(),
-            log: LogBuffer::new(limits.log_lines, limits.log_bytes),
+            log: LogBuffer::new(&limits),
             limits,
+            clock,
+            work,
+            lent: None,
             random: 0,
-            cancel,
-            started: Instant::now(),
-            cpu_started: thread_cpu(),
-            host_cpu: Duration::ZERO,
-            memory: 0,
+            memory,
+            memory_used: 0,
             peak_memory: 0,
             live_handles: 0,
             handles: 0,
             bytes_copied: 0,
-            pixels_created: 0,
-            pixels_processed: 0,
-            exceeded: None,
+            refusal: None,
         }
-    }
-
-    /// Processor time of guest code so far.
-    fn guest_cpu(&self) -> Duration {
-        thread_cpu().saturating_sub(self.cpu_started).saturating_sub(self.host_cpu)
     }
 
     /// Called at every tick while guest code runs.
     pub(crate) fn on_tick(&self) -> wasmtime::Result<UpdateDeadline> {
-        self.check_wall()?;
-        if self.guest_cpu() > self.limits.cpu {
-            return Err(wasmtime::Error::new(Stop::Cpu));
-        }
+        self.clock.check_guest().map_err(wasmtime::Error::new)?;
         Ok(UpdateDeadline::Continue(1))
     }
 
-    /// Stops a call that was taken back or has no time left. Host operations ask before they begin.
-    pub(crate) fn check_wall(&self) -> wasmtime::Result<()> {
-        if self.cancel.is_cancelled() {
-            return Err(wasmtime::Error::new(Stop::Cancelled));
-        }
-        if self.started.elapsed() > self.limits.wall {
-            return Err(wasmtime::Error::new(Stop::Wall));
-        }
-        Ok(())
+    /// Why a guest failed that was refused something, if that was the last thing that it heard from the host.
+    pub(crate) fn refused(&self) -> Option<CallError> {
+        Some(match self.refusal? {
+            Refusal::Limit(kind) => CallError::Limit { kind, limit: self.limit_of(kind) },
+            Refusal::Memory(most) => CallError::Memory(most),
+        })
     }
 
-    /// Runs host work without charging its processor time to the guest.
-    pub(crate) fn uncharged<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
-        let before = thread_cpu();
-        let answer = work(self);
-        self.host_cpu += thread_cpu().saturating_sub(before);
-        answer
+    /// The guest was given something: it got over what it was refused before.
+    pub(crate) fn granted(&mut self) {
+        self.refusal = None;
     }
 
-    /// The allowance that was refused to the guest, if one was. A guest that fails afterwards failed because of it.
-    pub(crate) fn exceeded(&self) -> Option<LimitKind> {
-        self.exceeded
+    /// The guest is told that an allowance is used up.
+    pub(crate) fn refuse(&mut self, kind: LimitKind) {
+        self.refusal = Some(Refusal::Limit(kind));
     }
 
     /// Size of an allowance.
@@ -123,8 +124,9 @@ impl CallState {
             LimitKind::Handles => self.limits.handles,
             LimitKind::OutputBytes => self.limits.output_bytes,
             LimitKind::HostCallBytes => self.limits.host_call_bytes,
-            LimitKind::PixelsCreated => return self.limits.pixels_created,
-            LimitKind::PixelsProcessed => return self.limits.pixels_processed,
+            LimitKind::ArgumentBytes => self.limits.argument_bytes,
+            LimitKind::ImageBytes => return self.limits.image_bytes,
+            LimitKind::HostSteps => return self.limits.host_steps,
         };
         size as u64
     }
@@ -133,7 +135,7 @@ impl CallState {
         match used.checked_add(more).filter(|sum| *sum <= self.limit_of(kind)) {
             Some(sum) => Ok(sum),
             None => {
-                self.exceeded.get_or_insert(kind);
+                self.refuse(kind);
                 Err(kind)
             }
         }
@@ -152,21 +154,15 @@ impl CallState {
         self.live_handles = self.live_handles.saturating_sub(1);
     }
 
+    /// A handle that was charged and then not made.
+    pub(crate) fn unmade_handle(&mut self) {
+        self.release_handle();
+        self.handles -= 1;
+    }
+
     /// Pixel bytes about to be copied between host and guest.
     pub(crate) fn charge_copy(&mut self, bytes: u64) -> Result<(), LimitKind> {
         self.bytes_copied = self.charge(LimitKind::HostCallBytes, self.bytes_copied, bytes)?;
-        Ok(())
-    }
-
-    /// Pixels about to be made.
-    pub(crate) fn charge_created(&mut self, pixels: u64) -> Result<(), LimitKind> {
-        self.pixels_created = self.charge(LimitKind::PixelsCreated, self.pixels_created, pixels)?;
-        Ok(())
-    }
-
-    /// Pixels about to be read or painted by the host.
-    pub(crate) fn charge_processed(&mut self, pixels: u64) -> Result<(), LimitKind> {
-        self.pixels_processed = self.charge(LimitKind::PixelsProcessed, self.pixels_processed, pixels)?;
         Ok(())
     }
 
@@ -180,35 +176,58 @@ impl CallState {
     }
 
     /// Ends the call: what it used and what it logged.
-    pub(crate) fn finish(mut self) -> (Profile, Logs) {
-        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    pub(crate) fn finish(self) -> (Profile, Logs) {
+        let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let profile = Profile {
-            cpu_us: micros(self.guest_cpu()),
-            host_cpu_us: micros(self.host_cpu),
-            wall_us: micros(self.started.elapsed()),
+            cpu_us: micros(self.clock.guest_used()),
+            host_cpu_us: micros(self.clock.host_used()),
+            wall_us: micros(self.clock.elapsed()),
             queue_us: 0,
+            host_steps: self.work.spent(),
             peak_memory: self.peak_memory,
+            peak_image_bytes: self.work.peak_bytes(),
             bytes_copied: self.bytes_copied,
             handles: self.handles,
         };
-        self.log.flush();
-        (profile, self.log.logs)
+        (profile, self.log.finish())
+    }
+
+    /// Takes memory beyond what the call holds, waiting for it until the call's time is over.
+    fn reserve_memory(&mut self, sum: usize) -> Result<(), Stop> {
+        let more = (sum as u64).saturating_sub(self.memory.bytes());
+        if more == 0 {
+            return Ok(());
+        }
+        // In slices, so that a call can be taken back while it waits.
+        while let Err(full) = self.memory.grow_blocking(more, std::time::Instant::now() + Work::SLICE) {
+            if full.wanted > full.capacity || std::time::Instant::now() >= self.clock.deadline() {
+                return Err(Stop::NoMemory(full));
+            }
+            self.clock.check()?;
+        }
+        Ok(())
     }
 }
 
 impl ResourceLimiter for CallState {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let sum = self.memory.saturating_add(desired.saturating_sub(current));
-        if sum > self.limits.memory_bytes {
-            return Err(wasmtime::Error::new(Stop::Memory));
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let sum = self.memory_used.saturating_add(desired.saturating_sub(current));
+        // What the guest does not allow itself is no fault; it is told so, as WebAssembly says.
+        let own = maximum.filter(|maximum| desired > *maximum);
+        if let Some(most) = own.or((sum > self.limits.memory_bytes).then_some(self.limits.memory_bytes)) {
+            self.refusal = Some(Refusal::Memory(most));
+            return Ok(false);
         }
-        self.memory = sum;
+        self.reserve_memory(sum).map_err(wasmtime::Error::new)?;
+        self.memory_used = sum;
         self.peak_memory = self.peak_memory.max(sum);
+        self.granted();
         Ok(true)
     }
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        Err(wasmtime::Error::new(Stop::Memory))
+        self.refusal = Some(Refusal::Memory(self.limits.memory_bytes));
+        Ok(())
     }
 
     fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
@@ -232,88 +251,20 @@ impl ResourceLimiter for CallState {
     }
 }
 
-/// Log lines with a bound on their number and their bytes.
-pub(crate) struct LogBuffer {
-    logs: Logs,
-    lines_left: usize,
-    bytes_left: usize,
-    /// Unfinished lines of standard output and standard error.
-    partial: [Vec<u8>; 2],
-}
-
-/// Which standard stream of the guest.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Stream {
-    Out = 0,
-    Err = 1,
-}
-
-impl Stream {
-    fn level(self) -> Level {
-        match self {
-            Self::Out => Level::Info,
-            Self::Err => Level::Warn,
-        }
-    }
-}
-
-impl LogBuffer {
-    fn new(lines: usize, bytes: usize) -> Self {
-        Self { logs: Logs::default(), lines_left: lines, bytes_left: bytes, partial: [Vec::new(), Vec::new()] }
-    }
-
-    /// Keeps a message, or the part of it that is still allowed.
-    pub(crate) fn push(&mut self, level: Level, mut message: String) {
-        if self.lines_left == 0 || self.bytes_left == 0 {
-            self.logs.dropped += 1;
-            return;
-        }
-        if message.len() > self.bytes_left {
-            message.truncate(message.floor_char_boundary(self.bytes_left));
-            self.bytes_left = 0;
-        } else {
-            self.bytes_left -= message.len();
-        }
-        self.lines_left -= 1;
-        self.logs.lines.push(LogLine { level, message });
-    }
-
-    /// Bytes that the guest printed.
-    pub(crate) fn print(&mut self, stream: Stream, bytes: &[u8]) {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let partial = &mut self.partial[stream as usize];
-            // What can no longer be kept is not gathered either.
-            let room = self.bytes_left.saturating_sub(partial.len());
-            match piece.strip_suffix(b"\n") {
-                Some(end) => {
-                    partial.extend_from_slice(&end[..end.len().min(room)]);
-                    let line = String::from_utf8_lossy(&std::mem::take(partial)).into_owned();
-                    self.push(stream.level(), line);
-                }
-                None => partial.extend_from_slice(&piece[..piece.len().min(room)]),
-            }
-        }
-    }
-
-    /// Ends unfinished lines.
-    fn flush(&mut self) {
-        for stream in [Stream::Out, Stream::Err] {
-            let partial = std::mem::take(&mut self.partial[stream as usize]);
-            if !partial.is_empty() {
-                self.push(stream.level(), String::from_utf8_lossy(&partial).into_owned());
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use sightflow_memory::{MemoryPool, Use};
     use tokio_util::sync::CancellationToken;
     use wasmtime::ResourceLimiter;
 
-    use super::{CallState, LogBuffer, Stop, Stream};
+    use super::{CallState, Stop};
     use crate::error::LimitKind;
-    use crate::{Level, Limits};
+    use crate::{CallError, Limits};
+
+    fn state(limits: Limits, pool: &MemoryPool) -> CallState {
+        let ticket = pool.try_reserve(Use::Guests, 10).expect("room");
+        CallState::new(limits, CancellationToken::new(), ticket)
+    }
 
     fn stop<T>(answer: wasmtime::Result<T>) -> Option<Stop> {
         answer.err().map(|error| error.downcast::<Stop>().expect("a reason to stop"))
@@ -321,34 +272,37 @@ mod tests {
 
     #[test]
     fn memory_is_summed_over_all_memories_and_tables_are_bounded() {
+        let pool = MemoryPool::new(1000);
         let limits = Limits { memory_bytes: 100, table_elements: 10, ..Limits::default() };
-        let mut state = CallState::new(limits, CancellationToken::new());
-        let steps =
-            [(0, 60, None), (0, 30, None), (60, 70, None), (30, 31, Some(Stop::Memory)), (0, 1, Some(Stop::Memory))];
-        for (current, desired, expected) in steps {
-            assert_eq!(stop(state.memory_growing(current, desired, None)), expected, "{current} to {desired}");
+        let mut state = state(limits, &pool);
+        // Current and desired size of one memory, its own maximum, and what a following trap is called.
+        let steps = [
+            (0, 60, None, None),
+            (0, 30, None, None),
+            (60, 70, None, None),
+            (30, 31, None, Some(CallError::Memory(100))),
+            (30, 50, Some(40), Some(CallError::Memory(40))),
+            (0, 0, None, None),
+        ];
+        for (current, desired, maximum, refused) in steps {
+            let granted = state.memory_growing(current, desired, maximum).expect("no trap");
+            assert_eq!((granted, state.refused()), (refused.is_none(), refused), "{current} to {desired}");
         }
+        assert_eq!(pool.used(), 100);
         assert_eq!(stop(state.table_growing(0, 10, None)), None);
         assert_eq!(stop(state.table_growing(0, 11, None)), Some(Stop::Limit(LimitKind::TableElements)));
         assert_eq!(state.finish().0.peak_memory, 100);
+        assert_eq!(pool.used(), 0);
     }
 
     #[test]
-    fn prints_become_lines_within_the_allowance() {
-        let lines = |pieces: &[&str], bytes: usize| {
-            let mut log = LogBuffer::new(10, bytes);
-            pieces.iter().for_each(|piece| log.print(Stream::Err, piece.as_bytes()));
-            log.flush();
-            log.logs
-                .lines
-                .into_iter()
-                .inspect(|line| assert_eq!(line.level, Level::Warn))
-                .map(|line| line.message)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(lines(&["a", "b\nc\n", "d"], 100), ["ab", "c", "d"]);
-        assert_eq!(lines(&["abcdef", "ghi\n", "next\n"], 4), ["abcd"]);
-        assert_eq!(lines(&["\n"], 4), [""]);
-        assert_eq!(lines(&["äöü"], 3), ["ä"], "never half a character");
+    fn a_guest_that_finds_no_memory_is_stopped() {
+        let pool = MemoryPool::new(1000);
+        let wall = std::time::Duration::from_millis(1);
+        let mut state = state(Limits { wall, ..Limits::default() }, &pool);
+        let others = pool.try_reserve(Use::Models, 900).expect("room");
+        assert!(matches!(stop(state.memory_growing(0, 200, None)), Some(Stop::NoMemory(_))));
+        assert!(matches!(stop(state.memory_growing(0, 2000, None)), Some(Stop::NoMemory(_))));
+        drop(others);
     }
 }

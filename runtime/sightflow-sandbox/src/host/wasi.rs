@@ -8,7 +8,8 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::types::ComponentFunc;
 use wasmtime::component::{ComponentType, LinkerInstance, Lower, Resource, ResourceType, Type, Val};
 
-use super::state::{CallState, Stop, Stream};
+use super::log_buffer::Stream;
+use super::state::{CallState, Stop};
 
 /// The interfaces that a block may import, without versions.
 pub(super) const INTERFACES: [&str; 6] =

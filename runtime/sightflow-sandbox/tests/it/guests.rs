@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use semver::Version;
 use sightflow_images::{Image, PixelFormat, Pixels};
+use sightflow_memory::MemoryPool;
 use sightflow_sandbox::{
     CallContext, CallError, CallFailure, CallOutcome, Limits, Package, Payload, Sandbox, SandboxConfig,
 };
@@ -55,6 +56,13 @@ impl Bench {
 
     pub(crate) fn with(config: &SandboxConfig) -> Self {
         let sandbox = Sandbox::new(config).expect("a sandbox starts");
+        let package = sandbox.load("test/hostile", &version(), component()).expect("the guest loads");
+        Self { sandbox, package }
+    }
+
+    /// As [`Bench::new`], with another budget in bytes.
+    pub(crate) fn with_memory(pool: &MemoryPool) -> Self {
+        let sandbox = Sandbox::with_memory(&config(), pool.clone()).expect("a sandbox starts");
         let package = sandbox.load("test/hostile", &version(), component()).expect("the guest loads");
         Self { sandbox, package }
     }

@@ -36,25 +36,28 @@ fn each_limit_stops_the_guest_that_goes_beyond_it() {
         (
             "arguments",
             "16",
-            limits(|l| l.host_call_bytes = 8 << 20),
-            beyond(LimitKind::HostCallBytes, 8 << 20),
+            limits(|l| l.argument_bytes = 8 << 20),
+            beyond(LimitKind::ArgumentBytes, 8 << 20),
             code::BLOCK_LIMIT,
         ),
-        // Each picture has 10,000 pixels.
-        (
-            "create",
-            "11",
-            limits(|l| l.pixels_created = 100_000),
-            beyond(LimitKind::PixelsCreated, 100_000),
-            code::BLOCK_LIMIT,
-        ),
+        // Each picture has 30,000 bytes.
+        ("hold", "11", limits(|l| l.image_bytes = 300_000), beyond(LimitKind::ImageBytes, 300_000), code::BLOCK_LIMIT),
         (
             "process",
             "1000",
-            limits(|l| l.pixels_processed = 50_000_000),
-            beyond(LimitKind::PixelsProcessed, 50_000_000),
+            limits(|l| l.host_steps = 50_000_000),
+            beyond(LimitKind::HostSteps, 50_000_000),
             code::BLOCK_LIMIT,
         ),
+        (
+            "text_size",
+            "1000000",
+            limits(|l| l.host_steps = 50_000_000),
+            beyond(LimitKind::HostSteps, 50_000_000),
+            code::BLOCK_LIMIT,
+        ),
+        ("text_size", "1000000", limits(|l| l.host_cpu = short), CallError::HostCpu(short), code::BLOCK_CPU),
+        ("text_size", "1000000", limits(|l| l.wall = short), CallError::Wall(short), code::TIMEOUT),
     ];
     for (block, argument, limits, expected, code) in cases {
         let error = bench.error(block, argument, limits);
@@ -70,9 +73,12 @@ fn what_stays_within_the_limits_succeeds() {
         ("handles_dropped", "1000", limits(|l| l.handles = 100)),
         ("output", "900", limits(|l| l.output_bytes = 1000)),
         ("copy", "100", limits(|l| l.host_call_bytes = 1200)),
-        ("create", "10", limits(|l| l.pixels_created = 100_000)),
-        ("arguments", "7", limits(|l| l.host_call_bytes = 8 << 20)),
-        ("process", "20", limits(|l| l.pixels_processed = 50_000_000)),
+        ("hold", "10", limits(|l| l.image_bytes = 300_000)),
+        // What was dropped is no longer counted.
+        ("create", "1000", limits(|l| l.image_bytes = 300_000)),
+        ("arguments", "7", limits(|l| l.argument_bytes = 8 << 20)),
+        ("process", "20", limits(|l| l.host_steps = 50_000_000)),
+        ("wrong_size", "", limits(|l| l.host_call_bytes = 12)),
     ];
     for (block, argument, limits) in cases {
         if let Err(failure) = bench.call(block, argument, limits) {

@@ -2,6 +2,7 @@
 
 mod cache;
 mod guests;
+mod host;
 mod isolation;
 mod limits;
 mod load;

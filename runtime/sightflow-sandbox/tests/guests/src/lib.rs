@@ -6,16 +6,18 @@ wit_bindgen::generate!({ path: "../../../../wit/v0_1", world: "block-package" })
 
 use exports::sightflow::block::blocks::{BlockError, Guest, Payload};
 use sightflow::block::images::{
-    Canvas, DrawOp, ImageError, Ink, Pixel, PixelFormat, Rect, Rectangle, ResizeFilter, Size, Text, from_pixels,
+    Canvas, DrawOp, Ellipse, ImageError, Ink, Outside, Path, Pixel, PixelFormat, Rect, Rectangle, ResizeFilter, Size,
+    Stroke, Text, from_pixels, text_size,
 };
 use sightflow::block::log::{Level, log};
 
 struct Package;
 
-const BLOCKS: [&str; 30] = [
+const BLOCKS: [&str; 40] = [
     "echo", "spin", "spin_in_host", "grow", "recurse", "unreachable", "panic", "handles", "handles_dropped", "output", "log", "print",
     "sleep", "environment", "files", "network", "clock", "random", "exit", "fail", "retry", "bad_input", "bad_config", "not_json", "foreign_image",
-    "copy", "create", "process", "arguments", "pixels",
+    "copy", "create", "hold", "process", "arguments", "pixels", "draw", "text_size", "error_text", "error_json", "log_text",
+    "grow_refused", "refused_then_granted", "refused_then_fails", "wrong_size",
 ];
 
 /// A call failed because the host refused.
@@ -164,11 +166,83 @@ impl Guest for Package {
                 canvas.draw(&ops).map_err(refused)?;
                 answer("{}".to_owned())
             }
-            // Megabytes of text in one host call.
+            // Keeps so many pictures of 30,000 bytes.
+            "hold" => {
+                let pictures = (0..number()?)
+                    .map(|_| first()?.resize(Size { width: 100, height: 100 }, ResizeFilter::Nearest).map_err(refused))
+                    .collect::<Result<Vec<_>, _>>()?;
+                answer(format!("{{\"pictures\":{}}}", pictures.len()))
+            }
+            // Draw lists that would take for ever.
+            "draw" => {
+                let ink = Ink { r: 255, g: 0, b: 0, opacity: 0.5 };
+                let (fill, stroke) = (Some(ink), Some(Stroke { ink, width: 3 }));
+                let at = |x, y| Pixel { x, y };
+                let rectangle = |x| DrawOp::Rectangle(Rectangle { from: at(x, 0), to: at(x + 8, 16_383), corner_radius: 0, fill, stroke });
+                let ellipse = |end_angle| {
+                    let (radius_x, radius_y) = (4096, 4096);
+                    DrawOp::Ellipse(Ellipse { center: at(4, 4), radius_x, radius_y, start_angle: 0.0, end_angle, fill, stroke })
+                };
+                let zigzag = |left: i32| (0..16_000).map(|i| at(left + i % 64, if i % 2 == 0 { 0 } else { 16_383 })).collect();
+                let path = |left| Path { points: zigzag(left), closed: true, fill, stroke };
+                let text = |length, x, height| {
+                    DrawOp::Text(Text { content: "W".repeat(length), at: at(x, 0), height, ink, background: None })
+                };
+                let (size, ops): (_, Vec<_>) = match config.as_str() {
+                    "rectangles" => ((1, 16_384), (0..500_000).map(|_| rectangle(-9)).collect()),
+                    "ellipses" => ((8, 8), (0..100_000).map(|_| ellipse(360.0)).collect()),
+                    "arcs" => ((8, 8), (0..100_000).map(|_| ellipse(350.0)).collect::<Vec<_>>()),
+                    "polygon" => ((64, 16_384), vec![DrawOp::Path(path(0))]),
+                    "polyline" => ((64, 16_384), vec![DrawOp::Path(path(-60))]),
+                    "text" => ((64, 64), vec![text(20 << 20, 0, 20.0)]),
+                    "texts" => ((64, 64), (0..10_000).map(|_| text(4000, -100_000, 20.0)).collect()),
+                    "letters" => ((4096, 4096), (0..100).map(|_| text(20, 0, 4096.0)).collect()),
+                    "numbers" => ((64, 64), vec![text(9, i32::MIN, f32::NAN), text(9, i32::MAX, f32::INFINITY)]),
+                    other => return Err(BlockError::BadConfig(other.to_owned())),
+                };
+                let canvas = Canvas::blank(Size { width: size.0, height: size.1 }, 0, 0, 0).map_err(refused)?;
+                canvas.draw(&ops).map_err(refused)?;
+                answer("{}".to_owned())
+            }
+            "text_size" => {
+                let text = "m".repeat(number()? as usize);
+                loop {
+                    std::hint::black_box(text_size(&text, 20.0));
+                }
+            }
+            "error_text" => Err(BlockError::Failed("ä".repeat(number()? as usize))),
+            "error_json" => Err(BlockError::Retry(format!("[{}0]", "0,".repeat(number()? as usize)))),
+            "log_text" => {
+                log(Level::Warn, &config);
+                log(Level::Info, &"x".repeat(20 << 20));
+                answer("{}".to_owned())
+            }
+            // More than is allowed is refused, not deadly.
+            "grow_refused" => {
+                let refused = Vec::<u8>::new().try_reserve_exact(1 << 30).is_err();
+                let granted = Vec::<u8>::new().try_reserve_exact(1 << 20).is_ok();
+                answer(format!("{{\"refused\":{refused},\"granted\":{granted}}}"))
+            }
+            // A budget is refused; what comes then has nothing to do with it, or has.
+            "refused_then_granted" | "refused_then_fails" => {
+                let large = Size { width: 1000, height: 1000 };
+                let error = Canvas::blank(large, 0, 0, 0).err();
+                if block == "refused_then_granted" {
+                    Canvas::blank(Size { width: 10, height: 10 }, 0, 0, 0).map_err(refused)?;
+                }
+                Err(BlockError::Failed(format!("no luck: {}", error.is_some())))
+            }
+            // A size that the pixels do not have costs nothing.
+            "wrong_size" => {
+                let error = from_pixels(Size { width: 10_000, height: 10_000 }, PixelFormat::Rgb8, &[0; 12]).err();
+                first()?.resize(Size { width: 100, height: 100 }, ResizeFilter::Nearest).map_err(refused)?;
+                answer(format!("{{\"refused\":{}}}", matches!(error, Some(ImageError::Invalid(_)))))
+            }
+            // Megabytes of rectangles in one host call.
             "arguments" => {
                 let ink = Ink { r: 255, g: 0, b: 0, opacity: 1.0 };
-                let text = || Text { content: "x".repeat(1 << 20), at: Pixel { x: 0, y: 0 }, height: 1.0, ink, background: None };
-                let ops: Vec<_> = (0..number()?).map(|_| DrawOp::Text(text())).collect();
+                let areas = vec![Rect { x: 0, y: 0, width: 9, height: 9 }; 60_000];
+                let ops: Vec<_> = (0..number()?).map(|_| DrawOp::Outside(Outside { areas: areas.clone(), ink })).collect();
                 let canvas = Canvas::blank(Size { width: 8, height: 8 }, 0, 0, 0).map_err(refused)?;
                 canvas.draw(&ops).map_err(refused)?;
                 answer("{}".to_owned())
