@@ -3,10 +3,12 @@
 mod fold;
 mod fuse;
 mod node;
+mod plan;
 
 use std::collections::HashMap;
 
 pub(crate) use node::Node;
+pub(crate) use plan::Limits;
 
 use crate::ModelError;
 use crate::onnx::{GraphProto, ModelProto};
@@ -157,3 +159,6 @@ impl<'a> Builder<'a> {
         node.proto.input.iter().map(resolve).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,10 @@ mod generic;
 use burn_backend::tensor::{Device, FloatTensor};
 use burn_backend::{Backend, FloatDType, Slice};
 
+pub(crate) use cpu::MOST_SPARE_BYTES;
 pub(crate) use generic::BurnConvolution;
 
-use crate::ops::{Activation, Convolution, Padding, ResizeKind, Window};
+use crate::ops::{Activation, Binary, Convolution, Padding, ResizeKind, Unary, Window};
 use crate::value::{HostTensor, dims, shape, upload};
 
 /// A backend that models run on.
@@ -37,18 +38,38 @@ pub(crate) trait Kernels: Backend {
     }
 
     /// Applies a function to every element.
-    fn activate(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
-        generic::activate::<Self>(x, activation)
+    fn activate(x: FloatTensor<Self>, activation: Activation) -> Result<FloatTensor<Self>, String> {
+        Ok(generic::activate::<Self>(x, activation))
     }
 
-    /// Adds two tensors of one shape.
-    fn add_same_shape(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::float_add(a, b)
+    /// Applies a function to every element.
+    fn unary(op: Unary, x: FloatTensor<Self>) -> Result<FloatTensor<Self>, String> {
+        Ok(generic::unary::<Self>(op, x))
+    }
+
+    /// Combines tensors of one rank element by element; dimensions of 1 are repeated.
+    fn binary(op: Binary, a: FloatTensor<Self>, b: FloatTensor<Self>) -> Result<FloatTensor<Self>, String> {
+        Ok(generic::binary::<Self>(op, a, b))
+    }
+
+    /// Combines every element with a number on its right.
+    fn with_number(op: Binary, x: FloatTensor<Self>, number: f32) -> Result<FloatTensor<Self>, String> {
+        Ok(generic::with_number::<Self>(op, x, number))
     }
 
     /// Puts tensors one after the other along an axis.
-    fn concat(parts: Vec<FloatTensor<Self>>, axis: usize) -> FloatTensor<Self> {
-        Self::float_cat(parts, axis)
+    fn concat(parts: Vec<FloatTensor<Self>>, axis: usize) -> Result<FloatTensor<Self>, String> {
+        Ok(Self::float_cat(parts, axis))
+    }
+
+    /// Surrounds images with a value.
+    fn pad(
+        x: FloatTensor<Self>,
+        padding: Padding,
+        value: f32,
+        device: &Device<Self>,
+    ) -> Result<FloatTensor<Self>, String> {
+        Ok(pad_with::<Self>(x, padding, value, device))
     }
 
     /// The largest value of each window.
@@ -57,14 +78,17 @@ pub(crate) trait Kernels: Backend {
     }
 
     /// Scales images to a height and width.
-    fn resize(x: FloatTensor<Self>, size: [usize; 2], kind: ResizeKind) -> FloatTensor<Self> {
-        generic::resize::<Self>(x, size, kind)
+    fn resize(x: FloatTensor<Self>, size: [usize; 2], kind: ResizeKind) -> Result<FloatTensor<Self>, String> {
+        Ok(generic::resize::<Self>(x, size, kind))
     }
 
     /// Mean over rows and columns of `[N, C, H, W]`, as `[N, C, 1, 1]`.
-    fn mean_of_pixels(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::float_mean_dim(Self::float_mean_dim(x, 3), 2)
+    fn mean_of_pixels(x: FloatTensor<Self>) -> Result<FloatTensor<Self>, String> {
+        Ok(Self::float_mean_dim(Self::float_mean_dim(x, 3), 2))
     }
+
+    /// Called on the thread of a run when it ends: what was kept for the next step is no longer needed.
+    fn after_run() {}
 }
 
 /// Surrounds images with a value.

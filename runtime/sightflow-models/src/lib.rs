@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+mod check;
 mod decode;
 mod device;
 mod error;
+mod format;
 mod graph;
 mod kernels;
 mod model;
@@ -10,11 +12,16 @@ mod onnx;
 mod ops;
 mod preprocess;
 mod run;
+#[cfg(test)]
+mod samples;
+mod simd;
 mod spec;
 mod value;
 
+pub use check::check;
 pub use device::{Device, DeviceChoice, DeviceError, Probe};
 pub use error::{FailureClass, ModelError, RunFailure};
 pub use model::{BatchOutcome, Model, RawOutput, Request, Timings};
 pub use ops::supported_operators;
+pub use simd::{SimdError, SimdLevel};
 pub use spec::{Hints, ModelInfo, OutputInfo, inspect};

@@ -1,6 +1,7 @@
 //! A loaded model: requests in, results out.
 
 mod engine;
+mod memory;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,13 +11,14 @@ use sightflow_images::Pixels;
 use sightflow_types::model::{ModelSpec, validate_params};
 
 use crate::decode::{self, Outputs, Seen};
-use crate::error::catching;
+use crate::error::{PassFailure, catching};
 use crate::graph::Graph;
 use crate::onnx::ModelProto;
 use crate::preprocess::Placement;
 use crate::value::{HostData, HostTensor};
-use crate::{Device, FailureClass, ModelError, RunFailure};
+use crate::{Device, FailureClass, ModelError, RunFailure, SimdLevel};
 use engine::Engine;
+use memory::Plans;
 
 /// An output of the graph: its name, its shape and its values; no values if they are integers.
 pub type RawOutput = (String, Vec<usize>, Vec<f32>);
@@ -30,7 +32,10 @@ pub struct Model {
 struct Shared {
     spec: ModelSpec,
     device: Device,
+    /// Weights are packed for it.
+    level: SimdLevel,
     engine: Engine,
+    plans: Plans,
     notes: Vec<String>,
     /// Images that go through the graph at once at most.
     pass: usize,
@@ -83,14 +88,27 @@ impl Model {
     /// [`ModelError`]: the file is broken, uses operators that are not supported (all of them are listed), or does not
     /// fit the spec.
     pub fn load(bytes: &[u8], spec: &ModelSpec, device: Device) -> Result<Self, ModelError> {
-        let engine = {
-            // The file's own copy of the weights is gone before the trial runs.
-            let graph = Graph::build(&ModelProto::parse(bytes)?)?;
-            catching(|| Engine::prepare(&graph, device)).map_err(ModelError::Backend)?
-        };
-        let mut shared = Shared { spec: spec.clone(), device, engine, notes: Vec::new(), pass: 1 };
-        shared.try_out()?;
-        Ok(Self { shared: Arc::new(shared) })
+        Self::load_at(bytes, spec, device, SimdLevel::current())
+    }
+
+    /// As [`Model::load`], with another level than the process's; for measurements and comparisons.
+    ///
+    /// # Errors
+    /// As [`Model::load`]; a level that this CPU lacks is an error too.
+    pub fn load_at(bytes: &[u8], spec: &ModelSpec, device: Device, level: SimdLevel) -> Result<Self, ModelError> {
+        level.check().map_err(|error| ModelError::Backend(error.to_string()))?;
+        level.scope(|| {
+            let (engine, plans) = {
+                // The file's own copy of the weights is gone before the trial runs.
+                let graph = Graph::build(&ModelProto::parse(bytes)?)?;
+                let plans = Plans::make(&graph, spec, device)?;
+                let engine = catching(|| Engine::prepare(&graph, device));
+                (engine.map_err(|reason| failure(device, PassFailure::from(reason)))?, plans)
+            };
+            let mut shared = Shared { spec: spec.clone(), device, level, engine, plans, notes: Vec::new(), pass: 1 };
+            shared.try_out()?;
+            Ok(Self { shared: Arc::new(shared) })
+        })
     }
 
     /// What the model is.
@@ -101,6 +119,11 @@ impl Model {
     /// Where it runs.
     pub fn device(&self) -> Device {
         self.shared.device
+    }
+
+    /// The vector instructions of its kernels on the CPU.
+    pub fn level(&self) -> SimdLevel {
+        self.shared.level
     }
 
     /// What a user should know about how it runs here, for example that its batch size is fixed.
@@ -114,7 +137,16 @@ impl Model {
     /// If a pass through the graph fails, all requests that took part fail with the same error; the caller may try them
     /// one by one.
     pub fn run(&self, requests: &[Request<'_>]) -> BatchOutcome {
-        Batch::new(&self.shared, requests).run()
+        self.run_unless(requests, &|_| false)
+    }
+
+    /// As [`Model::run`]; `cancelled` says of a request, by its position, whether nobody wants its result any more.
+    ///
+    /// It is asked before each pass, where cancelled requests are left out, and before each step of the graph, where the
+    /// pass ends once all requests in it are cancelled. Such requests fail with [`FailureClass::Cancelled`]. It is asked
+    /// often, so it should be cheap: an atomic flag, a clock.
+    pub fn run_unless(&self, requests: &[Request<'_>], cancelled: &dyn Fn(usize) -> bool) -> BatchOutcome {
+        Batch::new(&self.shared, requests, cancelled).run()
     }
 
     /// Runs the graph alone on a prepared input and returns every output as name, shape and values; for measurements and
@@ -125,7 +157,8 @@ impl Model {
     /// # Errors
     /// What the backend said.
     pub fn run_raw(&self, input: Vec<f32>, count: usize) -> Result<Vec<RawOutput>, String> {
-        let outputs = self.shared.infer(input, count)?;
+        let outputs =
+            self.shared.infer(input, count, &|| false).map_err(|failure| RunFailure::from(failure).message)?;
         let parts = |(name, tensor): (String, HostTensor)| match tensor.data {
             HostData::Float(values) => (name, tensor.shape, values),
             HostData::Int(_) => (name, tensor.shape, Vec::new()),
@@ -153,17 +186,20 @@ impl Shared {
         Placement::new(view, self.spec.preprocess.resize, self.spec.input_size())
     }
 
-    fn infer(&self, input: Vec<f32>, count: usize) -> Result<Outputs, String> {
+    fn infer(&self, input: Vec<f32>, count: usize, cancelled: &dyn Fn() -> bool) -> Result<Outputs, PassFailure> {
         let [width, height] = self.spec.input_size();
         let size = [count, height as usize, width as usize];
-        let tensors = catching(|| self.engine.run(input, size, self.spec.inputs.image.layout))?;
+        let layout = self.spec.inputs.image.layout;
+        let _memory = self.plans.reserve(count)?;
+        let tensors = self.level.scope(|| catching(|| self.engine.run(input, size, layout, cancelled)))?;
         Ok(Outputs { tensors })
     }
 
     /// One blank image must come out as a result; two must give the same twice, or images go through one by one.
     fn try_out(&mut self) -> Result<(), ModelError> {
         let length = self.input_length();
-        let one = self.infer(vec![0.0; length], 1).map_err(ModelError::Backend)?;
+        let go_on = || false;
+        let one = self.infer(vec![0.0; length], 1, &go_on).map_err(|reason| failure(self.device, reason))?;
         let [width, height] = self.spec.input_size();
         let blank = Pixels::filled(width, height, sightflow_images::PixelFormat::Gray8, &[0]);
         let blank = blank.map_err(|error| ModelError::Mismatch(error.to_string()))?;
@@ -176,13 +212,13 @@ impl Shared {
             return Err(ModelError::Mismatch(failure.message));
         }
         let free = self.spec.inputs.image.dynamic_batch
-            && self.infer(vec![0.0; 2 * length], 2).is_ok_and(|two| {
+            && self.infer(vec![0.0; 2 * length], 2, &go_on).is_ok_and(|two| {
                 two.tensors.iter().zip(&one.tensors).all(|((_, two), (_, one))| {
                     two.shape.first() == Some(&2) && two.shape.get(1..) == one.shape.get(1..)
                 })
             });
         if free {
-            self.pass = engine::largest_pass(self.device);
+            self.pass = engine::largest_pass(self.device).min(self.plans.most());
         } else {
             self.notes.push("the batch size is fixed at 1: images run one after the other".to_owned());
         }
@@ -194,6 +230,7 @@ impl Shared {
 struct Batch<'a> {
     model: &'a Shared,
     requests: &'a [Request<'a>],
+    cancelled: &'a dyn Fn(usize) -> bool,
     /// What failed so far.
     failures: Vec<Option<RunFailure>>,
     /// Views of all requests that have not failed, each with its request.
@@ -202,8 +239,9 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn new(model: &'a Shared, requests: &'a [Request<'a>]) -> Self {
-        Self { model, requests, failures: vec![None; requests.len()], views: Vec::new(), timings: Timings::default() }
+    fn new(model: &'a Shared, requests: &'a [Request<'a>], cancelled: &'a dyn Fn(usize) -> bool) -> Self {
+        let failures = vec![None; requests.len()];
+        Self { model, requests, cancelled, failures, views: Vec::new(), timings: Timings::default() }
     }
 
     fn run(mut self) -> BatchOutcome {
@@ -219,16 +257,31 @@ impl<'a> Batch<'a> {
         // One per view; which pass it was in, and where.
         let mut passes = Vec::new();
         let mut batch_size = 0;
-        for views in std::mem::take(&mut self.views).chunks(self.model.pass) {
+        let mut open = std::mem::take(&mut self.views);
+        while !open.is_empty() {
+            self.leave_out_cancelled(&mut open);
+            let views: Vec<_> = open.drain(..open.len().min(self.model.pass)).collect();
             batch_size = batch_size.max(views.len());
-            if let Some(outputs) = self.pass(views) {
-                passes.push((outputs, views.to_vec()));
+            if !views.is_empty()
+                && let Some(outputs) = self.pass(&views)
+            {
+                passes.push((outputs, views));
             }
         }
         let started = Instant::now();
         let results = (0..self.requests.len()).map(|index| self.result(index, &passes)).collect();
         self.timings.postprocess_ms = milliseconds(started);
         BatchOutcome { results, timings: self.timings, batch_size }
+    }
+
+    fn leave_out_cancelled(&mut self, open: &mut Vec<(usize, Placement)>) {
+        open.retain(|(request, _)| {
+            let cancelled = (self.cancelled)(*request);
+            if cancelled {
+                self.failures[*request].get_or_insert_with(RunFailure::cancelled);
+            }
+            !cancelled
+        });
     }
 
     /// Sends some views through the graph.
@@ -242,17 +295,18 @@ impl<'a> Batch<'a> {
                 placement.fill(image, &self.model.spec, out);
                 Ok(())
             });
-            if let Err(message) = filled {
+            if let Err::<(), String>(message) = filled {
                 self.failures[*request] = Some(RunFailure::new(FailureClass::Poison, "bad_image", message));
             }
         }
         self.timings.preprocess_ms += milliseconds(started);
         let started = Instant::now();
-        let outputs = self.model.infer(input, views.len());
+        let all_cancelled = || views.iter().all(|(request, _)| (self.cancelled)(*request));
+        let outputs = self.model.infer(input, views.len(), &all_cancelled);
         self.timings.inference_ms += milliseconds(started);
         outputs
-            .map_err(|message| {
-                let failure = RunFailure::of_backend(message);
+            .map_err(|failure| {
+                let failure = RunFailure::from(failure);
                 for (request, _) in views {
                     self.failures[*request].get_or_insert_with(|| failure.clone());
                 }
@@ -278,8 +332,18 @@ impl<'a> Batch<'a> {
             result = decode::decode(&self.model.spec, params, image, &seen);
             Ok(())
         });
-        caught.map_err(|message| RunFailure::new(FailureClass::Model, "inference", message))?;
+        caught.map_err(|message: String| RunFailure::new(FailureClass::Model, "inference", message))?;
         result
+    }
+}
+
+/// On the CPU nothing but memory can be another time's luck: shapes were checked before.
+fn failure(device: Device, failure: PassFailure) -> ModelError {
+    match failure {
+        PassFailure::Memory(reason) => ModelError::Backend(reason),
+        PassFailure::Step(reason) if device == Device::Cpu => ModelError::Unrunnable(reason),
+        PassFailure::Step(reason) => ModelError::Backend(reason),
+        PassFailure::Cancelled => ModelError::Backend("the trial was cancelled".to_owned()),
     }
 }
 
@@ -295,3 +359,6 @@ fn check_params(spec: &ModelSpec, params: &Value) -> Result<(), RunFailure> {
 fn milliseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e3
 }
+
+#[cfg(test)]
+mod tests;

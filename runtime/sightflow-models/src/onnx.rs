@@ -114,6 +114,8 @@ pub(crate) struct TensorProto {
     pub(crate) raw_data: Vec<u8>,
     #[prost(double, repeated, tag = "10")]
     pub(crate) double_data: Vec<f64>,
+    #[prost(message, repeated, tag = "13")]
+    pub(crate) external_data: Vec<MetadataEntry>,
     #[prost(int32, tag = "14")]
     pub(crate) data_location: i32,
 }
@@ -162,6 +164,7 @@ pub(crate) struct Dimension {
 impl ModelProto {
     /// Decodes a file.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
+        crate::format::check(bytes)?;
         let model = Self::decode(bytes).map_err(|error| ModelError::Malformed(error.to_string()))?;
         if model.graph.is_none() {
             return Err(ModelError::Malformed("it holds no graph".to_owned()));
@@ -179,6 +182,14 @@ impl GraphProto {
     /// Inputs that are no constants: older files list these too.
     pub(crate) fn free_inputs(&self) -> impl Iterator<Item = &ValueInfo> {
         self.input.iter().filter(|input| self.initializer.iter().all(|constant| constant.name != input.name))
+    }
+}
+
+impl TensorProto {
+    /// The file that holds its elements, if that is another one.
+    pub(crate) fn elsewhere(&self) -> Option<&str> {
+        let named = self.external_data.iter().find(|entry| entry.key == "location");
+        (self.data_location != 0).then(|| named.map_or("?", |entry| entry.value.as_str()))
     }
 }
 

@@ -3,6 +3,7 @@
 mod convolution;
 mod elementwise;
 mod indexing;
+mod known;
 mod linear;
 mod pooling;
 mod reduce;
@@ -13,10 +14,11 @@ use burn_backend::tensor::{Device, FloatTensor};
 
 use crate::graph::Node;
 use crate::kernels::Kernels;
-use crate::value::{HostData, HostTensor, Value, upload};
+use crate::value::{HostData, HostTensor, Value, elements, upload};
 
 pub(crate) use convolution::{AutoPad, Convolution, Padding, Window};
 pub(crate) use elementwise::{Activation, Binary, Unary};
+pub(crate) use known::{Inputs, Known};
 pub(crate) use resize::ResizeKind;
 
 /// An operator with its settings.
@@ -104,7 +106,7 @@ const OPERATORS: &[(&str, Parse)] = &[
     ("Reshape", |node| Ok(Op::Reshape { zero_copies: node.int("allowzero", 0) == 0 })),
     ("Resize", resize::resize),
     ("Shape", |node| Ok(Op::Shape { start: node.int("start", 0), end: node.int("end", i64::MAX) })),
-    ("Sigmoid", |_| Ok(Op::Unary(Unary::Sigmoid))),
+    ("Sigmoid", |_| Ok(Op::Activation(Activation::Sigmoid))),
     ("Slice", |node| Ok(Op::Slice(indexing::Slice::parse(node)))),
     ("Softmax", linear::softmax),
     ("Split", indexing::split),
@@ -165,7 +167,7 @@ impl Op {
             Self::Transpose { order } => shape::run_transpose(order.as_deref(), args),
             Self::Squeeze(axes) => axes.squeeze(args),
             Self::Unsqueeze(axes) => axes.unsqueeze(args),
-            Self::Shape { start, end } => shape::shape_of(*start, *end, &args),
+            Self::Shape { start, end } => shape::run_shape(*start, *end, &args),
             Self::Cast { to_float } => shape::run_cast(*to_float, args),
         }?;
         // Optional further outputs (the mask of Dropout) are refused where they are parsed.
@@ -173,6 +175,67 @@ impl Op {
             return Err(format!("it makes one output, not {outputs}"));
         }
         Ok(vec![result])
+    }
+}
+
+impl Op {
+    /// Dimensions of the results, before anything is allocated for them.
+    ///
+    /// # Errors
+    /// Inputs that the operator cannot take.
+    pub(crate) fn shapes(&self, inputs: &Inputs<'_>) -> Result<Vec<Vec<usize>>, String> {
+        let same = |index| inputs.floats(index);
+        let one = match self {
+            Self::Constant(constant) => constant.shape.clone(),
+            Self::Identity | Self::Cast { .. } => inputs.shape(0)?.to_vec(),
+            Self::Activation(_) | Self::Unary(_) | Self::Clip => same(0)?,
+            Self::Softmax { axis } => same(0).and_then(|shape| axis_of(*axis, shape.len()).map(|_| shape))?,
+            Self::BatchNormalization { .. } => convolution::normalized_shape(inputs)?,
+            Self::Convolution(conv) => conv.shape(inputs)?,
+            Self::Binary(_) => elementwise::common_shape(inputs.shape(0)?, inputs.shape(1)?)?,
+            Self::MatMul => linear::matmul_shape(inputs)?,
+            Self::Gemm(gemm) => gemm.shape(inputs)?,
+            Self::MaxPool(pool) => pool.window.pooled(inputs)?,
+            Self::AveragePool(pool) => pool.window.pooled(inputs)?,
+            Self::ReduceMean(reduce) => reduce.shape(inputs)?,
+            Self::Resize(resize) => resize.shape(inputs)?,
+            Self::Pad(pad) => pad.shape(inputs)?,
+            Self::Concat { axis } => indexing::concat_shape(*axis, inputs)?,
+            Self::Split(split) => return split.shapes(inputs),
+            Self::Slice(slice) => slice.shape(inputs)?,
+            Self::Gather { axis } => indexing::gather_shape(*axis, inputs)?,
+            Self::Reshape { zero_copies } => shape::reshape_shape(*zero_copies, inputs)?,
+            Self::Flatten { axis } => shape::flatten_shape(*axis, inputs.shape(0)?)?,
+            Self::Transpose { order } => shape::transpose_shape(order.as_deref(), inputs.shape(0)?)?,
+            Self::Squeeze(axes) => axes.squeezed(inputs)?,
+            Self::Unsqueeze(axes) => axes.unsqueezed(inputs)?,
+            Self::Shape { start, end } => shape::shape_of(*start, *end, inputs.shape(0)?).shape,
+        };
+        // Optional further outputs (the mask of Dropout) are refused where they are parsed.
+        if inputs.outputs > 1 {
+            return Err(format!("it makes one output, not {}", inputs.outputs));
+        }
+        Ok(vec![one])
+    }
+
+    /// The result of an operator that looks at dimensions only.
+    pub(crate) fn of_dimensions(&self, inputs: &Inputs<'_>) -> Option<HostTensor> {
+        match self {
+            Self::Shape { start, end } => Some(shape::shape_of(*start, *end, inputs.shape(0).ok()?)),
+            _ => None,
+        }
+    }
+
+    /// Multiply-adds, or other operations of that size, that the operator takes; roughly.
+    pub(crate) fn work(&self, inputs: &Inputs<'_>, shapes: &[Vec<usize>]) -> u64 {
+        let elements: u64 = shapes.iter().filter_map(|shape| elements(shape)).map(|count| count as u64).sum();
+        elements.saturating_mul(match self {
+            Self::Convolution(conv) => conv.taps(inputs),
+            Self::MatMul | Self::Gemm(_) => linear::depth(self, inputs),
+            Self::MaxPool(pool) => pool.window.area(),
+            Self::AveragePool(pool) => pool.window.area(),
+            _ => 1,
+        })
     }
 }
 
@@ -195,6 +258,12 @@ impl<'a, B: Kernels> Args<'a, B> {
 
     pub(crate) fn len(&self) -> usize {
         self.values.len()
+    }
+
+    /// What is said of the inputs before any of them is taken.
+    fn known<T>(&self, op: impl FnOnce(&Inputs<'_>) -> Result<T, String>) -> Result<T, String> {
+        let values: Vec<_> = self.values.iter().map(|value| value.as_ref().map(Known::of_value)).collect();
+        op(&Inputs { values: &values, outputs: self.outputs })
     }
 
     pub(crate) fn has(&self, index: usize) -> bool {
@@ -228,11 +297,6 @@ impl<'a, B: Kernels> Args<'a, B> {
             Value::Host(HostTensor { data: HostData::Int(data), .. }) => Ok(data),
             _ => Err(format!("input {index} holds floats where integers are needed")),
         }
-    }
-
-    /// An optional input as integers.
-    pub(crate) fn optional_ints(&mut self, index: usize) -> Result<Option<Vec<i64>>, String> {
-        if self.has(index) { self.ints(index).map(Some) } else { Ok(None) }
     }
 
     /// An optional input of one element.

@@ -4,6 +4,7 @@ use burn_backend::tensor::{Device, FloatTensor};
 
 use sightflow_types::model::TensorLayout;
 
+use crate::error::PassFailure;
 use crate::graph::{Graph, Step, ValueId};
 use crate::kernels::Kernels;
 use crate::ops::{Args, Op};
@@ -115,31 +116,43 @@ impl<B: Kernels> Program<B> {
         }
     }
 
-    /// Runs the graph on images in the order images, rows, columns, channels, and returns all outputs by name.
+    /// Runs the graph on images in the order images, rows, columns, channels, and returns all outputs by name. Asks
+    /// before each step whether to stop.
     ///
     /// # Errors
-    /// The first step that fails, with its node's name.
+    /// The first step that fails, with its node's name; or that it was cancelled.
     pub(crate) fn run_images(
         &self,
         data: Vec<f32>,
         size: [usize; 3],
         layout: TensorLayout,
-    ) -> Result<Vec<(String, HostTensor)>, String> {
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Vec<(String, HostTensor)>, PassFailure> {
         let [count, height, width] = size;
-        self.run(match layout {
+        let image = match layout {
             TensorLayout::Nchw => B::upload_images(data, size, &self.device),
             TensorLayout::Nhwc => upload::<B>(data, &[count, height, width, 3], &self.device),
-        })
+        };
+        let outputs = self.run(image, cancelled);
+        B::after_run();
+        outputs
     }
 
     /// Runs the graph on `image` and returns all outputs by name.
     ///
     /// # Errors
     /// The first step that fails, with its node's name.
-    fn run(&self, image: FloatTensor<B>) -> Result<Vec<(String, HostTensor)>, String> {
+    fn run(
+        &self,
+        image: FloatTensor<B>,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Vec<(String, HostTensor)>, PassFailure> {
         let mut slots: Vec<Option<Value<B>>> = (0..self.slots).map(|_| None).collect();
         slots[self.input] = Some(Value::Float(image));
         for step in &self.steps {
+            if cancelled() {
+                return Err(PassFailure::Cancelled);
+            }
             let results = self.step(step, &mut slots).map_err(|reason| format!("{}: {reason}", step.name))?;
             for (id, result) in step.outputs.iter().zip(results) {
                 slots[*id] = Some(result);
@@ -147,7 +160,7 @@ impl<B: Kernels> Program<B> {
         }
         let mut outputs = Vec::with_capacity(self.outputs.len());
         for (name, source) in &self.outputs {
-            let value = self.load(*source, &mut slots).ok_or("an output was not made")?;
+            let value = self.load(*source, &mut slots).ok_or_else(|| "an output was not made".to_owned())?;
             outputs.push((name.clone(), value.into_host()?));
         }
         Ok(outputs)

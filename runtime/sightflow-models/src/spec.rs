@@ -55,8 +55,8 @@ pub struct OutputInfo {
 /// `source`), its shapes and the hints.
 ///
 /// # Errors
-/// [`ModelError::Malformed`] if the bytes are no ONNX file or a metadata value cannot be read,
-/// [`ModelError::Unspecified`] if something is missing that cannot be concluded.
+/// [`ModelError::NotOnnx`] or [`ModelError::Malformed`] if the bytes are no ONNX file or a metadata value cannot be read,
+/// [`ModelError::Unspecified`] if something is missing that cannot be concluded; all reasons at once.
 pub fn inspect(bytes: &[u8], hints: &Hints) -> Result<ModelInfo, ModelError> {
     let model = ModelProto::parse(bytes)?;
     let graph = model.graph.as_ref().ok_or_else(|| ModelError::Malformed("it holds no graph".to_owned()))?;
@@ -72,19 +72,41 @@ struct Inspector<'a> {
 
 impl Inspector<'_> {
     fn inspect(mut self) -> Result<ModelInfo, ModelError> {
-        let task = self.task()?;
-        let described = self.json("preprocess")?.unwrap_or(Value::Null);
-        let image = self.image_input(&described)?;
-        let preprocess = self.preprocess(&described)?;
-        let labels = if task == Task::Embedding { Vec::new() } else { self.labels()? };
+        let mut reasons = Vec::new();
+        let task = keep(&mut reasons, self.task());
+        let described = keep(&mut reasons, self.json("preprocess"));
+        let described = described.map(|described| described.unwrap_or(Value::Null));
+        let (image, preprocess) = match &described {
+            Some(described) => {
+                let image = self.image_input(described);
+                (keep(&mut reasons, image), keep(&mut reasons, self.preprocess(described)))
+            }
+            None => (None, None),
+        };
+        let labels = match task {
+            Some(Task::Embedding) => Some(Vec::new()),
+            Some(_) => keep(&mut reasons, self.labels()),
+            None => None,
+        };
         let outputs: Vec<_> = self
             .graph
             .output
             .iter()
             .map(|output| OutputInfo { name: output.name.clone(), shape: output.shape() })
             .collect();
-        let decoder = self.decoder(task, &labels)?;
-        let embedding = if task == Task::Embedding { Some(self.embedding()?) } else { None };
+        let decoder = match (task, &labels) {
+            (Some(task), Some(labels)) => keep(&mut reasons, self.decoder(task, labels)),
+            _ => None,
+        };
+        let embedding = match task {
+            Some(Task::Embedding) => keep(&mut reasons, self.embedding()),
+            _ => None,
+        };
+        let (Some(task), Some(image), Some(preprocess), Some(labels), Some(decoder), true) =
+            (task, image, preprocess, labels, decoder, reasons.is_empty())
+        else {
+            return Err(ModelError::all(reasons));
+        };
         let text =
             |key: &str, hint: &Option<String>| hint.clone().or_else(|| self.model.metadata(key).map(str::to_owned));
         let spec = ModelSpec {
@@ -250,6 +272,11 @@ impl Inspector<'_> {
         let parse = |text| serde_json::from_str(text).map_err(|error| malformed(key, &error.to_string()));
         self.model.metadata(key).map(parse).transpose()
     }
+}
+
+/// The value, or None and one reason more.
+fn keep<T>(reasons: &mut Vec<ModelError>, result: Result<T, ModelError>) -> Option<T> {
+    result.map_err(|reason| reasons.push(reason)).ok()
 }
 
 fn last_dimension(output: &ValueInfo) -> Option<usize> {

@@ -49,6 +49,14 @@ impl HostTensor {
         }
     }
 
+    /// Integers and single numbers are not put on the device.
+    pub(crate) fn stays_on_host(&self) -> bool {
+        match &self.data {
+            HostData::Int(_) => true,
+            HostData::Float(data) => data.len() == 1 || self.shape.is_empty(),
+        }
+    }
+
     /// The value of a tensor of one element.
     pub(crate) fn scalar(&self) -> Option<f64> {
         match &self.data {
@@ -64,8 +72,11 @@ impl HostTensor {
         const INT64: i32 = 7;
         const BOOL: i32 = 9;
         const FLOAT16: i32 = 10;
-        if tensor.data_location != 0 {
-            return Err(format!("the constant `{}` is kept in another file", tensor.name));
+        if let Some(file) = tensor.elsewhere() {
+            return Err(format!(
+                "its weights are kept in another file, `{file}`; save it as one file: \
+                 onnx.save_model(onnx.load(\"model.onnx\"), \"one.onnx\")"
+            ));
         }
         let shape: Option<Vec<usize>> = tensor.dims.iter().map(|dim| usize::try_from(*dim).ok()).collect();
         let shape = shape.ok_or_else(|| format!("the constant `{}` has a negative dimension", tensor.name))?;
@@ -89,7 +100,7 @@ impl HostTensor {
                 return Err(format!("the constant `{}` has the element type {other}", tensor.name));
             }
         };
-        let elements: usize = shape.iter().product();
+        let elements = elements(&shape).ok_or_else(|| format!("the constant `{}` is too large", tensor.name))?;
         let found = match &data {
             HostData::Float(data) => data.len(),
             HostData::Int(data) => data.len(),
@@ -102,6 +113,11 @@ impl HostTensor {
         }
         Ok(Self { shape, data })
     }
+}
+
+/// Elements of a tensor of this shape; none if that is more than an address can count.
+pub(crate) fn elements(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1_usize, |product, size| product.checked_mul(*size))
 }
 
 fn words<const N: usize>(raw: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
@@ -149,7 +165,7 @@ impl<B: Backend> Value<B> {
     /// A constant of the graph: floats go to the device, except single numbers, which operators take as they are.
     pub(crate) fn from_constant(tensor: &HostTensor, device: &Device<B>) -> Self {
         match &tensor.data {
-            HostData::Float(data) if data.len() != 1 && !tensor.shape.is_empty() => {
+            HostData::Float(data) if !tensor.stays_on_host() => {
                 Self::Float(upload::<B>(data.clone(), &tensor.shape, device))
             }
             _ => Self::Host(tensor.clone()),

@@ -1,17 +1,29 @@
 //! Steps that are cheaper together: batch normalisation, padding and activations go into their convolution.
 
 use super::{Graph, Step, ValueId};
-use crate::ops::{Activation, AutoPad, Binary, Op, Padding, Unary};
+use crate::ops::{Activation, AutoPad, Binary, Op, Padding};
 use crate::value::HostTensor;
 
 impl Graph {
     /// Joins what belongs together. Steps that became superfluous stay until unused ones are dropped.
     pub(super) fn fuse(&mut self) {
+        self.settle_resizes();
         self.settle_clips();
         self.find_silu();
+        self.find_hard_swish();
         self.fold_normalization();
         self.fold_padding();
         self.fold_activations();
+    }
+
+    /// Constant scales become settings: sizes must be known before anything runs.
+    pub(super) fn settle_resizes(&mut self) {
+        for step in &mut self.steps {
+            let Op::Resize(resize) = &mut step.op else { continue };
+            let scales = step.inputs.get(resize.scales_input).copied().flatten();
+            let scales = scales.and_then(|id| self.constants.get(&id)?.floats());
+            resize.scales = scales.filter(|scales| !scales.is_empty()).map(<[f32]>::to_vec);
+        }
     }
 
     /// `Clip` with constant bounds is an activation.
@@ -42,7 +54,7 @@ impl Graph {
             let gates = |gate: ValueId, x: ValueId| {
                 makers[gate]
                     .map(|maker| &self.steps[maker])
-                    .is_some_and(|step| step.op == Op::Unary(Unary::Sigmoid) && step.inputs == [Some(x)])
+                    .is_some_and(|step| step.op == Op::Activation(Activation::Sigmoid) && step.inputs == [Some(x)])
             };
             let x = if gates(b, a) {
                 a
@@ -56,6 +68,72 @@ impl Graph {
         }
         // The gates would count as uses of what they gate.
         self.drop_unused();
+    }
+
+    /// `clip(x + 3, 0, 6) / 6`, and `x` times it in any order.
+    fn find_hard_swish(&mut self) {
+        let makers = self.makers();
+        for index in 0..self.steps.len() {
+            let found = self.gated(index, &makers);
+            if let Some((activation, x)) = found {
+                self.steps[index].op = Op::Activation(activation);
+                self.steps[index].inputs = vec![Some(x)];
+            }
+        }
+        self.drop_unused();
+    }
+
+    fn gated(&self, index: usize, makers: &[Option<usize>]) -> Option<(Activation, ValueId)> {
+        const SIXTH: Activation = Activation::HardSigmoid(1.0 / 6.0, 0.5);
+        let step = |id: ValueId| makers[id].map(|maker| &self.steps[maker]);
+        // `clip(x + 3, 0, 6)` of this `x`.
+        let ramp = |id: ValueId| match step(id)? {
+            Step { op: Op::Activation(Activation::Clip(0.0, 6.0)), inputs, .. } => {
+                let sum = step((*inputs.first()?)?)?;
+                let (x, three) = self.with_number(sum, Binary::Add)?;
+                (three == 3.0).then_some(x)
+            }
+            _ => None,
+        };
+        let factors = |step: &Step| match (&step.op, &step.inputs[..]) {
+            (Op::Binary(Binary::Mul), &[Some(a), Some(b)]) => Some((a, b)),
+            _ => None,
+        };
+        let this = &self.steps[index];
+        let sixth = match (self.with_number(this, Binary::Div), self.with_number(this, Binary::Mul)) {
+            (Some((x, 6.0)), _) => Some(x),
+            (_, Some((x, factor))) if (factor * 6.0 - 1.0).abs() < 1e-6 => Some(x),
+            _ => None,
+        };
+        if let Some(of) = sixth {
+            if let Some(x) = ramp(of) {
+                return Some((SIXTH, x));
+            }
+            let (a, b) = factors(step(of)?)?;
+            return ((ramp(a) == Some(b)).then_some(b).or((ramp(b) == Some(a)).then_some(a)))
+                .map(|x| (Activation::HardSwish, x));
+        }
+        let (a, b) = factors(this)?;
+        let gates = |gate: ValueId, x: ValueId| {
+            let of_x = step(gate).filter(|step| step.inputs == [Some(x)]);
+            matches!(of_x, Some(Step { op: Op::Activation(Activation::HardSigmoid(alpha, 0.5)), .. })
+                if (alpha * 6.0 - 1.0).abs() < 1e-6)
+        };
+        let x = if gates(b, a) { a } else { gates(a, b).then_some(b)? };
+        Some((Activation::HardSwish, x))
+    }
+
+    /// The other operand where one is a constant number; the number is on the right unless the order does not matter.
+    fn with_number(&self, step: &Step, op: Binary) -> Option<(ValueId, f32)> {
+        let (Op::Binary(own), &[Some(a), Some(b)]) = (&step.op, &step.inputs[..]) else {
+            return None;
+        };
+        let number = |id: ValueId| self.constants.get(&id)?.floats().filter(|data| data.len() == 1).map(|data| data[0]);
+        match (*own == op, number(a), number(b)) {
+            (true, None, Some(number)) => Some((a, number)),
+            (true, Some(number), None) if op != Binary::Div && op != Binary::Sub => Some((b, number)),
+            _ => None,
+        }
     }
 
     /// `BatchNormalization(Conv(x))` is a convolution with other weights.

@@ -4,19 +4,23 @@
 //! every kernel works on runs of channels. Tensors that come from burn's operations are brought into this form where a
 //! kernel needs it; burn's operations take it as any other strided tensor.
 
+mod arrange;
 mod dense;
 mod depthwise;
 mod elementwise;
+mod math;
 mod memory;
+mod pool;
 
 use burn_backend::ops::FloatTensorOps;
-use burn_backend::tensor::FloatTensor;
+use burn_backend::tensor::{Device, FloatTensor};
 use burn_flex::{Flex, FlexDevice};
 
 use super::{BurnConvolution, Kernels, generic};
-use crate::ops::{Activation, Convolution, ResizeKind, Window};
+use crate::ops::{Activation, Binary, Convolution, Padding, ResizeKind, Unary, Window};
 use crate::value::{HostTensor, dims};
 use memory::ChannelsLast;
+pub(crate) use memory::MOST_SPARE_BYTES;
 
 /// A convolution in the form that suits its kind.
 pub(crate) enum Prepared {
@@ -57,7 +61,7 @@ impl Kernels for Flex {
                 let x = ChannelsLast::of(x)?;
                 conv.run(&x).inspect(|_| x.recycle())
             }
-            Prepared::Grouped(conv) => Ok(conv.run(x)),
+            Prepared::Grouped(conv) => conv.run(x),
         }
     }
 
@@ -65,38 +69,72 @@ impl Kernels for Flex {
         memory::channels_last(data, [count, 3, height, width])
     }
 
-    fn activate(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+    fn activate(x: FloatTensor<Self>, activation: Activation) -> Result<FloatTensor<Self>, String> {
         elementwise::activate(x, activation)
     }
 
-    fn add_same_shape(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
-        elementwise::add(a, b)
+    fn unary(op: Unary, x: FloatTensor<Self>) -> Result<FloatTensor<Self>, String> {
+        elementwise::unary(op, x)
     }
 
-    fn concat(parts: Vec<FloatTensor<Self>>, axis: usize) -> FloatTensor<Self> {
-        elementwise::concat(parts, axis)
+    fn binary(op: Binary, a: FloatTensor<Self>, b: FloatTensor<Self>) -> Result<FloatTensor<Self>, String> {
+        elementwise::binary(op, a, b)
+    }
+
+    fn with_number(op: Binary, x: FloatTensor<Self>, number: f32) -> Result<FloatTensor<Self>, String> {
+        elementwise::with_number(op, x, number)
+    }
+
+    fn concat(parts: Vec<FloatTensor<Self>>, axis: usize) -> Result<FloatTensor<Self>, String> {
+        let images: Option<Vec<_>> = match axis {
+            1 => parts.iter().map(|part| ChannelsLast::of(part.clone()).ok()).collect(),
+            _ => None,
+        };
+        let same = |a: &ChannelsLast, b: &ChannelsLast| (a.count, a.height, a.width) == (b.count, b.height, b.width);
+        let Some(images) = images.filter(|images| images.iter().all(|image| same(image, &images[0]))) else {
+            return Ok(Self::float_cat(parts, axis));
+        };
+        drop(parts);
+        let joined = arrange::concat(&images)?;
+        images.into_iter().for_each(ChannelsLast::recycle);
+        Ok(joined)
+    }
+
+    fn pad(
+        x: FloatTensor<Self>,
+        padding: Padding,
+        value: f32,
+        _device: &Device<Self>,
+    ) -> Result<FloatTensor<Self>, String> {
+        let x = ChannelsLast::of(x)?;
+        arrange::pad(&x, padding, value).inspect(|_| x.recycle())
     }
 
     fn max_pool(x: FloatTensor<Self>, window: &Window) -> Result<FloatTensor<Self>, String> {
         let x = ChannelsLast::of(x)?;
-        elementwise::max_pool(&x, window).inspect(|_| x.recycle())
+        pool::max_pool(&x, window).inspect(|_| x.recycle())
     }
 
-    fn resize(x: FloatTensor<Self>, size: [usize; 2], kind: ResizeKind) -> FloatTensor<Self> {
-        if kind != ResizeKind::Linear || dims::<Self>(&x).contains(&0) {
-            return generic::resize::<Self>(x, size, kind);
+    fn resize(x: FloatTensor<Self>, size: [usize; 2], kind: ResizeKind) -> Result<FloatTensor<Self>, String> {
+        if dims::<Self>(&x).contains(&0) {
+            return Ok(generic::resize::<Self>(x, size, kind));
         }
-        match ChannelsLast::of(x.clone()) {
-            Ok(image) => elementwise::resize_linear(&image, size),
-            Err(_) => generic::resize::<Self>(x, size, kind),
-        }
+        let resized = match kind {
+            ResizeKind::Nearest => arrange::resize_nearest,
+            ResizeKind::Linear => arrange::resize_linear,
+            ResizeKind::LinearAlignCorners => return Ok(generic::resize::<Self>(x, size, kind)),
+        };
+        let x = ChannelsLast::of(x)?;
+        resized(&x, size).inspect(|_| x.recycle())
     }
 
-    fn mean_of_pixels(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        match ChannelsLast::of(x.clone()) {
-            Ok(image) => elementwise::mean_of_pixels(&image),
-            Err(_) => Self::float_mean_dim(Self::float_mean_dim(x, 3), 2),
-        }
+    fn mean_of_pixels(x: FloatTensor<Self>) -> Result<FloatTensor<Self>, String> {
+        let x = ChannelsLast::of(x)?;
+        pool::mean_of_pixels(&x).inspect(|_| x.recycle())
+    }
+
+    fn after_run() {
+        memory::keep_little();
     }
 }
 

@@ -20,6 +20,6 @@ impl Kernels for Cuda<f32, i32> {
     }
 
     fn convolve(prepared: &Self::Prepared, x: FloatTensor<Self>) -> Result<FloatTensor<Self>, String> {
-        Ok(prepared.run(x))
+        prepared.run(x)
     }
 }

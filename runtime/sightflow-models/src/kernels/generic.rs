@@ -5,7 +5,7 @@ use burn_backend::ops::{ActivationOps, ConvOptions, InterpolateMode, Interpolate
 use burn_backend::tensor::{Device, FloatTensor};
 
 use super::pad_with;
-use crate::ops::{Activation, Convolution, ResizeKind, Window};
+use crate::ops::{Activation, Binary, Convolution, ResizeKind, Unary, Window};
 use crate::value::{HostTensor, dims, upload};
 
 /// A convolution with its weights on the device.
@@ -35,7 +35,7 @@ impl<B: Backend> BurnConvolution<B> {
         })
     }
 
-    pub(crate) fn run(&self, x: FloatTensor<B>) -> FloatTensor<B> {
+    pub(crate) fn run(&self, x: FloatTensor<B>) -> Result<FloatTensor<B>, String> {
         let from = dims::<B>(&x);
         let window = &self.conv.window;
         let padding = window.padding_for([from[2], from[3]]);
@@ -43,12 +43,13 @@ impl<B: Backend> BurnConvolution<B> {
             true => (x, [padding.top, padding.left]),
             false => (pad_with::<B>(x, padding, 0.0, &self.device), [0, 0]),
         };
+        window.output([from[2], from[3]], padding)?;
         let options = ConvOptions::new(window.stride, pad, window.dilation, self.conv.groups);
         let y = <B as ModuleOps<B>>::conv2d(x, self.weights.clone(), self.bias.clone(), options);
-        match self.conv.activation {
+        Ok(match self.conv.activation {
             Some(activation) => activate::<B>(y, activation),
             None => y,
-        }
+        })
     }
 }
 
@@ -59,12 +60,41 @@ pub(super) fn activate<B: Backend>(x: FloatTensor<B>, activation: Activation) ->
         Activation::Clip(low, high) if low == f32::NEG_INFINITY => B::float_clamp_max(x, high.into()),
         Activation::Clip(low, high) => B::float_clamp(x, low.into(), high.into()),
         Activation::LeakyRelu(alpha) => <B as ActivationOps<B>>::leaky_relu(x, alpha.into()),
+        Activation::Sigmoid => <B as ActivationOps<B>>::sigmoid(x),
         Activation::Silu => B::float_mul(x.clone(), <B as ActivationOps<B>>::sigmoid(x)),
         Activation::HardSigmoid(alpha, beta) => <B as ActivationOps<B>>::hard_sigmoid(x, alpha.into(), beta.into()),
         Activation::HardSwish => {
             let gate = <B as ActivationOps<B>>::hard_sigmoid(x.clone(), (1.0_f32 / 6.0).into(), 0.5_f32.into());
             B::float_mul(x, gate)
         }
+    }
+}
+
+pub(super) fn unary<B: Backend>(op: Unary, x: FloatTensor<B>) -> FloatTensor<B> {
+    match op {
+        Unary::Exp => B::float_exp(x),
+        Unary::Neg => B::float_neg(x),
+        Unary::Sqrt => B::float_sqrt(x),
+        Unary::Tanh => B::float_tanh(x),
+    }
+}
+
+pub(super) fn binary<B: Backend>(op: Binary, a: FloatTensor<B>, b: FloatTensor<B>) -> FloatTensor<B> {
+    match op {
+        Binary::Add => B::float_add(a, b),
+        Binary::Sub => B::float_sub(a, b),
+        Binary::Mul => B::float_mul(a, b),
+        Binary::Div => B::float_div(a, b),
+    }
+}
+
+pub(super) fn with_number<B: Backend>(op: Binary, x: FloatTensor<B>, number: f32) -> FloatTensor<B> {
+    let number = number.into();
+    match op {
+        Binary::Add => B::float_add_scalar(x, number),
+        Binary::Sub => B::float_sub_scalar(x, number),
+        Binary::Mul => B::float_mul_scalar(x, number),
+        Binary::Div => B::float_div_scalar(x, number),
     }
 }
 

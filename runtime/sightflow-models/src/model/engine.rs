@@ -4,6 +4,7 @@ use burn_flex::{Flex, FlexDevice};
 use sightflow_types::model::TensorLayout;
 
 use crate::Device;
+use crate::error::PassFailure;
 use crate::graph::Graph;
 use crate::run::Program;
 use crate::value::HostTensor;
@@ -31,11 +32,12 @@ impl Engine {
         input: Vec<f32>,
         size: [usize; 3],
         layout: TensorLayout,
-    ) -> Result<Vec<(String, HostTensor)>, String> {
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Vec<(String, HostTensor)>, PassFailure> {
         match self {
-            Self::Cpu(program) => program.run_images(input, size, layout),
+            Self::Cpu(program) => program.run_images(input, size, layout, cancelled),
             #[cfg(feature = "cuda")]
-            Self::Cuda(program) => program.run_images(input, size, layout),
+            Self::Cuda(program) => program.run_images(input, size, layout, cancelled),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Convolution, and batch normalisation where it cannot be joined with one.
 
-use super::{Activation, Args, Op};
+use super::{Activation, Args, Inputs, Op};
 use crate::graph::Node;
 use crate::kernels::Kernels;
-use crate::value::{HostTensor, Value, dims, shape};
+use crate::value::{HostTensor, Value, dims, elements, shape};
 
 /// Zeros around an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,6 +40,9 @@ pub(crate) struct Window {
     pub(crate) padding: AutoPad,
 }
 
+/// Larger windows, steps and paddings are refused, so that sums and products of them fit into an address.
+pub(super) const MOST: usize = 1 << 24;
+
 impl Window {
     /// Reads the attributes; `kernel` may be missing for convolutions, whose weights tell it.
     pub(crate) fn parse(node: &Node<'_>) -> Result<Self, String> {
@@ -60,10 +63,22 @@ impl Window {
             dilation: node.sizes("dilations", [1, 1])?,
             padding,
         };
+        if window.numbers().any(|number| number > MOST) {
+            return Err(node.refuse(&format!("with a window, stride, dilation or padding above {MOST}")));
+        }
         if window.stride.contains(&0) || window.dilation.contains(&0) {
             return Err(node.refuse("with a stride or dilation of 0"));
         }
         Ok(window)
+    }
+
+    /// Every number in it.
+    fn numbers(&self) -> impl Iterator<Item = usize> {
+        let padding = match self.padding {
+            AutoPad::Explicit(Padding { top, left, bottom, right }) => [top, left, bottom, right],
+            AutoPad::SameUpper | AutoPad::SameLower => [0; 4],
+        };
+        [self.kernel, self.stride, self.dilation].into_iter().flatten().chain(padding)
     }
 
     /// Padding for an image of this height and width.
@@ -101,6 +116,20 @@ impl Window {
     }
 }
 
+impl Window {
+    /// Dimensions of pooled images.
+    pub(super) fn pooled(&self, inputs: &Inputs<'_>) -> Result<Vec<usize>, String> {
+        let [count, channels, height, width] = inputs.image(0)?;
+        let [height, width] = self.output([height, width], self.padding_for([height, width]))?;
+        Ok(vec![count, channels, height, width])
+    }
+
+    /// Pixels of a window.
+    pub(super) fn area(&self) -> u64 {
+        (self.kernel[0] * self.kernel[1]) as u64
+    }
+}
+
 /// A two-dimensional convolution, with what was joined with it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Convolution {
@@ -133,6 +162,31 @@ impl Convolution {
         Ok(sized)
     }
 
+    /// Dimensions of the result.
+    pub(super) fn shape(&self, inputs: &Inputs<'_>) -> Result<Vec<usize>, String> {
+        let [count, channels, height, width] = inputs.image(0)?;
+        let [outputs, per_group, rows, columns] = self.weights(inputs)?;
+        if per_group * self.groups != channels || outputs % self.groups != 0 {
+            return Err(format!("{channels} channels where {} are needed", per_group * self.groups));
+        }
+        if rows.max(columns) > MOST {
+            return Err(format!("a kernel of {rows}×{columns}"));
+        }
+        let window = Window { kernel: [rows, columns], ..self.window };
+        let [height, width] = window.output([height, width], window.padding_for([height, width]))?;
+        Ok(vec![count, outputs, height, width])
+    }
+
+    /// Products for each element of the result.
+    pub(super) fn taps(&self, inputs: &Inputs<'_>) -> u64 {
+        self.weights(inputs).map_or(1, |[_, inputs, rows, columns]| (inputs * rows * columns) as u64)
+    }
+
+    fn weights(&self, inputs: &Inputs<'_>) -> Result<[usize; 4], String> {
+        let shape = inputs.shape(1)?;
+        shape.try_into().map_err(|_| format!("weights with {} dimensions instead of four", shape.len()))
+    }
+
     /// Runs with weights that are only known now; steps with constant weights are prepared when the model is loaded.
     pub(super) fn run<B: Kernels>(&self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
         let x = args.float(0)?;
@@ -148,6 +202,18 @@ pub(super) fn batch_normalization(node: &Node<'_>) -> Result<Op, String> {
         return Err(node.refuse("in training mode"));
     }
     Ok(Op::BatchNormalization { epsilon: node.float("epsilon", 1e-5) })
+}
+
+pub(super) fn normalized_shape(inputs: &Inputs<'_>) -> Result<Vec<usize>, String> {
+    let shape = inputs.floats(0)?;
+    let channels = *shape.get(1).ok_or("BatchNormalization of other than images")?;
+    for index in 1..5 {
+        let each = elements(&inputs.floats(index)?);
+        if each != Some(channels) {
+            return Err(format!("input {index} does not hold a number for each of {channels} channels"));
+        }
+    }
+    Ok(shape)
 }
 
 /// `(x − mean) / sqrt(variance + ε) · scale + bias` per channel.

@@ -1,6 +1,5 @@
 //! Operators that treat every element by itself.
 
-use burn_backend::ops::ActivationOps;
 use burn_backend::tensor::FloatTensor;
 
 use super::{Args, Op};
@@ -15,6 +14,8 @@ pub(crate) enum Activation {
     Clip(f32, f32),
     /// `x` above 0, else `alpha · x`.
     LeakyRelu(f32),
+    /// `1 / (1 + exp(−x))`.
+    Sigmoid,
     /// `x · sigmoid(x)`.
     Silu,
     /// `max(0, min(1, alpha · x + beta))`.
@@ -24,26 +25,8 @@ pub(crate) enum Activation {
 }
 
 impl Activation {
-    /// The function of one number.
-    #[inline(always)]
-    pub(crate) fn of(self, x: f32) -> f32 {
-        match self {
-            Self::Clip(low, high) => x.max(low).min(high),
-            Self::LeakyRelu(alpha) => {
-                if x < 0.0 {
-                    alpha * x
-                } else {
-                    x
-                }
-            }
-            Self::Silu => x / (1.0 + (-x).exp()),
-            Self::HardSigmoid(alpha, beta) => (alpha * x + beta).clamp(0.0, 1.0),
-            Self::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
-        }
-    }
-
     pub(super) fn run<B: Kernels>(self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
-        Ok(Value::Float(B::activate(args.float(0)?, self)))
+        B::activate(args.float(0)?, self).map(Value::Float)
     }
 }
 
@@ -62,7 +45,7 @@ pub(super) fn clip(node: &Node<'_>) -> Result<Op, String> {
 pub(super) fn run_clip<B: Kernels>(mut args: Args<'_, B>) -> Result<Value<B>, String> {
     let low = args.optional_scalar(1)?.map_or(f32::NEG_INFINITY, |low| low as f32);
     let high = args.optional_scalar(2)?.map_or(f32::INFINITY, |high| high as f32);
-    Ok(Value::Float(B::activate(args.float(0)?, Activation::Clip(low, high))))
+    B::activate(args.float(0)?, Activation::Clip(low, high)).map(Value::Float)
 }
 
 /// Functions of one number.
@@ -70,21 +53,13 @@ pub(super) fn run_clip<B: Kernels>(mut args: Args<'_, B>) -> Result<Value<B>, St
 pub(crate) enum Unary {
     Exp,
     Neg,
-    Sigmoid,
     Sqrt,
     Tanh,
 }
 
 impl Unary {
     pub(super) fn run<B: Kernels>(self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
-        let x = args.float(0)?;
-        Ok(Value::Float(match self {
-            Self::Exp => B::float_exp(x),
-            Self::Neg => B::float_neg(x),
-            Self::Sigmoid => <B as ActivationOps<B>>::sigmoid(x),
-            Self::Sqrt => B::float_sqrt(x),
-            Self::Tanh => B::float_tanh(x),
-        }))
+        B::unary(self, args.float(0)?).map(Value::Float)
     }
 }
 
@@ -102,38 +77,23 @@ impl Binary {
         match (args.take(0)?, args.take(1)?) {
             (Value::Host(a), Value::Host(b)) => self.on_host(&a, &b).map(Value::Host),
             (Value::Float(x), Value::Host(number)) if fits_as_scalar::<B>(&number, &x) => {
-                Ok(Value::Float(self.with_scalar::<B>(x, number.floats().map_or(0.0, |data| data[0]))))
+                B::with_number(self, x, number.floats().map_or(0.0, |data| data[0])).map(Value::Float)
+            }
+            (Value::Host(number), Value::Float(x)) if self.commutes() && fits_as_scalar::<B>(&number, &x) => {
+                B::with_number(self, x, number.floats().map_or(0.0, |data| data[0])).map(Value::Float)
             }
             (a, b) => {
                 let mut pair = Args::new(vec![Some(a), Some(b)], 1, args.device);
-                Ok(Value::Float(self.on_device::<B>(pair.float(0)?, pair.float(1)?)))
+                let (a, b) = (pair.float(0)?, pair.float(1)?);
+                let (from_a, from_b) = (dims::<B>(&a), dims::<B>(&b));
+                let rank = from_a.len().max(from_b.len());
+                B::binary(self, raise::<B>(a, &from_a, rank), raise::<B>(b, &from_b, rank)).map(Value::Float)
             }
         }
     }
 
-    fn with_scalar<B: Kernels>(self, x: FloatTensor<B>, number: f32) -> FloatTensor<B> {
-        let number = number.into();
-        match self {
-            Self::Add => B::float_add_scalar(x, number),
-            Self::Sub => B::float_sub_scalar(x, number),
-            Self::Mul => B::float_mul_scalar(x, number),
-            Self::Div => B::float_div_scalar(x, number),
-        }
-    }
-
-    fn on_device<B: Kernels>(self, a: FloatTensor<B>, b: FloatTensor<B>) -> FloatTensor<B> {
-        let (from_a, from_b) = (dims::<B>(&a), dims::<B>(&b));
-        if self == Self::Add && from_a == from_b {
-            return B::add_same_shape(a, b);
-        }
-        let rank = from_a.len().max(from_b.len());
-        let (a, b) = (raise::<B>(a, &from_a, rank), raise::<B>(b, &from_b, rank));
-        match self {
-            Self::Add => B::float_add(a, b),
-            Self::Sub => B::float_sub(a, b),
-            Self::Mul => B::float_mul(a, b),
-            Self::Div => B::float_div(a, b),
-        }
+    fn commutes(self) -> bool {
+        matches!(self, Self::Add | Self::Mul)
     }
 
     /// Exact integers, or floats of one element.
@@ -186,19 +146,27 @@ pub(super) fn raise<B: Kernels>(x: FloatTensor<B>, from: &[usize], rank: usize) 
     B::float_reshape(x, shape(&raised))
 }
 
+/// Size along an axis of a tensor that is raised to `rank` dimensions.
+fn dimension(dims: &[usize], axis: usize, rank: usize) -> usize {
+    (axis + dims.len()).checked_sub(rank).map_or(1, |axis| dims[axis])
+}
+
+/// The shape that two tensors are brought to.
+pub(super) fn common_shape(a: &[usize], b: &[usize]) -> Result<Vec<usize>, String> {
+    let rank = a.len().max(b.len());
+    let along = |axis| match (dimension(a, axis, rank), dimension(b, axis, rank)) {
+        (x, y) if x == y || y == 1 => Ok(x),
+        (1, y) => Ok(y),
+        (x, y) => Err(format!("dimensions of {x} and {y} do not fit")),
+    };
+    (0..rank).map(along).collect()
+}
+
 /// The common shape of two tensors, and for each of its elements the positions in both.
 fn broadcast(a: &[usize], b: &[usize]) -> Result<(Vec<usize>, impl Iterator<Item = (usize, usize)> + use<>), String> {
-    let rank = a.len().max(b.len());
-    let at = |dims: &[usize], axis: usize| (axis + dims.len()).checked_sub(rank).map_or(1, |axis| dims[axis]);
-    let mut common = Vec::with_capacity(rank);
-    for axis in 0..rank {
-        common.push(match (at(a, axis), at(b, axis)) {
-            (x, y) if x == y || y == 1 => x,
-            (1, y) => y,
-            (x, y) => return Err(format!("dimensions of {x} and {y} do not fit")),
-        });
-    }
-    let aligned = |dims: &[usize]| (0..rank).map(|axis| at(dims, axis)).collect::<Vec<_>>();
+    let common = common_shape(a, b)?;
+    let rank = common.len();
+    let aligned = |dims: &[usize]| (0..rank).map(|axis| dimension(dims, axis, rank)).collect::<Vec<_>>();
     let (a, b, of) = (aligned(a), aligned(b), common.clone());
     let count: usize = common.iter().product();
     let position = move |dims: &[usize], mut index: usize| {
@@ -228,21 +196,5 @@ mod tests {
         assert_eq!(Binary::Div.on_host(&scalar, &HostTensor::ints(vec![2])), Ok(HostTensor::ints(vec![-3])));
         assert!(Binary::Div.on_host(&scalar, &HostTensor::ints(vec![0])).is_err());
         assert!(Binary::Add.on_host(&HostTensor::ints(vec![1, 2]), &row).is_err());
-    }
-
-    #[test]
-    fn activations() {
-        for (activation, x, expected) in [
-            (Activation::Clip(0.0, 6.0), 7.0, 6.0),
-            (Activation::Clip(0.0, f32::INFINITY), -1.0, 0.0),
-            (Activation::LeakyRelu(0.1), -2.0, -0.2),
-            (Activation::LeakyRelu(0.1), 2.0, 2.0),
-            (Activation::HardSigmoid(0.2, 0.5), 1.0, 0.7),
-            (Activation::HardSwish, 3.0, 3.0),
-            (Activation::HardSwish, 1.0, 2.0 / 3.0),
-            (Activation::Silu, 0.0, 0.0),
-        ] {
-            assert!((activation.of(x) - expected).abs() < 1e-6, "{activation:?} {x}");
-        }
     }
 }

@@ -2,8 +2,8 @@
 
 use burn_backend::ops::ActivationOps;
 
-use super::elementwise::raise;
-use super::{Args, Op, axis_of};
+use super::elementwise::{common_shape, raise};
+use super::{Args, Inputs, Op, axis_of};
 use crate::graph::Node;
 use crate::kernels::Kernels;
 use crate::value::{Value, dims};
@@ -27,6 +27,30 @@ pub(super) fn gemm(node: &Node<'_>) -> Result<Op, String> {
 }
 
 impl Gemm {
+    /// Dimensions of the result.
+    pub(super) fn shape(self, inputs: &Inputs<'_>) -> Result<Vec<usize>, String> {
+        let ([rows, depth], [other, columns]) = (self.matrix(inputs, 0)?, self.matrix(inputs, 1)?);
+        let product = vec![rows, columns];
+        if depth != other {
+            return Err(format!("a product of {rows}×{depth} and {other}×{columns}"));
+        }
+        match inputs.optional(2) {
+            Some(_) if common_shape(&product, &inputs.floats(2)?)? != product => {
+                Err("a sum with more dimensions than the product".to_owned())
+            }
+            _ => Ok(product),
+        }
+    }
+
+    fn matrix(self, inputs: &Inputs<'_>, index: usize) -> Result<[usize; 2], String> {
+        let shape = inputs.floats(index)?;
+        let [rows, columns] = shape[..] else {
+            return Err(format!("input {index} has {} dimensions instead of two", shape.len()));
+        };
+        let turned = if index == 0 { self.transpose_a } else { self.transpose_b };
+        Ok(if turned { [columns, rows] } else { [rows, columns] })
+    }
+
     pub(super) fn run<B: Kernels>(self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
         let (mut a, mut b) = (args.float(0)?, args.float(1)?);
         if self.transpose_a {
@@ -49,6 +73,28 @@ impl Gemm {
         }
         Ok(Value::Float(product))
     }
+}
+
+pub(super) fn matmul_shape(inputs: &Inputs<'_>) -> Result<Vec<usize>, String> {
+    let (a, b) = (inputs.floats(0)?, inputs.floats(1)?);
+    let ([of_a @ .., rows, depth], [of_b @ .., other, columns]) = (&a[..], &b[..]) else {
+        return Err("a product with a vector is not supported".to_owned());
+    };
+    if depth != other {
+        return Err(format!("a product of {a:?} and {b:?}"));
+    }
+    let mut shape = common_shape(of_a, of_b)?;
+    shape.extend([*rows, *columns]);
+    Ok(shape)
+}
+
+/// Products for each element of a matrix product.
+pub(super) fn depth(op: &Op, inputs: &Inputs<'_>) -> u64 {
+    let depth = match op {
+        Op::Gemm(gemm) => gemm.matrix(inputs, 0).map(|[_, depth]| depth),
+        _ => inputs.floats(0).map(|shape| shape.last().copied().unwrap_or(1)),
+    };
+    depth.map_or(1, |depth| depth as u64)
 }
 
 pub(super) fn matmul<B: Kernels>(mut args: Args<'_, B>) -> Result<Value<B>, String> {

@@ -17,7 +17,7 @@ pub(crate) struct MaxPool {
 /// The mean of each window.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct AveragePool {
-    window: Window,
+    pub(crate) window: Window,
     count_padding: bool,
 }
 

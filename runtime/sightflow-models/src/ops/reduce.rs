@@ -1,6 +1,6 @@
 //! Operators that make one number of many.
 
-use super::{Args, Op, axis_of};
+use super::{Args, Inputs, Op, axis_of};
 use crate::graph::Node;
 use crate::kernels::Kernels;
 use crate::value::{Value, dims, shape};
@@ -22,24 +22,21 @@ impl ReduceMean {
     }
 
     pub(super) fn run<B: Kernels>(&self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
-        let given = args.optional_ints(1)?;
+        let to = args.known(|inputs| self.shape(inputs))?;
+        let over = args.known(|inputs| self.over(inputs))?;
         let x = args.float(0)?;
-        let from = dims::<B>(&x);
-        let axes = self.axes.clone().or(given).unwrap_or_default();
-        if axes.is_empty() && self.empty_is_none {
-            return Ok(Value::Float(x));
-        }
-        let mut over = axes.iter().map(|axis| axis_of(*axis, from.len())).collect::<Result<Vec<_>, _>>()?;
-        over.sort_unstable();
-        over.dedup();
-        if over.is_empty() {
-            over = (0..from.len()).collect();
-        }
-        let mean = if over == [2, 3] && from.len() == 4 {
-            B::mean_of_pixels(x)
+        let mean = if over == [2, 3] && dims::<B>(&x).len() == 4 {
+            B::mean_of_pixels(x)?
         } else {
             over.iter().fold(x, |x, axis| B::float_mean_dim(x, *axis))
         };
+        Ok(Value::Float(B::float_reshape(mean, shape(&to))))
+    }
+
+    /// Dimensions of the result.
+    pub(super) fn shape(&self, inputs: &Inputs<'_>) -> Result<Vec<usize>, String> {
+        let from = inputs.floats(0)?;
+        let over = self.over(inputs)?;
         let size = |(axis, size): (usize, &usize)| match over.contains(&axis) {
             true => self.keep_dims.then_some(1),
             false => Some(*size),
@@ -48,7 +45,20 @@ impl ReduceMean {
         if to.is_empty() {
             return Err("a mean over all dimensions without keeping any is not supported".to_owned());
         }
-        Ok(Value::Float(B::float_reshape(mean, shape(&to))))
+        Ok(to)
+    }
+
+    /// The axes in ascending order.
+    fn over(&self, inputs: &Inputs<'_>) -> Result<Vec<usize>, String> {
+        let rank = inputs.floats(0)?.len();
+        let axes = self.axes.as_deref().or(inputs.ints(1)?).unwrap_or_default();
+        let mut over = axes.iter().map(|axis| axis_of(*axis, rank)).collect::<Result<Vec<_>, _>>()?;
+        over.sort_unstable();
+        over.dedup();
+        if over.is_empty() && !self.empty_is_none {
+            over = (0..rank).collect();
+        }
+        Ok(over)
     }
 }
 

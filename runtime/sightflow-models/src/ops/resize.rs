@@ -1,9 +1,9 @@
 //! Resizing feature maps.
 
-use super::{Args, Op};
+use super::{Args, Inputs, Op};
 use crate::graph::Node;
 use crate::kernels::Kernels;
-use crate::value::{Value, dims};
+use crate::value::Value;
 
 /// How new pixels are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,11 +17,13 @@ pub(crate) enum ResizeKind {
 }
 
 /// Scales the last two of four dimensions.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Resize {
     kind: ResizeKind,
     /// Input that holds the scales; sizes come after it.
-    scales_input: usize,
+    pub(crate) scales_input: usize,
+    /// Its value, where it is constant.
+    pub(crate) scales: Option<Vec<f32>>,
     /// A side of one pixel is taken from the edge instead of the middle.
     single_from_edge: bool,
 }
@@ -50,37 +52,38 @@ pub(super) fn resize(node: &Node<'_>) -> Result<Op, String> {
         return Err(node.refuse("with axes or keep_aspect_ratio_policy"));
     }
     let single_from_edge = mode == "linear" && transform == "pytorch_half_pixel";
-    Ok(Op::Resize(Resize { kind, scales_input: if node.opset < 11 { 1 } else { 2 }, single_from_edge }))
+    Ok(Op::Resize(Resize { kind, scales_input: if node.opset < 11 { 1 } else { 2 }, scales: None, single_from_edge }))
 }
 
 impl Resize {
-    pub(super) fn run<B: Kernels>(self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
-        let sizes = args.optional_ints(self.scales_input + 1)?.filter(|sizes| !sizes.is_empty());
-        let scales = match (&sizes, args.has(self.scales_input)) {
-            (None, true) => args.take(self.scales_input)?.into_host()?.floats().map(<[f32]>::to_vec),
-            _ => None,
-        };
-        let x = args.float(0)?;
-        let from = dims::<B>(&x);
-        let to: Vec<usize> = match (sizes, scales) {
+    pub(super) fn run<B: Kernels>(&self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
+        let to = args.known(|inputs| self.shape(inputs))?;
+        B::resize(args.float(0)?, [to[2], to[3]], self.kind).map(Value::Float)
+    }
+
+    /// Dimensions of the result.
+    pub(super) fn shape(&self, inputs: &Inputs<'_>) -> Result<Vec<usize>, String> {
+        let from = inputs.image(0)?;
+        let sizes = inputs.ints(self.scales_input + 1)?.filter(|sizes| !sizes.is_empty());
+        let to: Vec<usize> = match (sizes, &self.scales) {
             (Some(sizes), _) => sizes.iter().map(|size| usize::try_from(*size).unwrap_or(0)).collect(),
             // With a scale that does not give whole pixels, sizes and scales disagree on where pixels lie.
             (None, Some(scales))
-                if from.iter().zip(&scales).any(|(size, scale)| (*size as f32 * scale).fract() != 0.0) =>
+                if from.iter().zip(scales).any(|(size, scale)| (*size as f32 * scale).fract() != 0.0) =>
             {
                 return Err(format!("Resize of {from:?} by {scales:?} does not give whole pixels"));
             }
             (None, Some(scales)) => {
-                from.iter().zip(&scales).map(|(size, scale)| (*size as f32 * scale) as usize).collect()
+                from.iter().zip(scales).map(|(size, scale)| (*size as f32 * scale) as usize).collect()
             }
-            (None, None) => return Err("Resize without sizes and scales".to_owned()),
+            (None, None) => return Err("Resize without sizes, and without constant scales".to_owned()),
         };
-        if from.len() != 4 || to.len() != 4 || from[..2] != to[..2] || to.contains(&0) {
+        if to.len() != 4 || from[..2] != to[..2] || to.contains(&0) {
             return Err(format!("Resize from {from:?} to {to:?}"));
         }
         if self.single_from_edge && (2..4).any(|axis| to[axis] == 1 && from[axis] != 1) {
             return Err(format!("Resize with pytorch_half_pixel from {from:?} to {to:?} is not supported"));
         }
-        Ok(Value::Float(B::resize(x, [to[2], to[3]], self.kind)))
+        Ok(to)
     }
 }

@@ -1,10 +1,10 @@
 //! Operators that change dimensions and types, not values.
 
-use super::convolution::Padding;
-use super::{Args, Op, axis_of};
+use super::convolution::{MOST, Padding};
+use super::{Args, Inputs, Op, axis_of};
 use crate::graph::Node;
-use crate::kernels::{Kernels, pad_with};
-use crate::value::{HostData, HostTensor, Value, shape};
+use crate::kernels::Kernels;
+use crate::value::{HostData, HostTensor, Value, elements, shape};
 
 pub(super) fn constant(node: &Node<'_>) -> Result<Op, String> {
     let value = match node.proto.attribute.first().map(|attribute| attribute.name.as_str()) {
@@ -47,7 +47,7 @@ impl Pad {
         let [0, 0, top, left, 0, 0, bottom, right] = *pads else {
             return None;
         };
-        let size = |value: i64| usize::try_from(value).ok();
+        let size = |value: i64| usize::try_from(value).ok().filter(|size| *size <= MOST);
         Some(Padding { top: size(top)?, left: size(left)?, bottom: size(bottom)?, right: size(right)? })
     }
 
@@ -56,22 +56,37 @@ impl Pad {
     }
 
     pub(super) fn run<B: Kernels>(&self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
-        let given = args.optional_ints(1)?;
         let value = args.optional_scalar(2)?.map_or(self.value, |value| value as f32);
-        if args.has(3) {
+        let padding = args.known(|inputs| self.padding(inputs))?;
+        let x = args.float(0)?;
+        B::pad(x, padding, value, args.device).map(Value::Float)
+    }
+
+    /// Dimensions of the result.
+    pub(super) fn shape(&self, inputs: &Inputs<'_>) -> Result<Vec<usize>, String> {
+        let [count, channels, height, width] = inputs.image(0)?;
+        let Padding { top, left, bottom, right } = self.padding(inputs)?;
+        Ok(vec![count, channels, height + top + bottom, width + left + right])
+    }
+
+    fn padding(&self, inputs: &Inputs<'_>) -> Result<Padding, String> {
+        if inputs.optional(3).is_some() {
             return Err("Pad with axes is not supported".to_owned());
         }
-        let padding = self
-            .of_pixels(given.as_deref())
-            .ok_or("Pad of other than the rows and columns of images, or a negative one")?;
-        Ok(Value::Float(pad_with::<B>(args.float(0)?, padding, value, args.device)))
+        self.of_pixels(inputs.ints(1)?).ok_or_else(|| {
+            format!("Pad of other than the rows and columns of images, a negative one, or one above {MOST}")
+        })
     }
 }
 
 pub(super) fn reshape<B: Kernels>(zero_copies: bool, mut args: Args<'_, B>) -> Result<Value<B>, String> {
-    let target = args.ints(1)?;
-    let x = args.take(0)?;
-    let from = x.shape();
+    let to = args.known(|inputs| reshape_shape(zero_copies, inputs))?;
+    reshaped(args.take(0)?, to)
+}
+
+pub(super) fn reshape_shape(zero_copies: bool, inputs: &Inputs<'_>) -> Result<Vec<usize>, String> {
+    let from = inputs.shape(0)?;
+    let target = inputs.ints(1)?.ok_or("Reshape without a shape")?;
     let mut to = Vec::with_capacity(target.len());
     for (axis, size) in target.iter().enumerate() {
         to.push(match size {
@@ -80,15 +95,14 @@ pub(super) fn reshape<B: Kernels>(zero_copies: bool, mut args: Args<'_, B>) -> R
             size => usize::try_from(*size).map_err(|_| "Reshape to a negative size")?,
         });
     }
-    let elements: usize = from.iter().product();
+    let count = elements(from).ok_or("Reshape of more than an address can count")?;
     if let Some(axis) = target.iter().position(|size| *size == -1) {
-        let others: usize = to.iter().product();
-        to[axis] = elements.checked_div(others).unwrap_or(0);
+        to[axis] = elements(&to).and_then(|others| count.checked_div(others)).unwrap_or(0);
     }
-    if to.iter().product::<usize>() != elements {
-        return Err(format!("Reshape from {from:?} to {target:?}"));
+    match elements(&to) == Some(count) {
+        true => Ok(to),
+        false => Err(format!("Reshape from {from:?} to {target:?}")),
     }
-    reshaped(x, to)
 }
 
 /// The same elements in other dimensions; their count must be equal.
@@ -102,9 +116,14 @@ fn reshaped<B: Kernels>(x: Value<B>, to: Vec<usize>) -> Result<Value<B>, String>
 
 pub(super) fn flatten<B: Kernels>(axis: i64, mut args: Args<'_, B>) -> Result<Value<B>, String> {
     let x = args.take(0)?;
-    let from = x.shape();
+    let to = flatten_shape(axis, &x.shape())?;
+    reshaped(x, to)
+}
+
+pub(super) fn flatten_shape(axis: i64, from: &[usize]) -> Result<Vec<usize>, String> {
     let axis = if axis == from.len() as i64 { from.len() } else { axis_of(axis, from.len())? };
-    reshaped(x, vec![from[..axis].iter().product(), from[axis..].iter().product()])
+    let product = |part: &[usize]| elements(part).ok_or("Flatten of more than an address can count");
+    Ok(vec![product(&from[..axis])?, product(&from[axis..])?])
 }
 
 pub(super) fn transpose(node: &Node<'_>) -> Result<Op, String> {
@@ -120,16 +139,25 @@ pub(super) fn transpose(node: &Node<'_>) -> Result<Op, String> {
 pub(super) fn run_transpose<B: Kernels>(order: Option<&[usize]>, mut args: Args<'_, B>) -> Result<Value<B>, String> {
     let x = args.take(0)?;
     let rank = x.shape().len();
-    let order = order.map_or_else(|| (0..rank).rev().collect(), <[usize]>::to_vec);
-    let mut sorted = order.clone();
-    sorted.sort_unstable();
-    if !sorted.into_iter().eq(0..rank) {
-        return Err(format!("Transpose by {order:?} of {rank} dimensions"));
-    }
+    let order = order_of(order, rank)?;
     match x {
         Value::Host(tensor) if rank < 2 => Ok(Value::Host(tensor)),
         Value::Host(_) => Err("Transpose of integers is not supported".to_owned()),
         Value::Float(tensor) => Ok(Value::Float(B::float_permute(tensor, &order))),
+    }
+}
+
+pub(super) fn transpose_shape(order: Option<&[usize]>, from: &[usize]) -> Result<Vec<usize>, String> {
+    Ok(order_of(order, from.len())?.iter().map(|axis| from[*axis]).collect())
+}
+
+fn order_of(order: Option<&[usize]>, rank: usize) -> Result<Vec<usize>, String> {
+    let order = order.map_or_else(|| (0..rank).rev().collect(), <[usize]>::to_vec);
+    let mut sorted = order.clone();
+    sorted.sort_unstable();
+    match sorted.into_iter().eq(0..rank) {
+        true => Ok(order),
+        false => Err(format!("Transpose by {order:?} of {rank} dimensions")),
     }
 }
 
@@ -138,44 +166,59 @@ pub(super) fn run_transpose<B: Kernels>(order: Option<&[usize]>, mut args: Args<
 pub(crate) struct Axes(pub(super) Option<Vec<i64>>);
 
 impl Axes {
-    fn resolve<B: Kernels>(&self, args: &mut Args<'_, B>) -> Result<Option<Vec<i64>>, String> {
-        let given = args.optional_ints(1)?;
-        Ok(self.0.clone().or(given))
+    fn given<'a>(&'a self, inputs: &Inputs<'a>) -> Result<Option<&'a [i64]>, String> {
+        let given = inputs.ints(1)?;
+        Ok(self.0.as_deref().or(given))
     }
 
     pub(super) fn squeeze<B: Kernels>(&self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
-        let axes = self.resolve(&mut args)?;
-        let x = args.take(0)?;
-        let from = x.shape();
-        let dropped: Vec<usize> = match axes {
+        let to = args.known(|inputs| self.squeezed(inputs))?;
+        reshaped(args.take(0)?, to)
+    }
+
+    pub(super) fn squeezed(&self, inputs: &Inputs<'_>) -> Result<Vec<usize>, String> {
+        let from = inputs.shape(0)?;
+        let dropped: Vec<usize> = match self.given(inputs)? {
             Some(axes) => axes.iter().map(|axis| axis_of(*axis, from.len())).collect::<Result<_, _>>()?,
             None => (0..from.len()).filter(|axis| from[*axis] == 1).collect(),
         };
         if dropped.iter().any(|axis| from[*axis] != 1) {
             return Err(format!("Squeeze of {dropped:?} in {from:?}"));
         }
-        let to = (0..from.len()).filter(|axis| !dropped.contains(axis)).map(|axis| from[axis]).collect();
-        reshaped(x, to)
+        Ok((0..from.len()).filter(|axis| !dropped.contains(axis)).map(|axis| from[axis]).collect())
     }
 
     pub(super) fn unsqueeze<B: Kernels>(&self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
-        let axes = self.resolve(&mut args)?.ok_or("Unsqueeze without axes")?;
-        let x = args.take(0)?;
-        let mut to = x.shape();
+        let to = args.known(|inputs| self.unsqueezed(inputs))?;
+        reshaped(args.take(0)?, to)
+    }
+
+    pub(super) fn unsqueezed(&self, inputs: &Inputs<'_>) -> Result<Vec<usize>, String> {
+        let axes = self.given(inputs)?.ok_or("Unsqueeze without axes")?;
+        let mut to = inputs.shape(0)?.to_vec();
         let rank = to.len() + axes.len();
         let mut added = axes.iter().map(|axis| axis_of(*axis, rank)).collect::<Result<Vec<_>, _>>()?;
         added.sort_unstable();
+        added.dedup();
+        if added.len() != axes.len() {
+            return Err(format!("Unsqueeze with an axis twice: {axes:?}"));
+        }
         added.iter().for_each(|axis| to.insert(*axis, 1));
-        reshaped(x, to)
+        Ok(to)
     }
 }
 
-pub(super) fn shape_of<B: Kernels>(start: i64, end: i64, args: &Args<'_, B>) -> Result<Value<B>, String> {
+pub(super) fn run_shape<B: Kernels>(start: i64, end: i64, args: &Args<'_, B>) -> Result<Value<B>, String> {
     let from = args.peek(0).ok_or("input 0 is missing")?.shape();
+    Ok(Value::Host(shape_of(start, end, &from)))
+}
+
+/// The dimensions from `start` to `end` as integers.
+pub(super) fn shape_of(start: i64, end: i64, from: &[usize]) -> HostTensor {
     let rank = from.len() as i64;
     let clamp = |at: i64| (if at < 0 { at.saturating_add(rank) } else { at }).clamp(0, rank) as usize;
     let (start, end) = (clamp(start), clamp(end));
-    Ok(Value::Host(HostTensor::ints(from[start..end.max(start)].iter().map(|size| *size as i64).collect())))
+    HostTensor::ints(from[start..end.max(start)].iter().map(|size| *size as i64).collect())
 }
 
 pub(super) fn cast(node: &Node<'_>) -> Result<Op, String> {

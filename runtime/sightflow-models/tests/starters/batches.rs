@@ -67,7 +67,8 @@ fn files_say_what_they_are() {
 fn broken_files_are_refused() {
     let bytes = file("efficientnet-lite0.onnx");
     let spec = inspect(&bytes, &Hints::default()).expect("described").spec;
-    for broken in [&b""[..], b"not a model", &bytes[..bytes.len() / 2]] {
+    assert!(matches!(inspect(b"", &Hints::default()), Err(ModelError::NotOnnx { .. })));
+    for broken in [&b"not a model"[..], &bytes[..bytes.len() / 2]] {
         assert!(matches!(inspect(broken, &Hints::default()), Err(ModelError::Malformed(_))));
         assert!(matches!(Model::load(broken, &spec, Device::Cpu), Err(ModelError::Malformed(_))));
     }

@@ -1,9 +1,9 @@
 //! The graphs' outputs against those of ONNX Runtime, kept in `fixtures`.
 
 use serde_json::Value;
-use sightflow_models::Model;
+use sightflow_models::{Device, Hints, Model, SimdLevel, inspect};
 
-use crate::{classifier, detector, repository};
+use crate::{file, repository};
 
 /// Numbers between −1 and 1 that the fixtures were made with.
 fn noise(length: usize) -> Vec<f32> {
@@ -38,12 +38,23 @@ fn check(model: &Model, name: &str) {
     }
 }
 
+/// Each level that this CPU has, against the same fixtures: levels differ from each other by twice the bound at most.
+fn check_every_level(name: &str) {
+    let bytes = file(&format!("{name}.onnx"));
+    let spec = inspect(&bytes, &Hints::default()).expect("the file says what it is").spec;
+    for level in SimdLevel::available() {
+        let model = Model::load_at(&bytes, &spec, Device::Cpu, level).expect("the model runs");
+        assert_eq!(model.level(), level);
+        check(&model, name);
+    }
+}
+
 #[test]
 fn detector_agrees_with_onnx_runtime() {
-    check(detector(), "nanodet-g-416");
+    check_every_level("nanodet-g-416");
 }
 
 #[test]
 fn classifier_agrees_with_onnx_runtime() {
-    check(classifier(), "efficientnet-lite0");
+    check_every_level("efficientnet-lite0");
 }

@@ -4,10 +4,12 @@
 //! No copy of the image is made: each tap of the kernel reads the pixels where they are.
 
 use burn_flex::FlexTensor;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
+use super::math::{activate_in_registers, activate_stored};
 use super::memory::{ChannelsLast, buffer, channels_last};
 use crate::ops::{Activation, Convolution, Window};
+use crate::simd::dispatch;
 use crate::value::HostTensor;
 
 /// Pixels of a block.
@@ -35,7 +37,7 @@ impl Dense {
             return Err("weights without four dimensions".to_owned());
         };
         let data = weights.floats().ok_or("integer weights")?;
-        let width = VECTORS * Arch::new().dispatch(Lanes);
+        let width = VECTORS * dispatch(Lanes);
         let blocks = outputs.div_ceil(width);
         let taps = rows * columns;
         let mut packed = vec![0.0; blocks * taps * inputs * width];
@@ -64,14 +66,8 @@ impl Dense {
             return Err(format!("{} channels where {} are needed", x.channels, self.inputs));
         }
         let places = Places::new(&self.window, x)?;
-        let mut out = buffer(x.count * places.outputs() * self.outputs);
-        Arch::new().dispatch(Run { conv: self, x, places: &places, out: &mut out });
-        // The common activations are applied while results are in registers.
-        if let Some(activation @ (Activation::Silu | Activation::HardSigmoid(..) | Activation::HardSwish)) =
-            self.activation
-        {
-            out.iter_mut().for_each(|value| *value = activation.of(*value));
-        }
+        let mut out = buffer(x.count * places.outputs() * self.outputs)?;
+        dispatch(Run { conv: self, x, places: &places, out: &mut out });
         Ok(channels_last(out, [x.count, self.outputs, places.height, places.width]))
     }
 }
@@ -97,6 +93,20 @@ impl Places {
 
     pub(super) fn outputs(&self) -> usize {
         self.height * self.width
+    }
+
+    /// Calls for each tap of the window at `row` and `column` that lies on the image, with the tap's number and the first
+    /// element of the pixel under it.
+    #[inline(always)]
+    pub(super) fn visit(&self, row: usize, column: usize, mut call: impl FnMut(usize, usize)) {
+        let [rows, columns] = self.window.kernel;
+        for tap_row in 0..rows {
+            for tap_column in 0..columns {
+                if let Some(at) = self.tap(row, column, tap_row, tap_column) {
+                    call(tap_row * columns + tap_column, at);
+                }
+            }
+        }
     }
 
     /// First element of the pixel under a tap of the window at `row` and `column`; none in the padding.
@@ -165,7 +175,7 @@ impl WithSimd for Run<'_> {
                     for block in 0..count.div_ceil(PIXELS) {
                         let rows = &sources[block * taps * PIXELS..(block + 1) * taps * PIXELS];
                         let mut sums = sum_block(simd, rows, weights, [bias[0], bias[1]], conv.inputs);
-                        activate_block(simd, &mut sums, conv.activation);
+                        activate_in_registers(simd, sums.as_flattened_mut(), conv.activation);
                         let start = first + block * PIXELS;
                         for (lane, sum) in sums.iter().enumerate().take(outputs.min(first + count) - start) {
                             let at = (start + lane) * conv.outputs + channel;
@@ -173,6 +183,7 @@ impl WithSimd for Run<'_> {
                         }
                     }
                 }
+                activate_stored(simd, &mut out[first * conv.outputs..(first + count) * conv.outputs], conv.activation);
             }
         }
     }
@@ -193,34 +204,12 @@ fn sum_block<S: Simd>(
             for lane in 0..PIXELS {
                 let value = simd.splat_f32s(rows[lane][input]);
                 for vector in 0..VECTORS {
-                    sums[lane][vector] = simd.mul_add_f32s(value, weights[vector], sums[lane][vector]);
+                    sums[lane][vector] = simd.mul_add_e_f32s(value, weights[vector], sums[lane][vector]);
                 }
             }
         }
     }
     sums
-}
-
-#[inline(always)]
-fn activate_block<S: Simd>(simd: S, sums: &mut [[S::f32s; VECTORS]; PIXELS], activation: Option<Activation>) {
-    if let Some(activation @ (Activation::Clip(..) | Activation::LeakyRelu(_))) = activation {
-        for value in sums.as_flattened_mut() {
-            *value = activate_vector(simd, *value, activation);
-        }
-    }
-}
-
-/// Bounds and leaky ReLU; anything else stays as it is.
-#[inline(always)]
-pub(super) fn activate_vector<S: Simd>(simd: S, value: S::f32s, activation: Activation) -> S::f32s {
-    match activation {
-        Activation::Clip(low, high) => simd.min_f32s(simd.max_f32s(value, simd.splat_f32s(low)), simd.splat_f32s(high)),
-        Activation::LeakyRelu(alpha) => {
-            let negative = simd.less_than_f32s(value, simd.splat_f32s(0.0));
-            simd.select_f32s(negative, simd.mul_f32s(value, simd.splat_f32s(alpha)), value)
-        }
-        _ => value,
-    }
 }
 
 #[inline(always)]

@@ -1,11 +1,13 @@
 //! Depthwise convolution: each channel has its own kernel, so vectors hold channels of one pixel.
 
 use burn_flex::FlexTensor;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
-use super::dense::{Places, activate_vector};
+use super::dense::Places;
+use super::math::{activate_in_registers, activate_stored};
 use super::memory::{ChannelsLast, buffer, channels_last};
 use crate::ops::{Activation, Convolution, Window};
+use crate::simd::dispatch;
 use crate::value::HostTensor;
 
 /// Vectors of channels that are summed at once.
@@ -47,13 +49,8 @@ impl Depthwise {
             return Err(format!("{} channels where {} are needed", x.channels, self.channels));
         }
         let places = Places::new(&self.window, x)?;
-        let mut out = buffer(x.count * places.outputs() * self.channels);
-        Arch::new().dispatch(Run { conv: self, x, places: &places, out: &mut out });
-        if let Some(activation @ (Activation::Silu | Activation::HardSigmoid(..) | Activation::HardSwish)) =
-            self.activation
-        {
-            out.iter_mut().for_each(|value| *value = activation.of(*value));
-        }
+        let mut out = buffer(x.count * places.outputs() * self.channels)?;
+        dispatch(Run { conv: self, x, places: &places, out: &mut out });
         Ok(channels_last(out, [x.count, self.channels, places.height, places.width]))
     }
 }
@@ -81,12 +78,11 @@ impl WithSimd for Run<'_> {
             for (output, out) in out.chunks_exact_mut(channels).enumerate() {
                 let (row, column) = (output / places.width, output % places.width);
                 taps.clear();
-                for tap in 0..kernel_rows * kernel_columns {
-                    if let Some(at) = places.tap(row, column, tap / kernel_columns, tap % kernel_columns) {
-                        taps.push((&image[at..at + channels], &conv.weights[tap * channels..(tap + 1) * channels]));
-                    }
-                }
+                places.visit(row, column, |tap, at| {
+                    taps.push((&image[at..at + channels], &conv.weights[tap * channels..(tap + 1) * channels]));
+                });
                 sum_pixel(simd, &taps, &conv.bias, conv.activation, out);
+                activate_stored(simd, out, conv.activation);
             }
         }
     }
@@ -114,16 +110,14 @@ fn sum_pixel<S: Simd>(
     if channel < channels {
         let mut sum = simd.partial_load_f32s(&bias[channel..]);
         for (pixel, weights) in taps {
-            sum = simd.mul_add_f32s(
+            sum = simd.mul_add_e_f32s(
                 simd.partial_load_f32s(&pixel[channel..channels]),
                 simd.partial_load_f32s(&weights[channel..channels]),
                 sum,
             );
         }
-        simd.partial_store_f32s(
-            &mut out[channel..],
-            activation.map_or(sum, |activation| activate_vector(simd, sum, activation)),
-        );
+        activate_in_registers::<S>(simd, std::slice::from_mut(&mut sum), activation);
+        simd.partial_store_f32s(&mut out[channel..], sum);
     }
 }
 
@@ -142,11 +136,10 @@ fn sum_channels<S: Simd, const N: usize>(
     for (pixel, weights) in taps {
         let (pixel, weights) = (vectors(&pixel[range.clone()]), vectors(&weights[range.clone()]));
         for vector in 0..N {
-            sums[vector] = simd.mul_add_f32s(pixel[vector], weights[vector], sums[vector]);
+            sums[vector] = simd.mul_add_e_f32s(pixel[vector], weights[vector], sums[vector]);
         }
     }
+    activate_in_registers::<S>(simd, &mut sums, activation);
     let (out, _) = S::as_mut_simd_f32s(&mut out[range]);
-    for (to, sum) in out.iter_mut().zip(sums) {
-        *to = activation.map_or(sum, |activation| activate_vector(simd, sum, activation));
-    }
+    out.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum);
 }

@@ -1,13 +1,57 @@
-//! The other operators on feature maps whose channels are adjacent.
+//! Functions of one and two numbers on tensors in whatever order their elements lie.
 
-use burn_backend::ops::FloatTensorOps;
+use burn_backend::TensorData;
 use burn_flex::{Flex, FlexTensor};
-use pulp::Arch;
 
-use super::dense::Places;
+use super::arrange;
+use super::math::Activate;
 use super::memory::{ChannelsLast, buffer, channels_last, recycle};
 use crate::kernels::generic;
-use crate::ops::{Activation, Window};
+use crate::ops::{Activation, Binary, Unary};
+use crate::simd::dispatch;
+
+pub(super) fn activate(x: FlexTensor, activation: Activation) -> Result<FlexTensor, String> {
+    in_place(x, |elements| dispatch(Activate { elements, activation }))
+}
+
+pub(super) fn unary(op: Unary, x: FlexTensor) -> Result<FlexTensor, String> {
+    match op {
+        Unary::Exp => map(x, f32::exp),
+        Unary::Neg => map(x, |x| -x),
+        Unary::Sqrt => map(x, f32::sqrt),
+        Unary::Tanh => map(x, f32::tanh),
+    }
+}
+
+pub(super) fn with_number(op: Binary, x: FlexTensor, number: f32) -> Result<FlexTensor, String> {
+    match op {
+        Binary::Add => map(x, |x| x + number),
+        Binary::Sub => map(x, |x| x - number),
+        Binary::Mul => map(x, |x| x * number),
+        Binary::Div => map(x, |x| x / number),
+    }
+}
+
+pub(super) fn binary(op: Binary, a: FlexTensor, b: FlexTensor) -> Result<FlexTensor, String> {
+    match op {
+        Binary::Add => combine(op, a, b, |a, b| a + b),
+        Binary::Sub => combine(op, a, b, |a, b| a - b),
+        Binary::Mul => combine(op, a, b, |a, b| a * b),
+        Binary::Div => combine(op, a, b, |a, b| a / b),
+    }
+}
+
+#[inline(always)]
+fn map(x: FlexTensor, f: impl Fn(f32) -> f32) -> Result<FlexTensor, String> {
+    in_place(x, |elements| dispatch(|| elements.iter_mut().for_each(|x| *x = f(*x))))
+}
+
+#[inline(always)]
+fn in_place(x: FlexTensor, work: impl FnOnce(&mut [f32])) -> Result<FlexTensor, String> {
+    let mut x = owned(x)?;
+    work(own_elements(&mut x).ok_or("a tensor that is still shared")?);
+    Ok(x)
+}
 
 /// The elements of a tensor that owns all of its memory and nothing else, in whatever order they lie.
 fn own_elements(x: &mut FlexTensor) -> Option<&mut [f32]> {
@@ -15,130 +59,99 @@ fn own_elements(x: &mut FlexTensor) -> Option<&mut [f32]> {
     x.try_storage_mut::<f32>().filter(|storage| storage.len() == elements)
 }
 
-pub(super) fn activate(mut x: FlexTensor, activation: Activation) -> FlexTensor {
-    let Some(elements) = own_elements(&mut x) else {
-        return generic::activate::<Flex>(x, activation);
-    };
-    Arch::new().dispatch(|| elements.iter_mut().for_each(|value| *value = activation.of(*value)));
-    x
+/// The same tensor in memory of its own.
+fn owned(mut x: FlexTensor) -> Result<FlexTensor, String> {
+    if own_elements(&mut x).is_some() {
+        return Ok(x);
+    }
+    if is_whole(&x) {
+        let from = x.storage::<f32>();
+        let mut data = buffer(from.len())?;
+        data.copy_from_slice(from);
+        let length = data.len();
+        return Ok(FlexTensor::from_data(TensorData::new(data, [length])).with_layout(x.layout().clone()));
+    }
+    match ChannelsLast::of(x.clone()) {
+        Ok(image) => arrange::concat(std::slice::from_ref(&image)),
+        Err(_) => Ok(x.to_contiguous()),
+    }
 }
 
-pub(super) fn add(mut a: FlexTensor, mut b: FlexTensor) -> FlexTensor {
-    if a.layout() == b.layout() {
-        if own_elements(&mut a).is_none() {
-            std::mem::swap(&mut a, &mut b);
-        }
-        let count = b.layout().num_elements();
-        if let (Some(to), from) = (own_elements(&mut a), b.storage::<f32>())
-            && from.len() == count
+/// Whether the tensor is all of its memory.
+fn is_whole(x: &FlexTensor) -> bool {
+    x.layout().num_elements() == x.storage::<f32>().len()
+}
+
+#[inline(always)]
+fn combine(
+    op: Binary,
+    mut a: FlexTensor,
+    mut b: FlexTensor,
+    f: impl Fn(f32, f32) -> f32 + Copy,
+) -> Result<FlexTensor, String> {
+    if a.layout() == b.layout() && is_whole(&a) && is_whole(&b) {
+        if own_elements(&mut a).is_none()
+            && let Some(to) = own_elements(&mut b)
         {
-            Arch::new().dispatch(|| to.iter_mut().zip(from).for_each(|(to, from)| *to += from));
-            recycle(b);
-            return a;
+            let from = a.storage::<f32>();
+            dispatch(|| to.iter_mut().zip(from).for_each(|(b, a)| *b = f(*a, *b)));
+            return Ok(b);
         }
+        let mut a = owned(a)?;
+        let to = own_elements(&mut a).ok_or("a tensor that is still shared")?;
+        let from = b.storage::<f32>();
+        dispatch(|| to.iter_mut().zip(from).for_each(|(a, b)| *a = f(*a, *b)));
+        recycle(b);
+        return Ok(a);
     }
-    Flex::float_add(a, b)
+    let (of_a, of_b) = (sizes(&a), sizes(&b));
+    match (of_a, of_b) {
+        (Some(of_a), Some(of_b)) if covers(of_a, of_b) => spread(a, b, f),
+        (Some(of_a), Some(of_b)) if covers(of_b, of_a) => spread(b, a, |b, a| f(a, b)),
+        _ => Ok(generic::binary::<Flex>(op, a, b)),
+    }
 }
 
-pub(super) fn concat(parts: Vec<FlexTensor>, axis: usize) -> FlexTensor {
-    let images: Option<Vec<_>> = match axis {
-        1 => parts.iter().map(|part| ChannelsLast::of(part.clone()).ok()).collect(),
-        _ => None,
-    };
-    let same = |a: &ChannelsLast, b: &ChannelsLast| (a.count, a.height, a.width) == (b.count, b.height, b.width);
-    let Some(images) = images.filter(|images| images.iter().all(|image| same(image, &images[0]))) else {
-        return Flex::float_cat(parts, axis);
-    };
-    let channels = images.iter().map(|image| image.channels).sum();
-    let first = &images[0];
-    let pixels = first.count * first.height * first.width;
-    let mut out = buffer(pixels * channels);
-    let mut start = 0;
-    for image in &images {
-        let pixels = image.data().chunks(image.pixel).map(|pixel| &pixel[..image.channels]);
-        for (to, from) in out.chunks_exact_mut(channels).zip(pixels) {
-            to[start..start + image.channels].copy_from_slice(from);
-        }
-        start += image.channels;
-    }
-    let dims = [first.count, channels, first.height, first.width];
-    drop(parts);
-    images.into_iter().for_each(ChannelsLast::recycle);
-    channels_last(out, dims)
+fn sizes(x: &FlexTensor) -> Option<[usize; 4]> {
+    let sizes: Vec<usize> = x.layout().shape().iter().copied().collect();
+    sizes.try_into().ok().filter(|sizes: &[usize; 4]| !sizes.contains(&0))
 }
 
-pub(super) fn max_pool(x: &ChannelsLast, window: &Window) -> Result<FlexTensor, String> {
-    let places = Places::new(window, x)?;
-    let channels = x.channels;
-    let [rows, columns] = window.kernel;
-    let image_size = x.height * x.width * x.pixel;
-    let mut out = vec![f32::NEG_INFINITY; x.count * places.outputs() * channels];
-    let work = || {
-        for (n, out) in out.chunks_exact_mut(places.outputs() * channels).enumerate() {
-            let image = &x.data()[n * image_size..];
-            for (output, out) in out.chunks_exact_mut(channels).enumerate() {
-                for tap in 0..rows * columns {
-                    if let Some(at) =
-                        places.tap(output / places.width, output % places.width, tap / columns, tap % columns)
-                    {
-                        out.iter_mut().zip(&image[at..at + channels]).for_each(|(to, from)| *to = to.max(*from));
+/// Whether the smaller is repeated along some dimensions of the larger one, and the larger along none.
+fn covers(large: [usize; 4], small: [usize; 4]) -> bool {
+    large.iter().zip(small).all(|(large, small)| small == *large || small == 1)
+}
+
+/// Combines images with what is repeated along some of their dimensions: a number for each channel, for each pixel, or
+/// for each image.
+#[inline(always)]
+fn spread(large: FlexTensor, small: FlexTensor, f: impl Fn(f32, f32) -> f32 + Copy) -> Result<FlexTensor, String> {
+    let (x, by) = (ChannelsLast::of(large)?, ChannelsLast::of(small)?);
+    let dims = [x.count, x.channels, x.height, x.width];
+    let mut out = buffer(x.count * x.channels * x.height * x.width)?;
+    dispatch(|| {
+        let (from, with) = (x.data(), by.data());
+        let along = |size: usize, index: usize| if size == 1 { 0 } else { index };
+        let mut lines = out.chunks_exact_mut(x.width * x.channels);
+        for n in 0..x.count {
+            for (y, line) in (0..x.height).zip(&mut lines) {
+                let row = &from[(n * x.height + y) * x.width * x.pixel..];
+                let first = (along(by.count, n) * by.height + along(by.height, y)) * by.width;
+                for (column, (out, pixel)) in line.chunks_exact_mut(x.channels).zip(row.chunks(x.pixel)).enumerate() {
+                    let at = (first + along(by.width, column)) * by.pixel;
+                    let pixel = &pixel[..out.len()];
+                    if by.channels == 1 {
+                        let with = with[at];
+                        out.iter_mut().zip(pixel).for_each(|(to, x)| *to = f(*x, with));
+                    } else {
+                        let with = &with[at..at + out.len()];
+                        out.iter_mut().zip(pixel).zip(with).for_each(|((to, x), with)| *to = f(*x, *with));
                     }
                 }
             }
         }
-    };
-    Arch::new().dispatch(work);
-    Ok(channels_last(out, [x.count, channels, places.height, places.width]))
-}
-
-/// Between pixel centres, edges repeated: ONNX's `half_pixel`.
-pub(super) fn resize_linear(x: &ChannelsLast, [height, width]: [usize; 2]) -> FlexTensor {
-    let channels = x.channels;
-    let between = |size: usize, from: usize| -> Vec<(usize, usize, f32)> {
-        let ratio = from as f32 / size as f32;
-        let last = from - 1;
-        let place = |index: usize| {
-            let at = ((index as f32 + 0.5) * ratio - 0.5).clamp(0.0, last as f32);
-            let low = at as usize;
-            (low, (low + 1).min(last), at - low as f32)
-        };
-        (0..size).map(place).collect()
-    };
-    let (rows, columns) = (between(height, x.height), between(width, x.width));
-    let mut out = buffer(x.count * height * width * channels);
-    let work = || {
-        for (n, out) in out.chunks_exact_mut(height * width * channels).enumerate() {
-            let image = &x.data()[n * x.height * x.width * x.pixel..];
-            let pixel = |row: usize, column: usize| {
-                let at = (row * x.width + column) * x.pixel;
-                &image[at..at + channels]
-            };
-            for (line, (top, bottom, down)) in out.chunks_exact_mut(width * channels).zip(&rows) {
-                for (out, (left, right, across)) in line.chunks_exact_mut(channels).zip(&columns) {
-                    let (a, b, c, d) =
-                        (pixel(*top, *left), pixel(*top, *right), pixel(*bottom, *left), pixel(*bottom, *right));
-                    for (channel, to) in out.iter_mut().enumerate() {
-                        let upper = a[channel] + (b[channel] - a[channel]) * across;
-                        let lower = c[channel] + (d[channel] - c[channel]) * across;
-                        *to = upper + (lower - upper) * down;
-                    }
-                }
-            }
-        }
-    };
-    Arch::new().dispatch(work);
-    channels_last(out, [x.count, channels, height, width])
-}
-
-pub(super) fn mean_of_pixels(x: &ChannelsLast) -> FlexTensor {
-    let pixels = x.height * x.width;
-    let mut out = vec![0.0; x.count * x.channels];
-    for (n, out) in out.chunks_exact_mut(x.channels).enumerate() {
-        let image = &x.data()[n * pixels * x.pixel..];
-        for pixel in image.chunks(x.pixel).take(pixels) {
-            out.iter_mut().zip(pixel).for_each(|(to, from)| *to += from);
-        }
-        out.iter_mut().for_each(|sum| *sum /= pixels as f32);
-    }
-    channels_last(out, [x.count, x.channels, 1, 1])
+    });
+    x.recycle();
+    by.recycle();
+    Ok(channels_last(out, dims))
 }

@@ -7,6 +7,10 @@ use burn_flex::{FlexTensor, Layout};
 
 /// Spare buffers of a thread at most; a graph without long branches needs a few.
 const MOST_SPARES: usize = 8;
+/// Bytes of spare buffers of a thread while it runs a graph. Plans count them.
+pub(crate) const MOST_SPARE_BYTES: usize = 128 << 20;
+/// Bytes of spare buffers that a thread keeps from one run to the next. They are in no budget.
+const MOST_KEPT_BYTES: usize = 32 << 20;
 
 thread_local! {
     /// Buffers of feature maps that nobody needs any more: fresh memory from the system costs more than filling it.
@@ -14,7 +18,10 @@ thread_local! {
 }
 
 /// A buffer whose elements have arbitrary values and must all be written.
-pub(super) fn buffer(length: usize) -> Vec<f32> {
+///
+/// # Errors
+/// The system has no memory for it.
+pub(super) fn buffer(length: usize) -> Result<Vec<f32>, String> {
     let spare = SPARES.with_borrow_mut(|spares| {
         // Not one that is far too large: results keep their buffers whole.
         let fits = |spare: &Vec<f32>| spare.capacity() >= length && spare.capacity() / 4 <= length;
@@ -22,8 +29,10 @@ pub(super) fn buffer(length: usize) -> Vec<f32> {
         Some(spares.swap_remove(best))
     });
     let mut buffer = spare.unwrap_or_default();
+    let more = length.saturating_sub(buffer.len());
+    buffer.try_reserve_exact(more).map_err(|_| format!("out of memory: no {length} floats in one piece"))?;
     buffer.resize(length, 0.0);
-    buffer
+    Ok(buffer)
 }
 
 /// Keeps the buffer of a tensor that is not used any more, unless another tensor shares it.
@@ -35,11 +44,24 @@ pub(super) fn recycle(tensor: FlexTensor) {
     let whole = Layout::contiguous(Shape::from(vec![length]));
     if let Ok(spare) = tensor.with_layout(whole).into_data().into_vec::<f32>() {
         SPARES.with_borrow_mut(|spares| {
-            if spares.len() == MOST_SPARES {
-                spares.remove(0);
-            }
             spares.push(spare);
+            let surplus = spares.len().saturating_sub(MOST_SPARES);
+            spares.drain(..surplus);
+            keep(spares, MOST_SPARE_BYTES);
         });
+    }
+}
+
+/// Gives back most of what this thread keeps.
+pub(super) fn keep_little() {
+    SPARES.with_borrow_mut(|spares| keep(spares, MOST_KEPT_BYTES));
+}
+
+/// Drops the oldest until the rest fits.
+fn keep(spares: &mut Vec<Vec<f32>>, most: usize) {
+    let mut bytes: usize = spares.iter().map(|spare| spare.capacity() * size_of::<f32>()).sum();
+    while bytes > most && !spares.is_empty() {
+        bytes -= spares.remove(0).capacity() * size_of::<f32>();
     }
 }
 
