@@ -16,6 +16,8 @@ pub enum Signal {
     ExecutionsReady,
     /// These executions have new events: for engines that wait for jobs, and for event streams.
     ExecutionNews(Vec<ExecutionId>),
+    /// Jobs of these executions ended: for engines that wait for their results.
+    JobsEnded(Vec<ExecutionId>),
     /// These executions were cancelled: stop their work.
     Cancelled(Vec<ExecutionId>),
     /// The model registry changed.
@@ -28,6 +30,7 @@ pub(crate) struct Signals {
     jobs: BTreeSet<String>,
     executions_ready: bool,
     news: BTreeSet<ExecutionId>,
+    ended: BTreeSet<ExecutionId>,
     cancelled: BTreeSet<ExecutionId>,
     models: bool,
 }
@@ -45,6 +48,10 @@ impl Signals {
         self.news.insert(execution);
     }
 
+    pub(crate) fn jobs_ended(&mut self, execution: ExecutionId) {
+        self.ended.insert(execution);
+    }
+
     pub(crate) fn cancelled(&mut self, execution: ExecutionId) {
         self.cancelled.insert(execution);
     }
@@ -57,6 +64,7 @@ impl Signals {
         self.jobs.extend(other.jobs);
         self.executions_ready |= other.executions_ready;
         self.news.extend(other.news);
+        self.ended.extend(other.ended);
         self.cancelled.extend(other.cancelled);
         self.models |= other.models;
     }
@@ -68,6 +76,9 @@ impl Signals {
         }
         if !self.news.is_empty() {
             signals.push(Signal::ExecutionNews(self.news.into_iter().collect()));
+        }
+        if !self.ended.is_empty() {
+            signals.push(Signal::JobsEnded(self.ended.into_iter().collect()));
         }
         if self.executions_ready {
             signals.push(Signal::ExecutionsReady);

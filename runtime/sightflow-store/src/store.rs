@@ -139,6 +139,8 @@ pub trait Store: Send + Sync + 'static {
     async fn finish(&self, lease: ExecutionLease, end: FinishedExecution) -> Result<()>;
     /// Which of these leases are lost: cancelled, ended or taken over.
     async fn lost_leases(&self, leases: Vec<ExecutionLease>) -> Result<Vec<ExecutionId>>;
+    /// Every lease that this engine holds, as the store sees it.
+    async fn leases_of(&self, engine: WorkerId) -> Result<Vec<ExecutionLease>>;
     /// Fails up to `limit` executions with `E-TIMEOUT`, with their open jobs: those that wait past their deadline, and those
     /// that still run [`DEADLINE_GRACE_MS`](crate::DEADLINE_GRACE_MS) after it, because nobody ended them.
     async fn expire_executions(&self, limit: u32) -> Result<Vec<ExecutionId>>;
@@ -203,7 +205,7 @@ pub trait Store: Send + Sync + 'static {
     async fn models(&self, tenant: TenantId, filter: ModelFilter) -> Result<Vec<ModelRow>>;
     /// Switches a model on, off, or marks it broken. Its own tenant's only.
     async fn set_model_state(&self, tenant: TenantId, id: &str, state: ModelState) -> Result<ModelRow>;
-    /// Closes an open breaker: the model works again; its waiting jobs become claimable at their own time.
+    /// Closes an open breaker: the model works again, and the jobs that were held for it are due at once.
     async fn close_breaker(&self, model_id: &str) -> Result<()>;
 
     // ── Blobs ───────────────────────────────────────────────────────────────────────────────────────────────────────

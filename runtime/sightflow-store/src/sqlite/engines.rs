@@ -261,6 +261,18 @@ pub(super) async fn finish(tx: &mut Tx, lease: ExecutionLease, end: FinishedExec
     events::insert(tx, lease.execution_id, &entries, *last.last().ok_or(StoreError::StaleLease)?).await
 }
 
+pub(super) async fn leases_of(db: &SqlitePool, engine: WorkerId) -> Result<Vec<ExecutionLease>> {
+    let rows: Vec<(String, i64)> =
+        sqlx::query_as("SELECT execution_id, lease_token FROM wf_execution_leases WHERE engine_id = ?1")
+            .bind(engine.uuid().to_string())
+            .fetch_all(db)
+            .await?;
+    Ok(rows
+        .iter()
+        .filter_map(|(id, token)| Some(ExecutionLease { execution_id: parse(id).ok()?, token: *token }))
+        .collect())
+}
+
 pub(super) async fn lost(db: &SqlitePool, leases: &[ExecutionLease]) -> Result<Vec<ExecutionId>> {
     let list: Vec<_> = leases.iter().map(|lease| json!([lease.execution_id.uuid().to_string(), lease.token])).collect();
     let ids: Vec<String> = sqlx::query_scalar(

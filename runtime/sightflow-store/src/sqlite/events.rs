@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use sightflow_types::{ExecutionId, JobId, TenantId, Timestamp};
+use sightflow_types::{ExecutionId, JobId, TenantId, Timestamp, event};
 use sqlx::SqlitePool;
 
 use super::row::{json, parse};
@@ -77,6 +77,9 @@ pub(super) async fn record(tx: &mut Tx, entries: &[Entry]) -> Result<()> {
         // Nobody can follow an execution whose id cannot be read.
         if let Ok(execution) = parse(&entry.execution) {
             tx.signals.news(execution);
+            if matches!(entry.kind.as_str(), event::JOB_COMPLETED | event::JOB_FAILED | event::JOB_CANCELLED) {
+                tx.signals.jobs_ended(execution);
+            }
         }
     }
     Ok(())

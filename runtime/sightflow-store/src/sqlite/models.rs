@@ -213,8 +213,21 @@ pub(super) async fn close_breaker(tx: &mut Tx, model: &str) -> Result<()> {
     .bind(tx.now)
     .execute(&mut tx.conn)
     .await?;
-    if closed.rows_affected() > 0 {
-        tx.signals.models_changed();
+    if closed.rows_affected() == 0 {
+        return Ok(());
     }
+    tx.signals.models_changed();
+    // The model works again: what was held for it is due at once.
+    sqlx::query(
+        "UPDATE wf_timers SET due_at = ?2 WHERE due_at > ?2 AND kind = 'job' AND ref_id IN (
+           SELECT j.id FROM wf_timers t CROSS JOIN wf_inference_jobs j
+           WHERE t.kind = 'job' AND j.id = t.ref_id AND j.model_id = ?1 AND j.metadata ->> 'held_since' IS NOT NULL);
+         UPDATE wf_inference_jobs SET run_at = ?2, updated_at = max(?2, updated_at + 1)
+         WHERE run_at > ?2 AND status = 'pending' AND id IN (SELECT ref_id FROM wf_timers WHERE kind = 'job' AND due_at = ?2)",
+    )
+    .bind(model)
+    .bind(tx.now)
+    .execute(&mut tx.conn)
+    .await?;
     Ok(())
 }

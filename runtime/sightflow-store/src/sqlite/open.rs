@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use sqlx::SqliteConnection;
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{SqlSafeStr, SqliteConnection};
 
 use super::writer::Tx;
 use super::{models, workers, workflows};
@@ -11,8 +11,27 @@ use crate::blob::UPLOAD_TTL_MS;
 use crate::error::{Result, StoreError};
 use crate::job::MODEL_WAIT_MS;
 
-/// Every migration, in order, with its checksum. Append only.
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
+/// A file of `migrations/sqlite`.
+macro_rules! migration {
+    ($file:literal) => {
+        ($file, include_str!(concat!("../../../../migrations/sqlite/", $file)))
+    };
+}
+
+/// Every migration, in order. Append only: each is applied once, and remembered with its checksum.
+const MIGRATIONS: &[(&str, &str)] =
+    &[migration!("0001_first_schema.sql"), migration!("0002_recovery_and_retention.sql")];
+
+/// The number before the first `_` of a file's name is the version.
+fn migrator() -> Result<Migrator> {
+    let migrations = MIGRATIONS.iter().map(|(file, sql)| {
+        let (version, description) = file.trim_end_matches(".sql").split_once('_').unwrap_or((file, ""));
+        let version = version.parse().map_err(|_| StoreError::Schema(format!("{file} has no version")))?;
+        let description = description.replace('_', " ").into();
+        Ok(Migration::new(version, description, MigrationType::Simple, sql.into_sql_str(), false))
+    });
+    Ok(Migrator::with_migrations(migrations.collect::<Result<_>>()?))
+}
 
 /// Makes the file if there is none, readable for its owner alone; what SQLite puts beside it gets the same mode.
 pub(super) fn create(path: &Path) -> Result<()> {
@@ -29,7 +48,7 @@ pub(super) fn private() -> std::fs::OpenOptions {
 
 pub(super) async fn migrate(conn: &mut SqliteConnection) -> Result<()> {
     // `run` on a connection makes a future that is not Send; this is what it calls.
-    MIGRATIONS.run_direct(None, conn, false).await.map_err(|error| match error {
+    migrator()?.run_direct(None, conn, false).await.map_err(|error| match error {
         MigrateError::VersionMissing(version) => {
             StoreError::Schema(format!("migration {version} is not known here; it was made by a newer program"))
         }
@@ -102,4 +121,18 @@ async fn fill_search(tx: &mut Tx) -> Result<()> {
             .await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MIGRATIONS;
+
+    #[test]
+    fn every_file_is_listed() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/sqlite");
+        let entries = std::fs::read_dir(folder).expect("migrations");
+        let mut files: Vec<_> = entries.map(|entry| entry.expect("entry").file_name()).collect();
+        files.sort();
+        assert_eq!(files, MIGRATIONS.iter().map(|(file, _)| *file).collect::<Vec<_>>());
+    }
 }

@@ -163,6 +163,10 @@ impl Store for SqliteStore {
         engines::lost(&self.readers, &leases).await
     }
 
+    async fn leases_of(&self, engine: WorkerId) -> Result<Vec<ExecutionLease>> {
+        engines::leases_of(&self.readers, engine).await
+    }
+
     async fn expire_executions(&self, limit: u32) -> Result<Vec<ExecutionId>> {
         let found = ending::overdue(&self.readers, self.time.now().millis(), limit).await?;
         if found.is_empty() {

@@ -199,13 +199,14 @@ pub(crate) async fn signals_follow_the_commit<B: Backend>(world: &mut World<B>) 
     let claimed = world.claim(worker, 1).await;
     told();
     world.store.complete_jobs(worker, claimed.iter().map(result_of).collect()).await.expect("complete");
-    assert_eq!(told(), [Signal::ExecutionNews(vec![run.id])]);
+    assert_eq!(told(), [Signal::ExecutionNews(vec![run.id]), Signal::JobsEnded(vec![run.id])]);
     assert!(
         world.store.complete_jobs(worker, claimed.iter().map(result_of).collect()).await.expect("stale").is_empty()
     );
     assert_eq!(told(), [], "nothing happened");
     world.store.cancel(TENANT, run.id).await.expect("cancel");
-    assert_eq!(told(), [Signal::Cancelled(vec![run.id]), Signal::ExecutionNews(vec![run.id])]);
+    let ended = Signal::JobsEnded(vec![run.id]);
+    assert_eq!(told(), [Signal::Cancelled(vec![run.id]), Signal::ExecutionNews(vec![run.id]), ended]);
     assert!(world.store.cancel(TENANT, run.id).await.is_err());
     assert_eq!(told(), [], "a refused transaction tells nothing");
 }

@@ -101,7 +101,9 @@ pub(crate) async fn takeover_fences_the_old_engine<B: Backend>(world: &mut World
     assert!(matches!(world.store.hand_back(old.lease()).await, Err(StoreError::StaleLease)));
     assert_eq!(world.store.lost_leases(vec![old.lease(), new.lease()]).await.expect("lost"), [old.execution.id]);
     assert_eq!(world.kinds(new.lease()).await, ["execution.started", "execution.resumed"]);
+    assert_eq!(world.store.leases_of(engine).await.expect("leases"), [new.lease()]);
     world.store.finish(new.lease(), completed()).await.expect("the new one may");
+    assert_eq!(world.store.leases_of(engine).await.expect("leases"), []);
 }
 
 pub(crate) async fn two_engines_one_takeover<B: Backend>(world: &mut World<B>) {

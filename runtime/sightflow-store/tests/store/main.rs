@@ -44,7 +44,8 @@ conformance!(on_sqlite, crate::sqlite::Sqlite:
     }
     retries {
         a_retry_waits_for_its_time, attempts_end, oom_in_a_batch_costs_nothing, oom_alone_costs_an_attempt, poison_fails_at_once,
-        a_broken_model_holds_its_jobs, a_model_that_stays_broken_fails_them, release_keeps_attempt_and_token,
+        a_broken_model_holds_its_jobs, a_mended_model_frees_its_jobs,
+        a_model_that_stays_broken_fails_them, release_keeps_attempt_and_token,
     }
     leases {
         silence_is_fifteen_seconds, overdue_jobs_have_their_own_code, rescue_is_bounded, gone_workers_are_told, late_results_are_stale,

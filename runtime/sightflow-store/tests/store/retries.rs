@@ -142,6 +142,20 @@ pub(crate) async fn a_broken_model_holds_its_jobs<B: Backend>(world: &mut World<
     assert_eq!(world.store.model(TENANT, "m").await.expect("model").blocked_until, None);
 }
 
+pub(crate) async fn a_mended_model_frees_its_jobs<B: Backend>(world: &mut World<B>) {
+    register(world).await;
+    world.with_jobs(3).await;
+    let worker = world.worker().await;
+    let claimed = world.claim(worker, 2).await;
+    let broken = JobFailure { hold_ms: Some(300_000), ..failure_of(&claimed[0], FailureClass::Model) };
+    world.store.fail_jobs(worker, vec![broken]).await.expect("fail");
+    world.clock.advance(1);
+    world.store.complete_jobs(worker, vec![crate::harness::result_of(&claimed[1])]).await.expect("it works again");
+    world.store.close_breaker("m").await.expect("close");
+    assert_eq!(world.store.next_due().await.expect("due"), Some(world.store.now()));
+    assert_eq!(world.store.promote_due(10).await.expect("promote"), 2);
+}
+
 pub(crate) async fn a_model_that_stays_broken_fails_them<B: Backend>(world: &mut World<B>) {
     let (_, jobs) = world.with_jobs(1).await;
     let held = |failure| JobFailure { class: FailureClass::Model, hold_ms: Some(30_000), ..failure };

@@ -220,3 +220,49 @@ async fn a_probe_writes_at_most_once_a_second() {
     let failed = world.store.ping().await;
     assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
 }
+
+/// A file of the first schema, with what an older program left in it, opens, and keeps everything.
+#[tokio::test]
+async fn a_file_of_the_first_schema_is_brought_up_to_date() {
+    use sqlx::SqlSafeStr;
+    use sqlx::migrate::{Migration, MigrationType, Migrator};
+    const FIRST: &str = include_str!("../../../../migrations/sqlite/0001_first_schema.sql");
+    const ROWS: &str = "
+        INSERT INTO wf_workflows (id, tenant_id, name, description, created_at, updated_at)
+        VALUES ('01900000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-000000000000', 'Straße', NULL, 1, 1);
+        INSERT INTO wf_workflow_versions (workflow_id, version, definition, digest, created_at)
+        VALUES ('01900000-0000-7000-8000-000000000001', 1, '{}', 'sha256:0000000000000000000000000000000000000000000000000000000000000000', 1);
+        INSERT INTO wf_executions (id, definition, timeout_seconds, created_at, updated_at)
+        VALUES ('01900000-0000-7000-8000-000000000002', '{}', 300, 1, 1);
+        INSERT INTO wf_ready_executions VALUES (6, 0, '01900000-0000-7000-8000-000000000002', '00000000-0000-7000-8000-000000000000', 1);
+        INSERT INTO wf_executions (id, definition, status, lease_token, started_at, deadline_at, created_at, updated_at)
+        VALUES ('01900000-0000-7000-8000-000000000003', '{}', 'running', 1, 1, 1, 1, 1);
+        INSERT INTO wf_execution_leases VALUES ('01900000-0000-7000-8000-000000000003', 'e', 1, '00000000-0000-7000-8000-000000000000', NULL, 1);
+        INSERT INTO wf_inference_jobs (id, execution_id, node_id, task, model_id, status, attempt, lease_token, submitted_at, created_at, updated_at)
+        VALUES ('01900000-0000-7000-8000-000000000004', '01900000-0000-7000-8000-000000000003', 'n', 'detection', 'm', 'running', 1, 1, 1, 1, 1);
+        INSERT INTO wf_job_leases VALUES ('01900000-0000-7000-8000-000000000004', 1, 'w', '01900000-0000-7000-8000-000000000003',
+          '00000000-0000-7000-8000-000000000000', 'm', 1, 99999999999999);
+        INSERT INTO wf_blobs (digest, size, media_type, created_at)
+        VALUES ('sha256:0000000000000000000000000000000000000000000000000000000000000000', 1, 'image/png', 1);";
+    let backend = Sqlite::create(Arc::new(ManualClock::new(Timestamp::from_millis(1_795_425_164_000)))).await;
+    let options = SqliteConnectOptions::new().filename(backend.path()).create_if_missing(true);
+    let mut conn = SqliteConnection::connect_with(&options).await.expect("connect");
+    let first = Migration::new(1, "first schema".into(), MigrationType::Simple, FIRST.into_sql_str(), false);
+    Migrator::with_migrations(vec![first]).run_direct(None, &mut conn, false).await.expect("first schema");
+    sqlx::raw_sql(ROWS).execute(&mut conn).await.expect("rows");
+    conn.close().await.expect("close");
+
+    let world = World { store: backend.open().await, clock: backend.clock.clone(), backend };
+    world.check().await;
+    assert_eq!(world.store.queue_depth().await.expect("depth").waiting_executions, 1);
+    let filter = sightflow_store::WorkflowFilter { search: Some("STRASSE".into()), status: None };
+    let found = world.store.workflows(crate::harness::TENANT, filter, Default::default()).await.expect("search");
+    assert_eq!((found.items.len(), &found.items[0].warnings), (1, &serde_json::json!([])));
+    let rescued = world.store.rescue().await.expect("rescue");
+    assert_eq!(rescued.len(), 1, "the worker of that process is gone");
+    assert_eq!(world.store.condemn_blobs(10).await.expect("condemn").len(), 1);
+    let engine = world.engine().await;
+    assert_eq!(world.store.take_over(engine, 10).await.expect("take over").len(), 1);
+    assert_eq!(world.store.expire_executions(10).await.expect("both are long past their time").len(), 2);
+    world.check().await;
+}

@@ -1,4 +1,0 @@
-//! Compiles the crate again when a migration was added.
-fn main() {
-    println!("cargo::rerun-if-changed=../../migrations/sqlite");
-}
