@@ -1,6 +1,6 @@
 //! What the engine asks of the sandbox: calls and checks of component blocks.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use semver::Version;
@@ -54,29 +54,119 @@ pub struct CheckContext {
     pub dynamic: Vec<String>,
 }
 
+/// Severity of a block's log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the customary four")]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl LogLevel {
+    /// Lower-case name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// One line that a block logged. Control characters in it are escaped already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// Severity.
+    pub level: LogLevel,
+    /// The text.
+    pub message: String,
+}
+
+/// What one call wrote and used, whether it succeeded or not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallTrace {
+    /// What the block logged, in order; bounded by the host.
+    pub logs: Vec<LogLine>,
+    /// Log lines beyond the host's bound, not kept.
+    pub dropped: u64,
+    /// What the call used.
+    pub profile: CallProfile,
+}
+
+/// What one call used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CallProfile {
+    /// Processor time of the block's own code, µs.
+    pub cpu_us: u64,
+    /// Processor time of the host on the block's behalf, µs.
+    pub host_cpu_us: u64,
+    /// Wall clock of the call, µs, waiting for its turn excluded.
+    pub wall_us: u64,
+    /// Wall clock of waiting for its turn, µs.
+    pub queue_us: u64,
+    /// Most bytes of memory that the block had.
+    pub peak_memory: u64,
+}
+
+/// A successful call.
+#[derive(Debug, Clone, Default)]
+pub struct CallOutcome {
+    /// The answer: a JSON object whose images exist.
+    pub payload: Payload,
+    /// What the block logged and used.
+    pub trace: CallTrace,
+}
+
+/// What kind of failure it was; decides whether a repetition makes sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The block refuses its inputs or its configuration: the same ones would be refused again.
+    Refused,
+    /// The block could not finish, broke a rule or met a limit.
+    Failed,
+    /// A repetition may help: the block says so, or no memory was free for it.
+    Retry,
+    /// The caller took the call back.
+    Cancelled,
+    /// The host failed; not the block's fault.
+    Host,
+}
+
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct CallError {
     /// One of [`sightflow_types::error::code`].
     pub code: String,
-    /// For people.
+    /// For people; of bounded length.
     pub message: String,
-    /// Whether the block asked for a repetition.
-    pub retryable: bool,
+    /// What kind of failure it was.
+    pub kind: FailureKind,
     /// What lies behind the message, outermost first.
     pub cause: Vec<String>,
+    /// What the block logged and used until then.
+    pub trace: Box<CallTrace>,
 }
 
 impl CallError {
-    /// A final failure with a code of [`sightflow_types::error::code`].
+    /// A failure of the block with a code of [`sightflow_types::error::code`].
     pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), retryable: false, cause: Vec::new() }
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+            kind: FailureKind::Failed,
+            cause: Vec::new(),
+            trace: Box::default(),
+        }
     }
 
     /// The host itself failed.
     pub fn internal(message: impl Into<String>) -> Self {
-        Self::new(code::INTERNAL, message)
+        Self { kind: FailureKind::Host, ..Self::new(code::INTERNAL, message) }
     }
 }
 
@@ -93,11 +183,18 @@ pub trait BlockHost: Send + Sync {
         config: &str,
         payload: Payload,
         context: CallContext,
-    ) -> Result<Payload, CallError>;
+    ) -> Result<CallOutcome, CallError>;
 
-    /// The block's own checks of one node (`check` in the WIT world); pointers are relative to the node.
+    /// The block's own checks of one node (`check` in the WIT world), over at `deadline`, which all checks of a save
+    /// share; pointers are relative to the node.
     ///
     /// # Errors
-    /// When the check itself could not run.
-    async fn check(&self, block: &BlockRef, config: &Value, context: &CheckContext) -> Result<Vec<Problem>, CallError>;
+    /// When the check itself could not run, `E-TIMEOUT` at the deadline.
+    async fn check(
+        &self,
+        block: &BlockRef,
+        config: &Value,
+        context: &CheckContext,
+        deadline: Instant,
+    ) -> Result<Vec<Problem>, CallError>;
 }

@@ -1,13 +1,18 @@
 //! Images inside the JSON values of a running execution: `{"$image": n}`, n an index into the run's table.
+//!
+//! An image is only ever such a handle, or a stored reference in a run's input, its parameters or a literal of its
+//! definition. No text becomes an image, and nothing that a run computes becomes a stored one.
 
-use std::sync::{Mutex, PoisonError};
+mod table;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use sightflow_images::Image;
+use sightflow_images::{Image, PixelFormat, ReadOptions, probe};
 use sightflow_types::error::{RunError, code};
-use sightflow_types::{Digest, IMAGE_KEY, ImageRef};
+use sightflow_types::{Digest, IMAGE_KEY, ImageRef, Rect};
+
+pub(crate) use table::ImageTable;
 
 /// What a stored image is for; decides who may read it afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,13 +23,13 @@ pub enum Purpose {
     Output,
 }
 
-/// Bytes of images: loading, storing and fetching them.
+/// Bytes of images: loading, storing and fetching them, on behalf of one tenant.
 #[async_trait]
 pub trait ImageIo: Send + Sync {
-    /// The bytes of a stored blob.
+    /// The bytes of a stored blob that the tenant may read.
     ///
     /// # Errors
-    /// `E-IMAGE` if it is not there.
+    /// `E-IMAGE` if it is not there, or not the tenant's.
     async fn load(&self, digest: &Digest) -> Result<Bytes, RunError>;
 
     /// Makes sure that an image is stored, losslessly, and readable for `purpose`; its reference.
@@ -40,46 +45,6 @@ pub trait ImageIo: Send + Sync {
     async fn fetch(&self, node_id: &str, url: &str) -> Result<(Bytes, Digest), RunError>;
 }
 
-/// The images of one run, by handle.
-#[derive(Debug, Default)]
-pub(crate) struct ImageTable(Mutex<Vec<Image>>);
-
-impl ImageTable {
-    pub(crate) fn add(&self, image: Image) -> usize {
-        let mut images = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        images.push(image);
-        images.len() - 1
-    }
-
-    pub(crate) fn get(&self, handle: usize) -> Option<Image> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(handle).cloned()
-    }
-
-    /// The handle and image behind a value `{"$image": n}`.
-    pub(crate) fn image(&self, value: &Value) -> Option<(usize, Image)> {
-        let handle = handle(value)?;
-        Some((handle, self.get(handle)?))
-    }
-
-    /// The stored reference of an image; an image that has none is stored first, once.
-    pub(crate) async fn store(
-        &self,
-        at: usize,
-        image: &Image,
-        io: &dyn ImageIo,
-        purpose: Purpose,
-    ) -> Result<ImageRef, RunError> {
-        let reference = io.store(image, purpose).await?;
-        if image.reference().is_none()
-            && let Ok(stored) = image.with_reference(reference.clone())
-            && let Some(place) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(at)
-        {
-            *place = stored;
-        }
-        Ok(reference)
-    }
-}
-
 /// `{"$image": n}`.
 pub(crate) fn handle_value(handle: usize) -> Value {
     json!({IMAGE_KEY: handle})
@@ -91,100 +56,128 @@ pub(crate) fn handle(value: &Value) -> Option<usize> {
     usize::try_from(inside.as_u64()?).ok()
 }
 
-/// Whether a value of a definition or a run is an image reference: `"sha256:…"` or `{"$image": {…}}`.
-pub(crate) fn is_reference(value: &Value) -> bool {
+/// The image that a literal of a definition means, `"sha256:…"` or `{"$image": {…}}`, in the second form.
+pub(crate) fn literal(value: &Value) -> Option<Value> {
     match value {
-        Value::String(text) => text.parse::<Digest>().is_ok(),
-        Value::Object(object) => {
-            object.len() == 1 && object.get(IMAGE_KEY).is_some_and(|inside| inside.is_object() || inside.is_string())
-        }
-        _ => false,
+        Value::String(text) => text.parse::<Digest>().ok().map(|digest| json!({IMAGE_KEY: {"digest": digest}})),
+        Value::Object(object) if object.len() == 1 => object.get(IMAGE_KEY).and_then(digest).map(|_| value.clone()),
+        _ => None,
     }
 }
 
-/// Calls `replace` for every `{"$image": …}` inside a value.
+/// The digest that the value inside `$image` names: the digest itself, or an object with `digest`.
+pub(crate) fn digest(inside: &Value) -> Option<Digest> {
+    inside.as_str().or_else(|| inside.get("digest").and_then(Value::as_str))?.parse().ok()
+}
+
+/// Calls `visit` for every `{"$image": …}` inside a value, whatever it holds.
 pub(crate) fn for_each_image<E>(
     value: &mut Value,
-    replace: &mut impl FnMut(&mut Value) -> Result<(), E>,
+    visit: &mut impl FnMut(&mut Value) -> Result<(), E>,
 ) -> Result<(), E> {
     match value {
-        Value::Array(items) => items.iter_mut().try_for_each(|item| for_each_image(item, replace)),
-        Value::Object(object) => match object.get_mut(IMAGE_KEY) {
-            Some(inside) if object_is_image(inside) => replace(value),
-            _ => object.values_mut().try_for_each(|item| for_each_image(item, replace)),
-        },
+        Value::Array(items) => items.iter_mut().try_for_each(|item| for_each_image(item, visit)),
+        Value::Object(object) if object.contains_key(IMAGE_KEY) => visit(value),
+        Value::Object(object) => object.values_mut().try_for_each(|item| for_each_image(item, visit)),
         _ => Ok(()),
     }
 }
 
-fn object_is_image(inside: &Value) -> bool {
-    inside.is_u64() || inside.is_object() || inside.is_string()
-}
-
-/// Whether a value holds a stored image that is not in the run's table yet.
-pub(crate) fn holds_reference(value: &Value) -> bool {
+/// Whether `found` holds for any `{"$image": …}` inside a value; asks no further then.
+pub(crate) fn any_image<'v>(value: &'v Value, found: &mut impl FnMut(&'v Value) -> bool) -> bool {
     match value {
-        Value::Array(items) => items.iter().any(holds_reference),
-        Value::Object(object) => {
-            object.get(IMAGE_KEY).is_some_and(|inside| inside.is_object() || inside.is_string())
-                || object.values().any(holds_reference)
-        }
+        Value::Array(items) => items.iter().any(|item| any_image(item, found)),
+        Value::Object(object) if object.contains_key(IMAGE_KEY) => found(value),
+        Value::Object(object) => object.values().any(|item| any_image(item, found)),
         _ => false,
     }
 }
 
 /// Whether a value holds an image anywhere.
 pub(crate) fn holds_image(value: &Value) -> bool {
-    match value {
-        Value::Array(items) => items.iter().any(holds_image),
-        Value::Object(object) => object.get(IMAGE_KEY).is_some_and(object_is_image) || object.values().any(holds_image),
-        _ => false,
-    }
+    any_image(value, &mut |_| true)
+}
+
+/// Whether a value holds an image that is not a handle: a stored reference, or nothing that exists.
+pub(crate) fn holds_reference(value: &Value) -> bool {
+    any_image(value, &mut |image| handle(image).is_none())
 }
 
 /// Opens a stored image by the value inside `$image` (an object with `digest`, or the digest itself).
 pub(crate) async fn open(io: &dyn ImageIo, reference: &Value) -> Result<Image, RunError> {
-    let invalid = |reason: String| RunError::new(code::IMAGE, reason);
-    let digest = reference.as_str().or_else(|| reference.get("digest").and_then(Value::as_str)).unwrap_or_default();
-    let digest: Digest =
-        digest.parse().map_err(|error| invalid(format!("an image reference has no valid digest: {error}")))?;
-    let bytes = io.load(&digest).await?;
+    let invalid = |reason: &dyn std::fmt::Display| RunError::new(code::IMAGE, reason.to_string());
+    let digest = digest(reference).ok_or_else(|| invalid(&"an image reference has no valid digest"))?;
     let view = reference.get("view").filter(|view| !view.is_null());
-    let ignore = reference.get("ignore_orientation").and_then(Value::as_bool).unwrap_or(false);
-    let mut whole =
-        ImageRef { digest, width: 0, height: 0, format: None, view: None, ignore_orientation: ignore, url: None };
-    if let Some(view) = view {
-        whole.view = Some(
-            serde_json::from_value(view.clone())
-                .map_err(|error| invalid(format!("an image's view is not valid: {error}")))?,
-        );
-    }
-    Image::from_reference(bytes, &whole).map_err(|error| invalid(error.to_string()))
+    let view: Option<Rect> = view
+        .map(|view| serde_json::from_value(view.clone()))
+        .transpose()
+        .map_err(|error| invalid(&format!("an image's view is not valid: {error}")))?;
+    let ignore_orientation = reference.get("ignore_orientation").and_then(Value::as_bool).unwrap_or(false);
+    let reference = ImageRef { digest, width: 0, height: 0, format: None, view, ignore_orientation, url: None };
+    reopen(io, &reference, PixelFormat::Rgb8).await
 }
 
-/// Replaces stored references inside values by handles of this run.
+/// Opens a stored image in the pixel format that it had.
+async fn reopen(io: &dyn ImageIo, reference: &ImageRef, format: PixelFormat) -> Result<Image, RunError> {
+    let broken = |error: sightflow_images::ImageError| RunError::new(code::IMAGE, error.to_string());
+    let bytes = io.load(&reference.digest).await?;
+    let found = probe(&bytes).map_err(broken)?;
+    let options = ReadOptions {
+        ignore_orientation: reference.ignore_orientation,
+        keep_alpha: format == PixelFormat::Rgba8,
+        cache: None,
+    };
+    let whole = Image::from_encoded_with(bytes, reference.digest, found, options);
+    let image = match reference.view {
+        Some(view) => whole.crop(view).map_err(broken)?,
+        None => whole,
+    };
+    if image.format() == format {
+        return Ok(image);
+    }
+    crate::run::blocking(move || image.convert(format)).await?.map_err(broken)
+}
+
+/// Replaces stored references inside a value from outside by handles of this run. A handle cannot come from outside.
 pub(crate) async fn import(value: &mut Value, table: &ImageTable, io: &dyn ImageIo) -> Result<(), RunError> {
+    if any_image(value, &mut |image| handle(image).is_some()) {
+        return Err(RunError::new(code::BAD_INPUT, "`$image` holds a number; it takes a stored image's reference"));
+    }
+    open_references(value, table, io).await.map(drop)
+}
+
+/// Replaces stored references inside a value by handles of this run, which are answered; handles stay as they are.
+pub(crate) async fn open_references(
+    value: &mut Value,
+    table: &ImageTable,
+    io: &dyn ImageIo,
+) -> Result<Vec<usize>, RunError> {
     let mut references = Vec::new();
     let collected: Result<(), RunError> = for_each_image(value, &mut |place| {
-        if let Some(inside) = place.get(IMAGE_KEY).filter(|inside| !inside.is_u64()) {
-            references.push(inside.clone());
+        match (handle(place), place.get(IMAGE_KEY)) {
+            (None, Some(inside)) if digest(inside).is_some() => references.push(inside.clone()),
+            (None, _) => {
+                return Err(RunError::new(code::BAD_INPUT, "`$image` takes a reference with a valid `digest`"));
+            }
+            (Some(_), _) => {}
         }
         Ok(())
     });
     collected?;
-    let mut handles = Vec::with_capacity(references.len());
+    let mut opened = Vec::with_capacity(references.len());
     for reference in &references {
-        handles.push(table.add(open(io, reference).await?));
+        opened.push(table.add(open(io, reference).await?));
     }
-    let mut handles = handles.into_iter();
-    for_each_image(value, &mut |place| {
-        if place.get(IMAGE_KEY).is_some_and(|inside| !inside.is_u64())
-            && let Some(handle) = handles.next()
+    let mut handles = opened.iter();
+    let replaced: Result<(), RunError> = for_each_image(value, &mut |place| {
+        if handle(place).is_none()
+            && let Some(opened) = handles.next()
         {
-            *place = handle_value(handle);
+            *place = handle_value(*opened);
         }
         Ok(())
-    })
+    });
+    replaced.map(|()| opened)
 }
 
 /// Replaces handles inside a value by stored references.
@@ -196,16 +189,17 @@ pub(crate) async fn export(
 ) -> Result<Value, RunError> {
     let mut value = value.clone();
     let mut handles = Vec::new();
-    let collected: Result<(), RunError> = for_each_image(&mut value, &mut |place| {
-        handles.extend(handle(place));
-        Ok(())
-    });
-    collected?;
+    for_each_image(&mut value, &mut |place| {
+        handles.push(
+            handle(place).ok_or_else(|| RunError::new(code::IMAGE, "a value names an image that does not exist"))?,
+        );
+        Ok::<(), RunError>(())
+    })?;
     let mut references: Map<String, Value> = Map::new();
     for handle in handles {
         let key = handle.to_string();
-        if let (false, Some(image)) = (references.contains_key(&key), table.get(handle)) {
-            references.insert(key, json!({IMAGE_KEY: table.store(handle, &image, io, purpose).await?}));
+        if !references.contains_key(&key) {
+            references.insert(key, json!({IMAGE_KEY: table.store(handle, io, purpose).await?}));
         }
     }
     for_each_image(&mut value, &mut |place| {

@@ -14,8 +14,6 @@ use crate::plan::Plan;
 pub enum ImageSource {
     /// A stored blob; the value inside `$image`, with at least `digest`.
     Reference(Value),
-    /// Encoded bytes, base64, with or without a data-URI head. The API stores them and replaces the source.
-    Base64(String),
     /// To be fetched by the engine.
     Url(String),
 }
@@ -34,8 +32,8 @@ pub struct RunInput {
 }
 
 impl ImageSource {
-    /// Reads one of the accepted forms: a reference object, `sha256:…`, a URL, a data URI, `{image_url}` or
-    /// `{image_base64}`.
+    /// Reads one of the accepted forms: a reference object, `sha256:…`, a URL or `{image_url}`. Encoded bytes are stored
+    /// before a run is made of them.
     ///
     /// # Errors
     /// What is wrong, as a sentence that continues after the image's name.
@@ -48,7 +46,6 @@ impl ImageSource {
             Value::String(text) if text.starts_with("http://") || text.starts_with("https://") => {
                 Ok(Self::Url(text.clone()))
             }
-            Value::String(text) if text.starts_with("data:") => Ok(Self::Base64(text.clone())),
             Value::Object(object) if object.len() == 1 => match object.iter().next() {
                 Some((key, Value::Object(reference))) if key == IMAGE_KEY => {
                     let digest = reference.get("digest").and_then(Value::as_str).unwrap_or_default();
@@ -57,10 +54,9 @@ impl ImageSource {
                 }
                 Some((key, Value::String(digest))) if key == IMAGE_KEY => Self::read(&Value::String(digest.clone())),
                 Some((key, Value::String(url))) if key == "image_url" => Ok(Self::Url(url.clone())),
-                Some((key, Value::String(text))) if key == "image_base64" => Ok(Self::Base64(text.clone())),
-                _ => Err("is not an image: expected `$image`, `image_url` or `image_base64`".to_owned()),
+                _ => Err("is not an image: expected `$image` or `image_url`".to_owned()),
             },
-            _ => Err("is not an image: expected a reference, a URL or a data URI".to_owned()),
+            _ => Err("is not an image: expected a reference or a URL".to_owned()),
         }
     }
 
@@ -68,28 +64,18 @@ impl ImageSource {
     pub fn to_value(&self) -> Value {
         match self {
             Self::Reference(reference) => json!({IMAGE_KEY: reference}),
-            Self::Base64(text) => json!({"image_base64": text}),
             Self::Url(url) => json!({"image_url": url}),
         }
     }
 }
 
 impl RunInput {
-    /// Every image with a mutable source, so that the API can replace base64 by a stored reference.
-    pub fn sources_mut(&mut self) -> impl Iterator<Item = (&str, &mut ImageSource)> {
-        let single = self.image.iter_mut().map(|source| ("image", source));
-        single.chain(self.images.iter_mut().map(|(name, source)| (name.as_str(), source)))
-    }
-
     /// The input as it is stored with the execution, without `parameters`. [`validate_run`] reads it back.
     pub fn to_input(&self) -> Map<String, Value> {
         let mut input = self.values.clone();
         match &self.image {
             Some(ImageSource::Url(url)) => {
                 input.insert("image_url".to_owned(), json!(url));
-            }
-            Some(ImageSource::Base64(text)) => {
-                input.insert("image_base64".to_owned(), json!(text));
             }
             Some(reference) => {
                 input.insert("image".to_owned(), reference.to_value());
@@ -167,10 +153,13 @@ pub fn validate_run(
                 continue;
             }
             ("image_url", Value::String(url)) => Ok(ImageSource::Url(url.clone())),
-            ("image_base64", Value::String(text)) => Ok(ImageSource::Base64(text.clone())),
-            ("image_url" | "image_base64", _) => Err("is not a text".to_owned()),
+            ("image_url", _) => Err("is not a text".to_owned()),
+            ("image_base64", _) => Err("was not stored before the run".to_owned()),
             ("image", value) => ImageSource::read(value),
             _ => {
+                if let Some(reason) = forged(value) {
+                    report(pointer, format!("`{key}` {reason}"), None);
+                }
                 run.values.insert(key.clone(), value.clone());
                 continue;
             }
@@ -186,6 +175,12 @@ pub fn validate_run(
     check_images(plan, &run, &mut report);
     run.parameters = check_parameters(plan, given, &mut report);
     if problems.is_empty() { Ok(run) } else { Err(problems) }
+}
+
+/// What is wrong with the images inside a value from outside: each must be a stored image's reference.
+fn forged(value: &Value) -> Option<&'static str> {
+    crate::images::any_image(value, &mut |image| image.get(IMAGE_KEY).and_then(crate::images::digest).is_none())
+        .then_some("holds an `$image` that is no reference with a valid `digest`")
 }
 
 fn check_images(plan: &Plan, run: &RunInput, report: &mut impl FnMut(String, String, Option<String>)) {
@@ -225,6 +220,11 @@ fn check_parameters(
     report: &mut impl FnMut(String, String, Option<String>),
 ) -> Map<String, Value> {
     let free = plan.parameters.is_empty() && plan.nodes.iter().any(|node| node.entry.block_type == "parameter_input");
+    for (name, value) in &given {
+        if let Some(reason) = forged(value) {
+            report(format!("/parameters/{}", crate::catalog::pointer_token(name)), format!("`{name}` {reason}"), None);
+        }
+    }
     if free {
         return given;
     }

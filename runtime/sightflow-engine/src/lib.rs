@@ -10,10 +10,14 @@ pub mod run;
 pub mod server;
 
 pub use catalog::{BlockEntry, Catalog, CatalogError, EngineKind, Package};
-pub use host::{BlockHost, BlockRef, CallContext, CallError, CheckContext, Payload};
+pub use host::{
+    BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, CheckContext, FailureKind,
+    LogLevel, LogLine, Payload,
+};
 pub use images::{ImageIo, Purpose};
 pub use input::{ImageSource, RunInput, validate_run};
 pub use models::{ModelCatalog, ModelEntry};
 pub use plan::{Compiled, Limits, Plan, compile, validate};
 pub use run::{End, JobOutcome, JobRequest, JobRunner, Observer, RunOutcome, RunParts, RunRequest, Silent, run_plan};
-pub use server::{Engine, EngineConfig, EngineParts, FetchError, ImageFetcher, load_models};
+pub use server::{Engine, EngineConfig, EngineHealth, EngineParts, FetchError, ImageFetcher, load_models};
+pub use sightflow_supervisor::{Faults, Health, Restarts};

@@ -164,6 +164,17 @@ impl Names<'_> {
         self.document.ids.get(id).copied()
     }
 
+    fn no_such_node(&self, root: &Root, node: &str, pointer: &str) -> Problem {
+        let ids = || self.document.ids.keys().map(String::as_str);
+        // `{{ nodes.node-1.count }}` subtracts: what an expression reads is `nodes.node`.
+        let hyphenated = ids().find(|id| id.strip_prefix(node).is_some_and(|rest| rest.starts_with('-')));
+        let (hint, near) = match hyphenated {
+            Some(id) => (format!("; in an expression write `nodes['{id}']`"), Some(id.to_owned())),
+            None => (String::new(), nearest(node, ids())),
+        };
+        Problem::new("E-REFERENCE", pointer, format!("`{root}`: there is no node `{node}`{hint}")).suggest(near)
+    }
+
     /// Checks that what a root names exists; the node that it depends on.
     pub(super) fn check(
         &self,
@@ -187,11 +198,7 @@ impl Names<'_> {
             }
             Root::Node(node) | Root::Port { node, .. } => {
                 let Some(&index) = self.document.ids.get(node) else {
-                    let near = nearest(node, self.document.ids.keys().map(String::as_str));
-                    problems.push(
-                        Problem::new("E-REFERENCE", pointer, format!("`{root}`: there is no node `{node}`"))
-                            .suggest(near),
-                    );
+                    problems.push(self.no_such_node(root, node, pointer));
                     return None;
                 };
                 if let (Root::Port { port, .. }, Some(entry)) = (root, &drafts[index].entry)

@@ -118,6 +118,16 @@ pub(super) fn read(definition: &Value, limits: &Limits, problems: &mut Vec<Probl
         let (name, source) = (output.get("name").and_then(Value::as_str), output.get("source").and_then(Value::as_str));
         match (name, source) {
             (Some(name), Some(source)) if !name.is_empty() => {
+                if !valid_output(name) {
+                    problems.push(Problem::new(
+                        "E-CONFIG",
+                        format!("/outputs/{at}/name"),
+                        format!(
+                            "`{}` cannot name an output: at most 100 characters, without `/`, `\\`, control characters or a dot at the beginning",
+                            name.escape_debug()
+                        ),
+                    ));
+                }
                 if document.outputs.iter().any(|other| other.name == name) {
                     problems.push(Problem::new(
                         "E-CONFIG",
@@ -158,6 +168,13 @@ fn depth_exceeds(value: &Value, left: usize) -> bool {
         Value::Object(object) => left == 0 || object.values().any(|item| depth_exceeds(item, left - 1)),
         _ => false,
     }
+}
+
+/// Output names become file names and path segments.
+fn valid_output(name: &str) -> bool {
+    name.chars().count() <= 100
+        && !name.starts_with('.')
+        && !name.chars().any(|c| matches!(c, '/' | '\\') || c.is_control())
 }
 
 fn valid_id(id: &str) -> bool {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use sightflow_expressions::reference::{Resolve, Resolved, Root, Template, TemplateError};
+use sightflow_types::IMAGE_KEY;
 
 /// A value that is known now, or when the node runs.
 #[derive(Debug)]
@@ -55,6 +56,14 @@ impl Dynamic {
                 let fields: Vec<(String, Self)> = compiled.collect();
                 let known: Option<Map<String, Value>> =
                     fields.iter().map(|(key, item)| Some((key.clone(), item.fixed()?.clone()))).collect();
+                if let Some(inside) = object.get(IMAGE_KEY)
+                    && (known.is_none() || crate::images::digest(inside).is_none())
+                {
+                    let message = "`$image` takes a stored image's reference, written out with its `digest`".to_owned();
+                    let error = TemplateError { code: "E-REFERENCE", message, suggestion: None };
+                    misfits.push(Misfit { pointer: pointer.to_owned(), error });
+                    return Self::Fixed(Arc::new(Value::Null));
+                }
                 match known {
                     Some(known) => Self::Fixed(Arc::new(Value::Object(known))),
                     None => Self::Object(fields),
@@ -69,6 +78,16 @@ impl Dynamic {
         match self {
             Self::Fixed(value) => Some(value),
             _ => None,
+        }
+    }
+
+    /// Calls `visit` with every part that is known now.
+    pub(crate) fn each_fixed<'d>(&'d self, visit: &mut impl FnMut(&'d Value)) {
+        match self {
+            Self::Fixed(value) => visit(value),
+            Self::Template(_) => {}
+            Self::List(items) => items.iter().for_each(|item| item.each_fixed(visit)),
+            Self::Object(fields) => fields.iter().for_each(|(_, item)| item.each_fixed(visit)),
         }
     }
 
@@ -89,7 +108,16 @@ impl Dynamic {
     pub fn evaluate(&self, values: &dyn Resolve) -> Result<Resolved, TemplateError> {
         match self {
             Self::Fixed(value) => Ok(Resolved::Value((**value).clone())),
-            Self::Template(template) => template.evaluate(values),
+            // A plain reference gives what is there; an expression could build what looks like a stored image.
+            Self::Template(template @ Template::Reference(_)) => template.evaluate(values),
+            Self::Template(template) => match template.evaluate(values)? {
+                Resolved::Value(value) if crate::images::holds_reference(&value) => Err(TemplateError {
+                    code: "E-EXPRESSION",
+                    message: "an expression cannot make a reference to a stored image".to_owned(),
+                    suggestion: None,
+                }),
+                resolved => Ok(resolved),
+            },
             Self::List(items) => {
                 let found = items.iter().map(|item| {
                     Ok(match item.evaluate(values)? {

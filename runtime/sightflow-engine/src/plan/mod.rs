@@ -11,12 +11,12 @@ mod wires;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 use sightflow_expressions::reference::Reference;
 use sightflow_types::definition::{OnError, Parameter};
-use sightflow_types::{Digest, ModelSource, Problem, Task};
+use sightflow_types::{Digest, IMAGE_KEY, ModelSource, Problem, Task};
 
 pub use compile::compile;
 pub use dynamic::Dynamic;
@@ -212,6 +212,26 @@ impl Plan {
         self.nodes.iter().map(|node| (node.id.to_string(), node.entry.block_type.clone())).collect()
     }
 
+    /// Stored images that the definition itself names, with the place of each. Whoever saves or runs it must hold a
+    /// reference to them.
+    pub fn stored_images(&self) -> Vec<(String, Digest)> {
+        let mut found = Vec::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            for input in &node.inputs {
+                let Feed::Value(dynamic) = &input.feed else { continue };
+                let place = format!("/nodes/{at}/inputs/{}", crate::catalog::pointer_token(&input.port));
+                dynamic.each_fixed(&mut |value| {
+                    crate::images::any_image(value, &mut |image| {
+                        let digest = image.get(IMAGE_KEY).and_then(crate::images::digest);
+                        found.extend(digest.map(|digest| (place.clone(), digest)));
+                        false
+                    });
+                });
+            }
+        }
+        found
+    }
+
     /// What an execution pins: block versions with digests, and model digests.
     pub fn pins(&self) -> Value {
         let (mut blocks, mut models) = (Map::new(), Map::new());
@@ -229,6 +249,9 @@ impl Plan {
     }
 }
 
+/// Time that all checks of one definition may take together.
+const CHECKS: Duration = Duration::from_secs(5);
+
 /// Compiles a definition and asks its component blocks for their own checks: everything that a save checks.
 pub async fn validate(
     definition: &Value,
@@ -238,9 +261,10 @@ pub async fn validate(
     host: &dyn BlockHost,
 ) -> Compiled {
     let (mut compiled, checks) = compile::compile_with_checks(definition, catalog, models, limits);
+    let deadline = Instant::now() + CHECKS;
     for check in checks {
         let context = CheckContext { wired: check.wired, dynamic: check.dynamic };
-        match host.check(&check.entry.block, &Value::Object(check.config), &context).await {
+        match host.check(&check.entry.block, &Value::Object(check.config), &context, deadline).await {
             Ok(found) => {
                 for mut problem in found {
                     problem.pointer = format!("/nodes/{}{}", check.node, problem.pointer);

@@ -263,7 +263,12 @@ pub(super) fn read_inputs(names: &Names<'_>, drafts: &mut [Draft], problems: &mu
                 continue;
             };
             let mut misfits: Vec<Misfit> = Vec::new();
-            let dynamic = Dynamic::compile(value, &pointer, &mut misfits);
+            let mut dynamic = Dynamic::compile(value, &pointer, &mut misfits);
+            if port.kind == PortKind::Image
+                && let Some(image) = dynamic.fixed().and_then(crate::images::literal)
+            {
+                dynamic = Dynamic::Fixed(Arc::new(image));
+            }
             for Misfit { pointer, error } in misfits {
                 problems.push(Problem::new(error.code, pointer, error.message).suggest(error.suggestion));
             }
@@ -329,7 +334,7 @@ fn check_literal(dynamic: &Dynamic, target: &Port, pointer: &str, problems: &mut
         PortKind::Number => value.is_number(),
         PortKind::String => value.is_string(),
         PortKind::Boolean => value.is_boolean(),
-        PortKind::Image => crate::images::is_reference(value),
+        PortKind::Image => crate::images::literal(value).is_some(),
         _ => true,
     };
     let left_out = value.is_null() && !target.required;

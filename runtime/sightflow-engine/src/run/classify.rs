@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 use sightflow_types::error::{RunError, code};
 
+use super::cell::Cell;
 use super::model::{class_mapping, rename};
-use super::values::Cell;
-use super::walk::Task;
+use super::task::Task;
 
 pub(super) fn outputs(
     task: &Task,

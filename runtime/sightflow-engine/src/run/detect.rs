@@ -5,19 +5,19 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use sightflow_types::error::{RunError, code};
 
+use super::cell::Cell;
 use super::model::{class_mapping, rename};
-use super::values::{self, Cell};
-use super::walk::{Task, call_error};
+use super::task::{NodeFailure, Task};
 
 pub(super) async fn outputs(
     task: &Task,
     results: Vec<Value>,
     metadata: Value,
-) -> Result<Vec<(String, Cell)>, RunError> {
+) -> Result<Vec<(String, Cell)>, NodeFailure> {
     let node = &task.plan.nodes[task.index];
     let result = results.into_iter().next().unwrap_or_default();
     let Some(Value::Array(mut detections)) = result.get("detections").cloned() else {
-        return Err(RunError::new(code::JOB_FAILED, "the job's result holds no detections"));
+        return Err(RunError::new(code::JOB_FAILED, "the job's result holds no detections").into());
     };
     let mapping = class_mapping(&task.config)?;
     let mut counts: Map<String, Value> = Map::new();
@@ -57,13 +57,13 @@ pub(super) async fn outputs(
 }
 
 /// The image with boxes, drawn by the block that also draws them elsewhere; null where it was not asked for.
-async fn annotated(task: &Task, detections: &Cell) -> Result<Cell, RunError> {
+async fn annotated(task: &Task, detections: &Cell) -> Result<Cell, NodeFailure> {
     let node = &task.plan.nodes[task.index];
     if task.config.get("draw_boxes") != Some(&Value::Bool(true)) {
         return Ok(Cell::plain(Value::Null));
     }
     let (Some(draws), Some(image)) = (&node.draws, task.input("image")) else {
-        return Err(RunError::new(code::INTERNAL, "the block `draw_boxes` is not installed"));
+        return Err(RunError::new(code::INTERNAL, "the block `draw_boxes` is not installed").into());
     };
     let taken =
         [("box_thickness", "line_width"), ("draw_labels", "show_labels"), ("draw_confidence", "show_confidence")];
@@ -72,10 +72,7 @@ async fn annotated(task: &Task, detections: &Cell) -> Result<Cell, RunError> {
     let mut canonical = draws.schema.canonical_keys(config);
     draws.schema.finish(&mut canonical, &[]);
     let inputs = [(Arc::from("image"), image.clone()), (Arc::from("detections"), detections.clone())];
-    let payload = values::payload(&inputs, &task.table).map_err(call_error)?;
-    let answer =
-        task.call(&draws.block, &Value::Object(canonical.config).to_string(), payload).await.map_err(call_error)?;
-    let outputs = values::outputs(&answer, &task.table).map_err(call_error)?;
+    let outputs = task.call(&draws.block, &Value::Object(canonical.config).to_string(), &inputs).await?;
     let image = outputs.into_iter().find(|(port, _)| port == "image").map(|(_, cell)| cell);
-    image.ok_or_else(|| RunError::new(code::BLOCK_FAILED, "`draw_boxes` delivered no image"))
+    Ok(image.ok_or_else(|| RunError::new(code::BLOCK_FAILED, "`draw_boxes` delivered no image"))?)
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sightflow_types::error::{RunError, code};
 
-use super::values::Cell;
+use super::cell::Cell;
 
 pub(super) fn outputs(results: &[Value], mut metadata: Value) -> Result<Vec<(String, Cell)>, RunError> {
     let vectors = results.iter().map(|result| {

@@ -3,6 +3,8 @@
 //! Everything that leaves the process goes through [`RunParts`], so that the same walk runs executions of a server,
 //! benches and tests.
 
+mod arrive;
+mod cell;
 mod classify;
 mod detect;
 mod embed;
@@ -10,6 +12,8 @@ mod model;
 mod native;
 mod outputs;
 mod record;
+mod task;
+mod trace;
 mod values;
 mod walk;
 

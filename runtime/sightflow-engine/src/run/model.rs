@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use sightflow_images::Image;
 use sightflow_types::error::{RunError, code};
 use sightflow_types::{JobId, Task as ModelTask};
 
-use super::walk::{Delivered, NodeFailure, Task};
+use super::task::{Delivered, NodeFailure, Task};
 use super::{JobOutcome, JobRequest, classify, detect, embed};
 use crate::images::Purpose;
 
@@ -46,7 +45,7 @@ pub(super) async fn run(task: &Task) -> Result<Delivered, NodeFailure> {
     let (images, single) = images(task)?;
     let params = job_params(model.task, &task.config);
     let mut jobs = Vec::with_capacity(images.len());
-    for (index, (handle, image)) in images.iter().enumerate() {
+    for (index, handle) in images.into_iter().enumerate() {
         jobs.push(JobRequest {
             node_id: node.id.to_string(),
             item_path: if single { String::new() } else { format!("#{index}") },
@@ -55,14 +54,16 @@ pub(super) async fn run(task: &Task) -> Result<Delivered, NodeFailure> {
             model_source: model.source,
             model_digest: model.digest,
             params: params.clone(),
-            input: task.table.store(*handle, image, task.parts.images.as_ref(), Purpose::Job).await?,
+            input: task.table.store(handle, task.parts.images.as_ref(), Purpose::Job).await?,
         });
     }
+    // A waiting run keeps no pixels that are stored.
+    task.table.rest();
     let outcomes = if jobs.is_empty() { Vec::new() } else { task.parts.jobs.run(jobs).await? };
     let job_ids: Vec<JobId> = outcomes.iter().filter_map(|outcome| outcome.job_id).collect();
     let attempts = outcomes.iter().map(|outcome| outcome.attempts).max().unwrap_or(1).max(1);
     let queue_ms = outcomes.iter().filter_map(|outcome| outcome.queue_ms).max();
-    let fail = |error: RunError| NodeFailure { error, attempts, job_ids: job_ids.clone() };
+    let fail = |error: RunError| NodeFailure { error, repeat: false, attempts, job_ids: job_ids.clone() };
     let mut results = Vec::with_capacity(outcomes.len());
     for (index, outcome) in outcomes.iter().enumerate() {
         match &outcome.result {
@@ -76,7 +77,7 @@ pub(super) async fn run(task: &Task) -> Result<Delivered, NodeFailure> {
     }
     let metadata = metadata(task, &outcomes);
     let outputs = match model.task {
-        ModelTask::Detection => detect::outputs(task, results, metadata).await,
+        ModelTask::Detection => detect::outputs(task, results, metadata).await.map_err(|failure| failure.error),
         ModelTask::Classification => classify::outputs(task, &results, single, metadata),
         ModelTask::Embedding => embed::outputs(&results, metadata),
         ModelTask::Segmentation => Err(RunError::new(code::INTERNAL, "segmentation is not available in this version")),
@@ -86,10 +87,11 @@ pub(super) async fn run(task: &Task) -> Result<Delivered, NodeFailure> {
 }
 
 /// The node's images, and whether they came through the port `image`.
-fn images(task: &Task) -> Result<(Vec<(usize, Image)>, bool), RunError> {
+fn images(task: &Task) -> Result<(Vec<usize>, bool), RunError> {
     let bad = |message: String| RunError::new(code::BAD_INPUT, message);
     if let Some(cell) = task.input("image") {
-        let image = task.table.image(&cell.value).ok_or_else(|| bad("the input `image` is not an image".to_owned()))?;
+        let image =
+            task.table.handle(&cell.value).ok_or_else(|| bad("the input `image` is not an image".to_owned()))?;
         return Ok((vec![image], true));
     }
     let Some(cell) = task.input("images") else {
@@ -99,7 +101,7 @@ fn images(task: &Task) -> Result<(Vec<(usize, Image)>, bool), RunError> {
     let found = items.iter().enumerate().map(|(index, item)| {
         let mut error = bad(format!("the entry {index} of `images` is not an image"));
         error.item = Some(format!("#{index}"));
-        task.table.image(item).ok_or(error)
+        task.table.handle(item).ok_or(error)
     });
     Ok((found.collect::<Result<_, _>>()?, false))
 }

@@ -5,8 +5,8 @@ use sightflow_images::{Image, ReadOptions, ResizeFilter, probe};
 use sightflow_types::Digest;
 use sightflow_types::error::{RunError, code};
 
-use super::values::Cell;
-use super::walk::{Delivered, Task};
+use super::cell::Cell;
+use super::task::{Delivered, Task};
 use crate::images;
 use crate::input::ImageSource;
 
@@ -34,9 +34,6 @@ pub(super) async fn image_input(task: &Task) -> Result<Delivered, RunError> {
         ImageSource::Url(url) => {
             let (bytes, digest) = task.parts.images.fetch(&node.id, url).await?;
             (bytes, digest, Some(url.clone()), None)
-        }
-        ImageSource::Base64(_) => {
-            return Err(RunError::new(code::INTERNAL, format!("the image `{name}` was not stored before the run")));
         }
     };
     let found = probe(&bytes).map_err(|error| RunError::new(code::IMAGE, format!("the image `{name}`: {error}")))?;
@@ -108,12 +105,12 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 }
 
 pub(super) fn parameter_input(task: &Task) -> Delivered {
-    let parameters = &task.run.parameters;
+    let parameters = &task.parameters;
     let name = task.config.get("parameter_name").and_then(Value::as_str);
     let value = name.and_then(|name| parameters.get(name)).cloned().unwrap_or(Value::Null);
     let outputs = vec![
-        ("parameters".to_owned(), Cell::plain(Value::Object(parameters.clone()))),
-        ("value".to_owned(), Cell::plain(value)),
+        ("parameters".to_owned(), Cell::new(Value::Object((**parameters).clone()))),
+        ("value".to_owned(), Cell::new(value)),
     ];
     Delivered { outputs, attempts: 1, ..Delivered::default() }
 }

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
+use sightflow_expressions::reference::Root;
 use sightflow_types::error::RunError;
+use sightflow_types::manifest::Port;
 use sightflow_types::{Digest, IMAGE_KEY};
 
 use super::values::Scope;
 use crate::images::{ImageIo, ImageTable, Purpose, export, for_each_image, holds_image};
+use crate::plan::{Plan, PlanNode};
 
 /// Keys that are offered at the top level when one node alone produces them.
 const WELL_KNOWN: [&str; 13] = [
@@ -25,6 +28,22 @@ const WELL_KNOWN: [&str; 13] = [
     "confidence",
     "result",
 ];
+
+/// Whether the run's outputs read a port of a node: its images are then needed to the end.
+pub(super) fn reads(plan: &Plan, node: &PlanNode, port: &str) -> bool {
+    if plan.outputs.is_empty() {
+        return !node.has_outgoing_edge || WELL_KNOWN.contains(&port);
+    }
+    plan.outputs.iter().any(|output| match &output.source.root {
+        Root::Node(id) => **id == *node.id,
+        Root::Port { node: id, port: named } => {
+            let mut ports = node.entry.manifest.outputs.iter();
+            let own = |own: &&Port| own.name == port && own.aliases.iter().any(|alias| alias == named);
+            **id == *node.id && (named == port || ports.any(|port| own(&port)))
+        }
+        Root::Input(_) | Root::Param(_) => false,
+    })
+}
 
 /// Resolves the outputs; images become stored references. What cannot be resolved is null, and the first reason is
 /// returned beside it.

@@ -1,5 +1,6 @@
 //! What is remembered about each node of a run.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -7,7 +8,9 @@ use sightflow_types::error::RunError;
 use sightflow_types::{JobId, NodeStatus};
 use tokio::time::Instant;
 
-use super::values::Cell;
+use super::cell::Cell;
+use super::trace::NodeTrace;
+use crate::images::{any_image, handle};
 
 /// The state of one node.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub(super) struct NodeRecord {
     pub(super) job_ids: Vec<JobId>,
     /// What it delivered, by port.
     pub(super) outputs: Vec<(String, Cell)>,
+    /// Written by the node's task, whatever becomes of it.
+    pub(super) trace: Arc<Mutex<NodeTrace>>,
 }
 
 impl Default for NodeRecord {
@@ -36,6 +41,7 @@ impl Default for NodeRecord {
             error: None,
             job_ids: Vec::new(),
             outputs: Vec::new(),
+            trace: Arc::default(),
         }
     }
 }
@@ -49,9 +55,21 @@ impl NodeRecord {
         matches!(self.status, NodeStatus::Completed | NodeStatus::Skipped | NodeStatus::Failed)
     }
 
+    /// Handles of the images that it delivered, with their ports.
+    pub(super) fn images(&self) -> Vec<(&str, usize)> {
+        let mut found = Vec::new();
+        for (port, cell) in self.outputs.iter().filter(|(_, cell)| cell.images) {
+            any_image(&cell.value, &mut |image| {
+                found.extend(handle(image).map(|handle| (port.as_str(), handle)));
+                false
+            });
+        }
+        found
+    }
+
     /// The API's record of a node.
     pub(super) fn metrics(&self, block_type: &str) -> Value {
-        json!({
+        let mut metrics = json!({
             "status": self.status,
             "type": block_type,
             "duration_ms": self.duration.map(|duration| duration.as_millis() as u64),
@@ -61,7 +79,9 @@ impl NodeRecord {
             "error": self.error,
             "job_ids": self.job_ids,
             "items": null,
-        })
+        });
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner).report(&mut metrics);
+        metrics
     }
 
     /// A few words about each output, for the event stream.

@@ -1,4 +1,4 @@
-//! Values on their way between nodes.
+//! What expressions can name, and values across the boundary to components.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -6,36 +6,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use sightflow_expressions::reference::{Resolve, Root};
-use sightflow_images::Image;
-use sightflow_types::error::code;
+use sightflow_types::error::{RunError, code};
 
+use super::cell::Cell;
 use super::record::NodeRecord;
-use crate::host::{CallError, Payload};
-use crate::images::{ImageTable, for_each_image, handle, handle_value, holds_image};
+use crate::host::Payload;
+use crate::images::{ImageIo, ImageTable, for_each_image, handle, handle_value, holds_image};
 use crate::plan::Plan;
-
-/// A shared value.
-#[derive(Debug, Clone)]
-pub(super) struct Cell {
-    pub(super) value: Arc<Value>,
-    /// Whether an image is somewhere inside.
-    pub(super) images: bool,
-}
-
-impl Cell {
-    pub(super) fn plain(value: Value) -> Self {
-        Self { value: Arc::new(value), images: false }
-    }
-
-    pub(super) fn new(value: Value) -> Self {
-        let images = holds_image(&value);
-        Self { value: Arc::new(value), images }
-    }
-
-    pub(super) fn image(table: &ImageTable, image: Image) -> Self {
-        Self { value: Arc::new(handle_value(table.add(image))), images: true }
-    }
-}
 
 /// What expressions can name in a run.
 pub(super) struct Scope<'r> {
@@ -73,11 +50,15 @@ impl Resolve for Scope<'_> {
 }
 
 /// The payload of a component call: run handles become indexes into the payload's own images.
-pub(super) fn payload(inputs: &[(Arc<str>, Cell)], table: &ImageTable) -> Result<Payload, CallError> {
-    let broken = |error: serde_json::Error| CallError::internal(format!("an input is not JSON: {error}"));
+pub(super) async fn payload(
+    inputs: &[(Arc<str>, Cell)],
+    table: &ImageTable,
+    io: &dyn ImageIo,
+) -> Result<Payload, RunError> {
+    let broken = |error: serde_json::Error| RunError::new(code::INTERNAL, format!("an input is not JSON: {error}"));
     let mut document = Vec::with_capacity(256);
-    let mut images = Vec::new();
-    let mut local: HashMap<usize, usize> = HashMap::new();
+    // In the order of their first mention.
+    let mut handles: Vec<usize> = Vec::new();
     document.push(b'{');
     for (at, (port, cell)) in inputs.iter().enumerate() {
         if at > 0 {
@@ -91,41 +72,37 @@ pub(super) fn payload(inputs: &[(Arc<str>, Cell)], table: &ImageTable) -> Result
         }
         let mut value = (*cell.value).clone();
         for_each_image(&mut value, &mut |place| {
-            let Some(run_handle) = handle(place) else {
-                return Ok(());
-            };
-            let index = match local.get(&run_handle) {
-                Some(&index) => index,
-                None => {
-                    let image = table.get(run_handle).ok_or_else(|| {
-                        CallError::new(code::BAD_INPUT, format!("port `{port}` holds an image that does not exist"))
-                    })?;
-                    images.push(image);
-                    local.insert(run_handle, images.len() - 1);
-                    images.len() - 1
-                }
-            };
+            let run_handle = handle(place).ok_or_else(|| {
+                RunError::new(code::BAD_INPUT, format!("the input `{port}` names an image that does not exist"))
+            })?;
+            let index = handles.iter().position(|known| *known == run_handle).unwrap_or_else(|| {
+                handles.push(run_handle);
+                handles.len() - 1
+            });
             *place = handle_value(index);
-            Ok::<(), CallError>(())
+            Ok::<(), RunError>(())
         })?;
         serde_json::to_writer(&mut document, &value).map_err(broken)?;
     }
     document.push(b'}');
-    let document = String::from_utf8(document).map_err(|error| CallError::internal(error.to_string()))?;
+    let document = String::from_utf8(document).map_err(|error| RunError::new(code::INTERNAL, error.to_string()))?;
+    let mut images = Vec::with_capacity(handles.len());
+    for run_handle in handles {
+        images.push(table.get(run_handle, io).await?);
+    }
     Ok(Payload { document, images })
 }
 
 /// The outputs in a component's answer: its images join the run's table.
-pub(super) fn outputs(answer: &Payload, table: &ImageTable) -> Result<Vec<(String, Cell)>, CallError> {
+pub(super) fn outputs(answer: &Payload, table: &ImageTable) -> Result<Vec<(String, Cell)>, RunError> {
     let invalid = |reason: String| {
-        CallError::new(code::BLOCK_FAILED, format!("the block answered with an invalid document: {reason}"))
+        RunError::new(code::BLOCK_FAILED, format!("the block answered with an invalid document: {reason}"))
     };
-    let marked = answer.document.contains(sightflow_types::IMAGE_KEY);
     let object: Map<String, Value> =
         serde_json::from_str(&answer.document).map_err(|error| invalid(error.to_string()))?;
     let mut handles: Vec<Option<usize>> = vec![None; answer.images.len()];
     let cells = object.into_iter().map(|(port, mut value)| {
-        if !(marked && holds_image(&value)) {
+        if !holds_image(&value) {
             return Ok((port, Cell::plain(value)));
         }
         for_each_image(&mut value, &mut |place| {
@@ -134,9 +111,47 @@ pub(super) fn outputs(answer: &Payload, table: &ImageTable) -> Result<Vec<(Strin
                 .ok_or_else(|| invalid(format!("port `{port}` names an image that was not returned")))?;
             let run_handle = *handles[index].get_or_insert_with(|| table.add(answer.images[index].clone()));
             *place = handle_value(run_handle);
-            Ok::<(), CallError>(())
+            Ok::<(), RunError>(())
         })?;
         Ok((port, Cell { value: Arc::new(value), images: true }))
     });
     cells.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use sightflow_images::{Image, PixelFormat, Pixels};
+
+    use super::*;
+
+    #[test]
+    fn only_images_that_were_returned_are_images() {
+        let image = Image::from_pixels(Pixels::filled(1, 1, PixelFormat::Gray8, &[0]).unwrap());
+        // The answer with one image; the ports that hold it, or what is wrong.
+        let cases = [
+            (r#"{"a":{"$image":0},"b":"sha256:00"}"#, Ok(vec!["a"])),
+            (r#"{"a":{"\u0024image":0}}"#, Ok(vec!["a"])),
+            (r#"{"a":[[{"$ima\u0067e":0}]]}"#, Ok(vec!["a"])),
+            (r#"{"a":{"\u0024image":1}}"#, Err("port `a` names an image")),
+            (r#"{"a":{"$image":{"digest":"sha256:00"}}}"#, Err("port `a` names an image")),
+            (r#"{"a":{"$image":0,"more":1}}"#, Err("port `a` names an image")),
+            (r#"{"a":{"$image":"0"}}"#, Err("port `a` names an image")),
+        ];
+        for (document, expected) in cases {
+            let table = ImageTable::default();
+            // Handles of the run differ from the answer's indexes.
+            table.add(image.clone());
+            let answer = Payload { document: document.to_owned(), images: vec![image.clone()] };
+            match (outputs(&answer, &table), expected) {
+                (Ok(found), Ok(ports)) => {
+                    let with: Vec<_> =
+                        found.iter().filter(|(_, cell)| cell.images).map(|(port, _)| port.as_str()).collect();
+                    assert_eq!(with, ports, "{document}");
+                    assert!(found[0].1.value.to_string().contains(r#"{"$image":1}"#), "{document}");
+                }
+                (Err(error), Err(reason)) => assert!(error.message.contains(reason), "{document}: {error}"),
+                (found, expected) => panic!("{document}: {found:?} instead of {expected:?}"),
+            }
+        }
+    }
 }

@@ -1,102 +1,72 @@
 //! The walk: nodes start when everything that they wait for has settled.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use serde_json::{Map, Value, json};
-use sightflow_expressions::reference::{Resolved, Root, TemplateError};
+use sightflow_expressions::reference::Root;
+use sightflow_supervisor::caught;
 use sightflow_types::definition::OnError;
-use sightflow_types::error::{RunError, code};
-use sightflow_types::manifest::PortKind;
-use sightflow_types::{ExecutionId, NodeStatus, Problem, event};
+use sightflow_types::error::{RunError, chain, code};
+use sightflow_types::{ExecutionId, NodeStatus, event};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::arrive::{self, Arrival};
 use super::record::NodeRecord;
-use super::values::{Cell, Scope};
-use super::{End, RunOutcome, RunParts, RunRequest, model, native, outputs, values};
-use crate::catalog::EngineKind;
-use crate::host::{CallContext, CallError};
+use super::task::{Delivered, NodeFailure, Task};
+use super::values::Scope;
+use super::{End, RunOutcome, RunParts, RunRequest, outputs};
 use crate::images::{self, ImageTable};
 use crate::input::{ImageSource, RunInput};
-use crate::plan::{Feed, Plan, PlanInput, Wire};
+use crate::plan::{Feed, Plan};
 
-/// What a node delivers.
-#[derive(Debug, Default)]
-pub(super) struct Delivered {
-    pub(super) outputs: Vec<(String, Cell)>,
-    pub(super) job_ids: Vec<sightflow_types::JobId>,
-    pub(super) queue_ms: Option<u64>,
-    pub(super) attempts: u32,
-}
-
-/// Why a node did not deliver, and after how many attempts.
-#[derive(Debug)]
-pub(super) struct NodeFailure {
-    pub(super) error: RunError,
-    pub(super) attempts: u32,
-    pub(super) job_ids: Vec<sightflow_types::JobId>,
-}
-
-impl From<RunError> for NodeFailure {
-    fn from(error: RunError) -> Self {
-        Self { error, attempts: 1, job_ids: Vec::new() }
-    }
-}
-
-/// Everything that one node's work needs, owned.
-pub(super) struct Task {
-    pub(super) plan: Arc<Plan>,
-    pub(super) index: usize,
-    pub(super) parts: RunParts,
-    pub(super) table: Arc<ImageTable>,
-    pub(super) run: Arc<RunInput>,
-    pub(super) inputs: Vec<(Arc<str>, Cell)>,
-    pub(super) config: Arc<Map<String, Value>>,
-    pub(super) config_text: Option<Arc<str>>,
-    pub(super) execution_id: Option<ExecutionId>,
-    pub(super) cancel: CancellationToken,
-}
-
-/// A node's resolved configuration and, where nothing in it changed, its JSON text.
-type Resolution = (Arc<Map<String, Value>>, Option<Arc<str>>);
 type Running = FuturesUnordered<BoxFuture<'static, (usize, Result<Delivered, NodeFailure>)>>;
+
+/// Bytes of log lines that all nodes of a run keep together.
+const LOG_BYTES: usize = 1 << 20;
 
 struct Walk {
     parts: RunParts,
     plan: Arc<Plan>,
     run: Arc<RunInput>,
     inputs: HashMap<String, Value>,
-    parameters: Map<String, Value>,
+    parameters: Arc<Map<String, Value>>,
     table: Arc<ImageTable>,
     records: Vec<NodeRecord>,
     /// Unsettled dependencies by node.
     waits: Vec<usize>,
+    /// Unsettled readers of its outputs by node.
+    readers: Vec<usize>,
     ready: VecDeque<usize>,
     running: Running,
+    /// What is left of [`LOG_BYTES`].
+    log_budget: usize,
     execution_id: Option<ExecutionId>,
     context: Value,
     cancel: CancellationToken,
     failure: Option<RunError>,
 }
 
-/// Runs a plan to its end, or until it is stopped.
+/// Runs a plan to its end, or until it is stopped. A panic on the way fails the run, and what resolved before is kept.
 pub async fn run_plan(parts: &RunParts, request: RunRequest) -> RunOutcome {
     let RunRequest { plan, input, execution_id, context, cancel, deadline } = request;
     let node_count = plan.nodes.len();
     let mut walk = Walk {
         parts: parts.clone(),
         waits: plan.nodes.iter().map(|node| node.depends_on.len()).collect(),
+        readers: plan.nodes.iter().map(|node| node.dependents.len()).collect(),
         ready: (0..node_count).filter(|&index| plan.nodes[index].depends_on.is_empty()).collect(),
         records: (0..node_count).map(|_| NodeRecord::default()).collect(),
         inputs: HashMap::new(),
-        parameters: input.parameters.clone(),
+        parameters: Arc::new(input.parameters.clone()),
         run: Arc::new(input),
         plan,
         table: Arc::new(ImageTable::default()),
         running: FuturesUnordered::new(),
+        log_budget: LOG_BYTES,
         execution_id,
         context,
         // Calls stop with the run, whatever ends it.
@@ -104,7 +74,17 @@ pub async fn run_plan(parts: &RunParts, request: RunRequest) -> RunOutcome {
         failure: None,
     };
     let guard = walk.cancel.clone().drop_guard();
-    let end = walk.drive(&cancel, deadline).await;
+    let end = caught(walk.drive(&cancel, deadline)).await.unwrap_or_else(|panicked| {
+        tracing::error!(
+            execution.id = execution_id.map(tracing::field::display),
+            error = chain(&panicked),
+            "a walk panicked"
+        );
+        End::Failed(RunError::new(
+            code::INTERNAL,
+            "the engine failed in the middle of this run; its log has the reason",
+        ))
+    });
     drop(guard);
     walk.conclude(end).await
 }
@@ -182,10 +162,9 @@ impl Walk {
                 (Some(value), _, _) => Some(value.clone()),
                 (None, "image", Some(source @ ImageSource::Reference(_))) => Some(source.to_value()),
                 (None, "image_url", Some(ImageSource::Url(url))) => Some(Value::String(url.clone())),
-                (None, _, _) => self.run.images.get(&name).and_then(|source| match source {
-                    ImageSource::Reference(_) => Some(source.to_value()),
-                    ImageSource::Url(url) => Some(Value::String(url.clone())),
-                    ImageSource::Base64(_) => None,
+                (None, _, _) => self.run.images.get(&name).map(|source| match source {
+                    ImageSource::Reference(_) => source.to_value(),
+                    ImageSource::Url(url) => Value::String(url.clone()),
                 }),
             };
             if let Some(mut value) = value {
@@ -193,10 +172,12 @@ impl Walk {
                 self.inputs.insert(name, value);
             }
         }
-        for value in self.parameters.values_mut() {
-            if images::holds_image(value) {
+        if self.parameters.values().any(images::holds_image) {
+            let mut parameters = (*self.parameters).clone();
+            for value in parameters.values_mut() {
                 images::import(value, &self.table, io.as_ref()).await?;
             }
+            self.parameters = Arc::new(parameters);
         }
         Ok(())
     }
@@ -218,144 +199,39 @@ impl Walk {
                     self.parts.observer.event(event::NODE_STARTED, json!({"node_id": id}));
                     self.parts.observer.node(id, self.records[index].metrics(&self.plan.nodes[index].entry.block_type));
                 }
-                self.running.push(Box::pin(async move { (index, task.run().await) }));
+                let named = (self.execution_id, Arc::clone(&self.plan.nodes[index].id));
+                self.running.push(Box::pin(async move {
+                    let result = caught(task.run()).await;
+                    match result {
+                        Ok(result) => (index, result),
+                        Err(panicked) => (index, Err(broken(&named, &panicked))),
+                    }
+                }));
             }
         }
     }
 
     fn prepare(&self, index: usize) -> Result<Prepared, RunError> {
-        let node = &self.plan.nodes[index];
         let scope = self.scope();
-        let mut inputs: Vec<(Arc<str>, Cell)> = Vec::with_capacity(node.inputs.len());
-        let (mut edges, mut present) = (0usize, 0usize);
-        let mut missing = None;
-        for input in &node.inputs {
-            let record = node.entry.schema.takes_record(&input.port);
-            let cell = self.gather(input, &scope, record, &mut edges, &mut present)?;
-            match cell {
-                Some(cell) if cell.value.is_null() && input.required => {
-                    return Err(RunError::new(
-                        code::BAD_INPUT,
-                        format!("the required input `{}` is null ({})", input.port, source_of(&self.plan, input)),
-                    ));
-                }
-                // On an optional port null is absent.
-                Some(cell) if cell.value.is_null() => {}
-                Some(cell) => inputs.push((Arc::clone(&input.port), cell)),
-                None if input.required => {
-                    missing.get_or_insert_with(|| {
-                        format!("the required input `{}` is absent: {}", input.port, source_of(&self.plan, input))
-                    });
-                }
-                None => {}
-            }
-        }
-        if let Some(reason) = missing {
-            return Ok(Prepared::Skip(reason));
-        }
-        if edges > 0 && present == 0 {
-            return Ok(Prepared::Skip("nothing arrived on any of its edges".to_owned()));
-        }
-        let (config, config_text) = self.config(index, &scope)?;
+        let inputs = match arrive::inputs(index, &scope)? {
+            Arrival::All(inputs) => inputs,
+            Arrival::Missing(reason) => return Ok(Prepared::Skip(reason)),
+        };
+        let (config, config_text) = arrive::config(index, &scope, &self.context)?;
         Ok(Prepared::Run(Task {
             plan: Arc::clone(&self.plan),
             index,
             parts: self.parts.clone(),
             table: Arc::clone(&self.table),
             run: Arc::clone(&self.run),
+            parameters: Arc::clone(&self.parameters),
             inputs,
             config,
             config_text,
             execution_id: self.execution_id,
             cancel: self.cancel.clone(),
+            trace: Arc::clone(&self.records[index].trace),
         }))
-    }
-
-    /// The value of an input port; counts its edges and those that delivered.
-    fn gather(
-        &self,
-        input: &PlanInput,
-        scope: &Scope<'_>,
-        record: bool,
-        edges: &mut usize,
-        present: &mut usize,
-    ) -> Result<Option<Cell>, RunError> {
-        let mut arrives = |wire: &Wire| {
-            *edges += 1;
-            let source = &self.records[wire.node];
-            let open = wire.gate.as_ref().is_none_or(|gate| source.output(gate).is_some());
-            let cell = source.output(&wire.port).filter(|_| open).map(|cell| wrap(cell, wire.wraps));
-            *present += usize::from(cell.is_some());
-            cell
-        };
-        match &input.feed {
-            Feed::First(wires) => Ok(wires.iter().filter_map(&mut arrives).next()),
-            Feed::Many(wires) if record => {
-                let found: Vec<(&Wire, Cell)> = wires.iter().filter_map(|wire| Some((wire, arrives(wire)?))).collect();
-                Ok(match found.as_slice() {
-                    [] => None,
-                    [(_, only)] if wires.len() == 1 => Some(only.clone()),
-                    _ => Some(by_source(&self.plan, wires, found)),
-                })
-            }
-            Feed::Many(wires) => {
-                let cells: Vec<Cell> = wires.iter().filter_map(&mut arrives).collect();
-                if cells.is_empty() {
-                    return Ok(None);
-                }
-                let images = cells.iter().any(|cell| cell.images);
-                let list = cells.into_iter().map(|cell| Arc::unwrap_or_clone(cell.value)).collect();
-                Ok(Some(Cell { value: Arc::new(Value::Array(list)), images }))
-            }
-            Feed::Value(dynamic) => {
-                if let Some((node, port)) = dynamic.as_port() {
-                    return Ok(scope.port(node, port).map(|cell| wrap(cell, input.wraps)));
-                }
-                match dynamic.evaluate(scope).map_err(template_error)? {
-                    Resolved::Value(value) => Ok(Some(Cell::new(value))),
-                    Resolved::Absent => Ok(None),
-                }
-            }
-        }
-    }
-
-    /// The node's configuration with templates resolved, canonical and validated again.
-    fn config(&self, index: usize, scope: &Scope<'_>) -> Result<Resolution, RunError> {
-        let node = &self.plan.nodes[index];
-        let schema = &node.entry.schema;
-        let params = schema.wants_params && !self.parameters.is_empty();
-        let context = schema.wants_context && !self.context.is_null();
-        if node.config.dynamic.is_empty() && !params && !context {
-            return Ok((Arc::clone(&node.config.fixed), node.config.text.clone()));
-        }
-        let mut config = (*node.config.fixed).clone();
-        for (key, dynamic) in &node.config.dynamic {
-            match dynamic.evaluate(scope).map_err(template_error)? {
-                Resolved::Value(value) => {
-                    config.insert(key.clone(), value);
-                }
-                Resolved::Absent => {}
-            }
-        }
-        let mut canonical = node.entry.schema.canonical_keys(config);
-        node.entry.schema.finish(&mut canonical, &[]);
-        let broken: Vec<&Problem> =
-            canonical.problems.iter().filter(|problem| problem.code.starts_with("E-")).collect();
-        if let Some(first) = broken.first() {
-            let mut error = RunError::new(code::BAD_CONFIG, format!("after its templates resolved: {}", first.message));
-            error.cause = broken.iter().skip(1).map(|problem| problem.message.clone()).collect();
-            return Err(error);
-        }
-        // Beside the configuration, not part of it: the schema does not know these keys.
-        let mut sent = canonical.config.clone();
-        if params {
-            sent.insert("$params".to_owned(), Value::Object(self.parameters.clone()));
-        }
-        if context {
-            sent.insert("$context".to_owned(), self.context.clone());
-        }
-        let text = Value::Object(sent).to_string();
-        Ok((Arc::new(canonical.config), Some(Arc::from(text))))
     }
 
     fn completed(&mut self, index: usize, delivered: Delivered) {
@@ -414,6 +290,18 @@ impl Walk {
 
     fn settled(&mut self, index: usize) {
         let plan = Arc::clone(&self.plan);
+        let trace = &self.records[index].trace;
+        trace.lock().unwrap_or_else(PoisonError::into_inner).settle(&mut self.log_budget);
+        // An image lives until its last reader has run.
+        if self.readers[index] == 0 {
+            self.let_go(index);
+        }
+        for &source in &plan.nodes[index].depends_on {
+            self.readers[source] -= 1;
+            if self.readers[source] == 0 {
+                self.let_go(source);
+            }
+        }
         for &dependent in &plan.nodes[index].dependents {
             self.waits[dependent] -= 1;
             if self.waits[dependent] == 0 {
@@ -425,6 +313,15 @@ impl Walk {
                 .observer
                 .node(&plan.nodes[index].id, self.records[index].metrics(&plan.nodes[index].entry.block_type));
         }
+    }
+
+    /// No node reads this one any more; what the run's outputs read stays.
+    fn let_go(&self, index: usize) {
+        let node = &self.plan.nodes[index];
+        let (needed, others): (Vec<_>, Vec<_>) =
+            self.records[index].images().into_iter().partition(|(port, _)| outputs::reads(&self.plan, node, port));
+        let free = others.into_iter().map(|(_, handle)| handle);
+        self.table.let_go(free.filter(|handle| !needed.iter().any(|(_, needed)| needed == handle)));
     }
 
     fn progress(&self) -> Value {
@@ -473,142 +370,11 @@ enum Prepared {
     Skip(String),
 }
 
-impl Task {
-    async fn run(mut self) -> Result<Delivered, NodeFailure> {
-        self.open_images().await?;
-        let node = &self.plan.nodes[self.index];
-        // A finished job answers from its row, so a model node has nothing to repeat: its jobs have their own attempts.
-        let retries = if node.entry.engine == EngineKind::Model { 0 } else { node.retries };
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let once = self.once();
-            let result = match node.timeout {
-                Some(limit) => match tokio::time::timeout(limit, once).await {
-                    Ok(result) => result,
-                    Err(_) => {
-                        let message = format!("the node ran longer than its `timeout_ms` of {}", limit.as_millis());
-                        Err(NodeFailure::from(RunError::new(code::TIMEOUT, message)))
-                    }
-                },
-                None => once.await,
-            };
-            match result {
-                Ok(delivered) => {
-                    return Ok(Delivered { attempts: attempt.max(delivered.attempts), ..delivered });
-                }
-                Err(failure) if attempt > retries || !repeatable(&failure.error) => {
-                    return Err(NodeFailure { attempts: attempt.max(failure.attempts), ..failure });
-                }
-                Err(_) => tokio::time::sleep(node.backoff.saturating_mul(1 << (attempt - 1).min(10))).await,
-            }
-        }
-    }
-
-    /// Stored images that a definition names in `inputs` get a handle of this run.
-    async fn open_images(&mut self) -> Result<(), RunError> {
-        let ports = &self.plan.nodes[self.index].entry.manifest.inputs;
-        for (name, cell) in &mut self.inputs {
-            let is_image = ports.iter().any(|port| port.name == **name && port.kind == PortKind::Image);
-            let foreign = is_image && images::is_reference(&cell.value);
-            let named = cell.images && images::holds_reference(&cell.value);
-            if !foreign && !named {
-                continue;
-            }
-            let mut value = match &*cell.value {
-                digest @ Value::String(_) => json!({sightflow_types::IMAGE_KEY: digest}),
-                other => other.clone(),
-            };
-            images::import(&mut value, &self.table, self.parts.images.as_ref()).await?;
-            *cell = Cell { value: Arc::new(value), images: true };
-        }
-        Ok(())
-    }
-
-    async fn once(&self) -> Result<Delivered, NodeFailure> {
-        let node = &self.plan.nodes[self.index];
-        match node.entry.engine {
-            EngineKind::Component => {
-                let payload = values::payload(&self.inputs, &self.table).map_err(call_error)?;
-                let answer = self
-                    .call(&node.entry.block, self.config_text.as_deref().unwrap_or("{}"), payload)
-                    .await
-                    .map_err(call_error)?;
-                let outputs = values::outputs(&answer, &self.table).map_err(call_error)?;
-                Ok(Delivered { outputs, attempts: 1, ..Delivered::default() })
-            }
-            EngineKind::Native if node.entry.manifest.name == "image_input" => Ok(native::image_input(self).await?),
-            EngineKind::Native => Ok(native::parameter_input(self)),
-            EngineKind::Model => model::run(self).await,
-        }
-    }
-
-    /// One call of a component on behalf of this node.
-    pub(super) async fn call(
-        &self,
-        block: &crate::host::BlockRef,
-        config: &str,
-        payload: crate::host::Payload,
-    ) -> Result<crate::host::Payload, CallError> {
-        let node = &self.plan.nodes[self.index];
-        let context = CallContext {
-            execution_id: self.execution_id,
-            node_id: node.id.to_string(),
-            timeout: node.timeout,
-            cancel: self.cancel.clone(),
-        };
-        self.parts.host.call(block, config, payload, context).await
-    }
-
-    pub(super) fn input(&self, port: &str) -> Option<&Cell> {
-        self.inputs.iter().find(|(name, _)| &**name == port).map(|(_, cell)| cell)
-    }
-}
-
-fn repeatable(error: &RunError) -> bool {
-    ![code::BAD_INPUT, code::BAD_CONFIG, code::REFERENCE, code::EXPRESSION, code::CANCELLED, code::URL_NOT_ALLOWED]
-        .contains(&error.code.as_str())
-}
-
-pub(super) fn call_error(error: CallError) -> RunError {
-    let mut run = RunError::new(&error.code, error.message);
-    run.cause = error.cause;
-    run
-}
-
-fn template_error(error: TemplateError) -> RunError {
-    RunError::new(error.code, error.message)
-}
-
-fn wrap(cell: &Cell, wraps: bool) -> Cell {
-    if wraps && cell.value.is_object() {
-        return Cell { value: Arc::new(Value::Array(vec![(*cell.value).clone()])), images: cell.images };
-    }
-    cell.clone()
-}
-
-/// `{source node: value}`, or `<node>.<port>` for a node that is wired more than once.
-fn by_source(plan: &Plan, wires: &[Wire], found: Vec<(&Wire, Cell)>) -> Cell {
-    let images = found.iter().any(|(_, cell)| cell.images);
-    let record = found.into_iter().map(|(wire, cell)| {
-        let id = &plan.nodes[wire.node].id;
-        let alone = wires.iter().filter(|other| other.node == wire.node).count() == 1;
-        let key = if alone { id.to_string() } else { format!("{id}.{}", wire.port) };
-        (key, Arc::unwrap_or_clone(cell.value))
-    });
-    Cell { value: Arc::new(Value::Object(record.collect())), images }
-}
-
-fn source_of(plan: &Plan, input: &PlanInput) -> String {
-    match &input.feed {
-        Feed::First(wires) | Feed::Many(wires) => {
-            let names: Vec<String> =
-                wires.iter().map(|wire| format!("`{}.{}`", plan.nodes[wire.node].id, wire.port)).collect();
-            format!("it comes from {}", names.join(" or "))
-        }
-        Feed::Value(dynamic) => {
-            let names: Vec<String> = dynamic.roots().iter().map(|root| format!("`{root}`")).collect();
-            if names.is_empty() { "it is a literal".to_owned() } else { format!("it comes from {}", names.join(", ")) }
-        }
-    }
+/// A panic inside a node: logged here, with its cause; the node fails.
+fn broken(
+    (execution, node): &(Option<ExecutionId>, Arc<str>),
+    panicked: &sightflow_supervisor::Panicked,
+) -> NodeFailure {
+    tracing::error!(execution.id = execution.map(tracing::field::display), node.id = %node, error = chain(panicked), "a node panicked");
+    RunError::new(code::INTERNAL, "the engine failed in this node; its log has the reason").into()
 }

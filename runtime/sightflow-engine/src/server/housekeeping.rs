@@ -9,7 +9,7 @@ use sightflow_types::Digest;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::execute::Shared;
+use super::shared::Shared;
 
 /// Between looks at what is due. A retry waits at most this much longer than it must.
 const TICK: Duration = Duration::from_millis(500);

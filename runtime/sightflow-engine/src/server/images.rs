@@ -1,6 +1,7 @@
 //! Image bytes of an execution: blobs, and the rows that say who may read them.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use super::{EngineParts, FetchError, ImageFetcher};
 use crate::images::{ImageIo, Purpose};
 use crate::run::blocking;
 
-/// [`ImageIo`] over blobs; with an execution, also over the store that knows who may read them.
+/// [`ImageIo`] over blobs; of an execution, also over the store that knows what its tenant may read.
 pub struct StoredImages {
     blobs: BlobStore,
     owner: Option<Owner>,
@@ -28,6 +29,8 @@ struct Owner {
     execution: ExecutionId,
     lease: ExecutionLease,
     resumed: bool,
+    /// What the store allowed, or what this execution stored: it holds references of its own to these.
+    readable: Mutex<HashSet<Digest>>,
 }
 
 fn internal(failure: &dyn std::fmt::Display) -> RunError {
@@ -49,6 +52,7 @@ impl StoredImages {
             lease,
             // More than the events of the start: someone walked before.
             resumed: execution.event_seq > 1,
+            readable: Mutex::default(),
         };
         Self { blobs: parts.blobs.clone(), owner: Some(owner) }
     }
@@ -77,7 +81,10 @@ impl StoredImages {
             };
             let reference = BlobRef { tenant_id: owner.tenant, kind, ref_id: owner.execution.uuid(), expires_at: None };
             match owner.store.record_blob(blob, reference).await {
-                Ok(_) => return Ok(digest),
+                Ok(_) => {
+                    owner.allow(digest);
+                    return Ok(digest);
+                }
                 // The collector was there between the two; it leaves new bytes alone.
                 Err(StoreError::BlobBusy(_)) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
                 Err(failure) => return Err(internal(&failure)),
@@ -87,6 +94,25 @@ impl StoredImages {
 }
 
 impl Owner {
+    /// Fails unless the tenant holds a reference to the blob.
+    async fn check(&self, digest: &Digest) -> Result<(), RunError> {
+        if self.readable.lock().unwrap_or_else(PoisonError::into_inner).contains(digest) {
+            return Ok(());
+        }
+        match self.store.blob(self.tenant, digest).await {
+            Ok(_) => {
+                self.allow(*digest);
+                Ok(())
+            }
+            Err(StoreError::NotFound(_)) => Err(RunError::new(code::IMAGE, format!("there is no image {digest}"))),
+            Err(failure) => Err(RunError::new(code::INTERNAL, format!("an image cannot be looked up: {failure}"))),
+        }
+    }
+
+    fn allow(&self, digest: Digest) {
+        self.readable.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
+    }
+
     /// What an earlier walk fetched for this node and URL.
     async fn fetched(&self, node_id: &str, url: &str) -> Result<Option<Digest>, RunError> {
         if !self.resumed {
@@ -117,6 +143,9 @@ impl Owner {
 #[async_trait]
 impl ImageIo for StoredImages {
     async fn load(&self, digest: &Digest) -> Result<Bytes, RunError> {
+        if let Some(owner) = &self.owner {
+            owner.check(digest).await?;
+        }
         self.blobs
             .get(digest)
             .await
@@ -170,11 +199,8 @@ impl ImageIo for StoredImages {
             kind: event::NODE_PROGRESS.to_owned(),
             payload: json!({"node_id": node_id, "done": 1, "total": 1, "fetched_url": url, "digest": digest}),
         };
-        owner
-            .store
-            .append_events(owner.lease, Append { events: vec![event], ..Append::default() })
-            .await
-            .map_err(|failure| internal(&failure))?;
+        let append = Append { events: vec![event], ..Append::default() };
+        owner.store.append_events(owner.lease, append).await.map_err(|failure| internal(&failure))?;
         Ok((bytes, digest))
     }
 }

@@ -1,15 +1,20 @@
 //! Inference jobs through the store: enqueued once, waited for by wake-ups, answered from their rows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
 use sightflow_store::{Job, NewJob, Store, StoreError};
-use sightflow_types::error::{RunError, code};
+use sightflow_types::error::{RunError, chain, code};
 use sightflow_types::{JobId, JobStatus};
+use tracing::warn;
 
 use super::hub::Handle;
 use crate::run::{JobOutcome, JobRequest, JobRunner};
+
+/// Pause after the store could not answer.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct StoreJobs {
     store: Arc<dyn Store>,
@@ -22,12 +27,24 @@ impl StoreJobs {
         Self { store, handle, timeout_ms }
     }
 
-    /// A lost lease stops the whole walk; the error itself is never recorded.
-    fn failed(&self, failure: &StoreError) -> RunError {
-        if matches!(failure, StoreError::StaleLease) {
-            self.handle.lost.cancel();
+    /// Asks the store until it can answer: one that is away for a while costs no execution. The walk's own end stops this.
+    async fn ask<T, F: Future<Output = Result<T, StoreError>>>(&self, question: impl Fn() -> F) -> Result<T, RunError> {
+        loop {
+            match question().await {
+                Ok(answer) => return Ok(answer),
+                Err(failure @ StoreError::Unavailable(_)) => {
+                    warn!(execution.id = %self.handle.lease.execution_id, error = chain(&failure), "the job queue cannot be asked; trying again");
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                Err(failure) => {
+                    // A lost lease stops the whole walk; the error itself is never recorded.
+                    if matches!(failure, StoreError::StaleLease) {
+                        self.handle.lost.cancel();
+                    }
+                    return Err(RunError::new(code::INTERNAL, format!("the job queue failed: {failure}")));
+                }
+            }
         }
-        RunError::new(code::INTERNAL, format!("the job queue failed: {failure}"))
     }
 }
 
@@ -49,15 +66,16 @@ impl JobRunner for StoreJobs {
             vt: 0,
             timeout_ms: self.timeout_ms,
         });
-        let mut jobs =
-            self.store.enqueue_jobs(self.handle.lease, new.collect()).await.map_err(|failure| self.failed(&failure))?;
+        let new: Vec<NewJob> = new.collect();
+        let lease = self.handle.lease;
+        // Enqueued twice, a job is there once.
+        let mut jobs = self.ask(|| self.store.enqueue_jobs(lease, new.clone())).await?;
         let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
         while !jobs.iter().all(|job| job.status.is_terminal()) {
             if news.changed().await.is_err() {
                 return Err(RunError::new(code::INTERNAL, "the engine stopped listening"));
             }
-            let all =
-                self.store.jobs_of(self.handle.lease.execution_id).await.map_err(|failure| self.failed(&failure))?;
+            let all = self.ask(|| self.store.jobs_of(lease.execution_id)).await?;
             jobs = ids.iter().filter_map(|id| all.iter().find(|job| job.id == *id)).cloned().collect();
             if jobs.len() != ids.len() {
                 return Err(RunError::new(code::INTERNAL, "a job of this execution has vanished"));

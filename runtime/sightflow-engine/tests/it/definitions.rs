@@ -33,6 +33,15 @@ fn each_problem_has_a_code_and_a_place() {
         ("version", json!({"version": "2.0"}), vec!["E-VERSION /version → 1.0"]),
         ("id", json!({"nodes": [node("1a", "number")]}), vec!["E-NODE-ID /nodes/0/id"]),
         ("duplicate", json!({"nodes": [number, number]}), vec!["E-NODE-DUPLICATE /nodes/1/id"]),
+        (
+            "hyphens in expressions",
+            json!({"nodes": [
+                {"id": "my-node", "type": "number", "config": {"is": 1}},
+                {"id": "e", "type": "echo", "inputs": {"value": "{{ nodes.my-node.number }}"}},
+                {"id": "node-1", "type": "number", "config": {"is": 1}},
+                {"id": "f", "type": "echo", "inputs": {"value": "{{ nodes.node-1.number }}"}}]}),
+            vec!["E-EXPRESSION /nodes/1/inputs/value → nodes['my-node']", "E-REFERENCE /nodes/3/inputs/value"],
+        ),
         ("type", json!({"nodes": [node("a", "ecko")]}), vec!["E-TYPE-UNKNOWN /nodes/0/type → echo"]),
         ("later type", json!({"nodes": [node("a", "foreach")]}), vec!["E-TYPE-UNKNOWN /nodes/0/type"]),
         (
@@ -152,6 +161,29 @@ fn each_problem_has_a_code_and_a_place() {
     ];
     for (name, definition, expected) in cases {
         assert_eq!(errors(&definition), expected, "{name}");
+    }
+}
+
+#[test]
+fn output_names_cannot_leave_a_folder() {
+    for (name, ok) in [
+        ("safe_image", true),
+        ("Größe 1", true),
+        ("a.b", true),
+        ("../escaped", false),
+        ("a/b", false),
+        ("a\\b", false),
+        ("..", false),
+        (".hidden", false),
+        ("line\nbreak", false),
+        ("nul\0", false),
+        (&"x".repeat(100), true),
+        (&"x".repeat(101), false),
+    ] {
+        let definition =
+            json!({"nodes": [node("n", "number")], "outputs": [{"name": name, "source": "$nodes.n.number"}]});
+        let expected: &[&str] = if ok { &[] } else { &["E-CONFIG /outputs/0/name"] };
+        assert_eq!(errors(&definition), expected, "{name:?}");
     }
 }
 

@@ -110,14 +110,46 @@ async fn a_failure_fails_the_run_and_keeps_what_resolved() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_is_repeated_as_often_as_it_may() {
-    let definition = |max: u32| json!({"nodes": [{"id": "f", "type": "fail", "inputs": {"value": 1}, "retry": {"max": max, "backoff_ms": 1000}}]});
+async fn a_node_is_repeated_as_often_as_it_may_if_its_block_asks() {
+    let definition = |block: &str, max: u32| json!({"nodes": [{"id": "f", "type": block, "inputs": {"value": 1}, "retry": {"max": max, "backoff_ms": 1000}}]});
     let started = tokio::time::Instant::now();
-    let outcome = Stage::new().run(definition(2), json!({}), json!({})).await;
+    let outcome = Stage::new().run(definition("again", 2), json!({}), json!({})).await;
     assert_eq!((outcome.end, outcome.outputs["f"]["value"].clone()), (End::Completed, json!("at last")));
     assert_eq!(outcome.node_metrics["f"]["attempts"], 3);
     assert_eq!(started.elapsed(), Duration::from_secs(3));
-    assert_eq!(failed(&Stage::new().run(definition(1), json!({}), json!({})).await).0, "E-BLOCK-FAILED");
+    // What was logged in an attempt that failed is there, too.
+    assert_eq!(outcome.node_metrics["f"]["logs"].as_array().map(Vec::len), Some(2));
+    let outcome = Stage::new().run(definition("again", 1), json!({}), json!({})).await;
+    assert_eq!(failed(&outcome).0, "E-BLOCK-FAILED");
+    // The same inputs would fail in the same way.
+    let stage = Stage::new();
+    let outcome = stage.run(definition("fail", 5), json!({}), json!({})).await;
+    assert_eq!((failed(&outcome).0.as_str(), stage.host.calls.lock().unwrap()["f"]), ("E-BLOCK-FAILED", 1));
+}
+
+#[tokio::test]
+async fn a_panic_fails_its_node_and_keeps_what_resolved() {
+    let definition = |on_error: &str| {
+        json!({
+            "nodes": [number("n", 1.0), {"id": "b", "type": "boom", "on_error": on_error, "retry": {"max": 3}}],
+            "edges": [wire("n", "b")],
+            "outputs": [{"name": "n", "source": "$nodes.n.number"}],
+        })
+    };
+    let stage = Stage::new();
+    let outcome = stage.run(definition("fail"), json!({}), json!({})).await;
+    assert_eq!(failed(&outcome), ("E-INTERNAL".into(), Some("b".into())));
+    assert_eq!((outcome.outputs, stage.host.calls.lock().unwrap()["b"]), (json!({"n": 1.0}), 1));
+    assert_eq!(Stage::new().run(definition("continue"), json!({}), json!({})).await.end, End::Completed);
+}
+
+#[tokio::test]
+async fn logs_and_time_of_a_block_are_in_its_nodes_record() {
+    let definition = json!({"nodes": [number("n", 1.0), {"id": "s", "type": "speak"}], "edges": [wire("n", "s")]});
+    let outcome = Stage::new().run(definition, json!({}), json!({})).await;
+    let record = &outcome.node_metrics["s"];
+    assert_eq!(record["logs"], json!([{"level": "warn", "message": "a dark picture"}]));
+    assert_eq!((record["logs_dropped"].clone(), record["block_cpu_us"].clone()), (json!(2), json!(42)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,17 +1,19 @@
 //! Scripted blocks and models.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use sightflow_blobs::BlobStore;
 use sightflow_engine::server::StoredImages;
 use sightflow_engine::{
-    BlockHost, BlockRef, CallContext, CallError, Catalog, CheckContext, JobOutcome, JobRequest, JobRunner, Limits,
-    ModelCatalog, ModelEntry, Observer, Package, Payload, Plan, RunOutcome, RunParts, RunRequest, compile, run_plan,
-    validate_run,
+    BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, Catalog, CheckContext, Compiled,
+    FailureKind, JobOutcome, JobRequest, JobRunner, Limits, LogLevel, LogLine, ModelCatalog, ModelEntry, Observer,
+    Package, Payload, Plan, RunOutcome, RunParts, RunRequest, compile, run_plan, validate_run,
 };
+use sightflow_images::{Image, PixelFormat, Pixels};
 use sightflow_types::error::RunError;
 use sightflow_types::manifest::Manifest;
 use sightflow_types::model::{Decoder, ModelSpec};
@@ -20,6 +22,11 @@ use tokio_util::sync::CancellationToken;
 
 /// Manifests of a few component blocks.
 pub(crate) fn catalog() -> Catalog {
+    released(semver::Version::new(0, 1, 0), Digest::from_bytes([7; 32]))
+}
+
+/// The same blocks in another release of their package.
+pub(crate) fn released(version: semver::Version, digest: Digest) -> Catalog {
     let port = |name: &str, kind: &str| json!({"name": name, "kind": kind, "required": true});
     let config = |properties: Value| json!({"type": "object", "additionalProperties": false, "properties": properties});
     let block = |name: &str, inputs: Value, outputs: Value, config: Value| json!({"name": name, "title": name, "description": name, "category": "logic", "inputs": inputs, "outputs": outputs, "config": config});
@@ -43,6 +50,15 @@ pub(crate) fn catalog() -> Catalog {
             )
         ),
         block("fail", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
+        block("again", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
+        block("boom", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
+        block("speak", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
+        block(
+            "paint",
+            json!([{"name": "image", "kind": "image"}]),
+            json!([port("image", "image"), port("alive", "number")]),
+            config(json!({}))
+        ),
         block("stuck", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
         block(
             "number",
@@ -66,13 +82,7 @@ pub(crate) fn catalog() -> Catalog {
         ),
     ]);
     let manifests: Vec<Manifest> = serde_json::from_value(manifests).expect("valid manifests");
-    Catalog::new([Package {
-        name: "sightflow/test".into(),
-        version: semver::Version::new(0, 1, 0),
-        digest: Digest::from_bytes([7; 32]),
-        manifests,
-    }])
-    .expect("a valid catalogue")
+    Catalog::new([Package { name: "sightflow/test".into(), version, digest, manifests }]).expect("a valid catalogue")
 }
 
 pub(crate) fn models() -> ModelCatalog {
@@ -98,8 +108,12 @@ pub(crate) fn models() -> ModelCatalog {
     ])
 }
 
+pub(crate) fn compiled(definition: &Value) -> Compiled {
+    compile(definition, &catalog(), &models(), &Limits::default())
+}
+
 pub(crate) fn plan(definition: &Value) -> Arc<Plan> {
-    let compiled = compile(definition, &catalog(), &models(), &Limits::default());
+    let compiled = compiled(definition);
     assert_eq!(compiled.errors, [], "the definition is valid");
     compiled.plan.expect("a plan")
 }
@@ -108,6 +122,25 @@ pub(crate) fn plan(definition: &Value) -> Arc<Plan> {
 #[derive(Default)]
 pub(crate) struct Host {
     pub(crate) calls: Mutex<HashMap<String, u32>>,
+    pub(crate) painted: Arc<Painted>,
+}
+
+/// The pixels that `paint` has made, and whether somebody still holds them.
+#[derive(Default)]
+pub(crate) struct Painted(Mutex<Vec<Weak<Pixels>>>);
+
+impl Painted {
+    pub(crate) fn alive(&self) -> usize {
+        self.0.lock().unwrap().iter().filter(|pixels| pixels.strong_count() > 0).count()
+    }
+
+    fn paint(&self) -> Image {
+        let mut all = self.0.lock().unwrap();
+        let pixels = Pixels::filled(4 + all.len() as u32, 4, PixelFormat::Rgba8, &[1, 2, 3, 4]).expect("pixels");
+        let pixels = Arc::new(pixels);
+        all.push(Arc::downgrade(&pixels));
+        Image::from_pixels(pixels)
+    }
 }
 
 #[async_trait]
@@ -118,7 +151,7 @@ impl BlockHost for Host {
         config: &str,
         payload: Payload,
         context: CallContext,
-    ) -> Result<Payload, CallError> {
+    ) -> Result<CallOutcome, CallError> {
         let count = {
             let mut calls = self.calls.lock().unwrap();
             let count = calls.entry(context.node_id.clone()).or_default();
@@ -143,13 +176,38 @@ impl BlockHost for Host {
                 json!({"image": inputs["image"], "count": detections})
             }
             "stuck" => std::future::pending().await,
-            _ if count >= 3 => json!({"value": "at last"}),
+            "boom" => panic!("the host has a bug"),
+            "paint" => {
+                let alive = self.painted.alive();
+                drop(payload);
+                let payload = Payload {
+                    document: json!({"image": {"$image": 0}, "alive": alive}).to_string(),
+                    images: vec![self.painted.paint()],
+                };
+                return Ok(CallOutcome { payload, ..CallOutcome::default() });
+            }
+            "speak" => {
+                let payload = Payload { document: json!({"value": value}).to_string(), images: payload.images };
+                return Ok(CallOutcome { payload, trace: spoken() });
+            }
+            "again" if count < 3 => {
+                let error = CallError::new("E-BLOCK-FAILED", "once more, please");
+                return Err(CallError { kind: FailureKind::Retry, trace: Box::new(spoken()), ..error });
+            }
+            "again" => json!({"value": "at last"}),
             _ => return Err(CallError::new("E-BLOCK-FAILED", "it always fails")),
         };
-        Ok(Payload { document: answer.to_string(), images: payload.images })
+        let payload = Payload { document: answer.to_string(), images: payload.images };
+        Ok(CallOutcome { payload, ..CallOutcome::default() })
     }
 
-    async fn check(&self, block: &BlockRef, config: &Value, _: &CheckContext) -> Result<Vec<Problem>, CallError> {
+    async fn check(
+        &self,
+        block: &BlockRef,
+        config: &Value,
+        _: &CheckContext,
+        _: Instant,
+    ) -> Result<Vec<Problem>, CallError> {
         let wrong =
             block.name == "condition" && config["operator"].as_str().is_some_and(|operator| operator != "greater_than");
         Ok(if wrong {
@@ -160,17 +218,30 @@ impl BlockHost for Host {
     }
 }
 
+fn spoken() -> CallTrace {
+    let line = LogLine { level: LogLevel::Warn, message: "a dark picture".to_owned() };
+    CallTrace {
+        logs: vec![line],
+        dropped: 2,
+        profile: CallProfile { cpu_us: 40, host_cpu_us: 2, ..Default::default() },
+    }
+}
+
 /// A model that finds a cat and a dog in every image.
 #[derive(Default)]
 pub(crate) struct Jobs {
     pub(crate) seen: Mutex<Vec<JobRequest>>,
     pub(crate) fail: bool,
+    pub(crate) painted: Arc<Painted>,
+    /// Painted pixels that were held while the jobs ran.
+    pub(crate) alive: Mutex<Vec<usize>>,
 }
 
 #[async_trait]
 impl JobRunner for Jobs {
     async fn run(&self, jobs: Vec<JobRequest>) -> Result<Vec<JobOutcome>, RunError> {
         self.seen.lock().unwrap().extend(jobs.iter().cloned());
+        self.alive.lock().unwrap().push(self.painted.alive());
         let outcome = |job: JobRequest| {
             let item = |id: i64, name: &str, confidence: f64| json!({"class_id": id, "class_name": name, "confidence": confidence, "bbox": {"x1": 0.1, "y1": 0.1, "x2": 0.5, "y2": 0.5}});
             let result = match job.task {
@@ -218,10 +289,11 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn new() -> Self {
+        let host = Arc::new(Host::default());
         Self {
             blobs: BlobStore::in_memory(),
-            host: Arc::default(),
-            jobs: Arc::default(),
+            jobs: Arc::new(Jobs { painted: Arc::clone(&host.painted), ..Jobs::default() }),
+            host,
             diary: Arc::default(),
             cancel: CancellationToken::new(),
             deadline: None,

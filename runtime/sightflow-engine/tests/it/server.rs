@@ -18,9 +18,9 @@ use sightflow_types::{ExecutionId, ExecutionMode, ExecutionStatus, ModelSource, 
 
 use crate::script::{Host, catalog};
 
-const TENANT: TenantId = TenantId::BUILT_IN;
+pub(crate) const TENANT: TenantId = TenantId::BUILT_IN;
 
-struct Urls(AtomicU32, Bytes);
+pub(crate) struct Urls(AtomicU32, Bytes);
 
 #[async_trait]
 impl ImageFetcher for Urls {
@@ -33,17 +33,17 @@ impl ImageFetcher for Urls {
     }
 }
 
-struct Server {
-    parts: EngineParts,
-    store: Arc<SqliteStore>,
-    urls: Arc<Urls>,
-    host: Arc<Host>,
-    worker: WorkerId,
+pub(crate) struct Server {
+    pub(crate) parts: EngineParts,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) urls: Arc<Urls>,
+    pub(crate) host: Arc<Host>,
+    pub(crate) worker: WorkerId,
     _directory: tempfile::TempDir,
 }
 
 impl Server {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store =
             Arc::new(SqliteStore::open(directory.path().join("test.db"), SqliteOptions::default()).await.unwrap());
@@ -90,11 +90,11 @@ impl Server {
         Self { parts, store, urls, host, worker, _directory: directory }
     }
 
-    async fn engine(&self) -> Engine {
+    pub(crate) async fn engine(&self) -> Engine {
         Engine::start(self.parts.clone(), EngineConfig::default()).await.unwrap()
     }
 
-    async fn submit(&self, definition: Value, input: Value) -> ExecutionId {
+    pub(crate) async fn submit(&self, definition: Value, input: Value) -> ExecutionId {
         let new = NewExecution {
             tenant_id: TENANT,
             source: RunSource::Inline(definition),
@@ -114,7 +114,7 @@ impl Server {
     }
 
     /// Waits by signals until `reached` holds for the execution.
-    async fn until(&self, id: ExecutionId, reached: impl Fn(&Execution) -> bool) -> Execution {
+    pub(crate) async fn until(&self, id: ExecutionId, reached: impl Fn(&Execution) -> bool) -> Execution {
         let mut signals = self.store.subscribe();
         loop {
             let execution = self.store.execution(TENANT, id).await.unwrap();
@@ -125,12 +125,12 @@ impl Server {
         }
     }
 
-    async fn ended(&self, id: ExecutionId) -> Execution {
+    pub(crate) async fn ended(&self, id: ExecutionId) -> Execution {
         self.until(id, |execution| execution.status.is_terminal()).await
     }
 
     /// Answers every waiting job of the model once; how many there were.
-    async fn work(&self) -> usize {
+    pub(crate) async fn work(&self) -> usize {
         let request = ClaimRequest {
             model_id: "finder".into(),
             max_count: 8,
@@ -151,7 +151,7 @@ impl Server {
         self.store.complete_jobs(self.worker, results).await.unwrap().len()
     }
 
-    async fn events(&self, id: ExecutionId) -> Vec<String> {
+    pub(crate) async fn events(&self, id: ExecutionId) -> Vec<String> {
         let events = self.store.events_after(TENANT, id, 0, 1000).await.unwrap();
         let wanted =
             events.into_iter().filter(|event| event.kind != "execution.progress" && event.kind != "node.progress");

@@ -1,0 +1,202 @@
+//! What a node works with: its inputs as they arrived, and its resolved configuration.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use sightflow_expressions::reference::{Resolved, TemplateError};
+use sightflow_types::Problem;
+use sightflow_types::error::{RunError, code};
+
+use super::cell::Cell;
+use super::values::Scope;
+use crate::images::{for_each_image, holds_image};
+use crate::plan::{Feed, Plan, PlanInput, Wire};
+
+/// A node's inputs, by port.
+pub(super) type Inputs = Vec<(Arc<str>, Cell)>;
+
+/// A node's resolved configuration and, where nothing in it changed, its JSON text.
+pub(super) type Resolution = (Arc<Map<String, Value>>, Option<Arc<str>>);
+
+/// What reached a node.
+pub(super) enum Arrival {
+    /// It can run with these.
+    All(Inputs),
+    /// It is skipped, for this reason.
+    Missing(String),
+}
+
+/// Gathers the inputs of a node from what its sources delivered.
+pub(super) fn inputs(index: usize, scope: &Scope<'_>) -> Result<Arrival, RunError> {
+    let node = &scope.plan.nodes[index];
+    let mut found: Inputs = Vec::with_capacity(node.inputs.len());
+    let mut edges = Edges::default();
+    let mut missing = None;
+    for input in &node.inputs {
+        let record = node.entry.schema.takes_record(&input.port);
+        match gather(input, scope, record, &mut edges)? {
+            Some(cell) if cell.value.is_null() && input.required => {
+                return Err(RunError::new(
+                    code::BAD_INPUT,
+                    format!("the required input `{}` is null ({})", input.port, source_of(scope.plan, input)),
+                ));
+            }
+            // On an optional port null is absent.
+            Some(cell) if cell.value.is_null() => {}
+            Some(cell) => found.push((Arc::clone(&input.port), cell)),
+            None if input.required => {
+                missing.get_or_insert_with(|| {
+                    format!("the required input `{}` is absent: {}", input.port, source_of(scope.plan, input))
+                });
+            }
+            None => {}
+        }
+    }
+    Ok(match missing {
+        Some(reason) => Arrival::Missing(reason),
+        None if edges.count > 0 && edges.present == 0 => {
+            Arrival::Missing("nothing arrived on any of its edges".to_owned())
+        }
+        None => Arrival::All(found),
+    })
+}
+
+/// A node's edges, and those that delivered.
+#[derive(Default)]
+struct Edges {
+    count: usize,
+    present: usize,
+}
+
+/// The value of an input port.
+fn gather(input: &PlanInput, scope: &Scope<'_>, record: bool, edges: &mut Edges) -> Result<Option<Cell>, RunError> {
+    let mut arrives = |wire: &Wire| {
+        edges.count += 1;
+        let source = &scope.records[wire.node];
+        let open = wire.gate.as_ref().is_none_or(|gate| source.output(gate).is_some());
+        let cell = source.output(&wire.port).filter(|_| open).map(|cell| wrap(cell, wire.wraps));
+        edges.present += usize::from(cell.is_some());
+        cell
+    };
+    match &input.feed {
+        Feed::First(wires) => Ok(wires.iter().filter_map(&mut arrives).next()),
+        Feed::Many(wires) if record => {
+            let found: Vec<(&Wire, Cell)> = wires.iter().filter_map(|wire| Some((wire, arrives(wire)?))).collect();
+            Ok(match found.as_slice() {
+                [] => None,
+                [(_, only)] if wires.len() == 1 => Some(only.clone()),
+                _ => Some(by_source(scope.plan, wires, found)),
+            })
+        }
+        Feed::Many(wires) => {
+            let cells: Vec<Cell> = wires.iter().filter_map(&mut arrives).collect();
+            if cells.is_empty() {
+                return Ok(None);
+            }
+            let images = cells.iter().any(|cell| cell.images);
+            let list = cells.into_iter().map(|cell| Arc::unwrap_or_clone(cell.value)).collect();
+            Ok(Some(Cell { value: Arc::new(Value::Array(list)), images }))
+        }
+        Feed::Value(dynamic) => {
+            if let Some((node, port)) = dynamic.as_port() {
+                return Ok(scope.port(node, port).map(|cell| wrap(cell, input.wraps)));
+            }
+            match dynamic.evaluate(scope).map_err(template_error)? {
+                Resolved::Value(value) => Ok(Some(Cell::new(value))),
+                Resolved::Absent => Ok(None),
+            }
+        }
+    }
+}
+
+/// The node's configuration with templates resolved, canonical and validated again.
+pub(super) fn config(index: usize, scope: &Scope<'_>, context: &Value) -> Result<Resolution, RunError> {
+    let node = &scope.plan.nodes[index];
+    let schema = &node.entry.schema;
+    let params = schema.wants_params && !scope.parameters.is_empty();
+    let context = Some(context).filter(|context| schema.wants_context && !context.is_null());
+    if node.config.dynamic.is_empty() && !params && context.is_none() {
+        return Ok((Arc::clone(&node.config.fixed), node.config.text.clone()));
+    }
+    let mut config = (*node.config.fixed).clone();
+    for (key, dynamic) in &node.config.dynamic {
+        match dynamic.evaluate(scope).map_err(template_error)? {
+            Resolved::Value(value) if holds_image(&value) => {
+                let message = format!("`{key}` resolved to an image; images reach a block through its inputs");
+                return Err(RunError::new(code::BAD_CONFIG, message));
+            }
+            Resolved::Value(value) => {
+                config.insert(key.clone(), value);
+            }
+            Resolved::Absent => {}
+        }
+    }
+    let mut canonical = schema.canonical_keys(config);
+    schema.finish(&mut canonical, &[]);
+    let broken: Vec<&Problem> = canonical.problems.iter().filter(|problem| problem.code.starts_with("E-")).collect();
+    if let Some(first) = broken.first() {
+        let mut error = RunError::new(code::BAD_CONFIG, format!("after its templates resolved: {}", first.message));
+        error.cause = broken.iter().skip(1).map(|problem| problem.message.clone()).collect();
+        return Err(error);
+    }
+    // Beside the configuration, not part of it: the schema does not know these keys.
+    let mut sent = canonical.config.clone();
+    if params {
+        sent.insert("$params".to_owned(), without_images(scope.parameters));
+    }
+    if let Some(context) = context {
+        sent.insert("$context".to_owned(), context.clone());
+    }
+    let text = Value::Object(sent).to_string();
+    Ok((Arc::new(canonical.config), Some(Arc::from(text))))
+}
+
+/// A handle means nothing outside of the run's own values.
+fn without_images(parameters: &Map<String, Value>) -> Value {
+    let mut value = Value::Object(parameters.clone());
+    let cleared: Result<(), std::convert::Infallible> = for_each_image(&mut value, &mut |place| {
+        *place = Value::Null;
+        Ok(())
+    });
+    match cleared {
+        Ok(()) => value,
+        Err(never) => match never {},
+    }
+}
+
+fn template_error(error: TemplateError) -> RunError {
+    RunError::new(error.code, error.message)
+}
+
+fn wrap(cell: &Cell, wraps: bool) -> Cell {
+    if wraps && cell.value.is_object() {
+        return Cell { value: Arc::new(Value::Array(vec![(*cell.value).clone()])), images: cell.images };
+    }
+    cell.clone()
+}
+
+/// `{source node: value}`, or `<node>.<port>` for a node that is wired more than once.
+fn by_source(plan: &Plan, wires: &[Wire], found: Vec<(&Wire, Cell)>) -> Cell {
+    let images = found.iter().any(|(_, cell)| cell.images);
+    let record = found.into_iter().map(|(wire, cell)| {
+        let id = &plan.nodes[wire.node].id;
+        let alone = wires.iter().filter(|other| other.node == wire.node).count() == 1;
+        let key = if alone { id.to_string() } else { format!("{id}.{}", wire.port) };
+        (key, Arc::unwrap_or_clone(cell.value))
+    });
+    Cell { value: Arc::new(Value::Object(record.collect())), images }
+}
+
+fn source_of(plan: &Plan, input: &PlanInput) -> String {
+    match &input.feed {
+        Feed::First(wires) | Feed::Many(wires) => {
+            let names: Vec<String> =
+                wires.iter().map(|wire| format!("`{}.{}`", plan.nodes[wire.node].id, wire.port)).collect();
+            format!("it comes from {}", names.join(" or "))
+        }
+        Feed::Value(dynamic) => {
+            let names: Vec<String> = dynamic.roots().iter().map(|root| format!("`{root}`")).collect();
+            if names.is_empty() { "it is a literal".to_owned() } else { format!("it comes from {}", names.join(", ")) }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What all tasks of an engine share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+use sightflow_blobs::digest_of;
+use sightflow_store::StoreError;
+use sightflow_supervisor::Health;
+use sightflow_types::error::{RunError, code};
+use sightflow_types::{Digest, Problem, TenantId, WorkerId};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::hub::Hub;
+use super::{EngineConfig, EngineParts, load_models};
+use crate::plan::{Plan, compile};
+
+/// Plans kept; more are compiled again.
+const PLAN_CACHE: usize = 512;
+
+/// Executions that one transaction takes at most.
+const TAKE: usize = 64;
+
+pub(super) struct Shared {
+    pub(super) parts: EngineParts,
+    pub(super) config: EngineConfig,
+    pub(super) hub: Hub,
+    pub(super) health: Health,
+    pub(super) stop: CancellationToken,
+    /// New after it was declared gone.
+    id: Mutex<WorkerId>,
+    plans: Mutex<HashMap<(TenantId, Digest), Arc<Plan>>>,
+    /// One permit for each walk that may run; it travels with the walk.
+    slots: Arc<Semaphore>,
+}
+
+/// Why an execution does not get as far as its walk.
+pub(super) enum Stop {
+    Fail(RunError),
+    Store(StoreError),
+}
+
+impl Shared {
+    pub(super) fn new(parts: EngineParts, config: EngineConfig, id: WorkerId, health: Health) -> Self {
+        Self {
+            hub: Hub::default(),
+            health,
+            stop: CancellationToken::new(),
+            id: Mutex::new(id),
+            plans: Mutex::new(HashMap::new()),
+            slots: Arc::new(Semaphore::new(walks(&config))),
+            parts,
+            config,
+        }
+    }
+
+    pub(super) fn id(&self) -> WorkerId {
+        *self.id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn renew(&self, id: WorkerId) {
+        *self.id.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+
+    /// Room for walks: all that there is, up to what one transaction takes. Waits until there is some.
+    pub(super) async fn room(&self) -> Vec<OwnedSemaphorePermit> {
+        let first = Arc::clone(&self.slots).acquire_owned().await;
+        // The semaphore is never closed.
+        first
+            .into_iter()
+            .chain(std::iter::from_fn(|| Arc::clone(&self.slots).try_acquire_owned().ok()))
+            .take(TAKE)
+            .collect()
+    }
+
+    /// As [`Shared::room`], without waiting: possibly none.
+    pub(super) fn room_now(&self) -> Vec<OwnedSemaphorePermit> {
+        std::iter::from_fn(|| Arc::clone(&self.slots).try_acquire_owned().ok()).take(TAKE).collect()
+    }
+
+    /// Resolves when no walk runs any more. Nothing may begin one meanwhile.
+    pub(super) async fn walks_ended(&self) {
+        let all = u32::try_from(walks(&self.config)).unwrap_or(u32::MAX);
+        drop(self.slots.acquire_many(all).await);
+    }
+
+    /// The models changed: plans hold their digests.
+    pub(super) fn forget_plans(&self) {
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    pub(super) async fn plan(&self, tenant: TenantId, definition: &Value) -> Result<Arc<Plan>, Stop> {
+        let bytes = serde_json::to_vec(definition)
+            .map_err(|failure| Stop::Fail(RunError::new(code::INTERNAL, failure.to_string())))?;
+        let key = (tenant, digest_of(&bytes));
+        if let Some(plan) = self.plans.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Arc::clone(plan));
+        }
+        let models = load_models(self.parts.store.as_ref(), tenant).await.map_err(Stop::Store)?;
+        let compiled = compile(definition, &self.parts.catalog, &models, &self.config.limits);
+        let Some(plan) = compiled.plan else {
+            return Err(Stop::Fail(problems(compiled.errors, "the definition is not valid any more")));
+        };
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if plans.len() >= PLAN_CACHE {
+            plans.clear();
+        }
+        plans.insert(key, Arc::clone(&plan));
+        Ok(plan)
+    }
+}
+
+fn walks(config: &EngineConfig) -> usize {
+    config.max_running.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize))
+}
+
+/// One error for several problems: the first one's code, the others as its causes.
+pub(super) fn problems(found: Vec<Problem>, message: &str) -> RunError {
+    let mut found = found.into_iter();
+    let Some(first) = found.next() else {
+        return RunError::new(code::INTERNAL, message);
+    };
+    let mut error = RunError::new(&first.code, format!("{message}: {}", first.message));
+    error.cause = found.map(|problem| format!("{} {}: {}", problem.code, problem.pointer, problem.message)).collect();
+    error
+}

@@ -1,0 +1,181 @@
+//! Panics, starvation, leases without a task, upgrades: what must not stop an engine.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sightflow_engine::{Engine, EngineConfig, Faults, Restarts};
+use sightflow_store::Store;
+use sightflow_types::{Digest, ExecutionStatus};
+
+use crate::script::released;
+use crate::server::{Server, TENANT};
+
+fn quick(faults: Faults) -> EngineConfig {
+    let restarts = Restarts { pause: Duration::from_millis(1), ..Restarts::default() };
+    EngineConfig { heartbeat: Duration::from_millis(20), restarts, faults, ..EngineConfig::default() }
+}
+
+fn number() -> Value {
+    json!({"nodes": [{"id": "n", "type": "number", "config": {"is": 3}}]})
+}
+
+/// Panics the first time that `point` is reached.
+fn once(point: &'static str) -> (Faults, Arc<AtomicBool>) {
+    let fired = Arc::new(AtomicBool::new(false));
+    let done = Arc::clone(&fired);
+    let faults = Faults::new(move |reached| {
+        if reached == point && !done.swap(true, Ordering::SeqCst) {
+            panic!("a fault at {point}");
+        }
+    });
+    (faults, fired)
+}
+
+#[tokio::test]
+async fn a_panic_in_a_service_stops_nothing() {
+    for point in ["engine.intake", "engine.pulse", "engine.listen", "engine.housekeeping"] {
+        let server = Server::new().await;
+        let (faults, fired) = once(point);
+        let engine = Engine::start(server.parts.clone(), quick(faults)).await.unwrap();
+        // More than one: the first may be taken before the fault.
+        while !fired.load(Ordering::SeqCst) {
+            let id = server.submit(number(), json!({})).await;
+            assert_eq!(server.ended(id).await.status, ExecutionStatus::Completed, "{point}");
+        }
+        let id = server.submit(number(), json!({})).await;
+        assert_eq!(server.ended(id).await.status, ExecutionStatus::Completed, "{point}");
+        let health = engine.health();
+        assert_eq!((health.alive, health.failed), (true, None), "{point}");
+        engine.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_an_execution_ends_it_and_frees_its_place() {
+    for point in ["engine.execute", "engine.journal", "engine.finish"] {
+        let server = Server::new().await;
+        let (faults, _) = once(point);
+        let engine =
+            Engine::start(server.parts.clone(), EngineConfig { max_running: 1, ..quick(faults) }).await.unwrap();
+        let id = server.submit(number(), json!({})).await;
+        let execution = server.ended(id).await;
+        let code = execution.error.map(|error| error.code);
+        assert_eq!((execution.status, code.as_deref()), (ExecutionStatus::Failed, Some("E-INTERNAL")), "{point}");
+        let next = server.submit(number(), json!({})).await;
+        assert_eq!(server.ended(next).await.status, ExecutionStatus::Completed, "{point}");
+        assert!(server.store.leases_of(engine.id()).await.unwrap().is_empty(), "{point}: the lease is given up");
+        engine.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_cannot_be_recorded_is_tried_again() {
+    let server = Server::new().await;
+    // The first two ends panic, the second one while the panic of the first is being recorded.
+    let ends = AtomicU32::new(0);
+    let faults = Faults::new(move |point| {
+        assert!(point != "engine.finish" || ends.fetch_add(1, Ordering::SeqCst) >= 2, "a fault at the end");
+    });
+    let engine = Engine::start(server.parts.clone(), quick(faults)).await.unwrap();
+    let id = server.submit(number(), json!({})).await;
+    // No task runs it any more, the lease check finds that and hands it back.
+    let execution = server.ended(id).await;
+    assert_eq!((execution.status, execution.resume_count), (ExecutionStatus::Completed, 1), "{:?}", execution.error);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_lease_without_a_task_is_handed_back() {
+    let server = Server::new().await;
+    let engine =
+        Engine::start(server.parts.clone(), EngineConfig { max_running: 1, ..quick(Faults::default()) }).await.unwrap();
+    let stuck =
+        server.submit(json!({"nodes": [{"id": "s", "type": "stuck", "inputs": {"value": 1}}]}), json!({})).await;
+    server.until(stuck, |execution| execution.node_metrics["s"]["status"] == "running").await;
+    let id = server.submit(number(), json!({})).await;
+    // Taken under the engine's name, as if the answer had been lost on its way.
+    let taken = server.store.start_executions(engine.id(), 8).await.unwrap();
+    assert_eq!(taken.iter().map(|taken| taken.execution.id).collect::<Vec<_>>(), [id]);
+    server.store.cancel(TENANT, stuck).await.unwrap();
+    assert_eq!(server.ended(id).await.status, ExecutionStatus::Completed);
+    assert_eq!(server.ended(stuck).await.status, ExecutionStatus::Cancelled);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_fails_again_and_again_is_told() {
+    let server = Server::new().await;
+    let restarts = Restarts { limit: 3, pause: Duration::from_millis(1), ..Restarts::default() };
+    let faults = Faults::new(|point| assert_ne!(point, "engine.pulse", "no heart"));
+    let engine = Engine::start(server.parts.clone(), EngineConfig { restarts, ..quick(faults) }).await.unwrap();
+    let reason = engine.failed().await;
+    assert!(reason.starts_with("pulse panicked"), "{reason}");
+    let health = engine.health();
+    assert!(!health.alive && health.failed.as_deref() == Some(reason.as_str()), "{health:?}");
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_heart_beats_while_walks_keep_ending() {
+    let server = Server::new().await;
+    let mut ids = Vec::new();
+    for _ in 0..300 {
+        ids.push(server.submit(number(), json!({})).await);
+    }
+    // Counts heartbeats by the number of ends that came before them.
+    let (ends, beats) = (AtomicU32::new(0), Arc::new(Mutex::new(HashMap::<u32, u32>::new())));
+    let counted = Arc::clone(&beats);
+    let faults = Faults::new(move |point| match point {
+        "engine.finish" => {
+            ends.fetch_add(1, Ordering::SeqCst);
+        }
+        "engine.pulse" => *counted.lock().unwrap().entry(ends.load(Ordering::SeqCst)).or_default() += 1,
+        _ => {}
+    });
+    let config = EngineConfig { heartbeat: Duration::from_millis(2), max_running: 4, ..quick(faults) };
+    let engine = Engine::start(server.parts.clone(), config).await.unwrap();
+    for id in ids {
+        assert_eq!(server.ended(id).await.status, ExecutionStatus::Completed);
+    }
+    let between: u32 = beats.lock().unwrap().iter().filter(|(ends, _)| (1..300).contains(*ends)).map(|(_, n)| n).sum();
+    assert!(between >= 3, "{between} heartbeats while 300 executions ended");
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_upgrade_goes_on_with_what_was_running() {
+    let server = Server::new().await;
+    let definition = json!({"nodes": [{"id": "s", "type": "stuck", "timeout_ms": 300, "on_error": "continue", "inputs": {"value": 1}}]});
+    // What the second engine has installed; how the execution ends.
+    let cases = [
+        (semver::Version::new(0, 2, 0), [8; 32], ExecutionStatus::Completed, Some(("0.1.0", "0.2.0"))),
+        (semver::Version::new(1, 0, 0), [9; 32], ExecutionStatus::Failed, None),
+    ];
+    for (version, digest, status, repinned) in cases {
+        let first = server.engine().await;
+        let id = server.submit(definition.clone(), json!({})).await;
+        server.until(id, |execution| execution.node_metrics["s"]["status"] == "running").await;
+        assert!(server.store.execution(TENANT, id).await.unwrap().pins["blocks"]["stuck"].is_object());
+        first.shutdown().await;
+        let mut parts = server.parts.clone();
+        parts.catalog = Arc::new(released(version, Digest::from_bytes(digest)));
+        let second = Engine::start(parts, EngineConfig::default()).await.unwrap();
+        let execution = server.ended(id).await;
+        assert_eq!(execution.status, status, "{:?}", execution.error);
+        let events = server.store.events_after(TENANT, id, 0, 1000).await.unwrap();
+        let told = events.iter().find(|event| event.kind == "execution.repinned");
+        let told = told.map(|event| {
+            let version = |key: &str| event.payload[key]["version"].as_str().unwrap_or_default().to_owned();
+            assert_eq!(event.payload["block"], "stuck");
+            (version("from"), version("to"))
+        });
+        assert_eq!(told, repinned.map(|(from, to)| (from.to_owned(), to.to_owned())));
+        if status == ExecutionStatus::Completed {
+            assert_eq!(execution.pins["blocks"]["stuck"]["digest"], json!(Digest::from_bytes(digest)));
+        }
+        second.shutdown().await;
+    }
+}
