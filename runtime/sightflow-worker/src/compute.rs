@@ -2,7 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 
+use sightflow_supervisor::Panicked;
 use tokio::sync::oneshot;
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -10,19 +12,15 @@ type Work = Box<dyn FnOnce() + Send>;
 /// One OS thread that runs what it is given, one piece after another. It ends when this is dropped.
 pub(crate) struct ComputeThread {
     queue: mpsc::Sender<Work>,
+    thread: JoinHandle<()>,
 }
-
-/// The work panicked; the message is the panic's.
-#[derive(Debug, thiserror::Error)]
-#[error("the computation panicked: {0}")]
-pub(crate) struct Panicked(pub(crate) String);
 
 impl ComputeThread {
     /// `alone`: everything that the work parallelises with rayon stays on this thread. Several such threads, one a
     /// core, beat one call on all cores.
     pub(crate) fn start(name: String, alone: bool) -> std::io::Result<Self> {
         let (queue, work) = mpsc::channel::<Work>();
-        std::thread::Builder::new().name(name).spawn(move || {
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
             let pool = alone.then(|| rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build());
             let run = move || work.iter().for_each(|piece| piece());
             match pool {
@@ -31,7 +29,12 @@ impl ComputeThread {
                 Some(Err(_)) | None => run(),
             }
         })?;
-        Ok(Self { queue })
+        Ok(Self { queue, thread })
+    }
+
+    /// False once the thread has ended; work given to it fails then.
+    pub(crate) fn is_alive(&self) -> bool {
+        !self.thread.is_finished()
     }
 
     /// Runs `work` on the thread. If the caller stops waiting, the work still runs to its end.
@@ -41,17 +44,15 @@ impl ComputeThread {
     ) -> Result<T, Panicked> {
         let (send, receive) = oneshot::channel();
         let piece = Box::new(move || {
-            let outcome = catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-                let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                Panicked(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default())
-            });
+            let outcome = catch_unwind(AssertUnwindSafe(work)).map_err(|panic| Panicked::of(panic.as_ref()));
             // Nobody waits any more: the result is not wanted.
             let _ = send.send(outcome);
         });
+        let ended = || Panicked("the compute thread has ended".to_owned());
         if self.queue.send(piece).is_err() {
-            return Err(Panicked("the compute thread has ended".to_owned()));
+            return Err(ended());
         }
-        receive.await.unwrap_or_else(|_| Err(Panicked("the compute thread has ended".to_owned())))
+        receive.await.unwrap_or_else(|_| Err(ended()))
     }
 }
 
@@ -65,5 +66,6 @@ mod tests {
         let panicked = thread.run(|| -> u32 { panic!("bad shape") }).await.unwrap_err();
         assert!(panicked.to_string().contains("bad shape"), "{panicked}");
         assert_eq!(thread.run(rayon::current_num_threads).await.unwrap(), 1);
+        assert!(thread.is_alive());
     }
 }

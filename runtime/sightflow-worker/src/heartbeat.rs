@@ -4,21 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sightflow_store::Heartbeat;
-use tokio::sync::watch;
+use sightflow_types::error::chain;
 
 use crate::Shared;
 
 const BUSY: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(5);
 
-pub(crate) async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+pub(crate) async fn run(shared: Arc<Shared>) {
     let mut told = None;
     loop {
         let pause = if shared.member.holding().is_empty() { IDLE } else { BUSY };
         tokio::select! {
-            _ = stopped.wait_for(|stop| *stop) => return,
+            biased;
+            () = shared.gone.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
+        shared.config.faults.at("worker.heartbeat");
         let loaded = shared.models.loaded();
         let beat = Heartbeat {
             worker_id: shared.member.id(),
@@ -28,17 +30,21 @@ pub(crate) async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>)
         };
         match shared.store.heartbeat(beat).await {
             Ok(answer) if answer.alive => {
+                shared.health.beat();
                 told = Some(loaded);
-                shared.member.lose(answer.lost);
+                shared.member.lose(&answer.lost);
             }
             Ok(_) => {
                 tracing::warn!("this worker was silent too long and was declared gone; it registers anew");
                 told = None;
-                if let Err(error) = shared.member.register_again(&shared.store, &shared.config).await {
-                    tracing::error!(error = %error, "the worker could not register; it tries again");
+                match shared.member.register_again(&shared.store, &shared.config).await {
+                    Ok(()) => shared.health.beat(),
+                    Err(error) => {
+                        tracing::error!(error = chain(&error), "the worker could not register; it tries again");
+                    }
                 }
             }
-            Err(error) => tracing::warn!(error = %error, "a heartbeat failed"),
+            Err(error) => tracing::warn!(error = chain(&error), "a heartbeat failed"),
         }
     }
 }

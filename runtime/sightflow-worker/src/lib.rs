@@ -5,16 +5,24 @@ mod compute;
 mod heartbeat;
 mod member;
 mod model_cache;
+mod news;
 mod slot;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use sightflow_blobs::BlobStore;
 use sightflow_models::Device;
-use sightflow_store::{SharedStore, StoreError};
+use sightflow_store::{SILENCE_MS, SharedStore, StoreError};
+use sightflow_supervisor::{HealthReport, keep};
+use sightflow_types::WorkerId;
+use sightflow_types::error::chain;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use sightflow_supervisor::{Faults, Health, Restarts};
 
 use crate::member::Member;
 use crate::model_cache::ModelCache;
@@ -34,6 +42,10 @@ pub struct WorkerConfig {
     pub pixel_budget: u64,
     /// Bytes of model files that stay loaded; the least recently used go first.
     pub model_budget: u64,
+    /// How often a loop that panics starts again.
+    pub restarts: Restarts,
+    /// Hooks for tests.
+    pub faults: Faults,
 }
 
 impl WorkerConfig {
@@ -51,6 +63,8 @@ impl WorkerConfig {
             max_batch,
             pixel_budget: 200_000_000,
             model_budget: 4 << 30,
+            restarts: Restarts::default(),
+            faults: Faults::default(),
         }
     }
 }
@@ -60,16 +74,36 @@ struct Shared {
     store: SharedStore,
     blobs: Arc<BlobStore>,
     models: ModelCache,
-    member: Member,
+    member: Arc<Member>,
     config: WorkerConfig,
+    health: Health,
+    /// Claim nothing more.
+    stop: CancellationToken,
+    /// The last slot has ended: no more signs of life.
+    gone: CancellationToken,
     /// Slots that wait for jobs: a slot takes a full batch only if no other could share the work.
     idle: AtomicUsize,
+    /// Counts reasons to look for jobs.
+    news: watch::Sender<u64>,
 }
+
+impl Shared {
+    fn idle(&self) -> usize {
+        self.idle.load(Ordering::Relaxed)
+    }
+
+    fn jobs_ready(&self) {
+        self.news.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+/// What is known about a worker's life at one moment.
+pub type WorkerHealth = HealthReport;
 
 /// A running worker. Dropping it aborts its loops; [`Worker::shutdown`] lets them finish.
 pub struct Worker {
-    tasks: JoinSet<()>,
-    stop: watch::Sender<bool>,
+    slots: JoinSet<()>,
+    services: JoinSet<()>,
     shared: Arc<Shared>,
 }
 
@@ -79,28 +113,78 @@ impl Worker {
     /// # Errors
     /// The store's, if the registration fails.
     pub async fn start(store: SharedStore, blobs: Arc<BlobStore>, config: WorkerConfig) -> Result<Self, StoreError> {
-        let member = Member::register(&store, &config).await?;
-        let models = ModelCache::new(config.model_budget);
-        let shared = Arc::new(Shared { store, blobs, models, member, config, idle: AtomicUsize::new(0) });
-        let (stop, stopped) = watch::channel(false);
-        let mut tasks = JoinSet::new();
+        // Nothing that is told after the registration is missed.
+        let signals = store.subscribe();
+        let member = Arc::new(Member::register(&store, &config).await?);
+        let shared = Arc::new(Shared {
+            models: ModelCache::new(config.model_budget),
+            store,
+            blobs,
+            member,
+            config,
+            health: Health::new(Duration::from_millis(SILENCE_MS.unsigned_abs())),
+            stop: CancellationToken::new(),
+            gone: CancellationToken::new(),
+            idle: AtomicUsize::new(0),
+            news: watch::Sender::new(0),
+        });
+        let (mut slots, mut services) = (JoinSet::new(), JoinSet::new());
         for number in 0..shared.config.slots.max(1) {
-            tasks.spawn(slot::run(Arc::clone(&shared), number, stopped.clone()));
+            let left = slot::Left::default();
+            let run = move |shared| slot::run(shared, number, Arc::clone(&left));
+            service(&mut slots, "worker slot", &shared, &shared.stop, run);
         }
-        tasks.spawn(heartbeat::run(Arc::clone(&shared), stopped));
-        Ok(Self { tasks, stop, shared })
+        service(&mut services, "worker heartbeat", &shared, &shared.gone, heartbeat::run);
+        let mut signals = Some(signals);
+        service(&mut services, "worker listener", &shared, &shared.gone, move |shared| {
+            let signals = signals.take().unwrap_or_else(|| shared.store.subscribe());
+            news::listen(shared, signals)
+        });
+        Ok(Self { slots, services, shared })
     }
 
-    /// Claims nothing more, waits for the batches that run, and leaves the fleet.
+    /// Its id in the fleet.
+    pub fn id(&self) -> WorkerId {
+        self.shared.member.id()
+    }
+
+    /// Whether it lives: for readiness. It counts as dead when its last sign of life in the store is as old as what lets
+    /// others take its jobs over.
+    pub fn health(&self) -> WorkerHealth {
+        self.shared.health.report()
+    }
+
+    /// The handle behind [`Worker::health`] and [`Worker::failed`], for those who outlive the worker.
+    pub fn health_handle(&self) -> Health {
+        self.shared.health.clone()
+    }
+
+    /// Resolves with the reason once the worker cannot go on: end the process then.
+    pub async fn failed(&self) -> String {
+        self.shared.health.failed().await
+    }
+
+    /// Claims nothing more, waits for the batches that run, hands the others back and leaves the fleet.
     pub async fn shutdown(mut self) {
-        self.stop.send_replace(true);
-        while let Some(ended) = self.tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(error = %error, "a worker task panicked");
-            }
-        }
+        self.shared.stop.cancel();
+        while self.slots.join_next().await.is_some() {}
+        self.shared.gone.cancel();
+        while self.services.join_next().await.is_some() {}
         if let Err(error) = self.shared.store.retire_worker(self.shared.member.id()).await {
-            tracing::warn!(error = %error, "the worker could not sign off; its leases run out by themselves");
+            tracing::warn!(error = chain(&error), "the worker could not sign off; its leases run out by themselves");
         }
     }
+}
+
+/// A service of its own task, started again when it panics.
+fn service<F: Future<Output = ()> + Send + 'static>(
+    services: &mut JoinSet<()>,
+    name: &'static str,
+    shared: &Arc<Shared>,
+    stop: &CancellationToken,
+    mut make: impl FnMut(Arc<Shared>) -> F + Send + 'static,
+) {
+    let (health, stop, restarts) = (shared.health.clone(), stop.clone(), shared.config.restarts);
+    let shared = Arc::clone(shared);
+    services.spawn(keep(name, health, stop, restarts, move || make(Arc::clone(&shared))));
 }

@@ -1,121 +1,182 @@
 //! One slot: claim, run, report, and again.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sightflow_models::Device;
-use sightflow_store::{ClaimRequest, ClaimedJob, Signal, StoreError};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::watch;
+use sightflow_store::{ClaimRequest, ClaimedJob, JobLease, StoreError};
+use sightflow_supervisor::caught;
+use sightflow_types::error::chain;
 
 use crate::Shared;
-use crate::batch::{self, Report};
+use crate::batch::{self, Held, Report};
 use crate::compute::ComputeThread;
 
-/// Pause after the store refused to answer.
+/// Pause after the store could not answer.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
-/// Looking without a hint: hints can be lost between processes.
-const FALLBACK: Duration = Duration::from_secs(30);
+/// Tries to write a report once the worker stops.
+const LAST_TRIES: u32 = 3;
 
-pub(crate) async fn run(shared: Arc<Shared>, number: usize, mut stopped: watch::Receiver<bool>) {
+/// The leases that a slot holds, for its next life if this one panics.
+pub(crate) type Left = Arc<Mutex<Vec<JobLease>>>;
+
+/// Works until the stop. Every claim is awaited: a claim happens also when nobody waits for it any more, and what was
+/// claimed would then wait for a rescue.
+pub(crate) async fn run(shared: Arc<Shared>, number: usize, left: Left) {
+    let former = std::mem::take(&mut *left.lock().unwrap_or_else(PoisonError::into_inner));
+    release(&shared, former).await;
     let alone = shared.config.device == Device::Cpu;
     let thread = match ComputeThread::start(format!("compute-{number}"), alone) {
         Ok(thread) => thread,
-        Err(error) => {
-            tracing::error!(error = %error, "no compute thread could be started; this slot stays closed");
-            return;
-        }
+        Err(error) => return tracing::error!(error = chain(&error), "no compute thread could be started"),
     };
-    // Subscribed before the first look, so that nothing falls between look and wait.
-    let mut signals = shared.store.subscribe();
-    let mut claimed = Vec::new();
-    while !*stopped.borrow() {
-        if claimed.is_empty() {
-            shared.idle.fetch_add(1, Ordering::Relaxed);
-            let waited = tokio::select! {
-                _ = stopped.wait_for(|stop| *stop) => Ok(Vec::new()),
-                claim = wait_for_jobs(&shared, &mut signals) => claim,
-            };
-            shared.idle.fetch_sub(1, Ordering::Relaxed);
-            claimed = match waited {
-                Ok(jobs) => jobs,
+    let mut news = shared.news.subscribe();
+    let mut held = Vec::new();
+    while !shared.stop.is_cancelled() && thread.is_alive() {
+        if held.is_empty() {
+            let idle = Idle::new(&shared.idle);
+            // Seen before the look, so that nothing falls between look and wait.
+            news.mark_unchanged();
+            held = match look(&shared).await {
+                Ok(claimed) => claimed,
                 Err(error) => {
-                    tracing::warn!(error = %error, "claiming failed; trying again");
-                    tokio::time::sleep(AFTER_ERROR).await;
+                    tracing::warn!(error = chain(&error), "claiming failed; trying again");
+                    pause(&shared).await;
                     continue;
                 }
             };
+            if held.is_empty() {
+                tokio::select! {
+                    () = shared.stop.cancelled() => {}
+                    _ = news.changed() => {}
+                }
+            }
+            drop(idle);
             continue;
         }
-        let model_id = claimed[0].job.model_id.clone();
-        let jobs: Vec<_> = claimed.iter().map(|claimed| claimed.job.id).collect();
-        shared.member.hold(jobs.iter().copied());
-        let report = batch::run(&shared, &thread, std::mem::take(&mut claimed)).await;
-        // The next claim rides along only while the worker goes on.
-        let next = (!*stopped.borrow()).then(|| request(&shared, model_id));
-        claimed = record(&shared, report, next).await;
-        shared.member.let_go(jobs.into_iter());
+        *left.lock().unwrap_or_else(PoisonError::into_inner) = held.iter().map(Held::lease).collect();
+        shared.config.faults.at("worker.slot");
+        held = work(&shared, &thread, held).await;
     }
+    release(&shared, held.iter().map(Held::lease).collect()).await;
 }
 
-/// Writes what a batch gave; claims the next one of the same model in the same transaction.
-async fn record(shared: &Shared, report: Report, next: Option<ClaimRequest>) -> Vec<ClaimedJob> {
-    let worker = shared.member.id();
-    if !report.failures.is_empty()
-        && let Err(error) = shared.store.fail_jobs(worker, report.failures).await
-    {
-        tracing::error!(error = %error, "failures could not be recorded; their leases will run out");
-    }
-    let answer = match (report.results.is_empty(), next) {
-        (true, _) => return Vec::new(),
-        (false, Some(next)) => shared.store.complete_and_claim(worker, report.results, next).await,
-        (false, None) => {
-            shared.store.complete_jobs(worker, report.results).await.map(|recorded| (recorded, Vec::new()))
+/// Runs a batch and reports it; the next one of the same model, if there is one.
+async fn work(shared: &Shared, thread: &ComputeThread, held: Vec<Held>) -> Vec<Held> {
+    let model_id = held[0].job.job.model_id.clone();
+    let leases: Vec<JobLease> = held.iter().map(Held::lease).collect();
+    let report = match caught(batch::run(shared, thread, held)).await {
+        Ok(report) => report,
+        Err(panicked) => {
+            tracing::error!(error = chain(&panicked), model.id = model_id, "a batch panicked");
+            Report::broken(&leases)
         }
     };
-    match answer {
-        Ok((_, claimed)) => claimed,
-        Err(error) => {
-            tracing::error!(error = %error, "results could not be recorded; their leases will run out");
+    release(shared, report.returned).await;
+    // The next claim rides along only while the worker goes on.
+    let next = (!shared.stop.is_cancelled() && thread.is_alive()).then(|| request(shared, model_id, shared.idle()));
+    if !report.failures.is_empty() {
+        persist(shared, "failures", || shared.store.fail_jobs(shared.member.id(), report.failures.clone())).await;
+    }
+    let claimed = match (report.results.is_empty(), next) {
+        (true, _) => Vec::new(),
+        (false, Some(next)) => {
+            let complete = || shared.store.complete_and_claim(shared.member.id(), report.results.clone(), next.clone());
+            persist(shared, "results", complete).await.map(|(_, claimed)| claimed).unwrap_or_default()
+        }
+        (false, None) => {
+            persist(shared, "results", || shared.store.complete_jobs(shared.member.id(), report.results.clone())).await;
             Vec::new()
         }
-    }
+    };
+    shared.member.let_go(&leases);
+    hold(shared, claimed)
 }
 
-fn request(shared: &Shared, model_id: String) -> ClaimRequest {
-    // Another slot is free: leave it its share.
-    let share = shared.idle.load(Ordering::Relaxed) > 0;
-    ClaimRequest {
-        model_id,
-        max_count: if share { 1 } else { shared.config.max_batch.max(1) },
-        pixel_budget: shared.config.pixel_budget,
-        capped_tenants: Vec::new(),
-        begin: true,
-    }
-}
-
-/// Looks for jobs, then waits for a hint, until there are some.
-async fn wait_for_jobs(shared: &Shared, signals: &mut Receiver<Signal>) -> Result<Vec<ClaimedJob>, StoreError> {
+/// Writes what was computed: a store that is away for a while must not cost the work. Once it answers otherwise, the leases
+/// are left to run out.
+pub(crate) async fn persist<T, F: Future<Output = Result<T, StoreError>>>(
+    shared: &Shared,
+    what: &str,
+    write: impl Fn() -> F,
+) -> Option<T> {
+    let mut last = 0;
     loop {
-        let mut heads = shared.store.job_heads().await?;
-        // Urgent first; among equals what is loaded, then what waits longest.
-        heads.sort_by_key(|head| (head.rank, !shared.models.is_warm(&head.model_id), head.queued_at));
-        for head in heads {
-            shared.idle.fetch_sub(1, Ordering::Relaxed);
-            let request = request(shared, head.model_id);
-            shared.idle.fetch_add(1, Ordering::Relaxed);
-            let claimed = shared.store.claim_jobs(shared.member.id(), request).await?;
-            if !claimed.is_empty() {
-                return Ok(claimed);
+        match write().await {
+            Ok(written) => return Some(written),
+            Err(error @ StoreError::Unavailable(_)) if last < LAST_TRIES => {
+                tracing::warn!(error = chain(&error), what, "a report could not be written; trying again");
+                last += u32::from(shared.stop.is_cancelled());
+                tokio::time::sleep(AFTER_ERROR).await;
+            }
+            Err(error) => {
+                tracing::error!(error = chain(&error), what, "a report could not be written; its leases will run out");
+                return None;
             }
         }
-        // A closed channel means that the store is gone; the next look says so.
-        let _ = tokio::time::timeout(FALLBACK, jobs_ready(signals)).await;
     }
 }
 
-async fn jobs_ready(signals: &mut Receiver<Signal>) {
-    // Anything but another kind of news is a reason to look: jobs, a lag, a closed channel.
-    while matches!(signals.recv().await, Ok(signal) if !matches!(signal, Signal::JobsReady(_))) {}
+/// Hands jobs back that were not computed; they lose no attempt.
+async fn release(shared: &Shared, leases: Vec<JobLease>) {
+    if leases.is_empty() {
+        return;
+    }
+    persist(shared, "hand-back", || shared.store.release_jobs(shared.member.id(), leases.clone())).await;
+    shared.member.let_go(&leases);
+}
+
+async fn pause(shared: &Shared) {
+    tokio::select! {
+        () = shared.stop.cancelled() => {}
+        () = tokio::time::sleep(AFTER_ERROR) => {}
+    }
+}
+
+fn hold(shared: &Shared, claimed: Vec<ClaimedJob>) -> Vec<Held> {
+    claimed.into_iter().map(|job| Held { lost: shared.member.hold(&job), job }).collect()
+}
+
+fn request(shared: &Shared, model_id: String, others_idle: usize) -> ClaimRequest {
+    ClaimRequest {
+        // A model that must be loaded first keeps its jobs waiting; they begin when it is there.
+        begin: shared.models.is_warm(&model_id),
+        model_id,
+        // Another slot is free: leave it its share.
+        max_count: if others_idle > 0 { 1 } else { shared.config.max_batch.max(1) },
+        pixel_budget: shared.config.pixel_budget,
+        capped_tenants: Vec::new(),
+    }
+}
+
+/// Claims from the most urgent model that has something left.
+async fn look(shared: &Shared) -> Result<Vec<Held>, StoreError> {
+    let mut heads = shared.store.job_heads().await?;
+    // Urgent first; among equals what is loaded, then what waits longest.
+    heads.sort_by_key(|head| (head.rank, !shared.models.is_warm(&head.model_id), head.queued_at));
+    for head in heads {
+        let request = request(shared, head.model_id, shared.idle().saturating_sub(1));
+        let claimed = shared.store.claim_jobs(shared.member.id(), request).await?;
+        if !claimed.is_empty() {
+            return Ok(hold(shared, claimed));
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// Counts a slot as idle while it lives.
+struct Idle<'a>(&'a AtomicUsize);
+
+impl<'a> Idle<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Idle<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }

@@ -1,0 +1,104 @@
+//! What becomes of jobs.
+
+use bytes::Bytes;
+use serde_json::json;
+use sightflow_types::error::code;
+use sightflow_types::{Digest, JobStatus};
+use sightflow_worker::Faults;
+
+use crate::fleet::{Fleet, Gate, once};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn jobs_run_and_say_how() {
+    let fleet = Fleet::new().await;
+    let worker = fleet.worker(Faults::default()).await;
+    let (_, jobs) = fleet.enqueue("finder", fleet.model, 5).await;
+    fleet.all_completed(&jobs).await;
+    let job = fleet.job(jobs[0]).await;
+    assert_eq!(job.metadata["model_digest"], json!(fleet.model));
+    let health = worker.health();
+    assert_eq!((health.alive, health.failed), (true, None));
+    worker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_batch_that_fails_as_a_whole_is_split() {
+    let fleet = Fleet::new().await;
+    let (_, jobs) = fleet.enqueue("finder", fleet.model, 4).await;
+    // The first computation is that of all four; its panic is none of theirs.
+    let worker = fleet.worker(once("worker.compute")).await;
+    fleet.all_completed(&jobs).await;
+    let mut sizes = Vec::new();
+    for id in jobs {
+        sizes.push(fleet.job(id).await.batch_size);
+    }
+    assert_eq!(sizes, [Some(2); 4]);
+    worker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_panic_of_one_job_alone_fails_it_and_the_slot_goes_on() {
+    let fleet = Fleet::new().await;
+    let (_, jobs) = fleet.enqueue("finder", fleet.model, 1).await;
+    let worker = fleet.worker(once("worker.compute")).await;
+    let job = fleet.ended(jobs[0]).await;
+    assert_eq!((job.status, job.error_code.as_deref()), (JobStatus::Failed, Some(code::JOB_FAILED)));
+    let (_, jobs) = fleet.enqueue("finder", fleet.model, 2).await;
+    fleet.all_completed(&jobs).await;
+    worker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_model_is_never_replaced_by_another() {
+    let fleet = Fleet::new().await;
+    let worker = fleet.worker(Faults::default()).await;
+    let (_, jobs) = fleet.enqueue("finder", Digest::from_bytes([1; 32]), 1).await;
+    let job = fleet.ended(jobs[0]).await;
+    assert_eq!((job.status, job.error_code.as_deref()), (JobStatus::Failed, Some(code::MODEL_UNAVAILABLE)));
+    worker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_file_that_can_never_run_fails_its_jobs_at_once() {
+    let fleet = Fleet::new().await;
+    let broken = fleet.blobs.put(Bytes::from_static(b"version https://git-lfs.github.com/spec/v1\n")).await.unwrap();
+    let spec = fleet.store.model(crate::fleet::TENANT, "finder").await.unwrap().spec;
+    fleet.register("broken", broken, spec).await;
+    let worker = fleet.worker(Faults::default()).await;
+    let (_, jobs) = fleet.enqueue("broken", broken, 2).await;
+    for id in jobs {
+        let job = fleet.ended(id).await;
+        assert_eq!((job.status, job.error_code.as_deref()), (JobStatus::Failed, Some(code::MODEL_UNAVAILABLE)));
+        assert!(job.error_message.unwrap().contains("does not load"));
+    }
+    worker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_cancelled_execution_frees_its_slot() {
+    let fleet = Fleet::new().await;
+    let (faults, gate) = Gate::at("worker.compute");
+    let worker = fleet.worker(faults).await;
+    let (lease, cancelled) = fleet.enqueue("finder", fleet.model, 1).await;
+    gate.reached();
+    fleet.store.cancel(crate::fleet::TENANT, lease.execution_id).await.unwrap();
+    let (_, next) = fleet.enqueue("finder", fleet.model, 1).await;
+    gate.open();
+    fleet.all_completed(&next).await;
+    assert_eq!(fleet.job(cancelled[0]).await.status, JobStatus::Cancelled);
+    worker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn waiting_for_a_model_is_no_attempt() {
+    let fleet = Fleet::new().await;
+    let (faults, gate) = Gate::at("worker.load");
+    let worker = fleet.worker(faults).await;
+    let (_, jobs) = fleet.enqueue("finder", fleet.model, 1).await;
+    gate.reached();
+    let waiting = fleet.job(jobs[0]).await;
+    assert_eq!((waiting.status, waiting.attempt), (JobStatus::Running, 0));
+    gate.open();
+    fleet.all_completed(&jobs).await;
+    worker.shutdown().await;
+}
