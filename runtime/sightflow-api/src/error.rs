@@ -39,7 +39,8 @@ macro_rules! codes {
 }
 
 codes! {
-    BadJson = "bad_json", BAD_REQUEST, "The body is not readable: broken JSON, nesting beyond 128 levels, a broken multipart body, or a body that ended early.";
+    BadRequest = "bad_request", BAD_REQUEST, "The request is not HTTP/1.1 that the server can read.";
+    BadJson = "bad_json", BAD_REQUEST, "The body is not readable: broken JSON, nesting beyond 128 levels, a broken multipart body, a body that ended early or is not in its declared encoding.";
     InvalidId = "invalid_id", BAD_REQUEST, "An id in the path is malformed or carries another type's prefix.";
     InvalidCursor = "invalid_cursor", BAD_REQUEST, "The cursor is not one of ours, or was made with other filters. Start again without it.";
     UnknownField = "unknown_field", BAD_REQUEST, "The request has a key that the route does not know; the details name it and what was probably meant.";
@@ -55,8 +56,10 @@ codes! {
     WorkflowArchived = "workflow_archived", CONFLICT, "Archived workflows do not run. Set the status to draft or active first.";
     EventsExpired = "events_expired", GONE, "The events of this execution are past their retention.";
     StaleVersion = "stale_version", PRECONDITION_FAILED, "If-Match names an older state. Read the resource again and repeat the change on it.";
-    BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is larger than the route takes; the message says the limit.";
+    BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body, or a part of it, is larger than the route takes; the message says the limit.";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The route does not take this Content-Type; the message says which it takes.";
+    UriTooLong = "uri_too_long", URI_TOO_LONG, "The path and query are too long.";
+    HeadersTooLarge = "headers_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers are too large or too many.";
     RangeNotSatisfiable = "range_not_satisfiable", RANGE_NOT_SATISFIABLE, "The Range header asks for bytes beyond the end; Content-Range says the size.";
     DefinitionInvalid = "definition_invalid", UNPROCESSABLE_ENTITY, "The workflow definition breaks rules; every problem is in the details.";
     InputInvalid = "input_invalid", UNPROCESSABLE_ENTITY, "The run input does not fit the workflow; the details say where.";
@@ -66,7 +69,7 @@ codes! {
     UrlNotAllowed = "url_not_allowed", UNPROCESSABLE_ENTITY, "The server does not fetch this URL: scheme, port, user info or network is refused.";
     QueueFull = "queue_full", TOO_MANY_REQUESTS, "Too many executions wait. Retry after the stated time.";
     Internal = "internal", INTERNAL_SERVER_ERROR, "The server failed. The request id finds the cause in its log.";
-    Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Storage cannot be reached or the server is shutting down. Retry after the stated time.";
+    Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Storage cannot be reached, the server has no memory left for the request, or it is shutting down. Retry after the stated time.";
 }
 
 /// A refused or failed request. `IntoResponse` leaves the body to [`crate::middleware::finish`], which knows the request id.
@@ -135,15 +138,15 @@ impl ApiError {
         self
     }
 
-    /// The wire form.
-    pub(crate) fn body(&self, request_id: &str) -> ErrorBody {
+    /// The wire form; `base` is where the client reached this server, for example `http://localhost:8080`.
+    pub(crate) fn body(&self, request_id: &str, base: &str) -> ErrorBody {
         let hide = self.code.status().is_server_error();
         ErrorBody {
             error: ErrorObject {
                 code: self.code.as_str().to_owned(),
                 message: if hide { self.code.help().to_owned() } else { self.message.clone() },
                 request_id: request_id.to_owned(),
-                docs: format!("/api/v1/errors/{}", self.code.as_str()),
+                docs: format!("{base}/api/v1/errors/{}", self.code.as_str()),
                 details: if hide { Vec::new() } else { self.details.iter().cloned().map(Detail::from).collect() },
             },
         }
@@ -180,7 +183,7 @@ struct ErrorObject {
     message: String,
     /// Also in the header `X-Request-Id`.
     request_id: String,
-    /// Path of the reference for this code.
+    /// Where the reference for this code is served.
     docs: String,
     /// Places in the request; empty when there is nothing to point at.
     details: Vec<Detail>,
@@ -212,7 +215,7 @@ mod tests {
 
     #[test]
     fn server_errors_say_nothing_of_the_inside() {
-        let body = ApiError::internal("password=hunter2").body("req_1");
+        let body = ApiError::internal("password=hunter2").body("req_1", "http://localhost");
         let text = serde_json::to_string(&body).unwrap();
         assert!(!text.contains("hunter2") && text.contains("\"internal\"") && text.contains("req_1"), "{text}");
     }

@@ -1,9 +1,11 @@
 //! Images that come in with a request: looked at, stored byte for byte, recorded as an upload of the tenant.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use sightflow_images::Probe;
 use sightflow_store::{Blob, BlobRef, NewBlob, StoreError};
-use sightflow_types::{Digest, ImageRef, TenantId};
+use sightflow_types::{Digest, ImageRef, TenantId, Timestamp};
 
 use crate::error::{ApiError, Code};
 use crate::extract::body::IMAGE_LIMIT;
@@ -18,23 +20,41 @@ pub(crate) fn check(bytes: &Bytes, what: &str, pointer: &str) -> Result<Probe, A
     sightflow_images::probe(bytes).map_err(|error| invalid(error.to_string()))
 }
 
-/// Stores an image that [`check`] has passed and gives the tenant a reference to it.
-pub(crate) async fn keep(state: &ApiState, tenant: TenantId, bytes: Bytes, probe: Probe) -> Result<Blob, ApiError> {
+/// Times that an image is stored while the collector deletes an older copy of the same bytes.
+pub(crate) const ATTEMPTS: u32 = 5;
+/// Between two of these times.
+pub(crate) const PAUSE: Duration = Duration::from_millis(200);
+
+/// The row of an image that [`check`] has passed; `stored_at` is the store's time before the bytes were stored.
+pub(crate) fn new_blob(digest: Digest, bytes: &Bytes, probe: &Probe, stored_at: Timestamp) -> NewBlob {
+    NewBlob {
+        digest,
+        size: bytes.len() as u64,
+        media_type: probe.media_type().to_owned(),
+        width: Some(probe.width),
+        height: Some(probe.height),
+        stored_at,
+    }
+}
+
+/// Stores an image that [`check`] has passed and gives the tenant a reference to it; true when it held one before.
+pub(crate) async fn keep(
+    state: &ApiState,
+    tenant: TenantId,
+    bytes: &Bytes,
+    probe: &Probe,
+) -> Result<(Blob, bool), ApiError> {
+    let mut attempt = 1;
     loop {
         let stored_at = state.store.now();
-        let new = NewBlob {
-            digest: state.blobs.put(bytes.clone()).await?,
-            size: bytes.len() as u64,
-            media_type: probe.media_type().to_owned(),
-            width: Some(probe.width),
-            height: Some(probe.height),
-            stored_at,
-        };
-        match state.store.record_blob(new, BlobRef::upload(tenant, state.store.now())).await {
-            // The collector was there between the two; it leaves new bytes alone.
-            Err(StoreError::BlobBusy(_)) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
-            recorded => return Ok(recorded?),
+        let digest = state.blobs.put(bytes.clone()).await?;
+        let known = find(state, tenant, &digest).await?.is_some();
+        let new = new_blob(digest, bytes, probe, stored_at);
+        match state.store.record_blob(new, BlobRef::upload(tenant, stored_at)).await {
+            Err(StoreError::BlobBusy(_)) if attempt < ATTEMPTS => tokio::time::sleep(PAUSE).await,
+            recorded => return Ok((recorded?, known)),
         }
+        attempt += 1;
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod caller;
 mod convert;
+mod decode;
 mod error;
 mod etag;
 mod extract;
@@ -11,12 +12,17 @@ mod middleware;
 mod models;
 pub mod outgoing;
 mod page;
+mod plans;
+mod ready;
 mod router;
 mod routes;
 mod schema;
+mod serve;
 mod state;
 mod views;
 mod wait;
 
+pub use ready::HealthCheck;
 pub use router::{openapi, router};
+pub use serve::{ServeConfig, serve};
 pub use state::{ApiConfig, ApiState};

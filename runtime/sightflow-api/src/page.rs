@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use sightflow_store::StoreError;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -30,6 +31,16 @@ pub(crate) struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// The same page of what `view` makes of its items.
+    pub(crate) fn map<U>(self, view: impl Fn(T) -> U) -> Page<U> {
+        Page {
+            items: self.items.into_iter().map(view).collect(),
+            next_cursor: self.next_cursor,
+            total: self.total,
+            total_capped: self.total_capped,
+        }
+    }
+
     /// Adds the total, as counted up to [`TOTAL_CAP`].
     pub(crate) fn with_total(mut self, total: Option<u64>) -> Self {
         self.total = total.map(|total| total.min(TOTAL_CAP));
@@ -72,17 +83,27 @@ impl Window {
         self.after.as_deref().map(|bytes| Uuid::from_slice(bytes).map_err(|_| broken())).transpose()
     }
 
-    /// The name after which the page starts, for lists that are ordered by name.
-    pub(crate) fn after_name(&self) -> Result<Option<&str>, ApiError> {
-        self.after.as_deref().map(|bytes| std::str::from_utf8(bytes).map_err(|_| broken())).transpose()
-    }
-
     /// The number after which the page starts, for lists that are ordered by number.
     pub(crate) fn after_number(&self) -> Result<Option<u32>, ApiError> {
         self.after
             .as_deref()
             .map(|bytes| <[u8; 4]>::try_from(bytes).map(u32::from_be_bytes).map_err(|_| broken()))
             .transpose()
+    }
+
+    /// The page of a list that is here as a whole, sorted; `follows` says whether an item comes after a key.
+    pub(crate) fn slice<T, K: AsRef<[u8]>>(
+        &self,
+        all: Vec<T>,
+        key: impl Fn(&T) -> K,
+        follows: impl Fn(&T, &[u8]) -> bool,
+        total: bool,
+    ) -> Page<T> {
+        let count = all.len() as u64;
+        let mut rest = all.into_iter().filter(|item| self.after.as_deref().is_none_or(|after| follows(item, after)));
+        let items: Vec<T> = rest.by_ref().take(self.limit as usize).collect();
+        let next = items.last().filter(|_| rest.next().is_some()).map(key);
+        self.page(items, next, |item| item).with_total(total.then_some(count))
     }
 
     /// The page that the store cut, with the cursor for what comes after `next`.
@@ -104,6 +125,23 @@ impl Window {
                 "the cursor was made with other filters; start again without it",
             )),
             None => Err(broken()),
+        }
+    }
+}
+
+/// Counts a list that the store pages, up to [`TOTAL_CAP`]: `page` answers how many items stand before an id, and where to
+/// go on.
+pub(crate) async fn count<Id, Counted>(page: impl Fn(Option<Id>) -> Counted) -> Result<u64, ApiError>
+where
+    Counted: Future<Output = Result<(usize, Option<Id>), StoreError>>,
+{
+    let (mut counted, mut before) = (0, None);
+    loop {
+        let (items, next) = page(before).await?;
+        counted += items as u64;
+        before = next;
+        if before.is_none() || counted >= TOTAL_CAP {
+            return Ok(counted);
         }
     }
 }

@@ -7,11 +7,13 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use tower_http::compression::CompressionLayer;
+use tower_http::decompression::RequestDecompressionLayer;
 use utoipa::OpenApi;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::error::{ApiError, Code};
-use crate::middleware::{finish, guard, paced_body, trim_slash};
+use crate::middleware::{KnownKeys, finish, guard, known_encoding, known_query, paced_body, trim_slash};
 use crate::routes;
 use crate::routes::openapi::Document;
 use crate::state::ApiState;
@@ -39,7 +41,45 @@ struct Api;
 fn assemble() -> OpenApiRouter<ApiState> {
     let mut routes = OpenApiRouter::with_openapi(Api::openapi()).merge(routes::health()).nest(BASE, routes::api());
     name_operations(routes.get_openapi_mut());
+    add_errors(routes.get_openapi_mut());
     routes
+}
+
+/// Adds the errors that any operation can answer, and those that come with what it takes; its own stand in its handler.
+fn add_errors(document: &mut utoipa::openapi::OpenApi) {
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post, &mut item.patch, &mut item.put, &mut item.delete] {
+            let Some(operation) = operation else { continue };
+            let keyed = operation
+                .parameters
+                .iter()
+                .flatten()
+                .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.name == "Idempotency-Key"));
+            let mut possible = vec![
+                ("400", "The query, an id or a header is malformed or unknown"),
+                ("403", "A web page of another origin caused the request"),
+                ("500", "The server failed"),
+                ("503", "Storage, memory or the server itself is not available now"),
+            ];
+            if keyed {
+                possible.push((
+                    "409",
+                    "The key came with another request, or the state of the resource does not allow this",
+                ));
+            }
+            if operation.request_body.is_some() {
+                possible.push(("413", "The body is too large"));
+                possible.push(("415", "The body's type or encoding is not taken"));
+            }
+            for (status, description) in possible {
+                let response = || {
+                    let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorBody"))).build();
+                    ResponseBuilder::new().description(description).content("application/json", body).build().into()
+                };
+                operation.responses.responses.entry(status.to_owned()).or_insert_with(response);
+            }
+        }
+    }
 }
 
 /// Gives every operation an id of its own, from method and path: `post_workflows_id_run`.
@@ -77,6 +117,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// and calls [`ApiState::drain`] before it stops.
 pub fn router(state: ApiState) -> Router {
     let (routes, document) = assemble().split_for_parts();
+    let known = Arc::new(KnownKeys::of(&document));
     // The document is made of static parts; that it is JSON is tested.
     let document = Document::new(&document).unwrap_or_default();
     let documents = Router::new().route("/openapi.json", get(routes::openapi::get)).with_state(document);
@@ -91,6 +132,9 @@ pub fn router(state: ApiState) -> Router {
             ApiError::new(Code::MethodNotAllowed, "this path exists, but not with this method; see the header Allow")
         })
         .fallback(|| async { ApiError::new(Code::NotFound, "there is no such route") })
+        .layer(from_fn_with_state(known, known_query))
+        .layer(RequestDecompressionLayer::new())
+        .layer(from_fn(known_encoding))
         .layer(from_fn(paced_body))
         .layer(DefaultBodyLimit::disable())
         .layer(CompressionLayer::new());

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sightflow_blobs::BlobStore;
-use sightflow_engine::{BlockHost, Catalog, Compiled, Limits};
-use sightflow_store::SharedStore;
-use sightflow_types::TenantId;
-use tokio::sync::watch;
+use sightflow_engine::{BlockHost, Catalog, Compiled, Limits, Plan};
+use sightflow_memory::MemoryPool;
+use sightflow_store::{SharedStore, StoreError};
+use sightflow_types::{Problem, TenantId};
+use tokio::sync::{Semaphore, watch};
 
-use crate::error::ApiError;
+use crate::error::{ApiError, Code};
 use crate::models::Models;
 use crate::outgoing::Outgoing;
+use crate::plans::Plans;
+use crate::ready::{HealthCheck, Recent};
 
 /// Settings of the HTTP side.
 #[derive(Debug, Clone)]
@@ -24,11 +27,19 @@ pub struct ApiConfig {
     pub max_waiting_executions: u64,
     /// Runs are refused with `queue_full` while the oldest waiting execution is older than this, in milliseconds.
     pub max_wait_ms: i64,
+    /// Where the bytes of bodies in flight are taken from.
+    pub memory: MemoryPool,
 }
 
 impl Default for ApiConfig {
     fn default() -> Self {
-        Self { loopback_only: true, allowed_origins: Vec::new(), max_waiting_executions: 100_000, max_wait_ms: 120_000 }
+        Self {
+            loopback_only: true,
+            allowed_origins: Vec::new(),
+            max_waiting_executions: 100_000,
+            max_wait_ms: 120_000,
+            memory: MemoryPool::process().clone(),
+        }
     }
 }
 
@@ -40,6 +51,12 @@ pub struct ApiState {
     pub(crate) catalog: Arc<Catalog>,
     host: Arc<dyn BlockHost>,
     models: Arc<Models>,
+    plans: Arc<Plans>,
+    /// What else must be well for `/readyz`.
+    pub(crate) checks: Arc<[HealthCheck]>,
+    pub(crate) blobs_ready: Arc<Recent>,
+    /// Images that requests decode at the same time.
+    pub(crate) decodes: Arc<Semaphore>,
     pub(crate) outgoing: Outgoing,
     pub(crate) config: Arc<ApiConfig>,
     drain: Arc<watch::Sender<bool>>,
@@ -56,16 +73,28 @@ impl ApiState {
         config: ApiConfig,
     ) -> Self {
         let models = Arc::new(Models::new(&store));
+        let decodes = std::thread::available_parallelism().map_or(2, |cores| cores.get().div_ceil(2).max(2));
         Self {
             store,
             blobs,
             catalog,
             host,
             models,
+            plans: Arc::default(),
+            checks: Arc::from([]),
+            blobs_ready: Arc::default(),
+            decodes: Arc::new(Semaphore::new(decodes)),
             outgoing,
             config: Arc::new(config),
             drain: Arc::new(watch::Sender::new(false)),
         }
+    }
+
+    /// Adds what `/readyz` must find well, such as the engine's and the workers' signs of life.
+    #[must_use]
+    pub fn with_checks(mut self, checks: impl IntoIterator<Item = HealthCheck>) -> Self {
+        self.checks = checks.into_iter().collect();
+        self
     }
 
     /// The server is about to stop: `/readyz` answers 503, new runs are refused, event streams and waits end.
@@ -81,12 +110,34 @@ impl ApiState {
     /// Everything that a save checks, the blocks' own checks included.
     pub(crate) async fn validate(&self, tenant: TenantId, definition: &Value) -> Result<Compiled, ApiError> {
         let models = self.models.snapshot(&self.store, tenant).await?;
-        Ok(sightflow_engine::validate(definition, &self.catalog, &models, &Limits::default(), &*self.host).await)
+        let mut compiled =
+            sightflow_engine::validate(definition, &self.catalog, &models, &Limits::default(), &*self.host).await;
+        let named = compiled.plan.as_ref().map(|plan| plan.stored_images()).unwrap_or_default();
+        for (pointer, digest) in named {
+            match self.store.blob(tenant, &digest).await {
+                Ok(_) => {}
+                Err(StoreError::NotFound(_)) => {
+                    let message = format!("the image {digest} is not stored; upload it first");
+                    compiled.errors.push(Problem::new("E-REFERENCE", pointer, message));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(compiled)
     }
 
-    /// The plan of a definition that was saved before: the blocks are not asked again.
-    pub(crate) async fn compile(&self, tenant: TenantId, definition: &Value) -> Result<Compiled, ApiError> {
+    /// The plan of a definition that is to run; its blocks are not asked again.
+    pub(crate) async fn plan(&self, tenant: TenantId, definition: &Value) -> Result<Arc<Plan>, ApiError> {
         let models = self.models.snapshot(&self.store, tenant).await?;
-        Ok(sightflow_engine::compile(definition, &self.catalog, &models, &Limits::default()))
+        let key = Plans::key(definition);
+        if let Some(plan) = self.plans.get(&key, &models) {
+            return Ok(plan);
+        }
+        let compiled = sightflow_engine::compile(definition, &self.catalog, &models, &Limits::default());
+        let plan = compiled
+            .plan
+            .ok_or_else(|| ApiError::problems(Code::DefinitionInvalid, "the definition", compiled.errors))?;
+        self.plans.keep(key, models, Arc::clone(&plan));
+        Ok(plan)
     }
 }

@@ -32,7 +32,8 @@ pub(crate) fn escape(segment: &str) -> String {
     segment.replace('~', "~0").replace('/', "~1")
 }
 
-fn shorten(key: &str) -> String {
+/// A text that is short enough for a message.
+pub(crate) fn shorten(key: &str) -> String {
     if key.chars().count() > 80 { key.chars().take(79).chain(['…']).collect() } else { key.to_owned() }
 }
 

@@ -5,20 +5,24 @@ use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{body, fields};
+use super::body::{self, Charge, Held};
+use super::document::{self, TREE_FACTOR};
+use super::fields;
 use crate::error::{ApiError, Code};
+use crate::state::ApiState;
 
-/// A JSON body of an ordinary route, at most [`body::JSON_LIMIT`] bytes.
-pub(crate) struct Json<T>(pub(crate) T);
+/// A JSON body of an ordinary route, at most [`body::JSON_LIMIT`] bytes, with what it is charged.
+pub(crate) struct Json<T>(pub(crate) T, pub(crate) Charge);
 
-impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<ApiState> for Json<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         require_json(&parts.headers)?;
-        let bytes = body::read(body, &parts.headers, body::JSON_LIMIT).await?;
-        typed(parse_object(&bytes)?).map(Self)
+        let mut held = body::read(&state.config.memory, body, &parts.headers, body::JSON_LIMIT).await?;
+        let object = parse_object(&mut held).await?;
+        typed(object).map(|value| Self(value, held.charge))
     }
 }
 
@@ -42,17 +46,10 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
     Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
-/// Bytes to a JSON object; anything else is `bad_json` or `invalid_field`.
-pub(crate) fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
-    match serde_json::from_slice(bytes) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(other) => Err(ApiError::field("", format!("the body must be a JSON object, not {}", kind_of(&other)))),
-        Err(error) if bytes.is_empty() => Err(ApiError {
-            source: Some(error.into()),
-            ..ApiError::new(Code::BadJson, "the body is empty; send a JSON object")
-        }),
-        Err(error) => Err(ApiError::new(Code::BadJson, format!("the body is not valid JSON: {error}"))),
-    }
+/// Bytes to a JSON object, charged for its tree; anything else is `bad_json` or `invalid_field`.
+pub(crate) async fn parse_object(held: &mut Held) -> Result<Map<String, Value>, ApiError> {
+    held.charge.grow(held.bytes.len() as u64 * TREE_FACTOR).await?;
+    document::object(&held.bytes, body::JSON_LIMIT)
 }
 
 /// An object to a request type; unknown keys are found first and all at once.

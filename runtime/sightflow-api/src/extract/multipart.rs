@@ -1,17 +1,21 @@
-//! Multipart bodies, one part at a time so that at most one file is in memory.
+//! Multipart bodies, one part at a time. What the parts hold is charged together.
 
 use axum::extract::multipart::{self, Field};
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
+use sightflow_memory::MemoryPool;
 
-use super::body::{self, IMAGE_LIMIT, MULTIPART_FILES, MULTIPART_LIMIT};
+use super::body::{self, Charge, IMAGE_LIMIT, MULTIPART_FILES, MULTIPART_LIMIT};
+use super::fields;
 use crate::error::{ApiError, Code};
 
 /// A multipart body that is being read.
 pub(crate) struct Multipart {
     inner: multipart::Multipart,
-    left: usize,
+    /// Bytes of all parts so far.
+    read: usize,
     files: usize,
+    charge: Charge,
 }
 
 /// One complete part.
@@ -20,30 +24,40 @@ pub(crate) struct Part {
     pub(crate) name: String,
     /// Its content.
     pub(crate) bytes: Bytes,
+    /// Whether it came as a file; otherwise it is a plain form field.
+    pub(crate) is_file: bool,
+}
+
+impl Part {
+    /// The refusal of a form field where a file belongs; `hint` says what to do.
+    pub(crate) fn no_file(&self, hint: &str) -> ApiError {
+        let name = fields::shorten(&self.name);
+        ApiError::at(
+            Code::InvalidField,
+            format!("/{}", fields::escape(&self.name)),
+            format!("the form field `{name}` is not a file; {hint}"),
+        )
+    }
 }
 
 impl Multipart {
     /// Starts reading; the boundary must be declared.
-    pub(crate) async fn open(request: Request) -> Result<Self, ApiError> {
-        let declared = request
-            .headers()
-            .get(axum::http::header::CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        if declared.is_some_and(|length| length > MULTIPART_LIMIT as u64) {
+    pub(crate) async fn open(pool: &MemoryPool, request: Request) -> Result<Self, ApiError> {
+        if body::declared(request.headers()).is_some_and(|length| length > MULTIPART_LIMIT as u64) {
             return Err(body::too_large(MULTIPART_LIMIT));
         }
         let inner = multipart::Multipart::from_request(request, &())
             .await
             .map_err(|error| ApiError::new(Code::BadJson, error.body_text()))?;
-        Ok(Self { inner, left: MULTIPART_LIMIT, files: 0 })
+        Ok(Self { inner, read: 0, files: 0, charge: Charge::take(pool, 0).await? })
     }
 
-    /// The next part; `request` may be as large as a JSON body, every other part is a file.
+    /// The next part; `request` may be as large as a JSON body, every other part as an image.
     pub(crate) async fn next(&mut self) -> Result<Option<Part>, ApiError> {
-        let Some(field) = self.inner.next_field().await.map_err(broken)? else { return Ok(None) };
+        let Some(mut field) = self.inner.next_field().await.map_err(broken)? else { return Ok(None) };
         let name = field.name().unwrap_or_default().to_owned();
-        if name.is_empty() {
-            return Err(ApiError::new(Code::BadJson, "a part of the multipart body has no name"));
+        if name.is_empty() || name.contains('\0') {
+            return Err(ApiError::new(Code::BadJson, "a part of the multipart body has no name, or one with NUL"));
         }
         let limit = if name == "request" { body::JSON_LIMIT } else { IMAGE_LIMIT };
         if name != "request" {
@@ -52,24 +66,34 @@ impl Multipart {
                 return Err(ApiError::new(Code::BodyTooLarge, format!("more than {MULTIPART_FILES} files")));
             }
         }
-        let bytes = Self::read(field, &name, limit, &mut self.left).await?;
-        Ok(Some(Part { name, bytes }))
-    }
-
-    async fn read(mut field: Field<'_>, name: &str, limit: usize, left: &mut usize) -> Result<Bytes, ApiError> {
+        let is_file = is_file(&field);
         let mut all = BytesMut::new();
         while let Some(chunk) = field.chunk().await.map_err(broken)? {
-            *left = left.checked_sub(chunk.len()).ok_or_else(|| body::too_large(MULTIPART_LIMIT))?;
-            if all.len() + chunk.len() > limit {
-                return Err(ApiError::new(
-                    Code::BodyTooLarge,
-                    format!("the part `{name}` is larger than {} MiB", limit >> 20),
-                ));
+            self.read += chunk.len();
+            if self.read > MULTIPART_LIMIT {
+                return Err(body::too_large(MULTIPART_LIMIT));
             }
+            if all.len() + chunk.len() > limit {
+                let name = fields::shorten(&name);
+                let message = format!("the part `{name}` is larger than {} MiB", limit >> 20);
+                return Err(ApiError::new(Code::BodyTooLarge, message));
+            }
+            self.charge.cover(self.read as u64, MULTIPART_LIMIT as u64).await?;
             all.extend_from_slice(&chunk);
         }
-        Ok(all.freeze())
+        Ok(Some(Part { name, bytes: all.freeze(), is_file }))
     }
+
+    /// What the parts are charged.
+    pub(crate) fn finish(mut self) -> Charge {
+        self.charge.keep(self.read as u64);
+        self.charge
+    }
+}
+
+/// A part with a file name, or with a type that no form field has.
+fn is_file(field: &Field<'_>) -> bool {
+    field.file_name().is_some() || field.content_type().is_some_and(|kind| !kind.starts_with("text/plain"))
 }
 
 fn broken(error: multipart::MultipartError) -> ApiError {

@@ -1,6 +1,6 @@
-//! Strict query strings: unknown parameters are refused, repeated ones are lists.
+//! Query strings as structs. Unknown parameters were refused before, by [`crate::middleware::known_query`]; repeated ones are lists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -8,8 +8,7 @@ use serde::de::value::{MapDeserializer, StrDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 
-use super::fields;
-use crate::error::{ApiError, Code};
+use crate::error::ApiError;
 
 /// The query string as a struct.
 pub(crate) struct Query<T>(pub(crate) T);
@@ -43,10 +42,19 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<T> {
     }
 }
 
+/// The keys of a query string, each once.
+pub(crate) fn query_keys(text: &str) -> BTreeSet<String> {
+    pairs(text).map(|(key, _)| decode(key)).collect()
+}
+
+/// A key without `=` is a flag.
+fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "true")))
+}
+
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, ApiError> {
     let mut values: BTreeMap<String, String> = BTreeMap::new();
-    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, "true"));
+    for (key, value) in pairs(text) {
         let value = decode(value);
         values
             .entry(decode(key))
@@ -56,11 +64,8 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, ApiError> {
             })
             .or_insert(value);
     }
-    if let Some(known) = fields::of::<T>() {
-        let problems = fields::unknown(values.keys().map(String::as_str), known, |key| format!("?{key}"));
-        if !problems.is_empty() {
-            return Err(ApiError::problems(Code::UnknownField, "the query: unknown parameters", problems));
-        }
+    if let Some(name) = values.iter().find_map(|(name, value)| value.contains('\0').then_some(name)) {
+        return Err(ApiError::field(format!("?{name}"), format!("`{name}` has a NUL character")));
     }
     let source = MapDeserializer::new(values.iter().map(|(key, value)| (key.as_str(), Text(value))));
     serde_path_to_error::deserialize(source).map_err(|error| {
@@ -127,8 +132,9 @@ impl<'de> Deserializer<'de> for Text<'_> {
         visitor.visit_str(self.0)
     }
 
+    /// A parameter that is there has a value, even an empty one.
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        if self.0.is_empty() { visitor.visit_none() } else { visitor.visit_some(self) }
+        visitor.visit_some(self)
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Self::Error> {
@@ -162,6 +168,7 @@ mod tests {
     use sightflow_types::ExecutionStatus;
 
     use super::*;
+    use crate::error::Code;
 
     #[derive(Debug, Deserialize)]
     struct List {
@@ -178,17 +185,24 @@ mod tests {
         let list: List = parse("limit=5&search=a%20b%2Bc+d&total&status=failed&status=running").unwrap();
         assert_eq!((list.limit, list.search.as_deref(), list.total), (Some(5), Some("a b+c d"), true));
         assert_eq!(list.status.0, [ExecutionStatus::Failed, ExecutionStatus::Running]);
-        let empty: List = parse("limit=").unwrap();
-        assert_eq!((empty.limit, empty.search, empty.total, empty.status.0.len()), (None, None, false, 0));
+        let empty: List = parse("search=").unwrap();
+        assert_eq!(
+            (empty.limit, empty.search.as_deref(), empty.total, empty.status.0.len()),
+            (None, Some(""), false, 0)
+        );
     }
 
     #[test]
     fn refuses_with_the_place() {
         for (query, code, pointer) in [
             ("limit=x", Code::InvalidField, "?limit"),
-            ("limti=1", Code::UnknownField, "?limti"),
             ("status=done", Code::InvalidField, "?status"),
             ("total=perhaps", Code::InvalidField, "?total"),
+            ("total=", Code::InvalidField, "?total"),
+            ("limit=", Code::InvalidField, "?limit"),
+            ("status=", Code::InvalidField, "?status"),
+            ("status=failed,", Code::InvalidField, "?status"),
+            ("search=a%00b", Code::InvalidField, "?search"),
         ] {
             let error = parse::<List>(query).unwrap_err();
             assert_eq!((error.code, error.details[0].pointer.as_str()), (code, pointer), "{query}: {error}");

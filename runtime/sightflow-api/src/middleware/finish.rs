@@ -25,6 +25,7 @@ pub(crate) async fn finish(mut request: Request, next: Next) -> Response {
     let id = RequestId(request_id(&request));
     let started = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let base = base(&request);
     request.extensions_mut().insert(id.clone());
     let span = tracing::info_span!("http.request", request_id = id.0, method = %method);
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
@@ -32,7 +33,7 @@ pub(crate) async fn finish(mut request: Request, next: Next) -> Response {
     let _entered = span.enter();
     if let Some(Pending(error)) = response.extensions_mut().remove::<Pending>() {
         report(&error);
-        let body = serde_json::to_vec(&error.body(&id.0)).unwrap_or_default();
+        let body = serde_json::to_vec(&error.body(&id.0, &base)).unwrap_or_default();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         *response.body_mut() = Body::from(body);
@@ -47,6 +48,16 @@ pub(crate) async fn finish(mut request: Request, next: Next) -> Response {
         "answered"
     );
     response
+}
+
+/// Where the client reached this server, for links in answers: `http://localhost:8080`; empty when it did not say.
+fn base(request: &Request) -> String {
+    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
+    let host = host.or(request.uri().authority().map(|authority| authority.as_str()));
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-' | '_' | '[' | ']');
+    host.filter(|host| !host.is_empty() && host.chars().all(plain))
+        .map(|host| format!("http://{host}"))
+        .unwrap_or_default()
 }
 
 /// The client's id when it is short and printable, else a new one.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event as Frame, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
@@ -28,15 +28,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const RETRY: Duration = Duration::from_millis(2000);
 /// A live reader this many events behind is closed and comes back with its last id.
 const LAG: u32 = 1000;
-const LONGEST_POLL: u64 = 60;
+/// Largest number that every JSON reader holds exactly.
+const LAST_SEQ: i64 = (1 << 53) - 1;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct EventsQuery {
     /// Only events with a larger `seq`; the header `Last-Event-ID` means the same.
-    after: Option<i64>,
+    #[param(minimum = 0, maximum = 9007199254740991i64)]
+    after: Option<u64>,
     /// With `Accept: application/json`: hold the answer until there is an event, for example `20s`; at most 60 s.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<Seconds>)]
     wait: Option<Seconds>,
 }
 
@@ -50,11 +52,25 @@ pub(crate) struct EventView {
     at: Timestamp,
     /// Its kind, for example `node.completed`.
     event: String,
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::ExecutionId)]
     execution_id: ExecutionId,
     #[serde(flatten)]
     #[schema(value_type = Object)]
     payload: Map<String, Value>,
+}
+
+/// One event of the stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StreamedEvent {
+    /// `seq`; none for `lagged`.
+    #[schema(value_type = String, required = false)]
+    id: Option<String>,
+    /// Its name, such as `node.completed`.
+    #[schema(value_type = String, required = false)]
+    event: Option<String>,
+    /// The event as JSON.
+    #[schema(value_type = String, required = false)]
+    data: Option<String>,
 }
 
 /// Answer of a long poll.
@@ -85,8 +101,9 @@ impl EventView {
 }
 
 /// Events of an execution: `text/event-stream` from the start or after a `seq`, then live; or JSON by long poll.
-#[utoipa::path(get, path = "/executions/{id}/events", tag = "executions", params(("id" = String, Path), EventsQuery),
-    responses((status = 200, description = "A stream of events, or one page with `Accept: application/json`", content((String = "text/event-stream"), (EventPage = "application/json"))),
+#[utoipa::path(get, path = "/executions/{id}/events", tag = "executions", params(("id" = schema::ExecutionId, Path), EventsQuery),
+    responses((status = 200, description = "A stream of events, or one page with `Accept: application/json`", content((StreamedEvent = "text/event-stream"), (EventPage = "application/json"))),
+        (status = 204, description = "The execution has ended and its last event is not after `after`: nothing will follow"),
         (status = 404, body = ErrorBody), (status = 410, body = ErrorBody)))]
 pub(crate) async fn get(
     State(state): State<ApiState>,
@@ -95,26 +112,34 @@ pub(crate) async fn get(
     Query(query): Query<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let last_id = match headers.get("last-event-id") {
-        Some(text) => Some(
-            text.to_str()
-                .ok()
-                .and_then(|text| text.trim().parse().ok())
-                .ok_or_else(|| ApiError::new(Code::InvalidField, "Last-Event-ID must be a number"))?,
-        ),
-        None => None,
-    };
-    let after = last_id.or(query.after).unwrap_or(0).max(0);
+    let after = last_event_id(&headers)?.or(query.after).unwrap_or(0);
+    let after = i64::try_from(after).ok().filter(|after| *after <= LAST_SEQ);
+    let after = after.ok_or_else(|| ApiError::field("?after", format!("`after` must be at most {LAST_SEQ}")))?;
     let mut reader = Reader::open(state, caller.tenant, id, after).await?;
     if wants_json(&headers) {
-        let patience = query.wait.map_or(0, |wait| wait.0.min(LONGEST_POLL));
+        let patience = query.wait.map_or(0, |wait| wait.0);
         return Ok(Json(reader.poll(Duration::from_secs(patience)).await?).into_response());
+    }
+    if reader.over {
+        // Nothing will follow. A browser's EventSource reconnects after every end but this one.
+        return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive");
     let mut response = Sse::new(reader.frames()).keep_alive(keep_alive).into_response();
     // A proxy that buffers would hold events back.
     response.headers_mut().insert("x-accel-buffering", header::HeaderValue::from_static("no"));
     Ok(response)
+}
+
+/// Where a reader left off; browsers send an empty one before the first event.
+fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let text = value.to_str().ok().map(str::trim);
+    if text == Some("") {
+        return Ok(None);
+    }
+    let number = text.and_then(|text| text.parse().ok());
+    number.map(Some).ok_or_else(|| ApiError::new(Code::InvalidField, "Last-Event-ID must be a number"))
 }
 
 /// JSON only where the client names it and not the stream.

@@ -1,5 +1,7 @@
 //! `/healthz` and `/readyz`: no key, no dependency but what they report.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -21,19 +23,8 @@ pub(crate) struct Health {
 pub(crate) struct Readiness {
     /// `ready` or `not_ready`.
     status: &'static str,
-    checks: Checks,
-}
-
-/// `ok`, or in one word what is missing.
-#[derive(Debug, Serialize, ToSchema)]
-struct Checks {
-    store: &'static str,
-    blobs: &'static str,
-    /// Applied when the store opens, hence fine whenever the store answers.
-    migrations: &'static str,
-    blocks: &'static str,
-    /// `ok` until the server begins to stop.
-    shutdown: &'static str,
+    /// By part of the server: `ok`, or in a few words what is wrong.
+    checks: BTreeMap<&'static str, String>,
 }
 
 /// 200 while the process turns.
@@ -42,27 +33,27 @@ pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }
 
-/// 200 when store, blobs and blocks can be used; 503 otherwise, and while the server stops.
+/// 200 when store, blobs, blocks, engine and workers can be used; 503 otherwise, and while the server stops.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
 pub(crate) async fn readyz(State(state): State<ApiState>) -> Response {
-    let (store, blobs) = tokio::join!(state.store.ping(), state.blobs.check_writable());
+    let (store, blobs) = tokio::join!(state.store.ping(), state.blobs_ready.writable(&state.blobs));
     if let Err(error) = &store {
         tracing::warn!(error = %error, "the store is not ready");
     }
-    if let Err(error) = &blobs {
-        tracing::warn!(error = %error, "the blob store is not ready");
-    }
-    let word = |ok: bool, otherwise: &'static str| if ok { "ok" } else { otherwise };
-    let (store, blobs, draining) = (store.is_ok(), blobs.is_ok(), *state.draining().borrow());
     let blocks = state.catalog.entries().iter().any(|entry| entry.engine == sightflow_engine::EngineKind::Component);
-    let checks = Checks {
-        store: word(store, "unavailable"),
-        blobs: word(blobs, "unavailable"),
-        migrations: word(store, "unknown"),
-        blocks: word(blocks, "missing"),
-        shutdown: word(!draining, "draining"),
-    };
-    let ready = store && blobs && blocks && !draining;
+    let word = |ok: bool, otherwise: &str| if ok { "ok" } else { otherwise }.to_owned();
+    let mut checks = BTreeMap::from([
+        ("store", word(store.is_ok(), "unavailable")),
+        ("blobs", word(blobs, "unavailable")),
+        // Applied when the store opens, hence fine whenever the store answers.
+        ("migrations", word(store.is_ok(), "unknown")),
+        ("blocks", word(blocks, "missing")),
+        ("shutdown", word(!*state.draining().borrow(), "draining")),
+    ]);
+    for check in state.checks.iter() {
+        checks.insert(check.name, (check.look)().err().unwrap_or_else(|| "ok".to_owned()));
+    }
+    let ready = checks.values().all(|found| found == "ok");
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { status: if ready { "ready" } else { "not_ready" }, checks })).into_response()
 }

@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Many, Path, Query};
-use crate::page::{Page, Window};
+use crate::page::{self, Page, Window};
 use crate::state::ApiState;
 use crate::views::job::JobView;
 use crate::{etag, schema};
@@ -20,9 +20,9 @@ use crate::{etag, schema};
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<schema::ExecutionId>)]
     execution_id: Option<ExecutionId>,
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<schema::WorkflowId>)]
     workflow_id: Option<WorkflowId>,
     node_id: Option<String>,
     model_id: Option<String>,
@@ -36,9 +36,15 @@ pub(crate) struct ListQuery {
     #[param(value_type = Option<schema::Time>)]
     submitted_after: Option<Timestamp>,
     /// 1..100, default 50.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// From `next_cursor`.
+    #[param(value_type = Option<schema::Cursor>)]
     cursor: Option<String>,
+    /// Adds `total`, counted to 10,000.
+    #[serde(default)]
+    #[param(value_type = Option<bool>)]
+    total: bool,
 }
 
 /// Inference jobs, newest first, without results.
@@ -61,12 +67,22 @@ pub(crate) async fn list(
     };
     let window = Window::new(query.limit, query.cursor.as_deref(), ("jobs", &filter))?;
     let before = window.after_id()?.map(JobId::from_uuid);
-    let page = state.store.jobs(caller.tenant, filter, PageRequest { limit: window.limit, before }).await?;
-    Ok(Json(window.page(page.items, page.next.map(JobId::uuid), JobView::item)))
+    let request = PageRequest { limit: window.limit, before };
+    let page = state.store.jobs(caller.tenant, filter.clone(), request).await?;
+    let total = if query.total { Some(count(&state, caller, &filter).await?) } else { None };
+    Ok(Json(window.page(page.items, page.next.map(JobId::uuid), JobView::item).with_total(total)))
+}
+
+async fn count(state: &ApiState, caller: Caller, filter: &JobFilter) -> Result<u64, ApiError> {
+    page::count(|before| async move {
+        let page = state.store.jobs(caller.tenant, filter.clone(), PageRequest { limit: 100, before }).await?;
+        Ok((page.items.len(), page.next))
+    })
+    .await
 }
 
 /// One inference job with its result.
-#[utoipa::path(get, path = "/inference-jobs/{id}", tag = "inference jobs", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/inference-jobs/{id}", tag = "inference jobs", params(("id" = schema::JobId, Path)),
     responses((status = 200, body = JobView), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(crate) async fn get(
     State(state): State<ApiState>,

@@ -29,9 +29,15 @@ pub(crate) struct ListQuery {
     /// Part of the id or name.
     search: Option<String>,
     /// 1..100, default 50.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// From `next_cursor`.
+    #[param(value_type = Option<schema::Cursor>)]
     cursor: Option<String>,
+    /// Adds `total`, counted to 10,000.
+    #[serde(default)]
+    #[param(value_type = Option<bool>)]
+    total: bool,
 }
 
 /// Whether a model can be used.
@@ -67,12 +73,9 @@ pub(crate) async fn list(
         search: query.search,
     };
     let window = Window::new(query.limit, query.cursor.as_deref(), ("models", &filter))?;
-    let after = window.after_name()?;
     let (models, workers) = tokio::try_join!(state.store.models(caller.tenant, filter), state.store.workers())?;
-    let mut rest = models.into_iter().filter(|model| after.is_none_or(|after| model.id.as_str() > after));
-    let items: Vec<_> = rest.by_ref().take(window.limit as usize).collect();
-    let next = items.last().filter(|_| rest.next().is_some()).map(|model| model.id.clone());
-    Ok(Json(window.page(items, next, |model| ModelView::item(model, &workers))))
+    let page = window.slice(models, |model| model.id.clone(), |model, after| model.id.as_bytes() > after, query.total);
+    Ok(Json(page.map(|model| ModelView::item(model, &workers))))
 }
 
 /// One model with its spec.

@@ -10,17 +10,18 @@ use utoipa::ToSchema;
 use super::images;
 use crate::schema;
 
-/// One run of a workflow. Lists leave out `input`, `parameters`, `outputs`, `output_data` and `node_metrics`.
+/// One run of a workflow, as lists hold it: without `input`, `parameters`, `outputs`, `output_data`, `node_metrics` and
+/// `metadata`.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Execution)]
-pub(crate) struct ExecutionView {
-    #[schema(value_type = String, example = "exe_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1")]
+#[schema(as = ExecutionItem)]
+pub(crate) struct ExecutionItem {
+    #[schema(value_type = schema::ExecutionId)]
     pub(crate) id: ExecutionId,
     /// Same as `id`.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::ExecutionId)]
     pub(crate) execution_id: ExecutionId,
     /// Null for an inline run.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<schema::WorkflowId>)]
     pub(crate) workflow_id: Option<WorkflowId>,
     pub(crate) workflow_name: Option<String>,
     pub(crate) workflow_version: Option<u32>,
@@ -29,21 +30,17 @@ pub(crate) struct ExecutionView {
     #[schema(value_type = schema::ExecutionMode)]
     pub(crate) mode: ExecutionMode,
     pub(crate) priority: u8,
-    #[serde(flatten)]
-    pub(crate) documents: Option<Documents>,
     pub(crate) error: Option<ErrorView>,
     pub(crate) progress: Progress,
     pub(crate) inference_jobs: JobCounts,
     /// Not known without accounting; always null in this version.
     #[schema(value_type = Option<Object>)]
     pub(crate) cost: Option<Value>,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<schema::BatchId>)]
     pub(crate) batch_id: Option<BatchId>,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<schema::ExecutionId>)]
     pub(crate) replayed_from: Option<ExecutionId>,
     pub(crate) resume_count: u32,
-    #[schema(value_type = Object)]
-    pub(crate) metadata: Value,
     pub(crate) trace_id: Option<String>,
     pub(crate) timeout_seconds: u32,
     pub(crate) max_retries: u8,
@@ -56,22 +53,38 @@ pub(crate) struct ExecutionView {
     pub(crate) duration_ms: Option<u64>,
 }
 
-impl ExecutionView {
-    /// One execution with everything.
-    pub(crate) fn full(mut row: Execution) -> Self {
+/// One run of a workflow.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Execution)]
+pub(crate) struct ExecutionView {
+    #[serde(flatten)]
+    item: ExecutionItem,
+    #[serde(flatten)]
+    documents: Documents,
+}
+
+impl From<Execution> for ExecutionView {
+    fn from(mut row: Execution) -> Self {
         let mut outputs = row.outputs.take().unwrap_or_default();
         let (mut input, mut parameters) =
             (Value::Object(std::mem::take(&mut row.input)), Value::Object(std::mem::take(&mut row.parameters)));
         for document in [&mut outputs, &mut input, &mut parameters] {
             images::add_urls(document);
         }
-        let node_metrics = row.node_metrics.take();
-        let documents = Documents { input, parameters, output_data: outputs.clone(), outputs, node_metrics };
-        Self { documents: Some(documents), ..Self::item(row) }
+        let documents = Documents {
+            input,
+            parameters,
+            output_data: outputs.clone(),
+            outputs,
+            node_metrics: row.node_metrics.take(),
+            metadata: row.metadata.take(),
+        };
+        Self { item: row.into(), documents }
     }
+}
 
-    /// An item of a list.
-    pub(crate) fn item(row: Execution) -> Self {
+impl From<Execution> for ExecutionItem {
+    fn from(row: Execution) -> Self {
         Self {
             id: row.id,
             execution_id: row.id,
@@ -81,7 +94,6 @@ impl ExecutionView {
             status: row.status,
             mode: row.mode,
             priority: row.priority,
-            documents: None,
             error: row.error.map(ErrorView::from),
             // `{}` before the start reads as zero of zero.
             progress: serde_json::from_value(row.progress).unwrap_or_default(),
@@ -95,7 +107,6 @@ impl ExecutionView {
             batch_id: row.batch_id,
             replayed_from: row.replayed_from,
             resume_count: row.resume_count,
-            metadata: row.metadata,
             trace_id: row.traceparent.as_deref().and_then(trace_id),
             timeout_seconds: row.timeout_seconds,
             max_retries: row.max_retries,
@@ -131,6 +142,9 @@ pub(crate) struct Documents {
     /// By node id.
     #[schema(value_type = Object)]
     pub(crate) node_metrics: Value,
+    /// The client's own.
+    #[schema(value_type = Object)]
+    pub(crate) metadata: Value,
 }
 
 /// Why an execution, or a node, failed.
@@ -176,12 +190,12 @@ pub(crate) struct JobCounts {
 /// An accepted run.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Accepted {
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::ExecutionId)]
     pub(crate) id: ExecutionId,
     /// Same as `id`.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::ExecutionId)]
     pub(crate) execution_id: ExecutionId,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<schema::WorkflowId>)]
     pub(crate) workflow_id: Option<WorkflowId>,
     #[schema(value_type = schema::ExecutionStatus)]
     pub(crate) status: ExecutionStatus,

@@ -12,7 +12,7 @@ use crate::schema;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Worker)]
 pub(crate) struct WorkerView {
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::WorkerId)]
     id: WorkerId,
     /// `worker` or `engine`.
     role: &'static str,
@@ -31,6 +31,9 @@ pub(crate) struct WorkerView {
     #[schema(value_type = schema::Time)]
     heartbeat_at: Timestamp,
     version: String,
+    /// What it says about itself: for a worker the instructions that its kernels use (`simd`).
+    #[schema(value_type = Object)]
+    labels: Value,
 }
 
 impl From<Worker> for WorkerView {
@@ -55,6 +58,7 @@ impl From<Worker> for WorkerView {
             running_jobs: row.running_jobs,
             heartbeat_at: row.heartbeat_at,
             version: row.version,
+            labels: row.labels,
         }
     }
 }

@@ -13,11 +13,11 @@ use crate::schema;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = InferenceJob)]
 pub(crate) struct JobView {
-    #[schema(value_type = String, example = "job_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1")]
+    #[schema(value_type = schema::JobId)]
     pub(crate) id: JobId,
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::ExecutionId)]
     pub(crate) execution_id: ExecutionId,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<schema::WorkflowId>)]
     pub(crate) workflow_id: Option<WorkflowId>,
     pub(crate) node_id: String,
     /// Loop indexes `3/1`, `#k` for the k-th image of a list, empty otherwise.
@@ -34,7 +34,7 @@ pub(crate) struct JobView {
     pub(crate) priority: u8,
     pub(crate) attempt: u32,
     pub(crate) max_attempts: u32,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<schema::WorkerId>)]
     pub(crate) worker_id: Option<WorkerId>,
     #[schema(value_type = schema::Time)]
     pub(crate) submitted_at: Timestamp,

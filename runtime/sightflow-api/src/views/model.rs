@@ -51,7 +51,7 @@ pub(crate) struct ModelView {
 /// A worker that has a model in memory.
 #[derive(Debug, Serialize, ToSchema)]
 struct LoadedOn {
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::WorkerId)]
     worker_id: WorkerId,
     #[schema(value_type = String)]
     state: Value,

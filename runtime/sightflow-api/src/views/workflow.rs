@@ -13,7 +13,7 @@ use crate::schema;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Workflow)]
 pub(crate) struct WorkflowView {
-    #[schema(value_type = String, example = "wf_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1")]
+    #[schema(value_type = schema::WorkflowId)]
     pub(crate) id: WorkflowId,
     pub(crate) name: String,
     pub(crate) description: Option<String>,
@@ -46,7 +46,7 @@ pub(crate) struct WorkflowView {
 pub(crate) struct VersionView {
     pub(crate) version: u32,
     /// SHA-256 of the canonical definition.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::Digest)]
     pub(crate) digest: String,
     pub(crate) change_summary: Option<String>,
     pub(crate) changed_by: Option<String>,
@@ -60,14 +60,16 @@ pub(crate) struct VersionView {
 }
 
 impl WorkflowView {
-    /// One workflow with its definition and the warnings that validation has about it.
-    pub(crate) fn full(row: Workflow, warnings: Vec<Problem>) -> Self {
+    /// One workflow with its definition.
+    pub(crate) fn full(row: Workflow) -> Self {
         let definition = row.definition.clone();
-        Self { definition: Some(definition), ..Self::item(row, warnings) }
+        Self { definition: Some(definition), ..Self::item(row) }
     }
 
     /// An item of a list: without the definition.
-    pub(crate) fn item(row: Workflow, warnings: Vec<Problem>) -> Self {
+    pub(crate) fn item(row: Workflow) -> Self {
+        // Written by this program; an unreadable one is not worth losing the workflow for.
+        let warnings: Vec<Problem> = serde_json::from_value(row.warnings).unwrap_or_default();
         Self {
             id: row.id,
             name: row.name,

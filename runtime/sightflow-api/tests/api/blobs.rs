@@ -1,7 +1,7 @@
 use axum::http::Method;
 use serde_json::json;
 
-use crate::support::{MULTIPART, TestApp, base64, multipart, photo_graph, png};
+use crate::support::{MULTIPART, TestApp, base64, field, multipart, photo_graph, png};
 
 #[tokio::test]
 async fn an_upload_comes_back_byte_for_byte() {
@@ -19,6 +19,13 @@ async fn an_upload_comes_back_byte_for_byte() {
     let again =
         app.request(Method::POST, "/api/v1/images", &[MULTIPART], multipart(&[("file", &picture)])).await.ok(200);
     assert_eq!(again["digest"], blob["digest"]);
+    // Types that say nothing; the bytes decide.
+    for kind in ["binary/octet-stream", "application/octet-stream", "", "application/x-www-form-urlencoded"] {
+        let answer = app.request(Method::POST, "/api/v1/blobs", &[("content-type", kind)], picture.clone()).await;
+        assert_eq!(answer.ok(200)["digest"], blob["digest"], "{kind}");
+    }
+    let right = format!("sha-256=:{}:", base64(sightflow_blobs::digest_of(&picture).bytes()));
+    app.request(Method::POST, "/api/v1/blobs", &[("content-digest", &right)], picture.clone()).await.ok(200);
 
     let read = app.get(url).await;
     assert_eq!((read.status.as_u16(), &read.body), (200, &picture));
@@ -61,6 +68,9 @@ async fn bad_uploads() {
         (vec![("content-type", "application/json")], b"{}".to_vec(), 415, "unsupported_media_type"),
         (vec![("content-digest", wrong.as_str())], picture.to_vec(), 400, "invalid_field"),
         (vec![MULTIPART], multipart(&[]), 400, "invalid_field"),
+        (vec![MULTIPART], field("name", "front door"), 400, "invalid_field"),
+        (vec![("content-encoding", "br")], picture.to_vec(), 415, "unsupported_media_type"),
+        (vec![("content-encoding", "gzip")], picture.to_vec(), 400, "bad_json"),
         (vec![MULTIPART], multipart(&[("a", &picture), ("b", &picture)]), 400, "invalid_field"),
         (vec![("content-length", "99999999")], Vec::new(), 413, "body_too_large"),
     ] {

@@ -22,7 +22,7 @@ async fn requests_that_no_route_takes() {
         (Method::DELETE, "/healthz", vec![], "", 405, "method_not_allowed", ""),
         (Method::POST, "/api/v1/workflows", vec![JSON], "", 400, "bad_json", ""),
         (Method::POST, "/api/v1/workflows", vec![JSON], "{", 400, "bad_json", ""),
-        (Method::POST, "/api/v1/workflows", vec![JSON], "{\"name\": \"\u{1}\"}", 400, "bad_json", ""),
+        (Method::POST, "/api/v1/workflows", vec![JSON], "{\"name\": \"\u{1}\"}", 400, "bad_json", "/name"),
         (Method::POST, "/api/v1/workflows", vec![JSON], "[]", 400, "invalid_field", ""),
         (Method::POST, "/api/v1/workflows", vec![], "{}", 415, "unsupported_media_type", ""),
         (
@@ -84,10 +84,61 @@ async fn requests_that_no_route_takes() {
             "?workflow_id",
         ),
         (Method::GET, "/api/v1/executions?created_after=yesterday", vec![], "", 400, "invalid_field", "?created_after"),
+        (Method::GET, "/api/v1/executions?created_after=", vec![], "", 400, "invalid_field", "?created_after"),
+        (Method::GET, "/api/v1/executions?total=", vec![], "", 400, "invalid_field", "?total"),
+        (Method::GET, "/api/v1/workflows?search=%00", vec![], "", 400, "invalid_field", "?search"),
+        // A query that no part of the route reads.
+        (Method::GET, "/api/v1/workflows/wf_1?foo=1", vec![], "", 400, "unknown_field", "?foo"),
+        (Method::GET, "/api/v1/executions/exe_1?waits=1", vec![], "", 400, "unknown_field", "?waits"),
+        (Method::HEAD, "/api/v1/blobs/sha256:1?foo", vec![], "", 400, "unknown_field", "?foo"),
+        (Method::POST, "/api/v1/executions/exe_1/cancel?x=1", vec![], "", 400, "unknown_field", "?x"),
+        (Method::POST, "/api/v1/run?version=1", vec![JSON], "{}", 400, "unknown_field", "?version"),
+        (Method::GET, "/healthz?verbose", vec![], "", 400, "unknown_field", "?verbose"),
+        (Method::GET, "/api/v1/readyz?verbose", vec![], "", 400, "unknown_field", "?verbose"),
+        (Method::GET, "/openapi.json?pretty", vec![], "", 400, "unknown_field", "?pretty"),
+        (Method::GET, "/api/v1/blocks/a/b/c?foo", vec![], "", 400, "unknown_field", "?foo"),
+        (Method::PUT, "/api/v1/workflows?foo=1", vec![], "", 405, "method_not_allowed", ""),
+        (Method::GET, "/api/v1/nothing?foo=1", vec![], "", 404, "not_found", ""),
+        // What is written twice, or cannot be kept.
+        (Method::POST, "/api/v1/workflows", vec![JSON], r#"{"name": "a", "name": "b"}"#, 400, "invalid_field", "/name"),
+        (Method::POST, "/api/v1/workflows", vec![JSON], r#"{"name": "a\u0000"}"#, 400, "invalid_field", "/name"),
+        (Method::POST, "/api/v1/workflows", vec![JSON], r#"{"name": "\ud800"}"#, 400, "bad_json", "/name"),
+        (
+            Method::POST,
+            "/api/v1/workflows",
+            vec![JSON],
+            r#"{"name": "a", "definition": {"nodes": [{"id": "a", "id": "b"}]}}"#,
+            400,
+            "invalid_field",
+            "/definition/nodes/0/id",
+        ),
+        (
+            Method::POST,
+            "/api/v1/workflows/validate",
+            vec![JSON],
+            r#"{"definition": {"nodes": [{"id": "a", "type": "note", "config": {"n": 9007199254740993}}]}}"#,
+            422,
+            "definition_invalid",
+            "/definition/nodes/0/config/n",
+        ),
+        (
+            Method::POST,
+            "/api/v1/workflows",
+            vec![JSON, ("content-encoding", "deflate")],
+            "{}",
+            415,
+            "unsupported_media_type",
+            "",
+        ),
+        (Method::POST, "/api/v1/workflows", vec![JSON, ("content-encoding", "gzip")], "{}", 400, "bad_json", ""),
         (Method::GET, "/api/v1/workflows", vec![("host", "evil.example")], "", 403, "origin_not_allowed", ""),
         (Method::GET, "/api/v1/workflows", vec![("origin", "https://evil.example")], "", 403, "origin_not_allowed", ""),
     ] {
         let answer = app.request(method.clone(), path, &headers, body).await;
+        if method == Method::HEAD {
+            assert_eq!(answer.status, status, "{path}");
+            continue;
+        }
         let details = answer.error(status, code);
         assert_eq!(
             details.first().map_or("", |detail| detail["pointer"].as_str().unwrap()),
@@ -140,6 +191,56 @@ async fn sixty_megabytes() {
     }
     let declared = app.request(Method::POST, "/api/v1/workflows", &[JSON, ("content-length", "62914560")], "").await;
     declared.error(413, "body_too_large");
+}
+
+/// Bytes that this process has had in memory at most.
+#[cfg(target_os = "linux")]
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn sixty_megabytes_of_small_values_are_refused_without_a_tree() {
+    let memory = sightflow_memory::MemoryPool::new(256 << 20);
+    let app = TestApp::with(sightflow_api::ApiConfig { memory: memory.clone(), ..Default::default() }, &[]).await;
+    let id = app.workflow(&crate::support::settings_graph()).await;
+    let chunk = Bytes::from("0,".repeat(512 << 10));
+    let chunks = std::iter::once(Bytes::from("{\"input\": {\"x\": ["))
+        .chain(std::iter::repeat_n(chunk, 60))
+        .chain([Bytes::from("0]}}")]);
+    let body = Body::from_stream(futures::stream::iter(chunks.map(Ok::<_, std::io::Error>)));
+    let before = peak();
+    app.request(Method::POST, &format!("/api/v1/workflows/{id}/run"), &[JSON], body).await.error(413, "body_too_large");
+    // The text itself, while its buffer grows; a tree of it took four gigabytes.
+    let grown = peak() - before;
+    assert!(grown < 400 << 20, "{grown} bytes");
+    assert_eq!(memory.used(), 0, "all of it was given back");
+}
+
+#[tokio::test]
+async fn bodies_share_the_memory_of_the_process() {
+    let memory = sightflow_memory::MemoryPool::new(64 << 20);
+    let app = TestApp::with(sightflow_api::ApiConfig { memory: memory.clone(), ..Default::default() }, &[]).await;
+    let all = memory.try_reserve(sightflow_memory::Use::Images, 64 << 20).unwrap();
+    let picture = crate::support::png(8, 6);
+    let multipart = crate::support::multipart(&[("file", &picture)]);
+    let refused = [
+        app.post("/api/v1/workflows", &json!({"name": "x"})).await,
+        app.post("/api/v1/run", &json!({})).await,
+        app.request(Method::POST, "/api/v1/blobs", &[], picture.clone()).await,
+        app.request(Method::POST, "/api/v1/blobs", &[crate::support::MULTIPART], multipart).await,
+    ];
+    for answer in refused {
+        answer.error(503, "unavailable");
+        assert_eq!(answer.header("retry-after"), "2");
+    }
+    drop(all);
+    app.post("/api/v1/workflows", &json!({"name": "x"})).await.ok(201);
+    app.request(Method::POST, "/api/v1/blobs", &[], picture).await.ok(201);
+    assert_eq!(memory.used(), 0);
 }
 
 #[tokio::test]

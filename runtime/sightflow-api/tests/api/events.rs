@@ -58,7 +58,18 @@ async fn a_stream_replays_everything_and_ends_after_the_terminal_event() {
         };
         assert_eq!(frames(&rest), all[1..], "{name}");
     }
-    assert_eq!(frames(&app.get_with(&path, &[SSE, ("last-event-id", &all.len().to_string())]).await), []);
+    assert_eq!(frames(&app.get_with(&path, &[SSE, ("last-event-id", "")]).await), all, "an empty one counts as absent");
+    for (at_the_end, header) in [(all.len(), true), (all.len() + 7, true), (all.len(), false)] {
+        let at_the_end = at_the_end.to_string();
+        let answer = if header {
+            app.get_with(&path, &[SSE, ("last-event-id", &at_the_end)]).await
+        } else {
+            app.get_with(&format!("{path}?after={at_the_end}"), &[SSE]).await
+        };
+        assert_eq!((answer.status.as_u16(), answer.body.len()), (204, 0), "a browser stops reconnecting");
+    }
+    app.get_with(&format!("{path}?wait=61s"), &[JSON]).await.error(400, "invalid_field");
+    app.get_with(&format!("{path}?after=-1"), &[JSON]).await.error(400, "invalid_field");
     app.get_with(&path, &[("last-event-id", "x")]).await.error(400, "invalid_field");
     app.get("/api/v1/executions/exe_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1/events").await.error(404, "not_found");
 }

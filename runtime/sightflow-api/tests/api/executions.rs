@@ -94,7 +94,9 @@ async fn waiting_ends_with_the_execution() {
     let path = format!("/api/v1/executions/{execution}?wait=20s");
     let (answer, ()) = tokio::join!(app.get(&path), app.finish(&run, json!({}), None));
     assert_eq!(answer.ok(200)["status"], "completed");
-    app.get(&format!("/api/v1/executions/{execution}?wait=soon")).await.error(400, "invalid_field");
+    for wait in ["soon", "61s", "", "-1"] {
+        app.get(&format!("/api/v1/executions/{execution}?wait={wait}")).await.error(400, "invalid_field");
+    }
 }
 
 #[tokio::test]
@@ -117,6 +119,11 @@ async fn image_outputs_are_bytes_and_others_json() {
     assert_eq!((probe.width, probe.height), (2, 3));
     assert_eq!(app.get(&format!("{path}/outputs/people")).await.ok(200), json!({"count": 2}));
     app.get(&format!("{path}/outputs/nothing")).await.error(404, "not_found");
+    for part in ["", "/people", "/safe"] {
+        let path = format!("{path}/outputs{part}");
+        let tag = app.get(&path).await.header("etag").to_owned();
+        assert_eq!(app.get_with(&path, &[("if-none-match", &tag)]).await.status, 304, "{path}");
+    }
     let outputs = app.get(&format!("{path}/outputs")).await.ok(200);
     assert_eq!(
         (&outputs["complete"], &outputs["outputs"]["safe"]["$image"]["url"]),
@@ -131,8 +138,8 @@ async fn image_outputs_are_bytes_and_others_json() {
     assert_eq!(
         nodes["items"],
         json!([
-            {"node_id": "photo", "type": "image_input", "status": "completed", "skip_reason": null, "attempts": 0, "duration_ms": 3, "queue_ms": null, "items": null, "error": null, "job_ids": []},
-            {"node_id": "note", "type": "note", "status": "pending", "skip_reason": null, "attempts": 0, "duration_ms": null, "queue_ms": null, "items": null, "error": null, "job_ids": []}
+            {"node_id": "photo", "type": "image_input", "status": "completed", "skip_reason": null, "attempts": 0, "duration_ms": 3, "queue_ms": null, "items": null, "error": null, "job_ids": [], "logs": []},
+            {"node_id": "note", "type": "note", "status": "pending", "skip_reason": null, "attempts": 0, "duration_ms": null, "queue_ms": null, "items": null, "error": null, "job_ids": [], "logs": []}
         ])
     );
 }
@@ -161,10 +168,10 @@ async fn lists_filter_and_leave_out_the_large_parts() {
         assert_eq!(ids(app.get(&path).await.ok(200)).iter().collect::<Vec<_>>(), expected, "{path}");
     }
     let item = app.get("/api/v1/executions?limit=1").await.ok(200);
-    for key in ["input", "outputs", "output_data", "node_metrics"] {
+    for key in ["input", "outputs", "output_data", "node_metrics", "metadata"] {
         assert!(item["items"][0].get(key).is_none(), "{key}");
     }
-    app.get(&format!("/api/v1/workflows/{a}/executions?workflow_id={b}")).await.error(400, "invalid_field");
+    app.get(&format!("/api/v1/workflows/{a}/executions?workflow_id={b}")).await.error(404, "not_found");
     let cleared = app.request(Method::POST, &format!("/api/v1/workflows/{a}/clear-executions"), &[], "").await.ok(200);
     assert_eq!(cleared, json!({"deleted_count": 1}));
     app.get(&format!("/api/v1/executions/{first}")).await.error(404, "not_found");

@@ -15,6 +15,9 @@ async fn workers() {
         (&worker["role"], &worker["state"], &worker["name"], &worker["running_jobs"]),
         (&json!("engine"), &json!("ready"), &json!("test"), &json!(0))
     );
+    assert_eq!((&worker["labels"], list.get("total")), (&json!({}), None));
+    assert_eq!(app.get("/api/v1/workers?total=true&limit=1").await.ok(200)["total"], 1);
+    app.get("/api/v1/workers?limit=0").await.error(400, "invalid_field");
     let id = worker["id"].as_str().unwrap();
     assert_eq!(app.get(&format!("/api/v1/workers/{id}")).await.ok(200)["id"], id);
     app.get("/api/v1/workers/wrk_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1").await.error(404, "not_found");
@@ -40,6 +43,8 @@ async fn models() {
     let cursor = first["next_cursor"].as_str().unwrap();
     let rest = app.get(&format!("/api/v1/models?limit=2&task=detection&cursor={cursor}")).await.ok(200);
     assert_eq!((ids(&rest), &rest["next_cursor"]), (vec!["c".to_owned()], &json!(null)));
+    assert_eq!(app.get("/api/v1/models?limit=1&total=true").await.ok(200)["total"], 4);
+    app.get("/api/v1/models?source=").await.error(400, "invalid_field");
     assert_eq!(ids(&app.get("/api/v1/models?search=D&state=available").await.ok(200)), ["d"]);
     let model = app.get("/api/v1/models/a").await.ok(200);
     assert_eq!(
@@ -100,9 +105,11 @@ async fn inference_jobs() {
         ("status=queued&task=detection&node_id=detect".into(), 1),
         ("status=failed".into(), 0),
         ("model_id=other".into(), 0),
+        ("total=true".into(), 1),
     ] {
         let page = app.get(&format!("/api/v1/inference-jobs?{query}")).await.ok(200);
         assert_eq!(page["items"].as_array().unwrap().len(), count, "{query}");
+        assert_eq!(page.get("total").is_some(), query.starts_with("total"), "{query}");
         assert!(page["items"].as_array().unwrap().iter().all(|job| job.get("result").is_none()));
     }
     assert_eq!(

@@ -1,6 +1,7 @@
+use axum::http::Method;
 use serde_json::json;
 
-use crate::support::TestApp;
+use crate::support::{TestApp, request, send};
 
 #[tokio::test]
 async fn alive_and_ready_until_draining() {
@@ -12,6 +13,19 @@ async fn alive_and_ready_until_draining() {
             ready,
             json!({"status": "ready", "checks": {"store": "ok", "blobs": "ok", "migrations": "ok", "blocks": "ok", "shutdown": "ok"}})
         );
+    }
+    // The blob store was looked at just now: a probe writes no file.
+    let engine = std::sync::Arc::new(std::sync::Mutex::new(None::<String>));
+    let found = engine.clone();
+    let check = sightflow_api::HealthCheck::new("engine", move || match &*found.lock().unwrap() {
+        Some(wrong) => Err(wrong.clone()),
+        None => Ok(()),
+    });
+    let router = sightflow_api::router(app.state.clone().with_checks([check]));
+    for (wrong, status) in [(None, 200), (Some("no sign of life for 17 s"), 503), (None, 200)] {
+        *engine.lock().unwrap() = wrong.map(str::to_owned);
+        let answer = send(router.clone(), request(Method::GET, "/readyz", &[], "")).await.ok(status);
+        assert_eq!(answer["checks"]["engine"], wrong.unwrap_or("ok"), "{answer}");
     }
     app.state.drain();
     let stopping = app.get("/readyz").await.ok(503);

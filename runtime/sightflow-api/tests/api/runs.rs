@@ -1,7 +1,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{MULTIPART, TestApp, base64, multipart, photo_graph, png, png_header, settings_graph};
+use crate::support::{MULTIPART, TestApp, base64, field, multipart, photo_graph, png, png_header, settings_graph};
 
 #[tokio::test]
 async fn an_accepted_run_says_where_to_look() {
@@ -94,6 +94,7 @@ async fn multipart_files_are_images_by_their_names() {
         (vec![("image", picture.as_ref()), ("image", picture.as_ref())], 400, "invalid_field"),
         (vec![("image", b"no picture".as_slice())], 422, "image_invalid"),
         (vec![("request", b"{".as_slice())], 400, "bad_json"),
+        (vec![("request", b"\xef\xbb\xbf{}".as_slice()), ("image", picture.as_ref())], 202, ""),
         (vec![("request", b"{}".as_slice()), ("request", b"{}")], 400, "bad_json"),
         (vec![("other", picture.as_ref())], 202, ""),
     ] {
@@ -104,6 +105,10 @@ async fn multipart_files_are_images_by_their_names() {
             answer.error(status, code);
         }
     }
+    let details =
+        app.request(Method::POST, &path, &[MULTIPART], field("priority", "7")).await.error(400, "invalid_field");
+    assert_eq!(details[0]["pointer"], "/priority");
+    assert!(details[0]["message"].as_str().unwrap().contains("`request`"), "says where it belongs: {details:?}");
     app.request(Method::POST, &path, &[("content-type", "multipart/form-data")], "").await.error(400, "bad_json");
     app.request(Method::POST, &path, &[MULTIPART], "--XX\r\nbroken").await.error(400, "bad_json");
     let many: Vec<_> = (0..65).map(|_| ("image", b"x".as_slice())).collect();
@@ -173,6 +178,10 @@ async fn bad_runs_are_refused_with_code_and_place_and_write_nothing() {
         (&settings, json!({"parameters": {"limit": 0}}), 422, "parameters_invalid", "/parameters/limit"),
         (&settings, json!({"parameters": {"limits": 1}}), 422, "parameters_invalid", "/parameters/limits"),
         (&settings, json!({"priority": 11}), 400, "invalid_field", "/priority"),
+        (&settings, json!({"metadata": {"note": "x".repeat(70_000)}}), 413, "body_too_large", "/metadata"),
+        (&settings, json!({"metadata": {"note": "a\0b"}}), 400, "invalid_field", "/metadata/note"),
+        (&settings, json!({"parameters": {"label": "a\0b"}}), 400, "invalid_field", "/parameters/label"),
+        (&settings, json!({"input": {"big": 9_007_199_254_740_993_u64}}), 422, "input_invalid", "/input/big"),
     ] {
         let details = app.post(&format!("/api/v1/workflows/{id}/run"), &body).await.error(status, code);
         assert_eq!(details.first().map(|detail| detail["pointer"].as_str().unwrap()), Some(pointer), "{body}");
@@ -243,6 +252,11 @@ async fn a_repeated_run_with_a_key_is_one_execution() {
     app.post_with(&path, &[("idempotency-key", "r1")], &json!({"input": {"image_base64": base64(&png(9, 6))}}))
         .await
         .error(409, "idempotency_conflict");
+    // Whatever has changed since, the answer is the first one.
+    app.patch(&format!("/api/v1/workflows/{id}"), &[], &json!({"status": "archived"})).await.ok(200);
+    assert_eq!(app.post_with(&path, &[("idempotency-key", "r1")], &body).await.ok(202), first.ok(202));
+    app.post_with(&path, &[("idempotency-key", "r2")], &body).await.error(409, "workflow_archived");
+    app.patch(&format!("/api/v1/workflows/{id}"), &[], &json!({"status": "draft"})).await.ok(200);
     // The boundary is no part of a multipart request's identity.
     let one = app
         .request(Method::POST, &path, &[MULTIPART, ("idempotency-key", "m1")], multipart(&[("image", &png(8, 6))]))
@@ -315,9 +329,13 @@ async fn a_full_queue_refuses_runs() {
     let config = sightflow_api::ApiConfig { max_waiting_executions: 1, ..Default::default() };
     let app = TestApp::with(config, &[]).await;
     let id = app.workflow(&settings_graph()).await;
-    app.run(&id, &json!({})).await;
-    let refused = app.post(&format!("/api/v1/workflows/{id}/run"), &json!({})).await;
+    let path = format!("/api/v1/workflows/{id}/run");
+    let first = app.post_with(&path, &[("idempotency-key", "a")], &json!({})).await.ok(202);
+    let refused = app.post(&path, &json!({})).await;
     refused.error(429, "queue_full");
+    app.post_with(&path, &[("idempotency-key", "b")], &json!({})).await.error(429, "queue_full");
+    let again = app.post_with(&path, &[("idempotency-key", "a")], &json!({})).await.ok(202);
+    assert_eq!(again, first, "what was accepted before is not new work");
     assert!(refused.header("retry-after").parse::<u32>().is_ok());
 }
 

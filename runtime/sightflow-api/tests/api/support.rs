@@ -1,6 +1,8 @@
 //! One place that touches the API.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use axum::Router;
@@ -11,7 +13,9 @@ use serde_json::{Value, json};
 use sightflow_api::outgoing::{Network, Outgoing};
 use sightflow_api::{ApiConfig, ApiState, router};
 use sightflow_blobs::{BlobStore, digest_of};
-use sightflow_engine::{BlockHost, BlockRef, CallContext, CallError, Catalog, CheckContext, Package, Payload};
+use sightflow_engine::{
+    BlockHost, BlockRef, CallContext, CallError, CallOutcome, Catalog, CheckContext, Package, Payload,
+};
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_store::{
     Append, FinishedExecution, NewEvent, NewModel, NewWorker, SharedStore, SqliteOptions, SqliteStore,
@@ -28,6 +32,8 @@ pub(crate) struct TestApp {
     pub(crate) state: ApiState,
     pub(crate) store: SharedStore,
     pub(crate) blobs: BlobStore,
+    /// Checks that the blocks were asked for.
+    pub(crate) checks: Arc<AtomicUsize>,
     pub(crate) router: Router,
     engine: WorkerId,
     _dir: TempDir,
@@ -61,7 +67,8 @@ impl Answer {
         assert_eq!(error["code"], code, "{body}");
         assert_eq!(self.header("content-type"), "application/json");
         assert_eq!(error["request_id"], self.header("x-request-id"), "{body}");
-        assert_eq!(error["docs"], format!("/api/v1/errors/{code}"));
+        let docs = error["docs"].as_str().unwrap();
+        assert!(docs.ends_with(&format!("/api/v1/errors/{code}")), "{docs}");
         assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{body}");
         error["details"].as_array().expect("details are a list").clone()
     }
@@ -81,15 +88,25 @@ fn note() -> Manifest {
     .unwrap()
 }
 
-struct Scripted;
+#[derive(Default)]
+struct Scripted {
+    checks: Arc<AtomicUsize>,
+}
 
 #[async_trait]
 impl BlockHost for Scripted {
-    async fn call(&self, _: &BlockRef, _: &str, payload: Payload, _: CallContext) -> Result<Payload, CallError> {
-        Ok(payload)
+    async fn call(&self, _: &BlockRef, _: &str, payload: Payload, _: CallContext) -> Result<CallOutcome, CallError> {
+        Ok(CallOutcome { payload, ..CallOutcome::default() })
     }
 
-    async fn check(&self, _: &BlockRef, config: &Value, _: &CheckContext) -> Result<Vec<Problem>, CallError> {
+    async fn check(
+        &self,
+        _: &BlockRef,
+        config: &Value,
+        _: &CheckContext,
+        _: Instant,
+    ) -> Result<Vec<Problem>, CallError> {
+        self.checks.fetch_add(1, Ordering::Relaxed);
         Ok(match config["text"].as_str() {
             Some("bad") => vec![Problem::new("E-CONFIG", "/config/text", "`bad` is not a note")],
             Some("odd") => vec![Problem::new("W-ODD", "/config/text", "an odd note")],
@@ -116,11 +133,13 @@ impl TestApp {
         };
         let catalog = Arc::new(Catalog::new([package]).unwrap());
         let allow: Vec<Network> = allow.iter().map(|network| network.parse().unwrap()).collect();
+        let host = Scripted::default();
+        let checks = Arc::clone(&host.checks);
         let state = ApiState::new(
             Arc::clone(&store),
             blobs.clone(),
             catalog,
-            Arc::new(Scripted),
+            Arc::new(host),
             Outgoing::new(allow).unwrap(),
             config,
         );
@@ -136,14 +155,11 @@ impl TestApp {
             memory_total: None,
         };
         store.register_worker(worker).await.unwrap();
-        Self { router: router(state.clone()), state, store, blobs, engine, _dir: dir }
+        Self { router: router(state.clone()), state, store, blobs, checks, engine, _dir: dir }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-        Answer { status: parts.status, headers: parts.headers, body }
+        send(self.router.clone(), request).await
     }
 
     pub(crate) async fn request(
@@ -243,6 +259,14 @@ impl TestApp {
     }
 }
 
+/// One request and its whole answer.
+pub(crate) async fn send(router: Router, request: Request<Body>) -> Answer {
+    let response = router.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    Answer { status: parts.status, headers: parts.headers, body }
+}
+
 fn digests(value: &Value) -> Vec<sightflow_types::Digest> {
     match value {
         Value::Object(object) => object
@@ -318,6 +342,11 @@ pub(crate) fn multipart(parts: &[(&str, &[u8])]) -> Vec<u8> {
     }
     body.extend(b"--XX--\r\n");
     body
+}
+
+/// A body with one form field that is no file.
+pub(crate) fn field(name: &str, value: &str) -> Vec<u8> {
+    format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n--XX--\r\n").into_bytes()
 }
 
 pub(crate) const MULTIPART: (&str, &str) = ("content-type", "multipart/form-data; boundary=XX");

@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering;
+
 use axum::http::Method;
 use serde_json::json;
 
@@ -176,6 +178,16 @@ async fn blocks_check_their_own_configuration() {
         saved["warnings"],
         json!([{"code": "W-ODD", "pointer": "/nodes/1/config/text", "message": "an odd note"}])
     );
+    // Reading asks no block: the warnings are kept with the version.
+    let asked = app.checks.load(Ordering::Relaxed);
+    let path = format!("/api/v1/workflows/{}", saved["id"].as_str().unwrap());
+    assert_eq!(app.get(&path).await.ok(200)["warnings"], saved["warnings"]);
+    assert_eq!(app.get("/api/v1/workflows").await.ok(200)["items"][0]["warnings"], saved["warnings"]);
+    let copy = app.request(Method::POST, &format!("{path}/duplicate"), &[], "").await.ok(201);
+    assert_eq!(copy["warnings"], saved["warnings"]);
+    assert_eq!(app.checks.load(Ordering::Relaxed), asked);
+    assert_eq!(app.patch(&path, &[], &json!({"definition": photo_graph()})).await.ok(200)["warnings"], json!([]));
+    assert_eq!(app.get(&path).await.ok(200)["warnings"], json!([]));
 }
 
 #[tokio::test]
@@ -202,6 +214,21 @@ async fn a_repeated_create_with_a_key_makes_one_workflow() {
         .error(409, "idempotency_conflict");
     app.post_with("/api/v1/workflows", &[("idempotency-key", "")], &body).await.error(400, "invalid_field");
     assert_eq!(app.get("/api/v1/workflows?total=true").await.ok(200)["total"], 1);
+
+    let path = format!("/api/v1/workflows/{}", first.ok(201)["id"].as_str().unwrap());
+    app.patch(&path, &[], &json!({"definition": settings_graph()})).await.ok(200);
+    for (route, status) in [("duplicate", 201), ("versions/1/restore", 200)] {
+        let route = format!("{path}/{route}");
+        let key = [("idempotency-key", route.as_str())];
+        let first = app.request(Method::POST, &route, &key, "").await;
+        let again = app.request(Method::POST, &route, &key, "").await;
+        assert_eq!(again.ok(status)["id"], first.ok(status)["id"], "{route}");
+        assert_eq!((first.header("idempotency-replayed"), again.header("idempotency-replayed")), ("", "true"));
+        let other = [("idempotency-key", route.as_str()), ("content-type", "application/json")];
+        app.request(Method::POST, &route, &other, "{ }").await.error(409, "idempotency_conflict");
+    }
+    assert_eq!(app.get("/api/v1/workflows?total=true").await.ok(200)["total"], 2);
+    assert_eq!(app.get(&format!("{path}/versions?total=true&limit=1")).await.ok(200)["total"], 3);
 }
 
 #[tokio::test]

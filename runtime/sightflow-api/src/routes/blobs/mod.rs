@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sightflow_blobs::digest_of;
 use sightflow_store::Blob;
 use sightflow_types::{Digest, Timestamp};
@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use self::range::Wanted;
 use crate::caller::Caller;
 use crate::error::{ApiError, Code, ErrorBody};
-use crate::extract::body::{self, IMAGE_LIMIT};
+use crate::extract::body::{self, Charge, IMAGE_LIMIT};
 use crate::extract::{Multipart, Path, media_type};
 use crate::state::ApiState;
 use crate::views::images::blob_url;
@@ -28,11 +28,21 @@ pub(crate) use thumbnail::{__path_thumbnail, thumbnail};
 
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("private, max-age=31536000, immutable");
 
+/// An upload as a form.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "documents the body; the part is read as it comes")]
+pub(crate) struct UploadForm {
+    /// The image; its part may have any name.
+    #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
+    file: Vec<u8>,
+}
+
 /// A stored blob.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Blob)]
 pub(crate) struct BlobView {
-    #[schema(value_type = String, example = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
+    #[schema(value_type = schema::Digest)]
     digest: Digest,
     url: String,
     /// Bytes.
@@ -62,7 +72,7 @@ impl From<Blob> for BlobView {
 }
 
 /// Uploads an image: the raw bytes, or multipart with one file. `Content-Digest` is checked if sent.
-#[utoipa::path(post, path = "/blobs", tag = "blobs", request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+#[utoipa::path(post, path = "/blobs", tag = "blobs", request_body(content((Vec<u8> = "application/octet-stream"), (UploadForm = "multipart/form-data"))),
     responses((status = 201, body = BlobView), (status = 200, description = "Known already", body = BlobView), (status = 413, body = ErrorBody), (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn upload(
     State(state): State<ApiState>,
@@ -73,7 +83,7 @@ pub(crate) async fn upload(
 }
 
 /// Alias of `POST /blobs`.
-#[utoipa::path(post, path = "/images", tag = "blobs", request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+#[utoipa::path(post, path = "/images", tag = "blobs", request_body(content((Vec<u8> = "application/octet-stream"), (UploadForm = "multipart/form-data"))),
     responses((status = 201, body = BlobView), (status = 200, description = "Known already", body = BlobView), (status = 413, body = ErrorBody), (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn upload_image(
     State(state): State<ApiState>,
@@ -85,45 +95,52 @@ pub(crate) async fn upload_image(
 
 async fn accept(state: &ApiState, caller: Caller, request: Request) -> Result<Response, ApiError> {
     let headers = request.headers().clone();
-    let bytes = read(request, &headers).await?;
+    let (bytes, _charge) = read(state, request, &headers).await?;
     let probe = intake::check(&bytes, "the upload", "")?;
-    let digest = digest_of(&bytes);
-    content_digest::verify(&headers, &digest)?;
-    let known = intake::find(state, caller.tenant, &digest).await?.is_some();
-    let blob = BlobView::from(intake::keep(state, caller.tenant, bytes, probe).await?);
+    if headers.contains_key("content-digest") {
+        // Hashed once more when it is stored; almost nobody sends the header.
+        content_digest::verify(&headers, &digest_of(&bytes))?;
+    }
+    let (blob, known) = intake::keep(state, caller.tenant, &bytes, &probe).await?;
+    let blob = BlobView::from(blob);
     let status = if known { StatusCode::OK } else { StatusCode::CREATED };
     let location = HeaderValue::from_str(&blob.url).map_err(ApiError::internal)?;
     Ok((status, [(header::LOCATION, location)], Json(blob)).into_response())
 }
 
-/// The raw body, or the one file of a multipart body.
-async fn read(request: Request, headers: &HeaderMap) -> Result<Bytes, ApiError> {
-    let kind = media_type(headers).unwrap_or_else(|| "application/octet-stream".to_owned());
+/// The raw body, or the one file of a multipart body, and what it is charged.
+async fn read(state: &ApiState, request: Request, headers: &HeaderMap) -> Result<(Bytes, Charge), ApiError> {
+    let kind = media_type(headers).unwrap_or_default();
     if kind == "multipart/form-data" {
-        let mut multipart = Multipart::open(request).await?;
+        let mut multipart = Multipart::open(&state.config.memory, request).await?;
         let mut file = None;
         while let Some(part) = multipart.next().await? {
+            if !part.is_file {
+                return Err(part.no_file("an upload is one file and nothing else"));
+            }
             if file.replace(part.bytes).is_some() {
                 return Err(ApiError::new(Code::InvalidField, "send one file per upload"));
             }
         }
-        return file.ok_or_else(|| ApiError::new(Code::InvalidField, "the multipart body has no file"));
+        let file = file.ok_or_else(|| ApiError::new(Code::InvalidField, "the multipart body has no file"))?;
+        return Ok((file, multipart.finish()));
     }
-    // curl's `--data-binary` says `application/x-www-form-urlencoded` unless told otherwise; the bytes decide.
-    if !kind.starts_with("image/")
-        && !matches!(kind.as_str(), "application/octet-stream" | "application/x-www-form-urlencoded")
-    {
+    if !kind.starts_with("image/") && !SNIFFED.contains(&kind.as_str()) {
         return Err(ApiError::new(
             Code::UnsupportedMediaType,
             format!("`{kind}` is not taken here; send the image's bytes, or multipart/form-data with one file"),
         ));
     }
-    body::read(request.into_body(), headers, IMAGE_LIMIT).await
+    let held = body::read(&state.config.memory, request.into_body(), headers, IMAGE_LIMIT).await?;
+    Ok((held.bytes, held.charge))
 }
 
+/// Types that say nothing; the bytes decide. curl's `--data-binary` sends the last unless told otherwise.
+const SNIFFED: [&str; 4] = ["", "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"];
+
 /// The bytes of a blob, or a range of them.
-#[utoipa::path(get, path = "/blobs/{digest}", tag = "blobs", params(("digest" = String, Path), ("Range" = Option<String>, Header)),
-    responses((status = 200, description = "The bytes", content_type = "application/octet-stream"), (status = 206, description = "Part of them"), (status = 304), (status = 404, body = ErrorBody), (status = 416, body = ErrorBody)))]
+#[utoipa::path(get, path = "/blobs/{digest}", tag = "blobs", params(("digest" = schema::Digest, Path), ("Range" = Option<String>, Header)),
+    responses((status = 200, description = "The bytes", content_type = "*/*"), (status = 206, description = "Part of them", content_type = "*/*"), (status = 304), (status = 404, body = ErrorBody), (status = 416, body = ErrorBody)))]
 pub(crate) async fn get(
     State(state): State<ApiState>,
     caller: Caller,
@@ -200,7 +217,7 @@ pub(crate) fn image_response(media_type: &str, bytes: Bytes) -> Result<Response,
 }
 
 /// Drops the upload; what executions refer to stays.
-#[utoipa::path(delete, path = "/blobs/{digest}", tag = "blobs", params(("digest" = String, Path)),
+#[utoipa::path(delete, path = "/blobs/{digest}", tag = "blobs", params(("digest" = schema::Digest, Path)),
     responses((status = 204), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
 pub(crate) async fn delete(
     State(state): State<ApiState>,

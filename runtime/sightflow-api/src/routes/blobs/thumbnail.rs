@@ -11,10 +11,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{IMMUTABLE, image_response};
 use crate::caller::Caller;
+use crate::decode::decode;
 use crate::error::{ApiError, Code, ErrorBody};
 use crate::extract::{Path, Query};
 use crate::state::ApiState;
-use crate::{etag, intake};
+use crate::{etag, intake, schema};
 
 const LARGEST: u32 = 1024;
 
@@ -22,8 +23,10 @@ const LARGEST: u32 = 1024;
 #[into_params(parameter_in = Query)]
 pub(crate) struct ThumbnailQuery {
     /// Columns of the frame, 1..1024; default 256.
+    #[param(minimum = 1, maximum = 1024)]
     width: Option<u32>,
     /// Rows of the frame, 1..1024; default 256.
+    #[param(minimum = 1, maximum = 1024)]
     height: Option<u32>,
     /// `contain` (default): all of the image inside the frame; `cover`: the frame is filled.
     #[param(inline)]
@@ -32,6 +35,7 @@ pub(crate) struct ThumbnailQuery {
     #[param(inline)]
     format: Option<Format>,
     /// Part of the upright image in pixels: `x,y,width,height`.
+    #[param(value_type = Option<schema::Crop>)]
     crop: Option<String>,
 }
 
@@ -119,8 +123,8 @@ fn area(text: &str) -> Result<Area, ApiError> {
 }
 
 /// A small picture of an image blob.
-#[utoipa::path(get, path = "/blobs/{digest}/thumbnail", tag = "blobs", params(("digest" = String, Path), ThumbnailQuery),
-    responses((status = 200, description = "The picture", content_type = "image/webp"), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
+#[utoipa::path(get, path = "/blobs/{digest}/thumbnail", tag = "blobs", params(("digest" = schema::Digest, Path), ThumbnailQuery),
+    responses((status = 200, description = "The picture", content((Vec<u8> = "image/webp"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/png"))), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn thumbnail(
     State(state): State<ApiState>,
     caller: Caller,
@@ -139,12 +143,8 @@ pub(crate) async fn thumbnail(
         let bytes = state.blobs.get(&digest).await?;
         let reference = intake::reference(&blob);
         let media_type = wanted.encoding.source_format().media_type();
-        let made =
-            tokio::task::spawn_blocking(move || wanted.make(bytes, &reference)).await.map_err(ApiError::internal)?;
-        image_response(
-            media_type,
-            made.map_err(|error| ApiError::new(Code::ImageInvalid, format!("the blob {digest}: {error}")))?,
-        )?
+        let invalid = |error| ApiError::new(Code::ImageInvalid, format!("the blob {digest}: {error}"));
+        image_response(media_type, decode(&state, move || wanted.make(bytes, &reference), invalid).await?)?
     };
     response.headers_mut().insert(header::ETAG, HeaderValue::from_str(&tag).map_err(ApiError::internal)?);
     response.headers_mut().insert(header::CACHE_CONTROL, IMMUTABLE);

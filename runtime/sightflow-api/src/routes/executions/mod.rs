@@ -17,21 +17,19 @@ use utoipa::IntoParams;
 use crate::caller::Caller;
 use crate::error::{ApiError, Code, ErrorBody};
 use crate::extract::{Many, Path, Query, Seconds};
-use crate::page::{Page, TOTAL_CAP, Window};
+use crate::page::{self, Page, Window};
 use crate::state::ApiState;
-use crate::views::execution::ExecutionView;
+use crate::views::execution::{ExecutionItem, ExecutionView};
 use crate::views::workflow::Deleted;
 use crate::{etag, schema, wait};
 
 pub(crate) use nodes::{__path_nodes, nodes};
 pub(crate) use outputs::{__path_output, __path_outputs, output, outputs};
 
-const LONGEST_WAIT: u64 = 60;
-
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<schema::WorkflowId>)]
     workflow_id: Option<WorkflowId>,
     /// Repeatable.
     #[serde(default)]
@@ -42,8 +40,10 @@ pub(crate) struct ListQuery {
     #[param(value_type = Option<schema::Time>)]
     created_before: Option<Timestamp>,
     /// 1..100, default 50.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// From `next_cursor`.
+    #[param(value_type = Option<schema::Cursor>)]
     cursor: Option<String>,
     /// Adds `total`, counted to 10,000.
     #[serde(default)]
@@ -51,17 +51,17 @@ pub(crate) struct ListQuery {
     total: bool,
 }
 
-/// Executions, newest first, without input, parameters, outputs and node metrics.
-#[utoipa::path(get, path = "/executions", tag = "executions", params(ListQuery), responses((status = 200, body = Page<ExecutionView>), (status = 400, body = ErrorBody)))]
+/// Executions, newest first, without input, parameters, outputs, node metrics and metadata.
+#[utoipa::path(get, path = "/executions", tag = "executions", params(ListQuery), responses((status = 200, body = Page<ExecutionItem>), (status = 400, body = ErrorBody)))]
 pub(crate) async fn list(
     State(state): State<ApiState>,
     caller: Caller,
     Query(query): Query<ListQuery>,
-) -> Result<Json<Page<ExecutionView>>, ApiError> {
+) -> Result<Json<Page<ExecutionItem>>, ApiError> {
     list_page(&state, caller, query).await.map(Json)
 }
 
-async fn list_page(state: &ApiState, caller: Caller, query: ListQuery) -> Result<Page<ExecutionView>, ApiError> {
+async fn list_page(state: &ApiState, caller: Caller, query: ListQuery) -> Result<Page<ExecutionItem>, ApiError> {
     let filter = ExecutionFilter {
         workflow_id: query.workflow_id,
         statuses: query.status.0,
@@ -73,33 +73,31 @@ async fn list_page(state: &ApiState, caller: Caller, query: ListQuery) -> Result
     let page =
         state.store.executions(caller.tenant, filter.clone(), PageRequest { limit: window.limit, before }).await?;
     let total = if query.total { Some(count(state, caller, &filter).await?) } else { None };
-    Ok(window.page(page.items, page.next.map(ExecutionId::uuid), ExecutionView::item).with_total(total))
+    Ok(window.page(page.items, page.next.map(ExecutionId::uuid), ExecutionItem::from).with_total(total))
 }
 
-/// Counts by walking the list, up to [`TOTAL_CAP`].
 async fn count(state: &ApiState, caller: Caller, filter: &ExecutionFilter) -> Result<u64, ApiError> {
-    let (mut counted, mut before) = (0, None);
-    loop {
+    page::count(|before| async move {
         let page = state.store.executions(caller.tenant, filter.clone(), PageRequest { limit: 100, before }).await?;
-        counted += page.items.len() as u64;
-        before = page.next;
-        if before.is_none() || counted >= TOTAL_CAP {
-            return Ok(counted);
-        }
-    }
+        Ok((page.items.len(), page.next))
+    })
+    .await
 }
 
 /// The executions of one workflow; takes the same parameters as `GET /executions`.
-#[utoipa::path(get, path = "/workflows/{id}/executions", tag = "workflows", params(("id" = String, Path), ListQuery),
-    responses((status = 200, body = Page<ExecutionView>), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
+#[utoipa::path(get, path = "/workflows/{id}/executions", tag = "workflows", params(("id" = schema::WorkflowId, Path), ListQuery),
+    responses((status = 200, body = Page<ExecutionItem>), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(crate) async fn of_workflow(
     State(state): State<ApiState>,
     caller: Caller,
     Path(id): Path<WorkflowId>,
     Query(query): Query<ListQuery>,
-) -> Result<Json<Page<ExecutionView>>, ApiError> {
+) -> Result<Json<Page<ExecutionItem>>, ApiError> {
     if query.workflow_id.is_some_and(|given| given != id) {
-        return Err(ApiError::field("?workflow_id", "`workflow_id` differs from the workflow in the path"));
+        return Err(ApiError::new(
+            Code::NotFound,
+            "`workflow_id` differs from the workflow in the path: there are no such executions",
+        ));
     }
     state.store.workflow(caller.tenant, id).await?;
     list_page(&state, caller, ListQuery { workflow_id: Some(id), ..query }).await.map(Json)
@@ -109,7 +107,7 @@ pub(crate) async fn of_workflow(
 #[into_params(parameter_in = Query)]
 pub(crate) struct GetQuery {
     /// Hold the answer until the execution has ended, for example `20s`; at most 60 s.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<Seconds>)]
     wait: Option<Seconds>,
     /// `base64`: put the bytes of output images, up to 8 MiB in all, into the answer.
     #[param(inline)]
@@ -117,7 +115,7 @@ pub(crate) struct GetQuery {
 }
 
 /// One execution with everything.
-#[utoipa::path(get, path = "/executions/{id}", tag = "executions", params(("id" = String, Path), GetQuery),
+#[utoipa::path(get, path = "/executions/{id}", tag = "executions", params(("id" = schema::ExecutionId, Path), GetQuery),
     responses((status = 200, body = ExecutionView), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(crate) async fn get(
     State(state): State<ApiState>,
@@ -126,27 +124,27 @@ pub(crate) async fn get(
     Query(query): Query<GetQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let patience = Duration::from_secs(query.wait.map_or(0, |wait| wait.0.min(LONGEST_WAIT)));
+    let patience = Duration::from_secs(query.wait.map_or(0, |wait| wait.0));
     let mut execution = wait::until_terminal(&state, caller.tenant, id, patience).await?;
     if let (Some(outputs::Inline::Base64), Some(values)) = (query.images, &mut execution.outputs) {
         outputs::inline_images(&state, values).await?;
     }
-    etag::json(&headers, &ExecutionView::full(execution))
+    etag::json(&headers, &ExecutionView::from(execution))
 }
 
 /// Cancels a running or waiting execution; effective when answered.
-#[utoipa::path(post, path = "/executions/{id}/cancel", tag = "executions", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/executions/{id}/cancel", tag = "executions", params(("id" = schema::ExecutionId, Path)),
     responses((status = 200, body = ExecutionView), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
 pub(crate) async fn cancel(
     State(state): State<ApiState>,
     caller: Caller,
     Path(id): Path<ExecutionId>,
 ) -> Result<Json<ExecutionView>, ApiError> {
-    Ok(Json(ExecutionView::full(state.store.cancel(caller.tenant, id).await?)))
+    Ok(Json(ExecutionView::from(state.store.cancel(caller.tenant, id).await?)))
 }
 
 /// Deletes an ended execution with its jobs, events and blob references.
-#[utoipa::path(delete, path = "/executions/{id}", tag = "executions", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/executions/{id}", tag = "executions", params(("id" = schema::ExecutionId, Path)),
     responses((status = 200, body = Deleted), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
 pub(crate) async fn delete(
     State(state): State<ApiState>,

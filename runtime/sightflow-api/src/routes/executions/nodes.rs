@@ -13,6 +13,7 @@ use crate::caller::Caller;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::Path;
 use crate::page::Page;
+use crate::schema;
 use crate::state::ApiState;
 
 /// What became of one node.
@@ -42,12 +43,15 @@ pub(crate) struct NodeView {
     #[schema(value_type = Option<Object>)]
     error: Value,
     /// Its inference jobs.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<schema::JobId>)]
     job_ids: Vec<JobId>,
+    /// What its block logged, in order: `{"level", "message"}`.
+    #[schema(value_type = Vec<Object>)]
+    logs: Value,
 }
 
 /// The nodes of an execution in plan order.
-#[utoipa::path(get, path = "/executions/{id}/nodes", tag = "executions", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/executions/{id}/nodes", tag = "executions", params(("id" = schema::ExecutionId, Path)),
     responses((status = 200, body = Page<NodeView>), (status = 404, body = ErrorBody)))]
 pub(crate) async fn nodes(
     State(state): State<ApiState>,
@@ -96,6 +100,7 @@ fn view(
         queue_ms: or(take("queue_ms"), waited.into()),
         items: take("items"),
         error: take("error"),
+        logs: or(take("logs"), Value::Array(Vec::new())),
         job_ids: jobs.into_iter().map(|job| job.0).collect(),
         node_id,
     }

@@ -1,6 +1,5 @@
 //! `/executions/{id}/outputs`: results, and image results as bytes.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
@@ -13,11 +12,13 @@ use sightflow_types::{Digest, ExecutionId, ExecutionStatus, IMAGE_KEY, ImageRef}
 use utoipa::ToSchema;
 
 use crate::caller::Caller;
+use crate::decode::decode;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::Path;
 use crate::routes::blobs::image_response;
 use crate::state::ApiState;
 use crate::views::images;
+use crate::{etag, schema};
 
 const INLINE_LIMIT: u64 = 8 << 20;
 
@@ -40,22 +41,23 @@ pub(crate) struct Outputs {
 }
 
 /// The results of an execution.
-#[utoipa::path(get, path = "/executions/{id}/outputs", tag = "executions", params(("id" = String, Path)),
-    responses((status = 200, body = Outputs), (status = 404, body = ErrorBody)))]
+#[utoipa::path(get, path = "/executions/{id}/outputs", tag = "executions", params(("id" = schema::ExecutionId, Path)),
+    responses((status = 200, body = Outputs), (status = 304), (status = 404, body = ErrorBody)))]
 pub(crate) async fn outputs(
     State(state): State<ApiState>,
     caller: Caller,
     Path(id): Path<ExecutionId>,
-) -> Result<Json<Outputs>, ApiError> {
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let execution = state.store.execution(caller.tenant, id).await?;
     let mut outputs = execution.outputs.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
     images::add_urls(&mut outputs);
-    Ok(Json(Outputs { outputs, complete: execution.status == ExecutionStatus::Completed }))
+    etag::json(&headers, &Outputs { outputs, complete: execution.status == ExecutionStatus::Completed })
 }
 
 /// One result: an image as its bytes, anything else as JSON.
-#[utoipa::path(get, path = "/executions/{id}/outputs/{name}", tag = "executions", params(("id" = String, Path), ("name" = String, Path)),
-    responses((status = 200, description = "The image's bytes, or JSON"), (status = 404, body = ErrorBody)))]
+#[utoipa::path(get, path = "/executions/{id}/outputs/{name}", tag = "executions", params(("id" = schema::ExecutionId, Path), ("name" = String, Path)),
+    responses((status = 200, description = "The image's bytes, or JSON", content((Vec<u8> = "image/*"), (Value = "application/json"))), (status = 304), (status = 404, body = ErrorBody)))]
 pub(crate) async fn output(
     State(state): State<ApiState>,
     caller: Caller,
@@ -71,7 +73,7 @@ pub(crate) async fn output(
     if let Some(reference) = as_image(&value) {
         let (media_type, bytes) = encoded(&state, &reference).await?;
         let tag = format!("\"{}\"", sightflow_blobs::digest_of(value.to_string().as_bytes()).hex());
-        if crate::etag::none_match(&headers, &tag) {
+        if etag::none_match(&headers, &tag) {
             return Ok(axum::http::StatusCode::NOT_MODIFIED.into_response());
         }
         let mut response = image_response(media_type, bytes)?;
@@ -82,7 +84,7 @@ pub(crate) async fn output(
         return Ok(response);
     }
     images::add_urls(&mut value);
-    Ok(Json(value).into_response())
+    etag::json(&headers, &value)
 }
 
 /// The reference, when the value is nothing but an image.
@@ -99,11 +101,11 @@ async fn encoded(state: &ApiState, reference: &ImageRef) -> Result<(&'static str
         return Ok((probe.media_type(), bytes));
     }
     let reference = reference.clone();
-    let made = tokio::task::spawn_blocking(move || {
+    let make = move || {
         let image = Image::from_reference(bytes, &reference)?;
         sightflow_images::encode(&image, EncodeFormat::Png)
-    });
-    Ok(("image/png", made.await.map_err(ApiError::internal)?.map_err(ApiError::internal)?))
+    };
+    Ok(("image/png", decode(state, make, ApiError::internal).await?))
 }
 
 /// Adds `base64` to image references, in document order, until 8 MiB are spent; larger ones stay references.

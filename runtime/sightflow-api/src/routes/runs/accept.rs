@@ -1,7 +1,9 @@
-//! What happens to a run request, in this order: read, look up, plan, check, store images, submit, wait.
+//! What happens to a run request, in this order: receive, replay, admit, read, look up, plan, check, store images, submit,
+//! wait.
 //!
 //! Nothing is written before everything was checked, and what is answered with 202 is durable.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +19,6 @@ use sightflow_types::{ExecutionMode, ExecutionStatus, Problem, WorkflowId, Workf
 use super::body::{self, RunBody};
 use super::images;
 use super::preferred_wait;
-use super::request::Run;
 use crate::caller::Caller;
 use crate::error::{ApiError, Code};
 use crate::state::ApiState;
@@ -47,13 +48,29 @@ pub(super) async fn run(
     target: Target,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let waiting = admit(state).await?;
-    let body = body::read(request, matches!(target, Target::Inline)).await?;
-    let preferred = preferred_wait(&body.parts.headers)?;
-    let patience = patience(&body.run, preferred);
-    let created = submit(state, caller, target, body).await?;
+    let preferred = preferred_wait(request.headers())?;
+    // A repeated request gets its answer even when new work is refused, so its key must be read first; without one
+    // nothing needs to be read before the refusal.
+    let mut waiting = match idempotency::given(request.headers())? {
+        Some(_) => None,
+        None => Some(admit(state).await?),
+    };
+    let received = body::receive(state, request).await?;
+    let created = match idempotency::replayed_execution(state, caller, received.key.as_ref()).await? {
+        Some(execution) => Created { value: execution, replayed: true },
+        None => {
+            if waiting.is_none() {
+                waiting = Some(admit(state).await?);
+            }
+            let body = received.understand(matches!(target, Target::Inline)).await?;
+            submit(state, caller, target, body).await?
+        }
+    };
+    let patience = patience(&created.value, preferred);
     let mut response = answer(state, caller, created, patience).await?;
-    response.headers_mut().insert("x-queue-depth", HeaderValue::from(waiting));
+    if let Some(waiting) = waiting {
+        response.headers_mut().insert("x-queue-depth", HeaderValue::from(waiting));
+    }
     if let Some(seconds) = preferred {
         response.headers_mut().insert(
             "preference-applied",
@@ -79,10 +96,10 @@ async fn admit(state: &ApiState) -> Result<u64, ApiError> {
     Ok(depth.waiting_executions)
 }
 
-fn patience(run: &Run, preferred: Option<u64>) -> Duration {
-    let wanted = match (preferred, run.mode) {
+fn patience(execution: &Execution, preferred: Option<u64>) -> Duration {
+    let wanted = match (preferred, execution.mode) {
         (Some(seconds), _) => seconds,
-        (None, ExecutionMode::Sync) => u64::from(run.timeout_seconds),
+        (None, ExecutionMode::Sync) => u64::from(execution.timeout_seconds),
         (None, ExecutionMode::Async | ExecutionMode::Background) => 0,
     };
     Duration::from_secs(wanted.min(LONGEST_WAIT))
@@ -94,9 +111,9 @@ async fn submit(
     target: Target,
     body: RunBody,
 ) -> Result<Created<Execution>, ApiError> {
-    let RunBody { mut run, images, definition, identity, parts } = body;
-    let (source, definition) = find(state, caller, target, definition).await?;
-    let plan = plan(state, caller, &definition).await?;
+    // Held to the end: what the request takes in memory goes with it.
+    let RunBody { mut run, images, definition, key, parts, charge: _charge } = body;
+    let (source, plan) = find(state, caller, target, definition).await?;
     let mut checked = images::check(state, caller, images, &mut run.input).await?;
     let checked_run =
         validate_run(&plan, &run.input, &run.parameters).map_err(|problems| unfit(problems, run.input_pointer))?;
@@ -104,8 +121,9 @@ async fn submit(
         (Value::Object(checked_run.values.clone()), Value::Object(checked_run.parameters.clone()));
     checked.add_references(&mut values);
     checked.add_references(&mut parameters);
-    let idempotency = idempotency::key(&parts.headers, &parts.method, &parts.uri, &identity)?;
-    let input_blobs = checked.store(state, caller).await?;
+    // Those that the definition names stay readable as long as those of the input.
+    let named = plan.stored_images().into_iter().map(|(_, digest)| digest);
+    let input_blobs = BTreeSet::from_iter(checked.digests().into_iter().chain(named)).into_iter().collect();
     let new = NewExecution {
         tenant_id: caller.tenant,
         source,
@@ -119,21 +137,22 @@ async fn submit(
         traceparent: traceparent(&parts.headers),
         input_blobs,
         new_blobs: Vec::new(),
-        idempotency,
+        idempotency: key,
     };
-    Ok(state.store.submit(new).await?)
+    checked.submit(state, new).await
 }
 
-/// The definition to run and how the execution names it.
+/// How the execution names its definition, and the plan of it.
 async fn find(
     state: &ApiState,
     caller: Caller,
     target: Target,
     inline: Option<Value>,
-) -> Result<(RunSource, Value), ApiError> {
+) -> Result<(RunSource, Arc<Plan>), ApiError> {
     let Target::Workflow { id, version } = target else {
         let definition = inline.ok_or_else(|| ApiError::internal("an inline run without a definition"))?;
-        return Ok((RunSource::Inline(definition.clone()), definition));
+        let plan = state.plan(caller.tenant, &definition).await?;
+        return Ok((RunSource::Inline(definition), plan));
     };
     let workflow = state.store.workflow(caller.tenant, id).await?;
     if workflow.status == WorkflowStatus::Archived {
@@ -149,12 +168,7 @@ async fn find(
         state.store.workflow_version(caller.tenant, id, version).await?.definition
     };
     // The version that was checked is the version that runs, whatever is saved meanwhile.
-    Ok((RunSource::Workflow { id, version: Some(version) }, definition))
-}
-
-async fn plan(state: &ApiState, caller: Caller, definition: &Value) -> Result<Arc<Plan>, ApiError> {
-    let compiled = state.compile(caller.tenant, definition).await?;
-    compiled.plan.ok_or_else(|| ApiError::problems(Code::DefinitionInvalid, "the definition", compiled.errors))
+    Ok((RunSource::Workflow { id, version: Some(version) }, state.plan(caller.tenant, &definition).await?))
 }
 
 /// Input that does not fit the workflow; pointers follow the spelling of the request.
@@ -193,7 +207,7 @@ async fn answer(
         execution = wait::until_terminal(state, caller.tenant, execution.id, patience).await?;
     }
     let mut response = if !patience.is_zero() && execution.status.is_terminal() {
-        Json(ExecutionView::full(execution)).into_response()
+        Json(ExecutionView::from(execution)).into_response()
     } else {
         accepted(&execution, replayed)?
     };

@@ -1,12 +1,12 @@
 //! The forms in which a run input may give an image.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use sightflow_types::{Digest, IMAGE_KEY};
 
 use crate::error::{ApiError, Code};
+use crate::extract::base64;
+use crate::extract::document::{Images, Step};
 use crate::extract::fields::escape;
 
 /// Where the pixels are.
@@ -18,6 +18,16 @@ pub(crate) enum Source {
     Encoded(Bytes),
     /// Uploaded before, or the result of another execution: the object inside `{"$image": …}`.
     Stored(Map<String, Value>),
+}
+
+impl Source {
+    /// Bytes that it holds in memory.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Encoded(bytes) => bytes.len(),
+            Self::Url(_) | Self::Stored(_) => 0,
+        }
+    }
 }
 
 /// One image of a run.
@@ -40,8 +50,30 @@ impl NamedImage {
 
 const SINGLE: [&str; 3] = ["image_url", "image_base64", "image"];
 
-/// Takes the images out of `input` and leaves the other keys.
-pub(crate) fn take_images(input: &mut Map<String, Value>, pointer: &str) -> Result<Vec<NamedImage>, ApiError> {
+/// Whether the text at `path` of a request is an image's bytes: `image_base64`, or a data URI where an image belongs.
+pub(crate) fn is_image(path: &[Step], text: &str) -> bool {
+    let [Step::Key(input), rest @ ..] = path else { return false };
+    let key = match rest {
+        [Step::Key(key)] => Some(key),
+        [Step::Key(images), Step::Key(_)] if images == "images" => None,
+        [Step::Key(images), Step::Key(_), Step::Key(key)] if images == "images" => Some(key),
+        _ => return false,
+    };
+    let data_uri = || base64::is_data_uri(text);
+    matches!(input.as_str(), "input" | "inputs")
+        && match key.map(String::as_str) {
+            Some("image_base64") => true,
+            Some("image" | "image_url") | None => data_uri(),
+            Some(_) => false,
+        }
+}
+
+/// Takes the images out of `input` and leaves the other keys. What [`is_image`] found was read before and is in `decoded`.
+pub(crate) fn take_images(
+    input: &mut Map<String, Value>,
+    pointer: &str,
+    decoded: &mut Images,
+) -> Result<Vec<NamedImage>, ApiError> {
     let mut images = Vec::new();
     let given: Vec<&str> =
         SINGLE.into_iter().filter(|key| input.get(*key).is_some_and(|value| !value.is_null())).collect();
@@ -57,7 +89,7 @@ pub(crate) fn take_images(input: &mut Map<String, Value>, pointer: &str) -> Resu
     for key in SINGLE {
         if let Some(value) = input.remove(key).filter(|value| !value.is_null()) {
             let pointer = format!("{pointer}/{key}");
-            images.push(NamedImage { name: None, source: form(key, value, &pointer, "image")?, pointer });
+            images.push(NamedImage { name: None, source: form(key, value, &pointer, "image", decoded)?, pointer });
         }
     }
     match input.remove("images") {
@@ -65,7 +97,7 @@ pub(crate) fn take_images(input: &mut Map<String, Value>, pointer: &str) -> Resu
         Some(Value::Object(named)) => {
             for (name, value) in named {
                 let pointer = format!("{pointer}/images/{}", escape(&name));
-                let source = named_form(value, &pointer, &name)?;
+                let source = named_form(value, &pointer, &name, decoded)?;
                 images.push(NamedImage { name: Some(name), pointer, source });
             }
         }
@@ -77,21 +109,24 @@ pub(crate) fn take_images(input: &mut Map<String, Value>, pointer: &str) -> Resu
 }
 
 /// Inside `images`: an object with one of the three keys, or directly what `image` takes.
-fn named_form(value: Value, pointer: &str, label: &str) -> Result<Source, ApiError> {
+fn named_form(value: Value, pointer: &str, label: &str, decoded: &mut Images) -> Result<Source, ApiError> {
     match value {
         Value::Object(mut object) if object.len() == 1 && SINGLE.iter().any(|key| object.contains_key(*key)) => {
             let (key, value) =
                 SINGLE.into_iter().find_map(|key| Some((key, object.remove(key)?))).unwrap_or(("image", Value::Null));
-            form(key, value, &format!("{pointer}/{key}"), label)
+            form(key, value, &format!("{pointer}/{key}"), label, decoded)
         }
-        other => form("image", other, pointer, label),
+        other => form("image", other, pointer, label, decoded),
     }
 }
 
-fn form(key: &str, value: Value, pointer: &str, label: &str) -> Result<Source, ApiError> {
+fn form(key: &str, value: Value, pointer: &str, label: &str, decoded: &mut Images) -> Result<Source, ApiError> {
+    if let Some(image) = decoded.remove(pointer) {
+        let invalid = |reason| ApiError::at(Code::ImageInvalid, pointer, format!("the image `{label}`: {reason}"));
+        return image.map(Source::Encoded).map_err(invalid);
+    }
     match (key, value) {
         ("image_url", Value::String(url)) => Ok(Source::Url(url)),
-        ("image_base64", Value::String(text)) => decode(&text, pointer, label).map(Source::Encoded),
         ("image", Value::String(text)) => short_form(text, pointer, label),
         ("image", Value::Object(mut object)) => match (object.remove(IMAGE_KEY), object.is_empty()) {
             (Some(Value::Object(reference)), true) => Ok(Source::Stored(reference)),
@@ -109,9 +144,6 @@ fn short_form(text: String, pointer: &str, label: &str) -> Result<Source, ApiErr
     if text.starts_with("http://") || text.starts_with("https://") {
         return Ok(Source::Url(text));
     }
-    if text.starts_with("data:") {
-        return decode(&text, pointer, label).map(Source::Encoded);
-    }
     Err(wrong_form(pointer, label))
 }
 
@@ -124,39 +156,20 @@ fn wrong_form(pointer: &str, label: &str) -> ApiError {
     )
 }
 
-/// Raw base64 or a data URI; line breaks inside are ignored.
-fn decode(text: &str, pointer: &str, label: &str) -> Result<Bytes, ApiError> {
-    let invalid = |reason: &str| ApiError::at(Code::ImageInvalid, pointer, format!("the image `{label}`: {reason}"));
-    let payload = match text.strip_prefix("data:") {
-        Some(rest) => {
-            let (head, payload) = rest.split_once(',').ok_or_else(|| invalid("the data URI has no comma"))?;
-            if !head.ends_with(";base64") {
-                return Err(invalid("the data URI is not base64"));
-            }
-            payload
-        }
-        None => text,
-    };
-    if payload.is_empty() {
-        return Err(invalid("it is empty"));
-    }
-    let decoded = if payload.bytes().any(|byte| byte.is_ascii_whitespace()) {
-        let compact: Vec<u8> = payload.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-        STANDARD_PAD_INDIFFERENT.decode(compact)
-    } else {
-        STANDARD_PAD_INDIFFERENT.decode(payload)
-    };
-    decoded.map(Bytes::from).map_err(|error| invalid(&format!("it is not valid base64: {error}")))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
+    use crate::extract::document;
+
     fn take(input: &Value) -> Result<Vec<NamedImage>, ApiError> {
-        take_images(&mut input.as_object().unwrap().clone(), "/input")
+        let mut read = document::read(json!({"input": input}).to_string().as_bytes(), 1 << 10, is_image)?;
+        let input = read.object["input"].as_object_mut().unwrap();
+        let images = take_images(input, "/input", &mut read.images)?;
+        assert!(read.images.is_empty(), "each image was asked for");
+        Ok(images)
     }
 
     #[test]
@@ -173,24 +186,25 @@ mod tests {
             (json!({"image": digest}), stored()),
             (json!({"image": {"$image": {"digest": digest}}}), stored()),
             (json!({"image": "data:image/png;base64,aGVsbG8="}), hello()),
+            (json!({"image_url": "DATA:image/png;base64,aGVsbG8"}), hello()),
         ] {
             let single = take(&form).unwrap();
             assert_eq!((&single[0].name, &single[0].source), (&None, &source), "{form}");
             let named = take(&json!({"images": {"before": form}})).unwrap();
             assert_eq!((named[0].label(), &named[0].source), ("before", &source), "{form}");
         }
-        let mut input = json!({"images": {"a": digest, "b": {"$image": {"digest": digest}}}, "limit": 3})
-            .as_object()
-            .unwrap()
-            .clone();
-        assert_eq!(take_images(&mut input, "/input").unwrap().len(), 2);
-        assert_eq!(Value::from(input), json!({"limit": 3}));
+        let direct = json!({"images": {"a": digest, "b": "data:;base64,aGVsbG8="}, "limit": "data:,3"});
+        let mut input = direct.as_object().unwrap().clone();
+        let mut decoded = Images::from([("/input/images/b".to_owned(), Ok(Bytes::from_static(b"hello")))]);
+        assert_eq!(take_images(&mut input, "/input", &mut decoded).unwrap().len(), 2);
+        assert_eq!(Value::from(input), json!({"limit": "data:,3"}));
     }
 
     #[test]
     fn wrong_forms_name_the_place() {
         for (input, code, pointer) in [
             (json!({"image_url": "https://a", "image_base64": "aGVsbG8="}), Code::InvalidField, "/input/image_base64"),
+            (json!({"image_base64": 3}), Code::InvalidField, "/input/image_base64"),
             (json!({"image_url": 3}), Code::InvalidField, "/input/image_url"),
             (json!({"image_base64": "%%%"}), Code::ImageInvalid, "/input/image_base64"),
             (json!({"image_base64": ""}), Code::ImageInvalid, "/input/image_base64"),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sightflow_images::Probe;
+use sightflow_store::{Created, Execution, NewExecution, StoreError};
 use sightflow_types::{Digest, IMAGE_KEY, ImageRef};
 
 use super::forms::{NamedImage, Source};
@@ -18,8 +19,8 @@ use crate::state::ApiState;
 #[derive(Default)]
 pub(super) struct Checked {
     /// Digests that the execution will refer to.
-    pub(super) digests: BTreeSet<Digest>,
-    new: Vec<(Bytes, Probe)>,
+    digests: BTreeSet<Digest>,
+    new: Vec<(Bytes, Digest, Probe)>,
 }
 
 /// Checks every image and writes it into `input` as the engine reads it: a reference, or a URL for the engine to fetch.
@@ -72,7 +73,7 @@ impl Checked {
             .await
             .map_err(ApiError::internal)?;
         self.digests.insert(digest);
-        self.new.push((bytes, probe));
+        self.new.push((bytes, digest, probe));
         Ok(ImageRef {
             digest,
             width: probe.width,
@@ -92,12 +93,28 @@ impl Checked {
         });
     }
 
-    /// Stores what came with the request, as uploads of the tenant.
-    pub(super) async fn store(self, state: &ApiState, caller: Caller) -> Result<Vec<Digest>, ApiError> {
-        for (bytes, probe) in self.new {
-            intake::keep(state, caller.tenant, bytes, probe).await?;
+    /// Digests that the execution will refer to.
+    pub(super) fn digests(&self) -> Vec<Digest> {
+        self.digests.iter().copied().collect()
+    }
+
+    /// Stores the bytes that came with the request, then the run with the rows of these blobs.
+    pub(super) async fn submit(self, state: &ApiState, mut new: NewExecution) -> Result<Created<Execution>, ApiError> {
+        let mut attempt = 1;
+        loop {
+            let stored_at = state.store.now();
+            new.new_blobs.clear();
+            for (bytes, digest, probe) in &self.new {
+                state.blobs.put(bytes.clone()).await?;
+                new.new_blobs.push(intake::new_blob(*digest, bytes, probe, stored_at));
+            }
+            match state.store.submit(new.clone()).await {
+                // The collector was about to delete what `put` found: these bytes are stored once more.
+                Err(StoreError::BlobBusy(_)) if attempt < intake::ATTEMPTS => tokio::time::sleep(intake::PAUSE).await,
+                submitted => return Ok(submitted?),
+            }
+            attempt += 1;
         }
-        Ok(self.digests.into_iter().collect())
     }
 }
 

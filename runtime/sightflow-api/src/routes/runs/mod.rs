@@ -14,10 +14,11 @@ use sightflow_types::WorkflowId;
 use utoipa::IntoParams;
 
 use self::accept::Target;
-use self::request::{InlineRunRequest, RunRequest};
+use self::request::{InlineRunForm, InlineRunRequest, RunForm, RunRequest};
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Path, Query};
+use crate::schema;
 use crate::state::ApiState;
 use crate::views::execution::{Accepted, ExecutionView};
 
@@ -25,13 +26,14 @@ use crate::views::execution::{Accepted, ExecutionView};
 #[into_params(parameter_in = Query)]
 pub(crate) struct RunQuery {
     /// An older version; default: the newest.
+    #[param(minimum = 1, maximum = 4294967295i64)]
     version: Option<u32>,
 }
 
 /// Runs a saved workflow: `202` at once, or with `mode: "sync"` or `Prefer: wait=N` the finished execution.
 #[utoipa::path(post, path = "/workflows/{id}/run", tag = "runs",
-    params(("id" = String, Path), RunQuery, ("Prefer" = Option<String>, Header), ("Idempotency-Key" = Option<String>, Header)),
-    request_body(content((RunRequest = "application/json"), (RunRequest = "multipart/form-data"))),
+    params(("id" = schema::WorkflowId, Path), RunQuery, ("Prefer" = Option<String>, Header, description = "`wait=N`: hold the answer for up to N seconds, at most 300, until the execution has ended"), ("Idempotency-Key" = Option<schema::IdempotencyKey>, Header)),
+    request_body(content((RunRequest = "application/json"), (RunForm = "multipart/form-data"))),
     responses((status = 200, description = "Ended while the request waited", body = ExecutionView), (status = 202, body = Accepted), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 422, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub(crate) async fn run(
@@ -46,8 +48,8 @@ pub(crate) async fn run(
 
 /// Alias of `POST /workflows/{id}/run`.
 #[utoipa::path(post, path = "/workflows/{id}/execute", tag = "runs",
-    params(("id" = String, Path), RunQuery, ("Prefer" = Option<String>, Header), ("Idempotency-Key" = Option<String>, Header)),
-    request_body(content((RunRequest = "application/json"), (RunRequest = "multipart/form-data"))),
+    params(("id" = schema::WorkflowId, Path), RunQuery, ("Prefer" = Option<String>, Header, description = "`wait=N`: hold the answer for up to N seconds, at most 300, until the execution has ended"), ("Idempotency-Key" = Option<schema::IdempotencyKey>, Header)),
+    request_body(content((RunRequest = "application/json"), (RunForm = "multipart/form-data"))),
     responses((status = 200, description = "Ended while the request waited", body = ExecutionView), (status = 202, body = Accepted), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 422, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub(crate) async fn execute(
@@ -62,8 +64,8 @@ pub(crate) async fn execute(
 
 /// Runs a definition that is sent along and kept with the execution.
 #[utoipa::path(post, path = "/run", tag = "runs",
-    params(("Prefer" = Option<String>, Header), ("Idempotency-Key" = Option<String>, Header)),
-    request_body(content((InlineRunRequest = "application/json"), (InlineRunRequest = "multipart/form-data"))),
+    params(("Prefer" = Option<String>, Header, description = "`wait=N`: hold the answer for up to N seconds, at most 300, until the execution has ended"), ("Idempotency-Key" = Option<schema::IdempotencyKey>, Header)),
+    request_body(content((InlineRunRequest = "application/json"), (InlineRunForm = "multipart/form-data"))),
     responses((status = 200, description = "Ended while the request waited", body = ExecutionView), (status = 202, body = Accepted), (status = 400, body = ErrorBody),
         (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 422, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub(crate) async fn run_inline(

@@ -1,21 +1,25 @@
 //! The body of a run.
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Number, Value};
 use sightflow_types::{ExecutionMode, Problem};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::error::{ApiError, Code};
 use crate::extract::typed;
 
 /// What a run may ask for.
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RunRequest {
     /// `image_url` | `image_base64` | `image` | `images` by name, `parameters`, and any further JSON under its own name.
     #[schema(value_type = Option<Object>, example = json!({"image_url": "https://example.com/shelf.jpg"}))]
     input: Option<Map<String, Value>>,
-    /// Alias of `input`.
-    #[schema(value_type = Option<Object>)]
+    /// Another spelling of `input`; both at once are refused, which a schema cannot say.
+    #[schema(ignore)]
     inputs: Option<Map<String, Value>>,
     /// Run parameters by name.
     #[schema(value_type = Option<Object>)]
@@ -24,29 +28,78 @@ pub(crate) struct RunRequest {
     #[schema(value_type = Option<crate::schema::ExecutionMode>)]
     mode: Option<ExecutionMode>,
     /// 1..10, 10 first; default 5.
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 10)]
     priority: Option<u8>,
     /// 1..3600; default 300.
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 3600)]
     timeout_seconds: Option<u32>,
     /// Further attempts per job, 0..10; default 3.
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 0, maximum = 10)]
     max_retries: Option<u8>,
-    /// Kept with the execution and returned with it.
+    /// Kept with the execution and returned with it; at most 64 KiB.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
 }
 
 /// A run of a definition that is not saved.
-#[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "documents the body; it is read as a RunRequest and a definition")]
-pub(crate) struct InlineRunRequest {
-    /// The workflow definition; kept with the execution.
-    #[schema(value_type = Object)]
-    definition: Value,
-    #[schema(inline)]
-    #[serde(flatten)]
-    run: RunRequest,
+#[derive(Debug)]
+pub(crate) struct InlineRunRequest;
+
+impl PartialSchema for InlineRunRequest {
+    /// A [`RunRequest`] with the definition beside its fields.
+    fn schema() -> RefOr<Schema> {
+        let RefOr::T(Schema::Object(mut object)) = RunRequest::schema() else { return RunRequest::schema() };
+        let definition = ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .description(Some("The workflow definition; kept with the execution."));
+        object.properties.insert("definition".to_owned(), definition.into());
+        object.required.push("definition".to_owned());
+        RefOr::T(Schema::Object(object))
+    }
+}
+
+impl ToSchema for InlineRunRequest {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        RunRequest::schemas(schemas);
+    }
+}
+
+/// A whole number, which JSON may also write as `7.0`.
+fn whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let Some(number) = Option::<Number>::deserialize(deserializer)? else { return Ok(None) };
+    let float = number.as_f64().filter(|value| value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(value));
+    let value = number.as_u64().or(float.map(|value| value as u64));
+    let fits = value.and_then(|value| T::try_from(value).ok());
+    fits.map(Some).ok_or_else(|| D::Error::custom(format!("{number} is not a whole number in the range of this field")))
+}
+
+/// A run with its images as files: `image`, or any name that the workflow's `image_input` nodes read.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "documents the body; its parts are read one by one")]
+pub(crate) struct RunForm {
+    /// The fields, as one JSON object.
+    #[schema(value_type = RunRequest, required = false)]
+    request: Option<Value>,
+    /// The run's image.
+    #[schema(value_type = String, required = false, format = Binary, content_media_type = "application/octet-stream")]
+    image: Option<Vec<u8>>,
+}
+
+/// The same of a definition that is not saved.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "documents the body; its parts are read one by one")]
+pub(crate) struct InlineRunForm {
+    /// The fields, as one JSON object.
+    #[schema(value_type = InlineRunRequest)]
+    request: Value,
+    /// The run's image.
+    #[schema(value_type = String, required = false, format = Binary, content_media_type = "application/octet-stream")]
+    image: Option<Vec<u8>>,
 }
 
 /// A run request with its defaults and its ranges checked.
@@ -85,6 +138,7 @@ impl Run {
             }
         }
         let request: RunRequest = typed(body)?;
+        check_metadata(request.metadata.as_ref())?;
         let (mut input, input_pointer) = match (request.input, request.inputs) {
             (Some(_), Some(_)) => {
                 return Err(ApiError::field("/inputs", "`inputs` is an alias of `input`; send one of them"));
@@ -139,6 +193,18 @@ impl Run {
     }
 }
 
+/// Most bytes of `metadata` as JSON: it is kept with the execution and copied wherever that goes.
+const METADATA_LIMIT: usize = 64 << 10;
+
+fn check_metadata(metadata: Option<&Map<String, Value>>) -> Result<(), ApiError> {
+    let size = metadata.map_or(0, |metadata| serde_json::to_vec(metadata).map_or(usize::MAX, |text| text.len()));
+    if size > METADATA_LIMIT {
+        let message = format!("`metadata` is larger than {} KiB", METADATA_LIMIT >> 10);
+        return Err(ApiError::at(Code::BodyTooLarge, "/metadata", message));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -173,6 +239,7 @@ mod tests {
             (json!({"max_retries": 11}), Code::InvalidField, "/max_retries"),
             (json!({"max_retries": -1}), Code::InvalidField, "/max_retries"),
             (json!({"metadata": "x"}), Code::InvalidField, "/metadata"),
+            (json!({"metadata": {"x": "y".repeat(64 << 10)}}), Code::BodyTooLarge, "/metadata"),
             (json!({"callback_url": "https://example.com"}), Code::InvalidField, "/callback_url"),
             (json!({"imput": {}}), Code::UnknownField, "/imput"),
             (json!({"definition": {}}), Code::UnknownField, "/definition"),

@@ -39,9 +39,7 @@ struct ChangedNode {
 struct Change {
     /// Within the node.
     pointer: String,
-    #[schema(value_type = Option<Object>)]
     from: Value,
-    #[schema(value_type = Option<Object>)]
     to: Value,
 }
 

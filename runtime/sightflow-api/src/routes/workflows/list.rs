@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::Query;
-use crate::page::{Page, TOTAL_CAP, Window};
+use crate::page::{self, Page, Window};
 use crate::schema;
 use crate::state::ApiState;
 use crate::views::workflow::WorkflowView;
@@ -26,8 +26,10 @@ pub(crate) struct ListQuery {
     #[param(inline)]
     include: Option<Include>,
     /// 1..100, default 50.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// From `next_cursor`.
+    #[param(value_type = Option<schema::Cursor>)]
     cursor: Option<String>,
     /// Adds `total`, counted to 10,000.
     #[serde(default)]
@@ -55,26 +57,17 @@ pub(crate) async fn list(
     let page =
         state.store.workflows(caller.tenant, filter.clone(), PageRequest { limit: window.limit, before }).await?;
     let total = if query.total { Some(count(&state, caller, &filter).await?) } else { None };
-    let mut items = Vec::with_capacity(page.items.len());
-    for workflow in page.items {
-        let warnings = super::warnings(&state, caller, &workflow.definition).await?;
-        items.push(match query.include {
-            Some(Include::Definition) => WorkflowView::full(workflow, warnings),
-            None => WorkflowView::item(workflow, warnings),
-        });
-    }
-    Ok(Json(window.page(items, page.next.map(WorkflowId::uuid), |item| item).with_total(total)))
+    let view = match query.include {
+        Some(Include::Definition) => WorkflowView::full,
+        None => WorkflowView::item,
+    };
+    Ok(Json(window.page(page.items, page.next.map(WorkflowId::uuid), view).with_total(total)))
 }
 
-/// Counts by walking the list, up to [`TOTAL_CAP`].
 async fn count(state: &ApiState, caller: Caller, filter: &WorkflowFilter) -> Result<u64, ApiError> {
-    let (mut counted, mut before) = (0, None);
-    loop {
+    page::count(|before| async move {
         let page = state.store.workflows(caller.tenant, filter.clone(), PageRequest { limit: 100, before }).await?;
-        counted += page.items.len() as u64;
-        before = page.next;
-        if before.is_none() || counted >= TOTAL_CAP {
-            return Ok(counted);
-        }
-    }
+        Ok((page.items.len(), page.next))
+    })
+    .await
 }

@@ -10,13 +10,13 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
-use sightflow_store::{Created, NewWorkflow, OpenExecutions, StoreError, Workflow, WorkflowChange};
-use sightflow_types::{Problem, WorkflowId, WorkflowStatus};
+use sightflow_store::{Created, Idempotency, NewWorkflow, OpenExecutions, StoreError, Workflow, WorkflowChange};
+use sightflow_types::{WorkflowId, WorkflowStatus};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::caller::Caller;
 use crate::error::{ApiError, Code, Detail, ErrorBody};
-use crate::extract::body::{self, JSON_LIMIT};
+use crate::extract::body::{self, Held, JSON_LIMIT};
 use crate::extract::{self, Path, Query, parse_object, typed};
 use crate::state::ApiState;
 use crate::views::workflow::{Deleted, WorkflowView};
@@ -28,9 +28,10 @@ pub(crate) use versions::{
 };
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct CreateWorkflow {
-    /// 1..255 characters.
-    #[schema(min_length = 1, max_length = 255)]
+    /// 1..255 characters, not only spaces.
+    #[schema(min_length = 1, max_length = 255, pattern = "\\S")]
     name: String,
     description: Option<String>,
     /// Default: the empty graph.
@@ -42,32 +43,37 @@ pub(crate) struct CreateWorkflow {
 }
 
 /// Saves a workflow.
-#[utoipa::path(post, path = "/workflows", tag = "workflows", params(("Idempotency-Key" = Option<String>, Header)), request_body = CreateWorkflow,
+#[utoipa::path(post, path = "/workflows", tag = "workflows", params(("Idempotency-Key" = Option<schema::IdempotencyKey>, Header)), request_body = CreateWorkflow,
     responses((status = 201, body = WorkflowView), (status = 400, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn create(
     State(state): State<ApiState>,
     caller: Caller,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (parts, bytes) = json_body(request).await?;
-    let body: CreateWorkflow = typed(parse_object(&bytes)?)?;
-    let mut new = NewWorkflow {
+    extract::require_json(request.headers())?;
+    let (mut held, key) = receive(&state, request).await?;
+    if let Some(workflow) = idempotency::replayed_workflow(&state, caller, key.as_ref()).await? {
+        return created(Created { value: workflow, replayed: true });
+    }
+    let body: CreateWorkflow = typed(parse_object(&mut held).await?)?;
+    let name = checked_name(body.name)?;
+    let definition = body.definition.unwrap_or_else(empty_graph);
+    let warnings = check(&state, caller, &definition).await?;
+    let new = NewWorkflow {
         tenant_id: caller.tenant,
-        name: checked_name(body.name)?,
+        name,
         description: body.description,
-        definition: body.definition.unwrap_or_else(empty_graph),
-        warnings: json!([]),
+        definition,
+        warnings,
         status: body.status.unwrap_or(WorkflowStatus::Draft),
         changed_by: None,
-        idempotency: idempotency::key(&parts.headers, &parts.method, &parts.uri, &bytes)?,
+        idempotency: key,
     };
-    let warnings = check(&state, caller, &new.definition).await?;
-    new.warnings = json!(warnings);
-    created(state.store.create_workflow(new).await?, warnings)
+    created(state.store.create_workflow(new).await?)
 }
 
 /// One workflow.
-#[utoipa::path(get, path = "/workflows/{id}", tag = "workflows", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/workflows/{id}", tag = "workflows", params(("id" = schema::WorkflowId, Path)),
     responses((status = 200, body = WorkflowView), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(crate) async fn get(
     State(state): State<ApiState>,
@@ -75,21 +81,24 @@ pub(crate) async fn get(
     Path(id): Path<WorkflowId>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    answer(&state, caller, state.store.workflow(caller.tenant, id).await?, &headers).await
+    answer(state.store.workflow(caller.tenant, id).await?, &headers)
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(min_properties = 1)]
 pub(crate) struct PatchWorkflow {
-    /// 1..255 characters.
+    /// 1..255 characters, not only spaces.
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 255, pattern = "\\S")]
     name: Option<String>,
     /// `null` clears it.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     description: Option<Option<String>>,
-    #[schema(value_type = Option<schema::WorkflowStatus>)]
+    #[schema(value_type = schema::WorkflowStatus, required = false)]
     status: Option<WorkflowStatus>,
     /// The whole definition; a change beyond layout makes a version.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Object, required = false)]
     definition: Option<Value>,
     /// What changed, for the list of versions.
     change_summary: Option<String>,
@@ -101,14 +110,14 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
 }
 
 /// Changes a workflow. `If-Match` with the ETag that was read refuses to overwrite somebody else's change.
-#[utoipa::path(patch, path = "/workflows/{id}", tag = "workflows", params(("id" = String, Path), ("If-Match" = Option<String>, Header)), request_body = PatchWorkflow,
+#[utoipa::path(patch, path = "/workflows/{id}", tag = "workflows", params(("id" = schema::WorkflowId, Path), ("If-Match" = Option<String>, Header)), request_body = PatchWorkflow,
     responses((status = 200, body = WorkflowView), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 412, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn patch(
     State(state): State<ApiState>,
     caller: Caller,
     Path(id): Path<WorkflowId>,
     headers: HeaderMap,
-    extract::Json(body): extract::Json<Map<String, Value>>,
+    extract::Json(body, _charge): extract::Json<Map<String, Value>>,
 ) -> Result<Response, ApiError> {
     if body.is_empty() {
         return Err(ApiError::field("", "the request changes nothing; send at least one field"));
@@ -130,7 +139,7 @@ pub(crate) async fn patch(
         ));
     }
     let warnings = match &body.definition {
-        Some(definition) => Some(json!(check(&state, caller, definition).await?)),
+        Some(definition) => Some(check(&state, caller, definition).await?),
         None => None,
     };
     let change = WorkflowChange {
@@ -145,7 +154,7 @@ pub(crate) async fn patch(
         idempotency: None,
     };
     let changed = state.store.update_workflow(caller.tenant, id, change).await?;
-    answer(&state, caller, changed.value, &HeaderMap::new()).await
+    answer(changed.value, &HeaderMap::new())
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -158,7 +167,7 @@ pub(crate) struct DeleteQuery {
 }
 
 /// Deletes a workflow; its executions stay readable.
-#[utoipa::path(delete, path = "/workflows/{id}", tag = "workflows", params(("id" = String, Path), DeleteQuery),
+#[utoipa::path(delete, path = "/workflows/{id}", tag = "workflows", params(("id" = schema::WorkflowId, Path), DeleteQuery),
     responses((status = 200, body = Deleted), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
 pub(crate) async fn delete(
     State(state): State<ApiState>,
@@ -178,13 +187,15 @@ pub(crate) async fn delete(
 }
 
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Duplicate {
     /// Default: the old name and ` (copy)`.
+    #[schema(min_length = 1, max_length = 255, pattern = "\\S")]
     name: Option<String>,
 }
 
 /// Copies a workflow: a draft at version 1.
-#[utoipa::path(post, path = "/workflows/{id}/duplicate", tag = "workflows", params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = Option<Duplicate>,
+#[utoipa::path(post, path = "/workflows/{id}/duplicate", tag = "workflows", params(("id" = schema::WorkflowId, Path), ("Idempotency-Key" = Option<schema::IdempotencyKey>, Header)), request_body = Option<Duplicate>,
     responses((status = 201, body = WorkflowView), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
 pub(crate) async fn duplicate(
     State(state): State<ApiState>,
@@ -192,8 +203,15 @@ pub(crate) async fn duplicate(
     Path(id): Path<WorkflowId>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (parts, bytes) = optional_json_body(request).await?;
-    let body: Duplicate = if bytes.is_empty() { Duplicate::default() } else { typed(parse_object(&bytes)?)? };
+    let (mut held, key) = receive(&state, request).await?;
+    if let Some(workflow) = idempotency::replayed_workflow(&state, caller, key.as_ref()).await? {
+        return created(Created { value: workflow, replayed: true });
+    }
+    let body: Duplicate = if matches!(held.bytes.trim_ascii(), b"" | b"null") {
+        Duplicate::default()
+    } else {
+        typed(parse_object(&mut held).await?)?
+    };
     let original = state.store.workflow(caller.tenant, id).await?;
     let name = match body.name {
         Some(name) => checked_name(name)?,
@@ -207,15 +225,16 @@ pub(crate) async fn duplicate(
         warnings: original.warnings,
         status: WorkflowStatus::Draft,
         changed_by: None,
-        idempotency: idempotency::key(&parts.headers, &parts.method, &parts.uri, &bytes)?,
+        idempotency: key,
     };
-    let warnings = warnings(&state, caller, &new.definition).await?;
-    created(state.store.create_workflow(new).await?, warnings)
+    created(state.store.create_workflow(new).await?)
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ValidateWorkflow {
-    #[schema(value_type = Object)]
+    /// Anything: what is no definition is told among the errors.
+    #[schema(value_type = Value)]
     definition: Value,
 }
 
@@ -244,7 +263,7 @@ struct PlanView {
 pub(crate) async fn validate(
     State(state): State<ApiState>,
     caller: Caller,
-    extract::Json(body): extract::Json<ValidateWorkflow>,
+    extract::Json(body, _charge): extract::Json<ValidateWorkflow>,
 ) -> Result<Json<Validation>, ApiError> {
     let compiled = state.validate(caller.tenant, &body.definition).await?;
     Ok(Json(Validation {
@@ -262,7 +281,7 @@ pub(crate) struct Cleared {
 }
 
 /// Deletes the ended executions of a workflow.
-#[utoipa::path(post, path = "/workflows/{id}/clear-executions", tag = "workflows", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/workflows/{id}/clear-executions", tag = "workflows", params(("id" = schema::WorkflowId, Path)),
     responses((status = 200, body = Cleared), (status = 404, body = ErrorBody)))]
 pub(crate) async fn clear_executions(
     State(state): State<ApiState>,
@@ -276,33 +295,22 @@ pub(crate) async fn clear_executions(
 /// The pointer prefix of a definition inside a request.
 const DEFINITION: &str = "/definition";
 
-/// Refuses a definition with every problem; answers the warnings.
-async fn check(state: &ApiState, caller: Caller, definition: &Value) -> Result<Vec<Problem>, ApiError> {
+/// Refuses a definition with every problem; answers the warnings, as they are stored with it.
+async fn check(state: &ApiState, caller: Caller, definition: &Value) -> Result<Value, ApiError> {
     if !definition.is_object() {
         return Err(ApiError::field(DEFINITION, "`definition` must be an object"));
     }
     let compiled = state.validate(caller.tenant, definition).await?;
     if compiled.errors.is_empty() {
-        Ok(compiled.warnings)
+        serde_json::to_value(compiled.warnings).map_err(ApiError::internal)
     } else {
         Err(ApiError::problems(Code::DefinitionInvalid, "the definition", compiled.errors))
     }
 }
 
-/// What validation has to say about a saved definition without refusing it.
-pub(crate) async fn warnings(state: &ApiState, caller: Caller, definition: &Value) -> Result<Vec<Problem>, ApiError> {
-    Ok(state.validate(caller.tenant, definition).await?.warnings)
-}
-
-async fn answer(
-    state: &ApiState,
-    caller: Caller,
-    workflow: Workflow,
-    headers: &HeaderMap,
-) -> Result<Response, ApiError> {
-    let warnings = warnings(state, caller, &workflow.definition).await?;
+fn answer(workflow: Workflow, headers: &HeaderMap) -> Result<Response, ApiError> {
     let revision = revision(&workflow);
-    etag::tagged_json(headers, &WorkflowView::full(workflow, warnings), &revision)
+    etag::tagged_json(headers, &WorkflowView::full(workflow), &revision)
 }
 
 /// Changes with everything that a PATCH can change, and with nothing else.
@@ -311,11 +319,11 @@ fn revision(workflow: &Workflow) -> String {
     format!("{}-{}", workflow.version, &sightflow_blobs::digest_of(content.as_bytes()).hex()[..8])
 }
 
-fn created(created: Created<Workflow>, warnings: Vec<Problem>) -> Result<Response, ApiError> {
+fn created(created: Created<Workflow>) -> Result<Response, ApiError> {
     let revision = revision(&created.value);
     let location =
         HeaderValue::from_str(&format!("/api/v1/workflows/{}", created.value.id)).map_err(ApiError::internal)?;
-    let mut response = etag::tagged_json(&HeaderMap::new(), &WorkflowView::full(created.value, warnings), &revision)?;
+    let mut response = etag::tagged_json(&HeaderMap::new(), &WorkflowView::full(created.value), &revision)?;
     *response.status_mut() = StatusCode::CREATED;
     response.headers_mut().insert(header::LOCATION, location);
     idempotency::mark(&mut response, created.replayed);
@@ -333,18 +341,15 @@ fn empty_graph() -> Value {
     json!({"version": "1.0", "nodes": [], "edges": []})
 }
 
-/// The head and the bytes of a JSON request.
-async fn json_body(request: Request) -> Result<(axum::http::request::Parts, bytes::Bytes), ApiError> {
-    extract::require_json(request.headers())?;
-    optional_json_body(request).await
-}
-
-/// The same where an empty body of any type means no wishes.
-async fn optional_json_body(request: Request) -> Result<(axum::http::request::Parts, bytes::Bytes), ApiError> {
+/// The bytes of a request that creates something, and what its idempotency key stands for. An empty body of any type
+/// means no wishes.
+async fn receive(state: &ApiState, request: Request) -> Result<(Held, Option<Idempotency>), ApiError> {
+    idempotency::given(request.headers())?;
     let (parts, body) = request.into_parts();
-    let bytes = body::read(body, &parts.headers, JSON_LIMIT).await?;
-    if !bytes.is_empty() {
+    let held = body::read(&state.config.memory, body, &parts.headers, JSON_LIMIT).await?;
+    if !held.bytes.is_empty() {
         extract::require_json(&parts.headers)?;
     }
-    Ok((parts, bytes))
+    let key = idempotency::key(&parts, &held.bytes)?;
+    Ok((held, key))
 }

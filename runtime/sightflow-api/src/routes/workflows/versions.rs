@@ -1,34 +1,40 @@
 //! `/workflows/{id}/versions` and `/workflows/{id}/diff`.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
-use sightflow_store::{PageRequest, WorkflowChange};
+use sightflow_store::{Created, PageRequest, Workflow, WorkflowChange};
 use sightflow_types::WorkflowId;
 use utoipa::IntoParams;
 
 use super::diff::Diff;
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorBody};
-use crate::etag;
-use crate::extract::{Path, Query};
-use crate::page::{Page, Window};
+use crate::extract::{Path, Query, parse_object, typed};
+use crate::page::{self, Page, Window};
 use crate::state::ApiState;
 use crate::views::workflow::{VersionView, WorkflowView};
+use crate::{etag, idempotency, schema};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
     /// 1..100, default 50.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// From `next_cursor`.
+    #[param(value_type = Option<schema::Cursor>)]
     cursor: Option<String>,
+    /// Adds `total`, counted to 10,000.
+    #[serde(default)]
+    #[param(value_type = Option<bool>)]
+    total: bool,
 }
 
 /// The versions of a workflow, newest first.
-#[utoipa::path(get, path = "/workflows/{id}/versions", tag = "workflows", params(("id" = String, Path), PageQuery),
+#[utoipa::path(get, path = "/workflows/{id}/versions", tag = "workflows", params(("id" = schema::WorkflowId, Path), PageQuery),
     responses((status = 200, body = Page<VersionView>), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(crate) async fn versions(
     State(state): State<ApiState>,
@@ -39,11 +45,20 @@ pub(crate) async fn versions(
     let window = Window::new(query.limit, query.cursor.as_deref(), ("versions", id))?;
     let before = window.after_number()?;
     let page = state.store.workflow_versions(caller.tenant, id, PageRequest { limit: window.limit, before }).await?;
-    Ok(Json(window.page(page.items, page.next.map(u32::to_be_bytes), VersionView::item)))
+    let total = if query.total { Some(count(&state, caller, id).await?) } else { None };
+    Ok(Json(window.page(page.items, page.next.map(u32::to_be_bytes), VersionView::item).with_total(total)))
+}
+
+async fn count(state: &ApiState, caller: Caller, id: WorkflowId) -> Result<u64, ApiError> {
+    page::count(|before| async move {
+        let page = state.store.workflow_versions(caller.tenant, id, PageRequest { limit: 100, before }).await?;
+        Ok((page.items.len(), page.next))
+    })
+    .await
 }
 
 /// One version with its definition.
-#[utoipa::path(get, path = "/workflows/{id}/versions/{version}", tag = "workflows", params(("id" = String, Path), ("version" = u32, Path)),
+#[utoipa::path(get, path = "/workflows/{id}/versions/{version}", tag = "workflows", params(("id" = schema::WorkflowId, Path), ("version" = u32, Path, minimum = 1, maximum = 4294967295i64)),
     responses((status = 200, body = VersionView), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(crate) async fn get_version(
     State(state): State<ApiState>,
@@ -55,36 +70,56 @@ pub(crate) async fn get_version(
 }
 
 /// Makes an old version the newest one.
-#[utoipa::path(post, path = "/workflows/{id}/versions/{version}/restore", tag = "workflows", params(("id" = String, Path), ("version" = u32, Path)),
+#[utoipa::path(post, path = "/workflows/{id}/versions/{version}/restore", tag = "workflows", params(("id" = schema::WorkflowId, Path), ("version" = u32, Path, minimum = 1, maximum = 4294967295i64), ("Idempotency-Key" = Option<schema::IdempotencyKey>, Header)),
     responses((status = 200, body = WorkflowView), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn restore(
     State(state): State<ApiState>,
     caller: Caller,
     Path((id, version)): Path<(WorkflowId, u32)>,
+    request: Request,
 ) -> Result<Response, ApiError> {
+    let (mut held, key) = super::receive(&state, request).await?;
+    if let Some(workflow) = idempotency::replayed_workflow(&state, caller, key.as_ref()).await? {
+        return restored(Created { value: workflow, replayed: true });
+    }
+    if !held.bytes.is_empty() {
+        typed::<Restore>(parse_object(&mut held).await?)?;
+    }
     let old = state.store.workflow_version(caller.tenant, id, version).await?;
     let warnings = super::check(&state, caller, &old.definition).await?;
     let change = WorkflowChange {
         definition: Some(old.definition),
-        warnings: Some(serde_json::json!(warnings)),
+        warnings: Some(warnings),
         change_summary: Some(format!("restored version {version}")),
+        idempotency: key,
         ..WorkflowChange::default()
     };
-    let changed = state.store.update_workflow(caller.tenant, id, change).await?;
-    super::answer(&state, caller, changed.value, &HeaderMap::new()).await
+    restored(state.store.update_workflow(caller.tenant, id, change).await?)
+}
+
+/// Takes no wishes.
+#[derive(Deserialize)]
+struct Restore {}
+
+fn restored(changed: Created<Workflow>) -> Result<Response, ApiError> {
+    let mut response = super::answer(changed.value, &HeaderMap::new())?;
+    idempotency::mark(&mut response, changed.replayed);
+    Ok(response)
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DiffQuery {
     /// The older version.
+    #[param(minimum = 1, maximum = 4294967295i64)]
     from: u32,
     /// The newer version.
+    #[param(minimum = 1, maximum = 4294967295i64)]
     to: u32,
 }
 
 /// What changed between two versions.
-#[utoipa::path(get, path = "/workflows/{id}/diff", tag = "workflows", params(("id" = String, Path), DiffQuery),
+#[utoipa::path(get, path = "/workflows/{id}/diff", tag = "workflows", params(("id" = schema::WorkflowId, Path), DiffQuery),
     responses((status = 200, body = Diff), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(crate) async fn diff(
     State(state): State<ApiState>,
