@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use sightflow_models::DeviceChoice;
+use sightflow_models::{DeviceChoice, SimdLevel};
 
 /// A WebAssembly-extensible runtime for computer-vision workflows.
 #[derive(Parser)]
@@ -45,6 +45,15 @@ pub struct RuntimeOptions {
     /// Where compiled components are cached. Default: `cache` under the data directory.
     #[arg(long, env = "SIGHTFLOW_CACHE", value_name = "DIR")]
     pub cache: Option<PathBuf>,
+    /// Lowers the vector instructions that models use on the CPU: `avx512`, `avx2`, `neon` or `scalar`. Default: the best.
+    #[arg(long, env = "SIGHTFLOW_SIMD", value_name = "LEVEL")]
+    pub simd: Option<SimdLevel>,
+    /// Bytes that requests, pictures, blocks and models may take together, for example `8GiB`. Default: half of the machine.
+    #[arg(long, env = "SIGHTFLOW_MEMORY", value_name = "SIZE", value_parser = crate::budget::size)]
+    pub memory: Option<u64>,
+    /// Days that ended executions are kept; 0 keeps them for ever.
+    #[arg(long, env = "SIGHTFLOW_KEEP_DAYS", value_name = "DAYS", default_value_t = 7)]
+    pub keep_days: u16,
     /// Networks that `image_url` may reach although they are private, for example `127.0.0.0/8`. Repeatable.
     #[arg(long, env = "SIGHTFLOW_ALLOW_NETWORK", value_name = "CIDR", value_delimiter = ',')]
     pub allow_network: Vec<String>,
@@ -56,6 +65,9 @@ pub struct ServeOptions {
     /// Address and port; port 0 takes a free one. Only loopback addresses: there are no accounts yet.
     #[arg(long, env = "SIGHTFLOW_LISTEN", default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080), value_parser = loopback)]
     pub listen: SocketAddr,
+    /// Most client connections at a time; further ones wait.
+    #[arg(long, env = "SIGHTFLOW_MAX_CONNECTIONS", value_name = "N", default_value_t = 4096, value_parser = connections)]
+    pub max_connections: usize,
     /// Directory of the database, the blobs and the cache; made if it is missing.
     #[arg(long, env = "SIGHTFLOW_DATA", default_value = "sightflow-data")]
     pub data: PathBuf,
@@ -104,6 +116,10 @@ pub struct ValidateOptions {
     /// Print the answer of `POST /api/v1/workflows/validate` instead of text.
     #[arg(long)]
     pub json: bool,
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| (1..=1_000_000).contains(count)).ok_or_else(|| "1 to 1000000".to_owned())
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {

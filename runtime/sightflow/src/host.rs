@@ -1,13 +1,16 @@
 //! Joins engine and sandbox: what the engine asks for, in the sandbox's terms.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use sightflow_engine::{
-    BlockHost, BlockRef, CallContext, CallError, Catalog, CatalogError, CheckContext, Package, Payload,
+    BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, Catalog, CatalogError,
+    CheckContext, FailureKind, LogLevel, LogLine, Package, Payload,
 };
-use sightflow_sandbox::{BlockRegistry, CallFailure, Limits, Sandbox};
+use sightflow_sandbox::{BlockRegistry, CallFailure, Level, Limits, Logs, Profile, Sandbox};
+use sightflow_types::error::code;
 use sightflow_types::{Digest, Problem};
 
 /// Component blocks, run in the sandbox.
@@ -44,6 +47,19 @@ impl SandboxHost {
     }
 }
 
+/// A check looks at one node's configuration: it needs little.
+fn check_limits(deadline: Instant) -> Limits {
+    let defaults = Limits::default();
+    Limits {
+        cpu: Duration::from_millis(200),
+        host_cpu: Duration::from_millis(200),
+        wall: deadline.saturating_duration_since(Instant::now()),
+        memory_bytes: 64 << 20,
+        output_bytes: 256 << 10,
+        ..defaults
+    }
+}
+
 #[async_trait]
 impl BlockHost for SandboxHost {
     async fn call(
@@ -52,40 +68,74 @@ impl BlockHost for SandboxHost {
         config: &str,
         payload: Payload,
         context: CallContext,
-    ) -> Result<Payload, CallError> {
+    ) -> Result<CallOutcome, CallError> {
         let defaults = Limits::default();
         let limits =
             Limits { wall: context.timeout.map_or(defaults.wall, |timeout| timeout.min(defaults.wall)), ..defaults };
         let payload = sightflow_sandbox::Payload { document: payload.document, images: payload.images };
         let conditions = sightflow_sandbox::CallContext { limits, cancel: context.cancel };
         let called = self.sandbox.call(self.package(block)?, &block.name, config, payload, &conditions).await;
-        let (logs, answer) = match called {
-            Ok(outcome) => {
-                (outcome.logs, Ok(Payload { document: outcome.payload.document, images: outcome.payload.images }))
-            }
-            Err(failure) => (failure.logs.clone(), Err(failed(&failure))),
-        };
-        for line in logs.lines {
-            tracing::debug!(node.id = context.node_id, block.name, block.level = ?line.level, "{}", line.message);
-        }
-        answer
+        let outcome = called.map_err(|failure| failed(*failure))?;
+        let payload = Payload { document: outcome.payload.document, images: outcome.payload.images };
+        Ok(CallOutcome { payload, trace: trace(outcome.logs, outcome.profile) })
     }
 
-    async fn check(&self, block: &BlockRef, config: &Value, context: &CheckContext) -> Result<Vec<Problem>, CallError> {
+    async fn check(
+        &self,
+        block: &BlockRef,
+        config: &Value,
+        context: &CheckContext,
+        deadline: Instant,
+    ) -> Result<Vec<Problem>, CallError> {
         let wiring = json!({"wired": context.wired, "dynamic": context.dynamic}).to_string();
-        let conditions = sightflow_sandbox::CallContext::default();
-        let checked =
-            self.sandbox.check(self.package(block)?, &block.name, &config.to_string(), &wiring, &conditions).await;
-        checked.map_err(|failure| failed(&failure))
+        let limits = check_limits(deadline);
+        let conditions = sightflow_sandbox::CallContext { limits, ..Default::default() };
+        let config = config.to_string();
+        let checking = self.sandbox.check(self.package(block)?, &block.name, &config, &wiring, &conditions);
+        // Waiting for a slot counts, too.
+        match tokio::time::timeout_at(deadline.into(), checking).await {
+            Ok(checked) => checked.map_err(|failure| failed(*failure)),
+            Err(_) => Err(CallError::new(code::TIMEOUT, "the time for checking blocks is over")),
+        }
     }
 }
 
-fn failed(failure: &CallFailure) -> CallError {
+fn failed(failure: CallFailure) -> CallError {
+    use sightflow_sandbox::CallError as Reason;
     let error = &failure.error;
+    let kind = match error {
+        Reason::BadInput(_) | Reason::BadConfig(_) => FailureKind::Refused,
+        Reason::Retry(_) | Reason::NoMemory(_) => FailureKind::Retry,
+        Reason::Cancelled => FailureKind::Cancelled,
+        Reason::UnknownBlock(_) | Reason::Host(_) => FailureKind::Host,
+        _ => FailureKind::Failed,
+    };
     CallError {
         code: error.code().to_owned(),
         message: error.to_string(),
-        retryable: error.retryable(),
+        kind,
         cause: Vec::new(),
+        trace: Box::new(trace(failure.logs, failure.profile)),
+    }
+}
+
+fn trace(logs: Logs, profile: Profile) -> CallTrace {
+    let level = |level| match level {
+        Level::Debug => LogLevel::Debug,
+        Level::Info => LogLevel::Info,
+        Level::Warn => LogLevel::Warn,
+        Level::Error => LogLevel::Error,
+    };
+    let line = |line: sightflow_sandbox::LogLine| LogLine { level: level(line.level), message: line.message };
+    CallTrace {
+        logs: logs.lines.into_iter().map(line).collect(),
+        dropped: logs.dropped,
+        profile: CallProfile {
+            cpu_us: profile.cpu_us,
+            host_cpu_us: profile.host_cpu_us,
+            wall_us: profile.wall_us,
+            queue_us: profile.queue_us,
+            peak_memory: profile.peak_memory as u64,
+        },
     }
 }

@@ -1,7 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+mod budget;
 pub mod cli;
 pub mod host;
+mod local;
+pub mod logging;
 pub mod models;
 mod once;
 mod serve;
@@ -22,18 +25,16 @@ pub fn main() -> ExitCode {
         Verb::Run(options) => once::run(&options),
         Verb::Workflow(WorkflowVerb::Validate(options)) => validate::run(&options),
         Verb::Version => {
-            println!(
-                "sightflow {} ({})",
-                env!("CARGO_PKG_VERSION"),
-                if cfg!(feature = "cuda") { "cpu, cuda" } else { "cpu" }
-            );
-            return ExitCode::SUCCESS;
+            let devices = if cfg!(feature = "cuda") { "cpu, cuda" } else { "cpu" };
+            logging::print(format_args!("sightflow {} ({devices})", env!("CARGO_PKG_VERSION")))
+                .map(|()| ExitCode::SUCCESS)
+                .map_err(Into::into)
         }
     };
     match done {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            logging::say(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

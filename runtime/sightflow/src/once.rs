@@ -7,13 +7,14 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 use sightflow_images::{EncodeFormat, Image, encode};
 use sightflow_types::ImageRef;
-use tokio::net::TcpListener;
 
 use crate::cli::RunOptions;
-use crate::wiring::{self, Runtime};
+use crate::local::Local;
+use crate::logging::{self, say};
+use crate::wiring::Runtime;
 
 pub(crate) fn run(options: &RunOptions) -> Result<ExitCode> {
-    wiring::log("warn");
+    let _log = logging::start("warn");
     let definition = definition(&options.file)?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(execute(options, definition))
 }
@@ -32,141 +33,100 @@ async fn execute(options: &RunOptions, definition: Value) -> Result<ExitCode> {
     let temporary = tempfile::TempDir::new()?;
     let data = options.data.clone().unwrap_or_else(|| temporary.path().to_owned());
     let runtime = Runtime::start(&data, &options.runtime).await?;
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let client = Client {
-        http: reqwest::Client::builder().no_proxy().build()?,
-        address: format!("http://{}", listener.local_addr()?),
-    };
-    let serving = tokio::spawn(axum::serve(listener, sightflow_api::router(runtime.api.clone())).into_future());
-    let done = client.run(options, definition).await;
+    let service = Local::new(sightflow_api::router(runtime.api.clone()));
+    let done = run_once(&service, options, definition).await;
     runtime.api.drain();
-    serving.abort();
     runtime.shutdown().await;
     done
 }
 
-struct Client {
-    http: reqwest::Client,
-    address: String,
+async fn run_once(service: &Local, options: &RunOptions, definition: Value) -> Result<ExitCode> {
+    let mut input = Map::new();
+    for (name, value) in &options.inputs {
+        add_input(service, &mut input, name, value).await?;
+    }
+    let parameters: Map<String, Value> =
+        options.parameters.iter().map(|(name, text)| (name.clone(), json_or_text(text))).collect();
+    let request = json!({"definition": definition, "input": input, "parameters": parameters});
+    let accepted = service.post("/api/v1/run", &request).await?;
+    let status_url = accepted["status_url"].as_str().context("the answer has no status_url")?;
+    follow(service, accepted["events_url"].as_str().context("the answer has no events_url")?).await?;
+    let execution = service.get(status_url).await?;
+    let outputs = &execution["outputs"];
+    if let Some(directory) = &options.out {
+        write_pictures(service, outputs, directory).await?;
+    }
+    logging::print(format_args!("{outputs:#}"))?;
+    if execution["status"] == "completed" {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let error = &execution["error"];
+    let text = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
+    bail!("the run ended as {}: {} at `{}`: {}", execution["status"], text("code"), text("node_id"), text("message"));
 }
 
-impl Client {
-    async fn run(&self, options: &RunOptions, definition: Value) -> Result<ExitCode> {
-        let mut input = Map::new();
-        for (name, value) in &options.inputs {
-            self.add_input(&mut input, name, value).await?;
+/// A file becomes an image; anything else is a value of its own.
+async fn add_input(service: &Local, input: &mut Map<String, Value>, name: &str, value: &str) -> Result<()> {
+    let path = PathBuf::from(value);
+    if !path.is_file() {
+        if name == "image" {
+            bail!("--input image={value}: there is no such file");
         }
-        let parameters: Map<String, Value> =
-            options.parameters.iter().map(|(name, text)| (name.clone(), json_or_text(text))).collect();
-        let request = json!({"definition": definition, "input": input, "parameters": parameters});
-        let accepted = self.post("/api/v1/run", request).await?;
-        let status_url = accepted["status_url"].as_str().context("the answer has no status_url")?;
-        self.follow(accepted["events_url"].as_str().context("the answer has no events_url")?).await?;
-        let execution = self.get(status_url).await?;
-        let outputs = &execution["outputs"];
-        if let Some(directory) = &options.out {
-            self.write_pictures(outputs, directory).await?;
-        }
-        println!("{}", serde_json::to_string_pretty(outputs)?);
-        if execution["status"] == "completed" {
-            return Ok(ExitCode::SUCCESS);
-        }
-        let error = &execution["error"];
-        let text = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
-        bail!(
-            "the run ended as {}: {} at `{}`: {}",
-            execution["status"],
-            text("code"),
-            text("node_id"),
-            text("message")
-        );
+        input.insert(name.to_owned(), json_or_text(value));
+        return Ok(());
     }
+    let blob = service.upload("/api/v1/blobs", std::fs::read(&path)?).await;
+    let image = blob.with_context(|| path.display().to_string())?["digest"].clone();
+    if name == "image" {
+        input.insert("image".to_owned(), image);
+    } else if let Value::Object(images) = input.entry("images").or_insert_with(|| json!({})) {
+        images.insert(name.to_owned(), image);
+    }
+    Ok(())
+}
 
-    /// A file becomes an image; anything else is a value of its own.
-    async fn add_input(&self, input: &mut Map<String, Value>, name: &str, value: &str) -> Result<()> {
-        let path = PathBuf::from(value);
-        if !path.is_file() {
-            if name == "image" {
-                bail!("--input image={value}: there is no such file");
-            }
-            input.insert(name.to_owned(), json_or_text(value));
+/// A line for each event of a node, until the run has ended.
+async fn follow(service: &Local, events_url: &str) -> Result<()> {
+    let mut after = 0;
+    loop {
+        let page = service.get(&format!("{events_url}?after={after}&wait=20s")).await?;
+        for event in page["items"].as_array().into_iter().flatten() {
+            after = event["seq"].as_i64().unwrap_or(after);
+            let Some(node) = event["node_id"].as_str() else { continue };
+            let time = event["duration_ms"].as_u64().map_or_else(String::new, |ms| format!("  {ms} ms"));
+            say(format_args!("{:<16} {node}{time}", event["event"].as_str().unwrap_or_default()));
+        }
+        if page["terminal"] == true {
             return Ok(());
         }
-        let response =
-            self.http.post(format!("{}/api/v1/blobs", self.address)).header("content-type", "application/octet-stream");
-        let blob = answer(response.body(std::fs::read(&path)?)).await.with_context(|| path.display().to_string())?;
-        let image = blob["digest"].clone();
-        if name == "image" {
-            input.insert("image".to_owned(), image);
-        } else if let Value::Object(images) = input.entry("images").or_insert_with(|| json!({})) {
-            images.insert(name.to_owned(), image);
-        }
-        Ok(())
-    }
-
-    /// A line for each event of a node, until the run has ended.
-    async fn follow(&self, events_url: &str) -> Result<()> {
-        let mut after = 0;
-        loop {
-            let page = self.get(&format!("{events_url}?after={after}&wait=20s")).await?;
-            for event in page["items"].as_array().into_iter().flatten() {
-                after = event["seq"].as_i64().unwrap_or(after);
-                let Some(node) = event["node_id"].as_str() else { continue };
-                let time = event["duration_ms"].as_u64().map_or_else(String::new, |ms| format!("  {ms} ms"));
-                eprintln!("{:<16} {node}{time}", event["event"].as_str().unwrap_or_default());
-            }
-            if page["terminal"] == true {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn write_pictures(&self, outputs: &Value, directory: &Path) -> Result<()> {
-        let mut found = Vec::new();
-        pictures(outputs, "", &mut found);
-        std::fs::create_dir_all(directory)?;
-        for (name, image) in found {
-            let url = image["url"].as_str().context("an output image has no url")?;
-            let response = self.http.get(format!("{}{url}", self.address)).send().await?.error_for_status()?;
-            let mut bytes = response.bytes().await?;
-            let reference: ImageRef = serde_json::from_value(image.clone())?;
-            let mut format = reference.format.clone().unwrap_or_else(|| "png".to_owned());
-            if reference.view.is_some() {
-                // The URL leads to the whole picture that this is a part of.
-                bytes = encode(&Image::from_reference(bytes, &reference)?, EncodeFormat::Png)?;
-                "png".clone_into(&mut format);
-            }
-            let path = directory.join(format!("{name}.{format}"));
-            std::fs::write(&path, bytes)?;
-            eprintln!("wrote {}", path.display());
-        }
-        Ok(())
-    }
-
-    async fn post(&self, path: &str, body: Value) -> Result<Value> {
-        answer(self.http.post(format!("{}{path}", self.address)).json(&body)).await
-    }
-
-    async fn get(&self, path: &str) -> Result<Value> {
-        answer(self.http.get(format!("{}{path}", self.address)).header("accept", "application/json")).await
     }
 }
 
-/// The answer's JSON; an error status becomes an error with every detail.
-async fn answer(request: reqwest::RequestBuilder) -> Result<Value> {
-    let response = request.send().await?;
-    let failed = !response.status().is_success();
-    let body: Value = response.json().await?;
-    if !failed {
-        return Ok(body);
+async fn write_pictures(service: &Local, outputs: &Value, directory: &Path) -> Result<()> {
+    let mut found = Vec::new();
+    pictures(outputs, "", &mut found);
+    std::fs::create_dir_all(directory)?;
+    for (name, image) in found {
+        let mut bytes = service.bytes(image["url"].as_str().context("an output image has no url")?).await?;
+        let reference: ImageRef = serde_json::from_value(image.clone())?;
+        let mut format = reference.format.clone().unwrap_or_else(|| "png".to_owned());
+        if reference.view.is_some() {
+            // The URL leads to the whole picture that this is a part of.
+            bytes = encode(&Image::from_reference(bytes, &reference)?, EncodeFormat::Png)?;
+            "png".clone_into(&mut format);
+        }
+        let path = directory.join(file_name(&name, &format));
+        std::fs::write(&path, bytes)?;
+        say(format_args!("wrote {}", path.display()));
     }
-    let error = &body["error"];
-    let mut text = error["message"].as_str().unwrap_or("the request was refused").to_owned();
-    for detail in error["details"].as_array().into_iter().flatten() {
-        let part = |key: &str| detail[key].as_str().unwrap_or_default().to_owned();
-        text.push_str(&format!("\n  {} {}: {}", part("code"), part("pointer"), part("message")));
-    }
-    bail!(text)
+    Ok(())
+}
+
+/// A name that leads nowhere else, whatever the output and the keys below it are called.
+fn file_name(name: &str, format: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' };
+    let stem: String = name.chars().map(plain).collect();
+    format!("{}.{}", stem.trim_start_matches('.'), format.chars().map(plain).collect::<String>())
 }
 
 /// Every image in the outputs, named by its way there: `draw.image`, `crop.crops.0`.
@@ -186,4 +146,24 @@ fn pictures<'a>(value: &'a Value, name: &str, found: &mut Vec<(String, &'a Value
 
 fn json_or_text(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::file_name;
+
+    #[test]
+    fn pictures_stay_in_their_folder() {
+        for (name, expected) in [
+            ("annotated", "annotated.png"),
+            ("crop.crops.0", "crop.crops.0.png"),
+            ("../escaped", "_escaped.png"),
+            ("/etc/passwd", "_etc_passwd.png"),
+            ("..", ".png"),
+            ("a\\b:c", "a_b_c.png"),
+            ("größe", "größe.png"),
+        ] {
+            assert_eq!(file_name(name, "png"), expected, "{name}");
+        }
+    }
 }

@@ -9,18 +9,25 @@ use sightflow_types::{ModelSource, Problem};
 
 use crate::cli::ValidateOptions;
 use crate::wiring::Blocks;
-use crate::{models, once};
+use crate::{logging, models, once};
 
 pub(crate) fn run(options: &ValidateOptions) -> Result<ExitCode> {
     let definition = once::definition(&options.file)?;
     let found = options.starter_models.as_deref().map(models::read).transpose()?.unwrap_or_default();
-    let models = ModelCatalog::new(found.into_iter().map(|model| ModelEntry {
-        id: model.id,
-        source: ModelSource::Pretrained,
-        digest: None,
-        available: true,
-        spec: model.info.spec,
-    }));
+    let entry = |model: models::Entry| match model.found {
+        Ok(found) => Some(ModelEntry {
+            id: model.id,
+            source: ModelSource::Pretrained,
+            digest: None,
+            available: true,
+            spec: found.info.spec,
+        }),
+        Err(error) => {
+            eprintln!("the model `{}` is left out: {error:#}", model.id);
+            None
+        }
+    };
+    let models = ModelCatalog::new(found.into_iter().filter_map(entry));
     let blocks = Blocks::load(None)?;
     let limits = Limits::default();
     let validate = sightflow_engine::validate(&definition, &blocks.catalog, &models, &limits, &*blocks.host);
@@ -28,17 +35,15 @@ pub(crate) fn run(options: &ValidateOptions) -> Result<ExitCode> {
     let valid = compiled.errors.is_empty();
     if options.json {
         let answer = json!({"valid": valid, "errors": compiled.errors, "warnings": compiled.warnings});
-        println!("{}", serde_json::to_string_pretty(&answer)?);
+        logging::print(format_args!("{answer:#}"))?;
     } else {
         for problem in compiled.errors.iter().chain(&compiled.warnings) {
-            println!("{}", line(problem));
+            logging::print(format_args!("{}", line(problem)))?;
         }
         let count = compiled.errors.len();
-        eprintln!(
-            "{}: {}",
-            options.file.display(),
-            if valid { "valid".to_owned() } else { format!("{count} problem{}", if count == 1 { "" } else { "s" }) }
-        );
+        let verdict =
+            if valid { "valid".to_owned() } else { format!("{count} problem{}", if count == 1 { "" } else { "s" }) };
+        logging::say(format_args!("{}: {verdict}", options.file.display()));
     }
     Ok(if valid { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -2,20 +2,21 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use async_trait::async_trait;
-use bytes::Bytes;
-use sightflow_api::outgoing::{self, Network, Outgoing};
-use sightflow_api::{ApiConfig, ApiState};
+use sightflow_api::outgoing::{Network, Outgoing};
+use sightflow_api::{ApiConfig, ApiState, HealthCheck};
 use sightflow_blobs::BlobStore;
-use sightflow_engine::{Catalog, Engine, EngineConfig, EngineParts, FetchError, ImageFetcher};
-use sightflow_models::Device;
+use sightflow_engine::{Catalog, Engine, EngineConfig, EngineParts};
+use sightflow_models::{Device, SimdLevel};
 use sightflow_sandbox::{BlockRegistry, Sandbox, SandboxConfig};
-use sightflow_store::{ModelFilter, SharedStore, SqliteOptions, SqliteStore};
+use sightflow_store::{ModelFilter, Retention, SharedStore, SqliteOptions, SqliteStore};
+use sightflow_supervisor::Health;
 use sightflow_types::TenantId;
 use sightflow_worker::{Worker, WorkerConfig};
 
+use crate::budget;
 use crate::cli::RuntimeOptions;
 use crate::host::SandboxHost;
 use crate::models;
@@ -62,17 +63,21 @@ impl Runtime {
     pub async fn start(data: &Path, options: &RuntimeOptions) -> Result<Self> {
         let networks = options.allow_network.iter().map(|text| text.parse::<Network>());
         let networks: Vec<Network> = networks.collect::<Result<_, _>>().context("--allow-network")?;
+        if let Some(level) = options.simd {
+            SimdLevel::lower_to(level).context("--simd")?;
+        }
         let probe = Device::probe(options.device)?;
         tracing::info!(device = %probe.device, "{}", probe.found);
 
-        std::fs::create_dir_all(data).with_context(|| format!("cannot make the data directory {}", data.display()))?;
+        let memory = budget::configure(options.memory);
+        private_directory(data).with_context(|| format!("cannot make the data directory {}", data.display()))?;
         let store: SharedStore =
             Arc::new(SqliteStore::open(data.join("sightflow.db"), SqliteOptions::default()).await?);
         let blobs = BlobStore::open_directory(data.join("blobs"))?;
         let cache = options.cache.clone().unwrap_or_else(|| data.join("cache"));
         let blocks = tokio::task::spawn_blocking(move || Blocks::load(Some(&cache))).await??;
         if let Some(directory) = &options.starter_models {
-            models::register(directory, &store, &blobs).await?;
+            models::register(directory, &store, &blobs, probe.device).await?;
         }
 
         let fetcher = Outgoing::new(networks)?;
@@ -81,9 +86,11 @@ impl Runtime {
             blobs: blobs.clone(),
             host: blocks.host.clone(),
             catalog: blocks.catalog.clone(),
-            fetcher: Arc::new(Fetcher(fetcher.clone())),
+            fetcher: Arc::new(fetcher.clone()),
         };
-        let engine = Engine::start(parts, EngineConfig::default()).await?;
+        let executions = (options.keep_days > 0).then(|| Duration::from_secs(u64::from(options.keep_days) * 86_400));
+        let retention = Retention { executions, ..Retention::default() };
+        let engine = Engine::start(parts, EngineConfig { retention, ..EngineConfig::default() }).await?;
         let mut worker_config = WorkerConfig::for_device(probe.device);
         worker_config.slots = options.workers.unwrap_or(worker_config.slots);
         let slots = worker_config.slots;
@@ -94,15 +101,35 @@ impl Runtime {
         let known = store.models(TenantId::BUILT_IN, ModelFilter::default()).await?;
         let known: Vec<_> = known.iter().map(|model| model.id.as_str()).collect();
         let summary = format!(
-            "store {}, {} × {}, models: {}, blocks: {}",
+            "store {}, memory {} MiB, {} × {} {}, models: {}, blocks: {}",
             data.display(),
+            memory >> 20,
             slots,
             probe.device,
+            SimdLevel::current(),
             if known.is_empty() { "none".to_owned() } else { known.join(" ") },
             blocks.catalog.entries().len(),
         );
-        let api = ApiState::new(store.clone(), blobs, blocks.catalog, blocks.host, fetcher, ApiConfig::default());
+        let mut checks = vec![alive("engine", engine.health_handle())];
+        checks.extend(worker.as_ref().map(|worker| alive("worker", worker.health_handle())));
+        let api = ApiState::new(store.clone(), blobs, blocks.catalog, blocks.host, fetcher, ApiConfig::default())
+            .with_checks(checks);
         Ok(Self { api, summary, store, engine, worker })
+    }
+
+    /// Resolves with the reason when a part cannot go on: the process is of no use any more and should end.
+    pub async fn failed(&self) -> String {
+        let worker = async {
+            match &self.worker {
+                Some(worker) => worker.failed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            reason = self.store.failed() => format!("the store cannot go on: {reason}"),
+            reason = self.engine.failed() => format!("the engine cannot go on: {reason}"),
+            reason = worker => format!("the worker cannot go on: {reason}"),
+        }
     }
 
     /// Hands running executions back, finishes running batches, closes the store.
@@ -115,26 +142,27 @@ impl Runtime {
     }
 }
 
-/// The API's outgoing client as the engine wants it.
-struct Fetcher(Outgoing);
-
-#[async_trait]
-impl ImageFetcher for Fetcher {
-    async fn fetch(&self, url: &str) -> Result<Bytes, FetchError> {
-        self.0.fetch(url).await.map_err(|error| match error {
-            outgoing::FetchError::NotAllowed(message) => FetchError::NotAllowed(message),
-            outgoing::FetchError::Failed(message) => FetchError::Failed(message),
-        })
-    }
+/// Readiness wants recent signs of life.
+fn alive(name: &'static str, health: Health) -> HealthCheck {
+    HealthCheck::new(name, move || {
+        let report = health.report();
+        match report.failed {
+            Some(reason) => Err(reason),
+            None if !report.alive => Err(format!("no sign of life for {} s", report.heartbeat_age.as_secs())),
+            None => Ok(()),
+        }
+    })
 }
 
-/// Logs to stderr; `SIGHTFLOW_LOG` filters as `RUST_LOG` does elsewhere.
-pub fn log(default: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("SIGHTFLOW_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_writer(std::io::stderr)
-        .init();
+/// Makes the directory if it is missing. What lies in it are other people's pictures: only its owner may look.
+fn private_directory(path: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        if std::fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+        }
+    }
+    Ok(())
 }

@@ -147,6 +147,17 @@ pub(crate) fn example(name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
+/// One component, no picture: cheap, and every run writes log lines.
+pub(crate) fn logic() -> Value {
+    let config = json!({"field": "confidence", "operator": "greater_equal", "value": 0.1});
+    json!({"nodes": [{"id": "keep", "type": "filter", "config": config, "inputs": {"items": "$inputs.items"}}]})
+}
+
+/// A run of [`logic`].
+pub(crate) fn logic_run() -> Value {
+    json!({"input": {"items": [{"confidence": 0.9}, {"confidence": 0.05}]}})
+}
+
 pub(crate) fn photo(name: &str) -> Vec<u8> {
     std::fs::read(root().join("examples/images").join(name)).unwrap()
 }

@@ -4,6 +4,8 @@ mod bad_input;
 mod client;
 mod command_line;
 mod durability;
+mod faults;
+mod load;
 mod scenes;
 mod server;
 mod workflows;

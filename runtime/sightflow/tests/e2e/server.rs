@@ -13,13 +13,28 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
+/// The binary.
+pub(crate) const SIGHTFLOW: &str = env!("CARGO_BIN_EXE_sightflow");
+
 /// The binary with its arguments for serving `data` on a free port. Compiled components are shared between tests.
-fn command(data: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sightflow"));
+pub(crate) fn command(data: &Path) -> Command {
+    with_arguments(Command::new(SIGHTFLOW), data)
+}
+
+/// The arguments of [`command`], behind those of a program that starts the binary.
+pub(crate) fn with_arguments(mut command: Command, data: &Path) -> Command {
     command.args(["serve", "--listen", "127.0.0.1:0", "--starter-models"]).arg(root().join("examples/models"));
     command.arg("--data").arg(data).arg("--cache").arg(concat!(env!("CARGO_TARGET_TMPDIR"), "/components"));
     command.stdout(Stdio::piped());
     command
+}
+
+/// Waits for the line that says where the server listens.
+pub(crate) fn ready(process: &mut Child) -> Client {
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.split_whitespace().find(|word| word.starts_with("http://"));
+    Client::new(address.unwrap_or_else(|| panic!("no address in `{line}`")).to_owned())
 }
 
 /// A running server with a data directory of its own; killed when dropped.
@@ -41,6 +56,17 @@ impl Server {
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
         let (process, client) = launch(data.path(), &options);
         Self { process, data, options, client }
+    }
+
+    /// A server whose process somebody else started.
+    pub(crate) fn adopt(mut process: Child, data: TempDir) -> Self {
+        let client = ready(&mut process);
+        Self { process, data, options: Vec::new(), client }
+    }
+
+    /// Where its data lies.
+    pub(crate) fn data(&self) -> &Path {
+        self.data.path()
     }
 
     /// Kills the process as `kill -9` does and starts another on the same data.
@@ -75,9 +101,6 @@ impl Drop for Server {
 
 fn launch(data: &Path, options: &[String]) -> (Child, Client) {
     let mut process = command(data).args(options).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.split_whitespace().find(|word| word.starts_with("http://"));
-    let address = address.unwrap_or_else(|| panic!("no address in `{line}`")).to_owned();
-    (process, Client::new(address))
+    let client = ready(&mut process);
+    (process, client)
 }
