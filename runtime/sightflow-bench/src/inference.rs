@@ -1,105 +1,133 @@
-//! Each starter model on one thread: wall and processor time, beside ONNX Runtime.
+//! Each model on one thread at every SIMD level of this CPU, beside ONNX Runtime.
+//!
+//! The starter models, and those that `models.py` makes where Python has the packages for it. Further files, with what
+//! Sightflow needs to know in their metadata, are named by `SIGHTFLOW_BENCH_MODELS`, separated like `PATH`.
 
-use anyhow::{Result, anyhow};
-use serde_json::Value;
-use sightflow_images::{PixelFormat, Pixels};
-use sightflow_models::{Device, Model, Request};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::measure::{micros, repeat, root, thread_cpu};
+use anyhow::{Context, Result, anyhow};
+use sightflow_models::{Device, Hints, Model, SimdLevel, inspect};
+
+use crate::measure::{micros, root, thread_cpu};
 use crate::python;
 
+/// Reads `COUNT` from each line and answers with the CPU milliseconds of one run of a batch of that size, so that both
+/// sides take turns.
 const ONNX_RUNTIME: &str = r#"
 import sys, time, numpy, onnxruntime
 options = onnxruntime.SessionOptions(); options.intra_op_num_threads = 1; options.inter_op_num_threads = 1
+options.log_severity_level = 3
 session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
 entry = session.get_inputs()[0]
-size = int(sys.argv[2])
-x = {entry.name: numpy.random.default_rng(1).standard_normal((1, 3, size, size), numpy.float32)}
-names = sys.argv[3].split(",")
-for _ in range(5): session.run(names, x)
-wall, cpu = [], []
-for _ in range(30):
-    w, c = time.perf_counter(), time.process_time()
-    session.run(names, x)
-    wall.append(time.perf_counter() - w); cpu.append(time.process_time() - c)
-print(sorted(wall)[15] * 1e3, sorted(cpu)[15] * 1e3)
+shape = (3, int(sys.argv[3]), int(sys.argv[2]))
+for line in sys.stdin:
+    count = int(line)
+    x = {entry.name: numpy.random.default_rng(1).standard_normal((count, *shape), numpy.float32)}
+    before = time.process_time()
+    session.run(None, x)
+    print((time.process_time() - before) * 1e3, flush=True)
 "#;
 
-pub(crate) fn run() -> Result<()> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build()?;
-    pool.install(measure_all)
+/// File, sizes of batches, and what the ratio of CPU times must not exceed.
+struct Case {
+    path: PathBuf,
+    counts: &'static [usize],
+    bar: f64,
 }
 
-fn measure_all() -> Result<()> {
-    let directory = root().join("examples/models");
-    for found in sightflow::models::read(&directory)? {
-        let spec = &found.info.spec;
-        let start = std::time::Instant::now();
-        let model = Model::load(&found.bytes, spec, Device::Cpu)?;
-        let load = start.elapsed();
-        let [width, height] = spec.inputs.image.size;
-        // Of the model's own size, so that scaling is left out as it is on the other side.
-        let picture = Pixels::new(width, height, PixelFormat::Rgb8, noise((width * height * 3) as usize))?;
-        let mut cpu = Vec::new();
-        let mut inference = Vec::new();
-        let wall = repeat(5, 30, || {
-            let before = thread_cpu();
-            let outcome = model.run(&[Request { image: &picture, params: &Value::Null }]);
-            cpu.push(thread_cpu() - before);
-            inference.push(outcome.timings.inference_ms);
-            outcome.results.into_iter().next().ok_or_else(|| anyhow!("no result"))?.map_err(anyhow::Error::from)
-        })?;
-        cpu.sort_unstable();
-        inference.sort_by(f64::total_cmp);
-        let cpu_ms = micros(cpu[cpu.len() / 2]) / 1e3;
-        let graph_ms = inference[inference.len() / 2];
-        println!(
-            "{:<28} load {:>6.1} ms; whole run p50 {:>7.2} ms wall, {cpu_ms:>7.2} ms cpu; graph alone {graph_ms:>7.2} ms",
-            found.id,
-            load.as_secs_f64() * 1e3,
-            micros(wall.quantile(0.5)) / 1e3,
-        );
-        let file = directory.join(file_of(&directory, &found.id)?);
-        let outputs = match &spec.embedding {
-            Some(embedding) => embedding.output.clone(),
-            None => spec.outputs.join(","),
-        };
-        match python::output(
-            ONNX_RUNTIME,
-            &[&file.to_string_lossy(), &width.to_string(), &outputs],
-            &["onnxruntime", "numpy"],
-        ) {
-            Ok(text) => {
-                let mut numbers = text.split_whitespace().map(str::parse::<f64>);
-                let (Some(Ok(wall)), Some(Ok(cpu))) = (numbers.next(), numbers.next()) else {
-                    return Err(anyhow!("unexpected: {text}"));
-                };
-                println!(
-                    "{:<28} {wall:>7.2} ms wall, {cpu:>7.2} ms cpu; cpu ratio {:.2}, bar ≤ 2.0",
-                    "  ONNX Runtime, one thread",
-                    cpu_ms / cpu
-                );
+const ALONE: &[usize] = &[1];
+const BATCHES: &[usize] = &[1, 8];
+
+/// Rounds; the least time of each side counts, because everything that disturbs only adds.
+const ROUNDS: usize = 12;
+
+pub(crate) fn run() -> Result<()> {
+    println!(
+        "ONNX Runtime takes the best kernels of this CPU at every of our levels: it has no setting to lower them."
+    );
+    let made = tempfile::tempdir()?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build()?;
+    for case in cases(made.path()) {
+        pool.install(|| measure(&case)).with_context(|| case.path.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn cases(made: &Path) -> Vec<Case> {
+    let starter = |name: &str| Case { path: root().join("examples/models").join(name), counts: BATCHES, bar: 1.3 };
+    let mut cases = vec![starter("nanodet-g-416.onnx"), starter("efficientnet-lite0.onnx")];
+    let script = root().join("runtime/sightflow-bench/models.py");
+    match python::script(&script, &[&made.to_string_lossy()], &["numpy", "onnx"]) {
+        Ok(_) => {
+            for (name, counts) in [("efficientnet-b0.onnx", BATCHES), ("picodet-layout.onnx", ALONE)] {
+                let path = made.join(name);
+                match path.exists() {
+                    true => cases.push(Case { path, counts, bar: 2.0 }),
+                    false => println!("{name} was not made: a Python package is missing, see {}", script.display()),
+                }
             }
-            Err(reason) => println!("  ONNX Runtime was not measured: {reason}"),
+        }
+        Err(reason) => println!("efficientnet-b0 and picodet are not measured: {reason}"),
+    }
+    let named = std::env::var_os("SIGHTFLOW_BENCH_MODELS").unwrap_or_default();
+    cases.extend(std::env::split_paths(&named).map(|path| Case { path, counts: ALONE, bar: 2.0 }));
+    cases
+}
+
+fn measure(case: &Case) -> Result<()> {
+    let bytes = std::fs::read(&case.path)?;
+    let spec = inspect(&bytes, &Hints::default())?.spec;
+    let [width, height] = spec.input_size();
+    let length = (width * height * 3) as usize;
+    let levels: Vec<_> = SimdLevel::available().into_iter().filter(|level| *level != SimdLevel::Scalar).collect();
+    let levels = if levels.is_empty() { vec![SimdLevel::Scalar] } else { levels };
+    let models = levels.iter().map(|level| Model::load_at(&bytes, &spec, Device::Cpu, *level));
+    let models = models.collect::<Result<Vec<_>, _>>()?;
+    let arguments = [case.path.to_string_lossy().into_owned(), width.to_string(), height.to_string()];
+    let mut other = python::Talk::start(ONNX_RUNTIME, &arguments, &["onnxruntime", "numpy"]);
+    if let Err(reason) = &other {
+        println!("ONNX Runtime was not measured: {reason}");
+    }
+    for count in case.counts {
+        let input = noise(count * length);
+        let mut ours = vec![Duration::MAX; models.len()];
+        let mut theirs = f64::INFINITY;
+        // The first round warms up.
+        for round in 0..=ROUNDS {
+            for (model, best) in models.iter().zip(&mut ours) {
+                let (input, before) = (input.clone(), thread_cpu());
+                model.run_raw(input, *count).map_err(|reason| anyhow!(reason))?;
+                let taken = thread_cpu() - before;
+                *best = if round == 0 { Duration::MAX } else { taken.min(*best) };
+            }
+            if let Ok(other) = &mut other {
+                let taken: f64 = other.ask(&count.to_string())?.parse()?;
+                theirs = if round == 0 { f64::INFINITY } else { taken.min(theirs) };
+            }
+        }
+        let name = case.path.file_stem().unwrap_or_default().to_string_lossy();
+        for (level, ours) in levels.iter().zip(ours) {
+            let ours = micros(ours) / 1e3;
+            let ratio = match theirs.is_finite() {
+                true => format!("{theirs:>8.2} ms ONNX Runtime, ratio {:.2}", ours / theirs),
+                false => String::new(),
+            };
+            let judged = if *level == SimdLevel::Avx2 { format!(", bar <= {:.1}", case.bar) } else { String::new() };
+            println!("{name:<22} batch {count} {:<7} {ours:>8.2} ms cpu; {ratio}{judged}", level.as_str());
         }
     }
     Ok(())
 }
 
-fn file_of(directory: &std::path::Path, id: &str) -> Result<String> {
-    let listing: Value = serde_json::from_slice(&std::fs::read(directory.join("models.json"))?)?;
-    let listed = listing["models"].as_array().and_then(|models| models.iter().find(|model| model["id"] == id));
-    listed.and_then(|model| model["file"].as_str()).map(str::to_owned).ok_or_else(|| anyhow!("`{id}` is not listed"))
-}
-
-/// Pseudo-random bytes; the same in every run.
-fn noise(count: usize) -> Vec<u8> {
+/// Pseudo-random numbers between -1 and 1; the same in every run.
+fn noise(count: usize) -> Vec<f32> {
     let mut state = 0x9E37_79B9_u32;
     let mut next = || {
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
-        (state >> 24) as u8
+        state as f32 / (1_u32 << 31) as f32 - 1.0
     };
     (0..count).map(|_| next()).collect()
 }

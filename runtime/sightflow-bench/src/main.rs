@@ -7,8 +7,10 @@ mod inference;
 mod measure;
 mod python;
 mod server;
+mod store;
 
 use anyhow::{Result, bail};
+use sightflow_models::SimdLevel;
 
 type Scenario = (&'static str, fn() -> Result<()>);
 
@@ -16,6 +18,7 @@ const SCENARIOS: &[Scenario] = &[
     ("blocks", blocks::run),
     ("chain", chain::run),
     ("drawing", drawing::run),
+    ("store", store::run),
     ("server", server::run),
     ("inference", inference::run),
 ];
@@ -29,9 +32,17 @@ fn main() -> Result<()> {
             SCENARIOS.iter().map(|scenario| scenario.0).collect::<Vec<_>>().join(", ")
         );
     }
+    let levels: Vec<_> = SimdLevel::available().into_iter().map(SimdLevel::as_str).collect();
+    println!("CPU: {}; SIMD level {}, of {}", cpu_name(), SimdLevel::detected(), levels.join(", "));
     for (name, run) in chosen {
         println!("\n# {name}");
         run()?;
     }
     Ok(())
+}
+
+fn cpu_name() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("model name"));
+    line.and_then(|line| line.split_once(':')).map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned())
 }

@@ -61,6 +61,26 @@ impl Server {
         Ok(workflow["id"].as_str().context("no id")?.to_owned())
     }
 
+    /// Processor time of the whole process so far.
+    fn cpu(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        // After the name, which may hold spaces: field 14 and 15 are user and system time in ticks of 10 ms.
+        let fields: Vec<&str> = stat.rsplit(')').next().context("no stat")?.split_whitespace().collect();
+        let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
+    /// Waits until no run is open any more.
+    fn idle(&self) -> Result<()> {
+        loop {
+            let open = self.get("/api/v1/executions?status=pending&status=running&limit=1")?;
+            if open["items"].as_array().is_some_and(Vec::is_empty) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     fn resident_mib(&self) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
@@ -86,6 +106,8 @@ pub(crate) fn run() -> Result<()> {
     println!("resident memory, idle                        {:.0} MiB", server.resident_mib()?);
     chain(&server)?;
     acceptance(&server)?;
+    open_loop(&server)?;
+    growth(&server, data.path())?;
     models(&server)?;
     Ok(())
 }
@@ -131,14 +153,58 @@ fn acceptance(server: &Server) -> Result<()> {
     .concat();
     println!("{} runs accepted in {:.2} s", times.len(), start.elapsed().as_secs_f64());
     Times::new(times).print("POST run to 202, 50 clients", "bar p99 < 40000");
-    loop {
-        let open = server.get("/api/v1/executions?status=pending&status=running&limit=1")?;
-        if open["items"].as_array().is_some_and(Vec::is_empty) {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    server.idle()?;
     println!("all of them ended after {:.2} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Runs posted at a fixed rate, however long the answers take: each time counts from when the post was due.
+fn open_loop(server: &Server) -> Result<()> {
+    const CLIENTS: u32 = 16;
+    const RATE: u32 = 200;
+    const SECONDS: u32 = 10;
+    let workflow = server.save(&crate::chain::definition(1))?;
+    let path = format!("/api/v1/workflows/{workflow}/run");
+    let body = json!({"input": {"items": []}});
+    let (cpu, start) = (server.cpu()?, Instant::now());
+    let client = |number: u32| -> Result<Vec<Duration>> {
+        let mut times = Vec::new();
+        for post in (number..RATE * SECONDS).step_by(CLIENTS as usize) {
+            let due = start + Duration::from_secs(1) * post / RATE;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            server.post(&path, &body)?;
+            times.push(due.elapsed());
+        }
+        Ok(times)
+    };
+    let times = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS).map(|number| scope.spawn(move || client(number))).collect();
+        let times = clients.into_iter().map(|client| client.join().unwrap_or_else(|_| bail!("a client panicked")));
+        times.collect::<Result<Vec<_>>>()
+    })?;
+    server.idle()?;
+    let runs = f64::from(RATE * SECONDS);
+    let times = Times::new(times.concat());
+    times.print(&format!("POST run to 202, open loop, {RATE} runs/s"), "bar p99 ≤ 40000");
+    let cpu_ms = (server.cpu()? - cpu).as_secs_f64() * 1e3 / runs;
+    println!("processor time of a run of one logic node    {cpu_ms:.2} ms, submit to end; bar ≤ 1.5");
+    Ok(())
+}
+
+/// What a thousand runs leave on the disk.
+fn growth(server: &Server, data: &Path) -> Result<()> {
+    const RUNS: u64 = 1_000;
+    let workflow = server.save(&crate::chain::definition(10))?;
+    let path = format!("/api/v1/workflows/{workflow}/run");
+    let body = json!({"input": {"items": detections(5)}});
+    let database = || -> Result<u64> { Ok(std::fs::metadata(data.join("sightflow.db"))?.len()) };
+    let before = database()?;
+    for _ in 0..RUNS {
+        server.post(&path, &body)?;
+    }
+    server.idle()?;
+    let grown = database()?.saturating_sub(before);
+    println!("database, by a run of ten logic nodes        {} bytes (before the log is folded in)", grown / RUNS);
     Ok(())
 }
 

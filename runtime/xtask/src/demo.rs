@@ -29,6 +29,11 @@ pub(crate) struct Options {
 
 const WORKFLOW: &str = "examples/workflows/02-detect-and-draw.json";
 
+/// Loading the model and finding the objects takes well below a second, also on an old machine.
+const FAR_TOO_LONG_MS: u64 = 3_000;
+const TOO_LONG: &str = "      This took far longer than it should. Is the machine busy with something else? Does the ready line above\n      \
+     say `scalar`, although the CPU has AVX2 or NEON? Then please report the line and your CPU.";
+
 pub(crate) fn run(options: &Options) -> Result<()> {
     let photo = root().join(&options.photo);
     let bytes = std::fs::read(&photo).with_context(|| format!("cannot read the photograph {}", photo.display()))?;
@@ -37,7 +42,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     steps.step("Check the toolchain", toolchain::ensure_block_target)?;
     let binary = match &options.binary {
         Some(binary) => steps.step("Use the program that is there", || Ok(std::path::absolute(binary)?))?,
-        None => steps.step("Build blocks and server (the first time takes 10 minutes or more)", server::build)?,
+        None => steps.step("Build blocks and server (the first time takes about 10 minutes)", server::build)?,
     };
     let data = root().join("demo-output/data");
     let server = steps.step("Start the server on a free port", || Server::start(&binary, &data))?;
@@ -58,8 +63,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         );
         server.events(text(&accepted["events_url"])?, |name, data| {
             let subject = data["node_id"].as_str().unwrap_or_default();
-            let time = data["duration_ms"].as_u64().map_or_else(String::new, |ms| format!("{ms} ms"));
+            let duration = data["duration_ms"].as_u64();
+            let time = duration.map_or_else(String::new, |ms| format!("{ms} ms"));
             eprintln!("      {:>7.1} ms  {name:<22} {subject:<8} {time}", start.elapsed().as_secs_f64() * 1e3);
+            if duration.is_some_and(|ms| ms > FAR_TOO_LONG_MS) {
+                eprintln!("{}", bold(TOO_LONG));
+            }
         })?;
         server.get(text(&accepted["status_url"])?)
     })?;

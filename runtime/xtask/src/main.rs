@@ -2,6 +2,7 @@
 
 mod bench;
 mod console;
+mod contract;
 mod demo;
 mod server;
 mod test;
@@ -24,7 +25,7 @@ struct Cli {
 enum Task {
     /// Build everything and run the main job on a real photograph.
     Demo(demo::Options),
-    /// Run what CI runs: format, tests, the demo, lints (the CUDA build included), docs.
+    /// Run what CI runs: format, tests, the demo, the OpenAPI document's truth, lints (the CUDA build included), docs.
     Test(test::Options),
     /// Measure, print raw numbers and the bars they are held to.
     Bench(bench::Options),

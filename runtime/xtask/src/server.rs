@@ -11,16 +11,20 @@ use crate::console;
 use crate::root;
 use crate::toolchain::cargo;
 
-/// Builds the release binary and says where it lies.
+/// Builds the binary as the tests build it, so that whoever runs both builds once, and says where it lies.
 pub(crate) fn build() -> Result<PathBuf> {
-    console::run(&mut cargo(&["build", "--locked", "--package", "sightflow", "--release"]))?;
-    Ok(binary("release"))
+    console::run(&mut cargo(&["build", "--locked", "--package", "sightflow", "--features", "sightflow/tests"]))?;
+    Ok(binary("debug"))
+}
+
+/// Where cargo puts what it makes.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// Where cargo puts the binary of a profile.
 pub(crate) fn binary(profile: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    target.join(profile).join(format!("sightflow{}", std::env::consts::EXE_SUFFIX))
+    target().join(profile).join(format!("sightflow{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// A running server; killed when dropped.

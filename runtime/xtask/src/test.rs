@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::console::{self, Steps};
+use crate::contract;
 use crate::server;
 use crate::toolchain::{self, cargo};
 
@@ -23,7 +24,9 @@ const STEPS: &[Step] = &[
     ("toolchain", "Check the toolchain", toolchain::ensure_block_target),
     ("fmt", "Format", || console::run(&mut cargo(&["fmt", "--all", "--check"]))),
     ("tests", "Tests, on real parts", tests),
+    ("simd", "The workflows with the vector instructions of other CPUs", simd),
     ("demo", "The demo, as a newcomer runs it", demo),
+    ("contract", "The OpenAPI document tells the truth", contract::run),
     ("clippy", "Lints, the CUDA build included", clippy),
     ("doc", "Documentation", doc),
 ];
@@ -59,6 +62,21 @@ fn tests() -> Result<()> {
     eprintln!("      cargo-nextest is not installed, so `cargo test` runs the tests: the same ones, slower to finish.");
     eprintln!("      (`cargo install --locked cargo-nextest` installs it)");
     console::run(&mut cargo(&["test", "--workspace", "--locked"]))
+}
+
+/// What this CPU has beyond AVX2 must not be what makes it work. The kernels' own tests run at every level there is.
+fn simd() -> Result<()> {
+    #[cfg(target_arch = "x86_64")]
+    if std::is_x86_feature_detected!("avx512f") {
+        if !toolchain::has_cargo_command("nextest") {
+            eprintln!("      SKIPPED: it needs cargo-nextest");
+            return Ok(());
+        }
+        let arguments = ["nextest", "run", "--workspace", "--locked", "--test", "e2e", "workflows::"];
+        return console::run(cargo(&arguments).env("SIGHTFLOW_SIMD", "avx2"));
+    }
+    eprintln!("      this CPU has nothing beyond what the tests have used already");
+    Ok(())
 }
 
 /// With the program that the tests have built.
