@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 
-def describe(model, output, size, mean, std):
+def describe(model, size, mean, std):
     entries = {
         "task": "embedding",
         "preprocess": json.dumps({"resize": "stretch", "size": size, "channels": "RGB", "mean": mean, "std": std}),
@@ -25,10 +25,6 @@ def describe(model, output, size, mean, std):
     for key, value in entries.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
-    # The vector comes first: the only one that is read.
-    outputs = sorted(model.graph.output, key=lambda each: each.name != output)
-    del model.graph.output[:]
-    model.graph.output.extend(outputs)
 
 
 class Net:
@@ -93,7 +89,7 @@ def efficientnet_b0():
         net.constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    describe(model, "logits", [224, 224], [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    describe(model, [224, 224], [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     return model
 
 
@@ -108,7 +104,7 @@ def picodet(path):
     width = of.type.tensor_type.shape.dim[-1].dim_value
     model.graph.node.append(helper.make_node("ReduceMean", [of.name], ["vector"], "vector", axes=[1], keepdims=0))
     model.graph.output.append(helper.make_tensor_value_info("vector", TensorProto.FLOAT, [1, width]))
-    describe(model, "vector", [608, 800], [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    describe(model, [608, 800], [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     return model
 
 

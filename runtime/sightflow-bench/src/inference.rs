@@ -34,6 +34,8 @@ struct Case {
     path: PathBuf,
     counts: &'static [usize],
     bar: f64,
+    /// Named where the file has several.
+    output: Option<&'static str>,
 }
 
 const ALONE: &[usize] = &[1];
@@ -55,15 +57,17 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn cases(made: &Path) -> Vec<Case> {
-    let starter = |name: &str| Case { path: root().join("examples/models").join(name), counts: BATCHES, bar: 1.3 };
+    let starter =
+        |name: &str| Case { path: root().join("examples/models").join(name), counts: BATCHES, bar: 1.3, output: None };
     let mut cases = vec![starter("nanodet-g-416.onnx"), starter("efficientnet-lite0.onnx")];
     let script = root().join("runtime/sightflow-bench/models.py");
     match python::script(&script, &[&made.to_string_lossy()], &["numpy", "onnx"]) {
         Ok(_) => {
-            for (name, counts) in [("efficientnet-b0.onnx", BATCHES), ("picodet-layout.onnx", ALONE)] {
+            let made_ones = [("efficientnet-b0.onnx", BATCHES, None), ("picodet-layout.onnx", ALONE, Some("vector"))];
+            for (name, counts, output) in made_ones {
                 let path = made.join(name);
                 match path.exists() {
-                    true => cases.push(Case { path, counts, bar: 2.0 }),
+                    true => cases.push(Case { path, counts, bar: 2.0, output }),
                     false => println!("{name} was not made: a Python package is missing, see {}", script.display()),
                 }
             }
@@ -71,13 +75,14 @@ fn cases(made: &Path) -> Vec<Case> {
         Err(reason) => println!("efficientnet-b0 and picodet are not measured: {reason}"),
     }
     let named = std::env::var_os("SIGHTFLOW_BENCH_MODELS").unwrap_or_default();
-    cases.extend(std::env::split_paths(&named).map(|path| Case { path, counts: ALONE, bar: 2.0 }));
+    cases.extend(std::env::split_paths(&named).map(|path| Case { path, counts: ALONE, bar: 2.0, output: None }));
     cases
 }
 
 fn measure(case: &Case) -> Result<()> {
     let bytes = std::fs::read(&case.path)?;
-    let spec = inspect(&bytes, &Hints::default())?.spec;
+    let hints = Hints { output: case.output.map(ToOwned::to_owned), ..Hints::default() };
+    let spec = inspect(&bytes, &hints)?.spec;
     let [width, height] = spec.input_size();
     let length = (width * height * 3) as usize;
     let levels: Vec<_> = SimdLevel::available().into_iter().filter(|level| *level != SimdLevel::Scalar).collect();
@@ -96,8 +101,8 @@ fn measure(case: &Case) -> Result<()> {
         // The first round warms up.
         for round in 0..=ROUNDS {
             for (model, best) in models.iter().zip(&mut ours) {
-                let (input, before) = (input.clone(), thread_cpu());
-                model.run_raw(input, *count).map_err(|reason| anyhow!(reason))?;
+                let before = thread_cpu();
+                model.run_raw(&input).map_err(|reason| anyhow!(reason))?;
                 let taken = thread_cpu() - before;
                 *best = if round == 0 { Duration::MAX } else { taken.min(*best) };
             }

@@ -4,6 +4,7 @@ mod blocks;
 mod chain;
 mod drawing;
 mod inference;
+mod log;
 mod measure;
 mod python;
 mod server;

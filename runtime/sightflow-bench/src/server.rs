@@ -6,8 +6,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::log::Log;
 use crate::measure::{Times, detections, root};
 
 struct Server {
@@ -108,6 +111,7 @@ pub(crate) fn run() -> Result<()> {
     acceptance(&server)?;
     open_loop(&server)?;
     growth(&server, data.path())?;
+    commits(&server, data.path())?;
     models(&server)?;
     Ok(())
 }
@@ -205,6 +209,57 @@ fn growth(server: &Server, data: &Path) -> Result<()> {
     server.idle()?;
     let grown = database()?.saturating_sub(before);
     println!("database, by a run of ten logic nodes        {} bytes (before the log is folded in)", grown / RUNS);
+    Ok(())
+}
+
+/// What a run that has the server for itself writes, from its post to its end.
+fn commits(server: &Server, data: &Path) -> Result<()> {
+    const RUNS: u32 = 10;
+    let photo = std::fs::read(root().join("examples/images/astronaut.png"))?;
+    let draw = json!({
+        "nodes": [{"id": "photo", "type": "image_input"},
+                  {"id": "draw", "type": "draw_boxes", "inputs": {"image": "$nodes.photo.image", "detections": "$input.items"}}],
+        "outputs": [{"name": "image", "source": "$nodes.draw.image"}]
+    });
+    let detect: Value =
+        serde_json::from_slice(&std::fs::read(root().join("examples/workflows/02-detect-and-draw.json"))?)?;
+    let cases = [
+        ("one logic node", crate::chain::definition(1), false, "bar <= 3"),
+        ("picture, draw", draw, true, "bar <= 5"),
+        ("picture, detect, draw", detect["definition"].clone(), true, ""),
+    ];
+    let mut made: u32 = 0;
+    for (what, definition, pictures, bar) in cases {
+        let path = format!("/api/v1/workflows/{}/run", server.save(&definition)?);
+        let mut written = None;
+        // The log may start again in between.
+        for _ in 0..5 {
+            let before = Log::of(&data.join("sightflow.db"))?;
+            for _ in 0..RUNS {
+                let mut input = json!({"items": detections(5)});
+                if pictures {
+                    // Bytes after the end of a PNG make it another file with the same picture.
+                    made += 1;
+                    let photo = [photo.as_slice(), &made.to_le_bytes()].concat();
+                    input["image_base64"] = json!(STANDARD.encode(photo));
+                }
+                let execution = server.post(&path, &json!({"input": input, "mode": "sync"}))?;
+                ensure!(execution["status"] == "completed", "{execution}");
+            }
+            written = Log::of(&data.join("sightflow.db"))?.since(before);
+            if written.is_some() {
+                break;
+            }
+        }
+        match written {
+            Some(log) => println!(
+                "written by a run, {what:<27} {:.1} commits, {:.1} pages  {bar}",
+                log.commits as f64 / f64::from(RUNS),
+                log.pages as f64 / f64::from(RUNS)
+            ),
+            None => println!("written by a run, {what:<27} not measured: the log started again each time"),
+        }
+    }
     Ok(())
 }
 

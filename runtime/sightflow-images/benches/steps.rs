@@ -1,5 +1,6 @@
-//! What a step of `Work` takes, over a table of operations: a bound in steps is a bound in time only while no operation
-//! takes much longer a step than the others. Fails where one does.
+//! What a step of `Work` takes, over a table of operations, and how long an operation that is repeated goes on after its
+//! deadline. A bound in steps is a bound in time only while no operation takes much longer a step than the others, and a
+//! deadline holds only while each looks at the clock. Fails where one does not.
 
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,10 @@ use sightflow_images::{
 
 /// Nanoseconds a step in a release build; beyond it, a bound of 10 billion steps is no bound of half a minute.
 const MOST: f64 = 6.0;
+
+/// How long an operation may go on, and when it must have ended.
+const WALL: Duration = Duration::from_millis(100);
+const LAST: Duration = Duration::from_millis(200);
 
 type Operation = Box<dyn Fn(&Work) -> Result<(), ImageError>>;
 
@@ -108,9 +113,17 @@ fn operations() -> Vec<(&'static str, Operation)> {
     ]
 }
 
+/// How long it takes until an operation that would go on for ever meets its deadline.
+fn stopped(operation: &Operation) -> Duration {
+    let start = Instant::now();
+    let work = Work::default().until(start + WALL);
+    while operation(&work).is_ok() {}
+    start.elapsed()
+}
+
 fn main() {
-    println!("{:<26} {:>12} {:>10} {:>8}", "operation", "steps", "ms", "ns/step");
-    let mut slow = Vec::new();
+    println!("{:<26} {:>12} {:>10} {:>8} {:>12}", "operation", "steps", "ms", "ns/step", "stopped, ms");
+    let (mut slow, mut late) = (Vec::new(), Vec::new());
     for (name, operation) in operations() {
         let mut best = Duration::MAX;
         let mut steps = 0;
@@ -122,12 +135,21 @@ fn main() {
             steps = work.spent();
         }
         let each = best.as_nanos() as f64 / steps as f64;
-        println!("{name:<26} {steps:>12} {:>10.2} {each:>8.2}", best.as_secs_f64() * 1e3);
+        let ended = stopped(&operation);
+        println!(
+            "{name:<26} {steps:>12} {:>10.2} {each:>8.2} {:>12.1}",
+            best.as_secs_f64() * 1e3,
+            ended.as_secs_f64() * 1e3
+        );
         if each > MOST {
             slow.push(name);
+        }
+        if ended > LAST {
+            late.push(name);
         }
     }
     if cfg!(not(debug_assertions)) {
         assert!(slow.is_empty(), "more than {MOST} ns a step: {slow:?}");
+        assert!(late.is_empty(), "more than {LAST:?} with a deadline of {WALL:?}: {late:?}");
     }
 }

@@ -149,21 +149,36 @@ impl Model {
         Batch::new(&self.shared, requests, cancelled).run()
     }
 
-    /// Runs the graph alone on a prepared input and returns every output as name, shape and values; for measurements and
-    /// comparisons with other runtimes.
+    /// Runs the graph alone on prepared images, in as many passes as a batch of them takes, and returns every output as
+    /// name, shape and values; for measurements and comparisons with other runtimes.
     ///
-    /// `input` holds `count` images in the order images, rows, columns, channels.
+    /// `images` are in the order images, rows, columns, channels.
     ///
     /// # Errors
     /// What the backend said.
-    pub fn run_raw(&self, input: Vec<f32>, count: usize) -> Result<Vec<RawOutput>, String> {
-        let outputs =
-            self.shared.infer(input, count, &|| false).map_err(|failure| RunFailure::from(failure).message)?;
-        let parts = |(name, tensor): (String, HostTensor)| match tensor.data {
-            HostData::Float(values) => (name, tensor.shape, values),
-            HostData::Int(_) => (name, tensor.shape, Vec::new()),
-        };
-        Ok(outputs.tensors.into_iter().map(parts).collect())
+    pub fn run_raw(&self, images: &[f32]) -> Result<Vec<RawOutput>, String> {
+        let length = self.shared.input_length();
+        let mut all: Vec<RawOutput> = Vec::new();
+        for images in images.chunks(self.shared.pass * length) {
+            let outputs = self.shared.infer(images.to_vec(), images.len() / length, &|| false);
+            let outputs = outputs.map_err(|failure| RunFailure::from(failure).message)?;
+            for (index, (name, HostTensor { shape, data })) in outputs.tensors.into_iter().enumerate() {
+                let values = match data {
+                    HostData::Float(values) => values,
+                    HostData::Int(_) => Vec::new(),
+                };
+                match all.get_mut(index) {
+                    Some((_, all_shape, all_values)) => {
+                        if let (Some(all), Some(more)) = (all_shape.first_mut(), shape.first()) {
+                            *all += more;
+                        }
+                        all_values.extend(values);
+                    }
+                    None => all.push((name, shape, values)),
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// An image as the model's input, in the order rows, columns, channels; for measurements and comparisons.
@@ -218,7 +233,7 @@ impl Shared {
                 })
             });
         if free {
-            self.pass = engine::largest_pass(self.device).min(self.plans.most());
+            self.pass = self.plans.most();
         } else {
             self.notes.push("the batch size is fixed at 1: images run one after the other".to_owned());
         }

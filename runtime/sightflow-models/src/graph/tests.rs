@@ -61,8 +61,8 @@ fn activations(sample: &Sample) -> (usize, Option<Activation>) {
 
 fn output(sample: &Sample) -> Vec<f32> {
     let model = Model::load(&sample.bytes(), &sample.spec(), Device::Cpu).expect("runs");
-    let input = (0..2 * 3 * 64).map(|index| (index * 37 % 101) as f32 / 2.0 - 25.0).collect();
-    model.run_raw(input, 2).expect("runs").remove(0).2
+    let input: Vec<f32> = (0..2 * 3 * 64).map(|index| (index * 37 % 101) as f32 / 2.0 - 25.0).collect();
+    model.run_raw(&input).expect("runs").remove(0).2
 }
 
 #[test]

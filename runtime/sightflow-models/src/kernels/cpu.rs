@@ -5,12 +5,15 @@
 //! kernel needs it; burn's operations take it as any other strided tensor.
 
 mod arrange;
+mod block;
 mod dense;
 mod depthwise;
 mod elementwise;
 mod math;
 mod memory;
+mod places;
 mod pool;
+mod winograd;
 
 use burn_backend::ops::FloatTensorOps;
 use burn_backend::tensor::{Device, FloatTensor};
@@ -25,6 +28,7 @@ pub(crate) use memory::MOST_SPARE_BYTES;
 /// A convolution in the form that suits its kind.
 pub(crate) enum Prepared {
     Dense(dense::Dense),
+    Winograd(winograd::Winograd),
     Depthwise(depthwise::Depthwise),
     /// Groups of several channels: burn's convolution.
     Grouped(BurnConvolution<Flex>),
@@ -42,18 +46,26 @@ impl Kernels for Flex {
         let [outputs, per_group, ..] = weights.shape[..] else {
             return Err("weights without four dimensions".to_owned());
         };
-        if conv.groups == 1 {
-            return dense::Dense::prepare(conv, weights, bias).map(Prepared::Dense);
+        if conv.groups > 1 && (per_group > 1 || outputs != conv.groups) {
+            return BurnConvolution::prepare(conv, weights, bias, device).map(Prepared::Grouped);
         }
-        if per_group == 1 && outputs == conv.groups {
+        let bias = bias.map(|bias| bias.floats().ok_or("an integer bias")).transpose()?;
+        if conv.groups > 1 {
             return depthwise::Depthwise::prepare(conv, weights, bias).map(Prepared::Depthwise);
         }
-        BurnConvolution::prepare(conv, weights, bias, device).map(Prepared::Grouped)
+        if winograd::Winograd::suits(conv, weights) {
+            return winograd::Winograd::prepare(conv, weights, bias).map(Prepared::Winograd);
+        }
+        dense::Dense::prepare(conv, weights, bias).map(Prepared::Dense)
     }
 
     fn convolve(prepared: &Prepared, x: FloatTensor<Self>) -> Result<FloatTensor<Self>, String> {
         match prepared {
             Prepared::Dense(conv) => {
+                let x = ChannelsLast::of(x)?;
+                conv.run(&x).inspect(|_| x.recycle())
+            }
+            Prepared::Winograd(conv) => {
                 let x = ChannelsLast::of(x)?;
                 conv.run(&x).inspect(|_| x.recycle())
             }

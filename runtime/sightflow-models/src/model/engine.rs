@@ -41,11 +41,3 @@ impl Engine {
         }
     }
 }
-
-/// Images that go through a graph at once: on the CPU more than a few only push each other out of the caches.
-pub(super) const fn largest_pass(device: Device) -> usize {
-    match device {
-        Device::Cpu => 4,
-        Device::Cuda(_) => 32,
-    }
-}

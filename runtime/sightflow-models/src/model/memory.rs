@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use sightflow_memory::{MemoryPool, Reservation, Use};
 use sightflow_types::model::{ModelSpec, TensorLayout};
 
-use super::engine::largest_pass;
 use crate::error::PassFailure;
 use crate::graph::{Graph, Limits};
 use crate::kernels::MOST_SPARE_BYTES;
@@ -15,11 +14,21 @@ use crate::{Device, ModelError};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Multiply-adds for an image at most: minutes on any CPU, and more than any published vision model takes.
 const MOST_WORK: u64 = 5_000_000_000_000;
+/// Images that go through a graph at once at most.
+const fn most_images(device: Device) -> usize {
+    match device {
+        Device::Cpu => 8,
+        Device::Cuda(_) => 32,
+    }
+}
+/// Bytes that a pass with several images may take on the CPU: more would push each other out of the caches, and an image
+/// alone costs less.
+const CACHE: u64 = 4 << 20;
 
 /// What a pass takes at most, by its number of images.
 pub(super) struct Plans {
     device: Device,
-    /// Bytes for 1, 2, … images, as far as they fit into the budget.
+    /// Bytes for 1, 2, … images, as far as they should run together.
     peaks: Vec<u64>,
 }
 
@@ -40,16 +49,16 @@ impl Plans {
         };
         let mut peaks = vec![plan(1)?.peak];
         // A graph that takes one image only does not fit more; the trial run tells.
-        for count in 2..=largest_pass(device) {
+        for count in 2..=most_images(device) {
             match plan(count) {
-                Ok(plan) => peaks.push(plan.peak),
-                Err(_) => break,
+                Ok(plan) if device != Device::Cpu || plan.peak <= CACHE => peaks.push(plan.peak),
+                Ok(_) | Err(_) => break,
             }
         }
         Ok(Self { device, peaks })
     }
 
-    /// Images that fit into the budget at once.
+    /// Images that should go through the graph at once at most.
     pub(super) fn most(&self) -> usize {
         self.peaks.len()
     }

@@ -63,8 +63,8 @@ fn a_cancelled_request_leaves_the_others_alone() {
             _ => assert!(result.is_ok()),
         }
     }
-    // Five are left of ten, and a pass takes four.
-    assert_eq!(outcome.batch_size, 4);
+    // Five are left of ten.
+    assert_eq!(outcome.batch_size, 5);
     // Cancelled once a pass has begun: who shares it still gets a result.
     let asked = Cell::new(0);
     let outcome = model.run_unless(&requests[..2], &|index| {
@@ -72,6 +72,24 @@ fn a_cancelled_request_leaves_the_others_alone() {
         index == 0 && asked.get() > 4
     });
     assert!(outcome.results[1].is_ok());
+}
+
+#[test]
+fn images_that_would_push_each_other_out_of_the_caches_go_one_by_one() {
+    let (picture, params) = (picture(), Value::Null);
+    let requests = vec![Request { image: &picture, params: &params }; 9];
+    let together = |width: u32, count: usize| {
+        let sample = deep();
+        let mut spec = sample.spec();
+        spec.inputs.image.size = [width, 8];
+        Model::load(&sample.bytes(), &spec, Device::Cpu).expect("runs").run(&requests[..count])
+    };
+    let small = together(8, 9);
+    assert_eq!(small.batch_size, 8);
+    let alone = load(&deep()).run(&requests[..1]);
+    assert!(small.results.iter().all(|result| *result == alone.results[0]));
+    // Two images with ten channels of 8 × 3,000, three times.
+    assert_eq!(together(3_000, 2).batch_size, 1);
 }
 
 #[test]

@@ -14,7 +14,6 @@ fn a_batch_gives_what_its_images_give_alone() {
     for model in [detector(), classifier(), embedder()] {
         let requests: Vec<_> = photographs.iter().map(|image| Request { image, params: &params }).collect();
         let together = model.run(&requests);
-        assert!(together.batch_size > 1);
         assert!(together.timings.inference_ms > 0.0);
         for (request, result) in requests.iter().zip(&together.results) {
             let alone = model.run(std::slice::from_ref(request)).results.remove(0);

@@ -3,9 +3,9 @@
 use burn_flex::FlexTensor;
 use pulp::{Simd, WithSimd};
 
-use super::dense::Places;
 use super::math::{activate_in_registers, activate_stored};
 use super::memory::{ChannelsLast, buffer, channels_last};
+use super::places::Places;
 use crate::ops::{Activation, Convolution, Window};
 use crate::simd::dispatch;
 use crate::value::HostTensor;
@@ -23,7 +23,7 @@ pub(crate) struct Depthwise {
 }
 
 impl Depthwise {
-    pub(super) fn prepare(conv: &Convolution, weights: &HostTensor, bias: Option<&HostTensor>) -> Result<Self, String> {
+    pub(super) fn prepare(conv: &Convolution, weights: &HostTensor, bias: Option<&[f32]>) -> Result<Self, String> {
         let channels = conv.groups;
         let data = weights.floats().ok_or("integer weights")?;
         let taps = data.len() / channels;
@@ -33,14 +33,10 @@ impl Depthwise {
                 packed[tap * channels + channel] = data[channel * taps + tap];
             }
         }
-        let bias = match bias {
-            Some(bias) => bias
-                .floats()
-                .filter(|bias| bias.len() == channels)
-                .ok_or("a bias of another length than the outputs")?
-                .to_vec(),
-            None => vec![0.0; channels],
-        };
+        let bias = bias.map_or_else(|| vec![0.0; channels], <[f32]>::to_vec);
+        if bias.len() != channels {
+            return Err("a bias of another length than the outputs".to_owned());
+        }
         Ok(Self { window: conv.window, activation: conv.activation, channels, weights: packed, bias })
     }
 
@@ -71,75 +67,108 @@ impl WithSimd for Run<'_> {
         let channels = conv.channels;
         let [kernel_rows, kernel_columns] = conv.window.kernel;
         let image_size = x.height * x.width * x.pixel;
-        // The taps of a window that lie on the image: its pixel and its weights.
-        let mut taps: Vec<(&[f32], &[f32])> = Vec::with_capacity(kernel_rows * kernel_columns);
-        for (n, out) in out.chunks_exact_mut(places.outputs() * channels).enumerate() {
+        // The taps of a window that lie on the image: first elements of the pixel and of its weights.
+        let mut taps: Vec<(usize, usize)> = Vec::with_capacity(kernel_rows * kernel_columns);
+        for (n, out) in out.chunks_exact_mut((places.outputs() * channels).max(1)).enumerate() {
             let image = &x.data()[n * image_size..];
-            for (output, out) in out.chunks_exact_mut(channels).enumerate() {
-                let (row, column) = (output / places.width, output % places.width);
-                taps.clear();
-                places.visit(row, column, |tap, at| {
-                    taps.push((&image[at..at + channels], &conv.weights[tap * channels..(tap + 1) * channels]));
-                });
-                sum_pixel(simd, &taps, &conv.bias, conv.activation, out);
-                activate_stored(simd, out, conv.activation);
+            let mut lines = out.chunks_exact_mut(places.width * channels);
+            for (row, line) in (0..places.height).zip(&mut lines) {
+                let mut column = 0;
+                while column < places.width {
+                    taps.clear();
+                    places.visit(row, column, |tap, at| taps.push((at, tap * channels)));
+                    let alike = places.alike(column);
+                    let sums = Sums { conv, image, taps: &taps, step: places.step() };
+                    let out = &mut line[column * channels..(column + alike) * channels];
+                    let mut pairs = out.chunks_exact_mut(2 * channels);
+                    let mut shift = 0;
+                    for pair in &mut pairs {
+                        sums.pixels::<S, 2>(simd, shift, pair);
+                        shift += 2 * places.step();
+                    }
+                    if let rest @ [_, ..] = pairs.into_remainder() {
+                        sums.pixels::<S, 1>(simd, shift, rest);
+                    }
+                    column += alike;
+                }
+                activate_stored(simd, line, conv.activation);
             }
         }
     }
 }
 
-#[inline(always)]
-fn sum_pixel<S: Simd>(
-    simd: S,
-    taps: &[(&[f32], &[f32])],
-    bias: &[f32],
-    activation: Option<Activation>,
-    out: &mut [f32],
-) {
-    let step = VECTORS * S::F32_LANES;
-    let channels = out.len();
-    let mut channel = 0;
-    while channel + step <= channels {
-        sum_channels::<S, VECTORS>(simd, taps, bias, activation, out, channel);
-        channel += step;
-    }
-    while channel + S::F32_LANES <= channels {
-        sum_channels::<S, 1>(simd, taps, bias, activation, out, channel);
-        channel += S::F32_LANES;
-    }
-    if channel < channels {
-        let mut sum = simd.partial_load_f32s(&bias[channel..]);
-        for (pixel, weights) in taps {
-            sum = simd.mul_add_e_f32s(
-                simd.partial_load_f32s(&pixel[channel..channels]),
-                simd.partial_load_f32s(&weights[channel..channels]),
-                sum,
-            );
-        }
-        activate_in_registers::<S>(simd, std::slice::from_mut(&mut sum), activation);
-        simd.partial_store_f32s(&mut out[channel..], sum);
-    }
+/// What neighbouring results are made from.
+struct Sums<'a> {
+    conv: &'a Depthwise,
+    image: &'a [f32],
+    taps: &'a [(usize, usize)],
+    /// Elements from a tap to that of the next result.
+    step: usize,
 }
 
-#[inline(always)]
-fn sum_channels<S: Simd, const N: usize>(
-    simd: S,
-    taps: &[(&[f32], &[f32])],
-    bias: &[f32],
-    activation: Option<Activation>,
-    out: &mut [f32],
-    channel: usize,
-) {
-    let range = channel..channel + N * S::F32_LANES;
-    let vectors = |slice: &[f32]| -> [S::f32s; N] { std::array::from_fn(|vector| S::as_simd_f32s(slice).0[vector]) };
-    let mut sums = vectors(&bias[range.clone()]);
-    for (pixel, weights) in taps {
-        let (pixel, weights) = (vectors(&pixel[range.clone()]), vectors(&weights[range.clone()]));
-        for vector in 0..N {
-            sums[vector] = simd.mul_add_e_f32s(pixel[vector], weights[vector], sums[vector]);
+impl Sums<'_> {
+    /// Results of `P` neighbours, whose taps lie `shift` elements after those of the first.
+    #[inline(always)]
+    fn pixels<S: Simd, const P: usize>(&self, simd: S, shift: usize, out: &mut [f32]) {
+        let channels = self.conv.channels;
+        let mut channel = 0;
+        while channel + VECTORS * S::F32_LANES <= channels {
+            self.channels::<S, P, VECTORS>(simd, shift, out, channel);
+            channel += VECTORS * S::F32_LANES;
+        }
+        while channel + S::F32_LANES <= channels {
+            self.channels::<S, P, 1>(simd, shift, out, channel);
+            channel += S::F32_LANES;
+        }
+        if channel < channels {
+            for pixel in 0..P {
+                self.last_channels(simd, shift + pixel * self.step, channel, &mut out[pixel * channels..][..channels]);
+            }
         }
     }
-    activate_in_registers::<S>(simd, &mut sums, activation);
-    let (out, _) = S::as_mut_simd_f32s(&mut out[range]);
-    out.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum);
+
+    /// `N` vectors of channels.
+    #[inline(always)]
+    fn channels<S: Simd, const P: usize, const N: usize>(
+        &self,
+        simd: S,
+        shift: usize,
+        out: &mut [f32],
+        channel: usize,
+    ) {
+        let length = N * S::F32_LANES;
+        let (bias, _) = S::as_simd_f32s(&self.conv.bias[channel..channel + length]);
+        let mut sums = [[simd.splat_f32s(0.0); N]; P];
+        for sums in &mut sums {
+            sums.copy_from_slice(bias);
+        }
+        for (at, weights) in self.taps {
+            let (weights, _) = S::as_simd_f32s(&self.conv.weights[weights + channel..][..length]);
+            for pixel in 0..P {
+                let (inputs, _) = S::as_simd_f32s(&self.image[at + shift + pixel * self.step + channel..][..length]);
+                for vector in 0..N {
+                    sums[pixel][vector] = simd.mul_add_e_f32s(inputs[vector], weights[vector], sums[pixel][vector]);
+                }
+            }
+        }
+        activate_in_registers::<S>(simd, sums.as_flattened_mut(), self.conv.activation);
+        for pixel in 0..P {
+            let (out, _) = S::as_mut_simd_f32s(&mut out[pixel * self.conv.channels + channel..][..length]);
+            out.copy_from_slice(&sums[pixel]);
+        }
+    }
+
+    /// The channels that do not fill a vector.
+    #[inline(always)]
+    fn last_channels<S: Simd>(&self, simd: S, shift: usize, channel: usize, out: &mut [f32]) {
+        let channels = self.conv.channels;
+        let mut sum = simd.partial_load_f32s(&self.conv.bias[channel..]);
+        for (at, weights) in self.taps {
+            let inputs = simd.partial_load_f32s(&self.image[at + shift + channel..at + shift + channels]);
+            let weights = simd.partial_load_f32s(&self.conv.weights[weights + channel..weights + channels]);
+            sum = simd.mul_add_e_f32s(inputs, weights, sum);
+        }
+        activate_in_registers::<S>(simd, std::slice::from_mut(&mut sum), self.conv.activation);
+        simd.partial_store_f32s(&mut out[channel..], sum);
+    }
 }

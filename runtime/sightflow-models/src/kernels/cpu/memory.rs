@@ -25,7 +25,9 @@ pub(super) fn buffer(length: usize) -> Result<Vec<f32>, String> {
     let spare = SPARES.with_borrow_mut(|spares| {
         // Not one that is far too large: results keep their buffers whole.
         let fits = |spare: &Vec<f32>| spare.capacity() >= length && spare.capacity() / 4 <= length;
-        let best = (0..spares.len()).filter(|at| fits(&spares[*at])).min_by_key(|at| spares[*at].capacity())?;
+        // Elements that it lacks would have to be filled.
+        let cost = |spare: &Vec<f32>| (length.saturating_sub(spare.len()), spare.capacity());
+        let best = (0..spares.len()).filter(|at| fits(&spares[*at])).min_by_key(|at| cost(&spares[*at]))?;
         Some(spares.swap_remove(best))
     });
     let mut buffer = spare.unwrap_or_default();
@@ -43,13 +45,18 @@ pub(super) fn recycle(tensor: FlexTensor) {
     let length = tensor.storage::<f32>().len();
     let whole = Layout::contiguous(Shape::from(vec![length]));
     if let Ok(spare) = tensor.with_layout(whole).into_data().into_vec::<f32>() {
-        SPARES.with_borrow_mut(|spares| {
-            spares.push(spare);
-            let surplus = spares.len().saturating_sub(MOST_SPARES);
-            spares.drain(..surplus);
-            keep(spares, MOST_SPARE_BYTES);
-        });
+        keep_spare(spare);
     }
+}
+
+/// Keeps a buffer for whoever needs one next.
+pub(super) fn keep_spare(spare: Vec<f32>) {
+    SPARES.with_borrow_mut(|spares| {
+        spares.push(spare);
+        let surplus = spares.len().saturating_sub(MOST_SPARES);
+        spares.drain(..surplus);
+        keep(spares, MOST_SPARE_BYTES);
+    });
 }
 
 /// Gives back most of what this thread keeps.

@@ -3,8 +3,8 @@
 use burn_flex::FlexTensor;
 use pulp::{Simd, WithSimd};
 
-use super::dense::Places;
 use super::memory::{ChannelsLast, buffer, channels_last};
+use super::places::Places;
 use crate::ops::Window;
 use crate::simd::dispatch;
 
