@@ -64,7 +64,7 @@ pub(crate) fn decode(work: &Work, bytes: &[u8], probe: &Probe, options: DecodeOp
 }
 
 fn read(format: SourceFormat, mut decoder: impl ImageDecoder) -> Result<DynamicImage, ImageError> {
-    decoder.set_limits(limits()).map_err(|error| undecodable(format, &error))?;
+    decoder.set_limits(limits(MAX_BYTES)).map_err(|error| undecodable(format, &error))?;
     DynamicImage::from_decoder(decoder).map_err(|error| undecodable(format, &error))
 }
 
@@ -127,7 +127,9 @@ fn decoder_bytes(format: SourceFormat, bytes: &[u8]) -> Result<u64, ImageError> 
 pub(crate) fn open(format: SourceFormat, source: Source<'_>) -> Result<impl ImageDecoder + '_, ImageError> {
     let bytes = *source.bytes.get_ref();
     let mut reader = ImageReader::with_format(source, format.codec());
-    reader.limits(limits());
+    // A PNG's decoder unpacks the colour profile when it reads the header, up to this, although nobody asks for it.
+    let most = if format == SourceFormat::Png { MAX_PNG_HEADER } else { MAX_BYTES };
+    reader.limits(limits(most));
     reader.into_decoder().map_err(|error| match tiff::refusal(format, bytes) {
         Some(reason) => ImageError::Undecodable(reason),
         None => undecodable(format, &error),
@@ -143,12 +145,17 @@ pub(crate) fn guarded<T>(
         .unwrap_or_else(|_| Err(ImageError::Undecodable(format!("{format}: the file is malformed"))))
 }
 
-/// The widest pixel is 16 bytes (RGBA as f32); twice that leaves a decoder room for its own buffers.
-fn limits() -> Limits {
+/// Bytes for a PNG's chunks and rows: profiles take some kilobytes, the longest row 1 MiB.
+const MAX_PNG_HEADER: u64 = 4 << 20;
+
+/// The widest pixel is 16 bytes: RGBA as f32.
+const MAX_BYTES: u64 = MAX_PIXELS * 16;
+
+fn limits(bytes: u64) -> Limits {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_PIXELS * 16);
+    limits.max_alloc = Some(bytes);
     limits
 }
 

@@ -224,15 +224,27 @@ fn announced_size(format: SourceFormat, bytes: &[u8]) -> Option<(u32, u32)> {
 
 fn is_animated(format: SourceFormat, bytes: &[u8]) -> bool {
     match format {
-        SourceFormat::Png => {
-            image::codecs::png::PngDecoder::new(Cursor::new(bytes)).and_then(|d| d.is_apng()).unwrap_or(false)
-        }
+        SourceFormat::Png => png_chunks(bytes).take_while(|kind| kind != b"IDAT").any(|kind| kind == b"acTL"),
         SourceFormat::Webp => {
             image::codecs::webp::WebPDecoder::new(Cursor::new(bytes)).is_ok_and(|d| d.has_animation())
         }
         SourceFormat::Gif => gif_frames(bytes, 2) > 1,
         _ => false,
     }
+}
+
+/// The kinds of a PNG's chunks, in order; what they hold is not read.
+fn png_chunks(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    const SIGNATURE: usize = 8;
+    let mut at = SIGNATURE;
+    std::iter::from_fn(move || {
+        let head = bytes.get(at..at + 8)?;
+        let (length, kind) = head.split_at(4);
+        let length = length.iter().fold(0_usize, |length, byte| length << 8 | usize::from(*byte));
+        // The kind and the length before, a checksum behind.
+        at += length + 12;
+        Some(kind)
+    })
 }
 
 /// Counts the frames of a GIF up to `most` by walking its blocks; unpacks nothing.

@@ -185,3 +185,66 @@ fn large_resizes_at_the_same_time_stay_within_a_small_budget() {
     assert!(peak as u64 <= pool.capacity() + 8 * SLACK as u64, "{peak} of {}", pool.capacity());
     assert_eq!(pool.used(), 0);
 }
+
+/// A zlib stream of `count` zeros: fixed codes, a literal, then "258 times the byte before" as often as needed.
+fn zeros_packed(count: usize) -> Vec<u8> {
+    let (mut out, mut bits, mut held) = (vec![0x78, 0x01], 0_u32, 0);
+    let mut put = |value: u32, length: u32| {
+        // Codes are written from their highest bit on.
+        for bit in (0..length).rev() {
+            bits |= (value >> bit & 1) << held;
+            held += 1;
+            if held == 8 {
+                out.push(bits as u8);
+                (bits, held) = (0, 0);
+            }
+        }
+    };
+    put(0b110, 3);
+    put(0b0011_0000, 8);
+    for _ in 0..count / 258 {
+        put(0b1100_0101, 8);
+        put(0, 5);
+    }
+    put(0, 7 + 7);
+    // The sum of one and no other bytes, times their number, as Adler-32 has it.
+    out.extend((((1 + count / 258 * 258) % 65521) as u32 * 65536 + 1).to_be_bytes());
+    out
+}
+
+fn png_chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let body = [kind.as_slice(), data].concat();
+    let mut sum = u32::MAX;
+    for byte in &body {
+        sum ^= u32::from(*byte);
+        for _ in 0..8 {
+            sum = sum >> 1 ^ if sum & 1 == 1 { 0xedb8_8320 } else { 0 };
+        }
+    }
+    [(data.len() as u32).to_be_bytes().as_slice(), &body, &(!sum).to_be_bytes()].concat()
+}
+
+#[test]
+fn a_colour_profile_is_not_unpacked() {
+    let _alone = alone();
+    let header = [0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0];
+    let profile = [b"x\0\0".as_slice(), &zeros_packed(200 << 20)].concat();
+    let png = [
+        b"\x89PNG\r\n\x1a\n".to_vec(),
+        png_chunk(b"IHDR", &header),
+        png_chunk(b"iCCP", &profile),
+        // A filter of 0 and a grey of 7, stored as they are.
+        png_chunk(b"IDAT", b"\x78\x01\x01\x02\0\xfd\xff\0\x07\0\x09\0\x08"),
+        png_chunk(b"IEND", b""),
+    ];
+    let png = Bytes::from(png.concat());
+    let (peak, found) = peak_of(|| probe(&png));
+    let found = found.expect("a picture of one pixel");
+    assert!(peak < 16 << 20, "probing allocated {peak} bytes");
+    assert!(!found.animated);
+    let work = Work::new(MemoryPool::new(1 << 30));
+    let (peak, thumbnail) =
+        peak_of(|| thumbnail_in(&work, &stored(&png, false), 8, 8, sightflow_images::Fit::Contain));
+    thumbnail.expect("decoded");
+    assert!(peak < 16 << 20, "decoding allocated {peak} bytes");
+}
