@@ -34,7 +34,7 @@ print(sorted(times)[250] * 1e6)
 pub(crate) fn run() -> Result<()> {
     let sandbox = Sandbox::new(&SandboxConfig::default())?;
     let registry = BlockRegistry::first_party(&sandbox)?;
-    let block = registry.resolve("draw_boxes")?;
+    let package = crate::blocks::package_of(&registry, "draw_boxes")?;
     let context = CallContext::default();
     let picture = Image::from_pixels(Pixels::filled(1280, 720, PixelFormat::Rgb8, &[90, 90, 90])?);
     let mut document = json!({"image": {"$image": 0}, "detections": detections(50)});
@@ -47,7 +47,7 @@ pub(crate) fn run() -> Result<()> {
     let text = document.take().to_string();
     let call = || {
         let payload = Payload { document: text.clone(), images: vec![picture.clone()] };
-        Ok(sandbox.call_blocking(&block.package, &block.block, &config, payload, &context)?)
+        Ok(sandbox.call_blocking(package, "draw_boxes", &config, payload, &context)?)
     };
     let ours = repeat(50, 500, call)?;
     ours.print("draw_boxes: 50 boxes with labels, 1280×720", "bar ≤ OpenCV");

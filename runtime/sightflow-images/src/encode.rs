@@ -1,6 +1,6 @@
 //! From pixels to files.
 
-use std::io::Cursor;
+use std::io::Write;
 
 use bytes::Bytes;
 use image::codecs::jpeg::JpegEncoder;
@@ -8,6 +8,7 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
+use crate::work::{Held, Work};
 use crate::{Image, ImageError, PixelFormat, SourceFormat};
 
 /// How an image is written.
@@ -40,16 +41,24 @@ impl EncodeFormat {
     }
 }
 
-/// Writes an image as a file.
+/// As [`encode_in`], with a [`Work`] of its own.
 ///
 /// # Errors
-/// [`ImageError::Invalid`] for a JPEG quality outside of 1..=100 or a size that the format cannot hold, and those of
-/// [`Image::view`].
+/// Those of [`encode_in`].
 pub fn encode(image: &Image, format: EncodeFormat) -> Result<Bytes, ImageError> {
+    encode_in(&Work::default(), image, format)
+}
+
+/// Writes an image as a file. Its bytes are taken from the budget of `work` while they are made, and as long as they live.
+///
+/// # Errors
+/// [`ImageError::Invalid`] for a JPEG quality outside of 1..=100 or a size that the format cannot hold, those of
+/// [`Image::view`] and those of `work`.
+pub fn encode_in(work: &Work, image: &Image, format: EncodeFormat) -> Result<Bytes, ImageError> {
     let image = match (format, image.format()) {
-        (EncodeFormat::Jpeg { .. }, PixelFormat::Rgba8) => image.convert(PixelFormat::Rgb8)?,
+        (EncodeFormat::Jpeg { .. }, PixelFormat::Rgba8) => image.convert_in(work, PixelFormat::Rgb8)?,
         // The encoder knows no grey.
-        (EncodeFormat::Webp, PixelFormat::Gray8) => image.convert(PixelFormat::Rgb8)?,
+        (EncodeFormat::Webp, PixelFormat::Gray8) => image.convert_in(work, PixelFormat::Rgb8)?,
         _ => image.clone(),
     };
     let pixels = image.pixels()?;
@@ -59,7 +68,10 @@ pub fn encode(image: &Image, format: EncodeFormat) -> Result<Bytes, ImageError> 
         PixelFormat::Rgba8 => ExtendedColorType::Rgba8,
     };
     let (data, width, height) = (pixels.data(), pixels.width(), pixels.height());
-    let mut out = Cursor::new(Vec::new());
+    // PNG and WebP are packed in memory of the encoder's own first.
+    let own = if matches!(format, EncodeFormat::Jpeg { .. }) { 0 } else { 2 * data.len() as u64 };
+    let _own = work.take(own)?;
+    let mut out = Growing { work, bytes: Vec::new(), held: None, refused: None };
     let written = match format {
         EncodeFormat::Png => PngEncoder::new_with_quality(&mut out, CompressionType::Fast, FilterType::Up)
             .write_image(data, width, height, color),
@@ -71,6 +83,58 @@ pub fn encode(image: &Image, format: EncodeFormat) -> Result<Bytes, ImageError> 
         }
         EncodeFormat::Webp => WebPEncoder::new_lossless(&mut out).write_image(data, width, height, color),
     };
+    if let Some(refused) = out.refused {
+        return Err(refused);
+    }
     written.map_err(|error| ImageError::Invalid(format!("{}: {error}", format.source_format())))?;
-    Ok(out.into_inner().into())
+    Ok(Bytes::from_owner(Owned { bytes: out.bytes, _held: out.held }))
+}
+
+/// A file that grows, each part taken from the budget before it is allocated.
+struct Growing<'a> {
+    work: &'a Work,
+    bytes: Vec<u8>,
+    held: Option<Held>,
+    refused: Option<ImageError>,
+}
+
+/// The first part of a file; it doubles from there.
+const FIRST: usize = 64 << 10;
+
+impl Write for Growing<'_> {
+    fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
+        let needed = self.bytes.len() + part.len();
+        if needed > self.bytes.capacity() {
+            let capacity = needed.max(2 * self.bytes.capacity()).max(FIRST);
+            // The old part lives until it is copied.
+            match self.work.take(capacity as u64) {
+                Ok(held) => {
+                    self.bytes.reserve_exact(capacity - self.bytes.len());
+                    self.held = Some(held);
+                }
+                Err(refused) => {
+                    self.refused = Some(refused);
+                    return Err(std::io::Error::other("no memory for the file"));
+                }
+            }
+        }
+        self.bytes.extend_from_slice(part);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The bytes of a file, with what they hold of the budget.
+struct Owned {
+    bytes: Vec<u8>,
+    _held: Option<Held>,
+}
+
+impl AsRef<[u8]> for Owned {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }

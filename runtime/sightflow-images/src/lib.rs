@@ -21,7 +21,7 @@ mod work;
 pub use cache::{CacheStats, PixelCache};
 pub use canvas::Canvas;
 pub use draw_op::{DrawOp, Ellipse, Ink, Mask, Outside, Pasted, Path, Point, Rectangle, Stroke, Text, TextBackground};
-pub use encode::{EncodeFormat, encode};
+pub use encode::{EncodeFormat, encode, encode_in};
 pub use error::{ImageError, MAX_PIXELS, MAX_SIDE, check_size};
 pub use font::{text_size, text_size_in};
 pub use handle::{Image, ReadOptions};

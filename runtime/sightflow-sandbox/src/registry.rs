@@ -1,8 +1,6 @@
-//! Which block a `type` of a workflow means.
+//! The packages whose blocks workflows can name.
 
 use std::collections::HashMap;
-
-use semver::VersionReq;
 
 use crate::manifests::canonical;
 use crate::{LoadError, Package, Sandbox, first_party};
@@ -11,17 +9,8 @@ use crate::{LoadError, Package, Sandbox, first_party};
 #[derive(Debug, Clone, Default)]
 pub struct BlockRegistry {
     packages: Vec<Package>,
-    /// Canonical name or alias → package index and the block's own name.
-    short: HashMap<String, (usize, String)>,
-}
-
-/// What a `type` means: a block of a package.
-#[derive(Debug, Clone)]
-pub struct Resolved {
-    /// The package.
-    pub package: Package,
-    /// The block's own name in it.
-    pub block: String,
+    /// Canonical name or alias of every block → index of its package.
+    owners: HashMap<String, usize>,
 }
 
 /// Why a package cannot join a registry.
@@ -45,30 +34,6 @@ pub enum RegistryError {
         /// Why.
         #[source]
         source: Box<LoadError>,
-    },
-}
-
-/// Why a `type` means nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ResolveError {
-    /// No block has this name.
-    #[error("there is no block `{0}`")]
-    Unknown(String),
-    /// `namespace/package/block` with an unknown package.
-    #[error("there is no package `{0}`")]
-    UnknownPackage(String),
-    /// The text after `@` is no version requirement.
-    #[error("`{0}` is not a version requirement; write for example `@1.2` or `@^0.3`")]
-    BadRequirement(String),
-    /// No version fits.
-    #[error("no version of `{package}` matches `{requirement}`; there is {available}")]
-    NoVersion {
-        /// The package.
-        package: String,
-        /// What was asked for.
-        requirement: String,
-        /// The versions that exist.
-        available: String,
     },
 }
 
@@ -102,20 +67,15 @@ impl BlockRegistry {
     /// # Errors
     /// [`RegistryError::Taken`] if another package has one of the names; nothing is added then.
     pub fn add(&mut self, package: Package) -> Result<(), RegistryError> {
-        let names = || {
-            let manifests = package.manifests().iter();
-            manifests.flat_map(|manifest| {
-                std::iter::once(&manifest.name).chain(&manifest.aliases).map(move |name| (name, &manifest.name))
-            })
-        };
-        if let Some((name, (owner, _))) = names().find_map(|(name, _)| Some((name, self.short.get(&canonical(name))?)))
-        {
-            let owner = self.packages[*owner].name().to_owned();
+        let manifests = package.manifests().iter();
+        let names: Vec<_> =
+            manifests.flat_map(|manifest| std::iter::once(&manifest.name).chain(&manifest.aliases)).collect();
+        if let Some((name, owner)) = names.iter().find_map(|name| Some((*name, *self.owners.get(&canonical(name))?))) {
+            let owner = self.packages[owner].name().to_owned();
             return Err(RegistryError::Taken { name: name.clone(), package: package.name().to_owned(), owner });
         }
         let index = self.packages.len();
-        let entries: Vec<_> = names().map(|(name, block)| (canonical(name), (index, block.clone()))).collect();
-        self.short.extend(entries);
+        self.owners.extend(names.into_iter().map(|name| (canonical(name), index)));
         self.packages.push(package);
         Ok(())
     }
@@ -123,48 +83,5 @@ impl BlockRegistry {
     /// Every package, in the order of joining.
     pub fn packages(&self) -> &[Package] {
         &self.packages
-    }
-
-    /// Every canonical name and alias that [`resolve`](Self::resolve) knows, for suggestions. In no order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.short.keys().map(String::as_str)
-    }
-
-    /// The block that `block_type` means: a name or alias (upper case and `-` for `_` allowed), or
-    /// `namespace/package/block`, either with `@requirement`.
-    ///
-    /// # Errors
-    /// [`ResolveError`] says which part is unknown.
-    pub fn resolve(&self, block_type: &str) -> Result<Resolved, ResolveError> {
-        let (name, requirement) = match block_type.split_once('@') {
-            Some((name, text)) => {
-                let requirement = VersionReq::parse(text).map_err(|_| ResolveError::BadRequirement(text.to_owned()))?;
-                (name, Some(requirement))
-            }
-            None => (block_type, None),
-        };
-        let unknown = || ResolveError::Unknown(name.to_owned());
-        let (package, block) = match name.rsplit_once('/') {
-            None => {
-                let (package, block) = self.short.get(&canonical(name)).ok_or_else(unknown)?;
-                (&self.packages[*package], block)
-            }
-            Some((path, block)) => {
-                let found = self.packages.iter().position(|package| canonical(package.name()) == canonical(path));
-                let index = found.ok_or_else(|| ResolveError::UnknownPackage(path.to_owned()))?;
-                match self.short.get(&canonical(block)) {
-                    Some((owner, block)) if *owner == index => (&self.packages[index], block),
-                    _ => return Err(unknown()),
-                }
-            }
-        };
-        match requirement {
-            Some(requirement) if !requirement.matches(package.version()) => Err(ResolveError::NoVersion {
-                package: package.name().to_owned(),
-                requirement: requirement.to_string(),
-                available: package.version().to_string(),
-            }),
-            _ => Ok(Resolved { package: package.clone(), block: block.clone() }),
-        }
     }
 }

@@ -187,7 +187,7 @@ impl Sandbox {
             guest.check(&block, &config, &wiring)
         });
         let ((text, profile, logs), _) = answer.await?;
-        serde_json::from_str(&text).map_err(|error| {
+        crate::problems::read(&text).map_err(|error| {
             let error = CallError::InvalidOutput(format!("`check` must answer an array of problems: {error}"));
             Box::new(CallFailure { error: error.capped(), logs, profile })
         })

@@ -68,12 +68,9 @@ fn tests() -> Result<()> {
 fn simd() -> Result<()> {
     #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("avx512f") {
-        if !toolchain::has_cargo_command("nextest") {
-            eprintln!("      SKIPPED: it needs cargo-nextest");
-            return Ok(());
-        }
-        let arguments = ["nextest", "run", "--workspace", "--locked", "--test", "e2e", "workflows::"];
-        return console::run(cargo(&arguments).env("SIGHTFLOW_SIMD", "avx2"));
+        let runner: &[&str] = if toolchain::has_cargo_command("nextest") { &["nextest", "run"] } else { &["test"] };
+        let chosen = ["--workspace", "--locked", "--test", "e2e", "workflows::"];
+        return console::run(cargo(runner).args(chosen).env("SIGHTFLOW_SIMD", "avx2"));
     }
     eprintln!("      this CPU has nothing beyond what the tests have used already");
     Ok(())

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use sightflow_images::{
     Canvas, DrawOp, EncodeFormat, Image, ImageError, Ink, Path, PixelCache, PixelFormat, Pixels, Point, ReadOptions,
-    ResizeFilter, Work, encode, probe, thumbnail_in,
+    ResizeFilter, Work, encode, encode_in, probe, thumbnail_in,
 };
 use sightflow_memory::MemoryPool;
 use sightflow_types::Digest;
@@ -65,7 +65,7 @@ fn image(width: u32, height: u32, format: PixelFormat) -> Image {
 }
 
 #[track_caller]
-fn check(name: &str, operation: impl FnOnce(&Work) -> Result<Image, ImageError>) {
+fn check<T>(name: &str, operation: impl FnOnce(&Work) -> Result<T, ImageError>) {
     let pool = MemoryPool::new(1 << 40);
     let work = Work::new(pool.clone());
     let (peak, made) = peak_of(|| operation(&work).unwrap_or_else(|error| panic!("{name}: {error}")));
@@ -186,6 +186,24 @@ fn large_resizes_at_the_same_time_stay_within_a_small_budget() {
     assert_eq!(pool.used(), 0);
 }
 
+#[test]
+fn files_say_what_they_take_while_they_are_written() {
+    let _alone = alone();
+    let mut state = 1_u32;
+    let noise = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    let noise = Pixels::new(1600, 1200, PixelFormat::Rgb8, (0..1600 * 1200 * 3).map(noise).collect()).unwrap();
+    let noise = Image::from_pixels(noise);
+    for format in [EncodeFormat::Png, EncodeFormat::Jpeg { quality: 100 }, EncodeFormat::Webp] {
+        check(&format!("{format:?}"), |work| encode_in(work, &noise, format));
+    }
+    let small = Work::new(MemoryPool::new(1 << 20));
+    let refused = encode_in(&small.until(std::time::Instant::now()), &noise, EncodeFormat::Jpeg { quality: 100 });
+    assert!(matches!(refused, Err(ImageError::OutOfBudget(_))), "{refused:?}");
+}
+
 /// A zlib stream of `count` zeros: fixed codes, a literal, then "258 times the byte before" as often as needed.
 fn zeros_packed(count: usize) -> Vec<u8> {
     let (mut out, mut bits, mut held) = (vec![0x78, 0x01], 0_u32, 0);
@@ -243,8 +261,7 @@ fn a_colour_profile_is_not_unpacked() {
     assert!(peak < 16 << 20, "probing allocated {peak} bytes");
     assert!(!found.animated);
     let work = Work::new(MemoryPool::new(1 << 30));
-    let (peak, thumbnail) =
-        peak_of(|| thumbnail_in(&work, &stored(&png, false), 8, 8, sightflow_images::Fit::Contain));
+    let (peak, thumbnail) = peak_of(|| thumbnail_in(&work, &stored(&png, false), 8, 8, sightflow_images::Fit::Contain));
     thumbnail.expect("decoded");
     assert!(peak < 16 << 20, "decoding allocated {peak} bytes");
 }

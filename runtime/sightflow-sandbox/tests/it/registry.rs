@@ -1,7 +1,7 @@
-//! Which block a type means.
+//! Which packages can stand side by side.
 
 use semver::Version;
-use sightflow_sandbox::{BlockRegistry, RegistryError, ResolveError, Sandbox};
+use sightflow_sandbox::{BlockRegistry, RegistryError, Sandbox};
 
 use crate::guests::{component, config};
 
@@ -11,36 +11,6 @@ fn registry() -> (Sandbox, BlockRegistry) {
     let mut registry = BlockRegistry::default();
     registry.add(package).expect("added");
     (sandbox, registry)
-}
-
-#[test]
-fn types_are_resolved() {
-    let (_sandbox, registry) = registry();
-    let cases: [(&str, Result<&str, ResolveError>); 12] = [
-        ("bad_input", Ok("bad_input")),
-        ("Bad-Input", Ok("bad_input")),
-        ("test/hostile/bad-input", Ok("bad_input")),
-        ("Test/Hostile/echo@1", Ok("echo")),
-        ("echo@^1.4", Ok("echo")),
-        ("echo@>=1.4.2, <2", Ok("echo")),
-        ("nothing", Err(ResolveError::Unknown("nothing".to_owned()))),
-        ("test/hostile/nothing", Err(ResolveError::Unknown("test/hostile/nothing".to_owned()))),
-        ("test/other/echo", Err(ResolveError::UnknownPackage("test/other".to_owned()))),
-        ("echo@new", Err(ResolveError::BadRequirement("new".to_owned()))),
-        ("echo@", Err(ResolveError::BadRequirement(String::new()))),
-        (
-            "echo@2",
-            Err(ResolveError::NoVersion {
-                package: "test/hostile".to_owned(),
-                requirement: "^2".to_owned(),
-                available: "1.4.2".to_owned(),
-            }),
-        ),
-    ];
-    for (block_type, expected) in cases {
-        let found = registry.resolve(block_type).map(|resolved| resolved.block);
-        assert_eq!(found, expected.map(str::to_owned), "{block_type}");
-    }
 }
 
 #[test]
@@ -59,10 +29,6 @@ fn two_packages_cannot_share_a_block_name() {
 fn the_embedded_packages_load() {
     let sandbox = Sandbox::new(&config()).expect("a sandbox");
     let registry = BlockRegistry::first_party(&sandbox).expect("they load");
-    for package in registry.packages() {
-        for manifest in package.manifests() {
-            let resolved = registry.resolve(&format!("{}/{}", package.name(), manifest.name)).expect("resolves");
-            assert_eq!(resolved.package.digest(), package.digest());
-        }
-    }
+    let blocks = registry.packages().iter().flat_map(|package| package.manifests());
+    assert!(blocks.count() >= registry.packages().len());
 }
