@@ -433,11 +433,7 @@ fn roots_of(source: &str) -> Result<Vec<Root>, TemplateError> {
             "inputs" => Root::Input(name),
             "params" => Root::Param(name),
             _ => {
-                let port = step(&tokens, &mut at).ok_or_else(|| {
-                    reference_error(format!(
-                        "`{source}` uses the node `{name}` as a whole; name an output: `nodes.{name}.<port>`"
-                    ))
-                })?;
+                let port = step(&tokens, &mut at).ok_or_else(|| no_port(source, &name, &tokens[at..]))?;
                 Root::Port { node: name, port }
             }
         };
@@ -446,6 +442,18 @@ fn roots_of(source: &str) -> Result<Vec<Root>, TemplateError> {
         }
     }
     Ok(roots)
+}
+
+/// A node without an output behind it. `nodes.node-1.count` reads as `nodes.node` less a number.
+fn no_port(source: &str, name: &str, rest: &[Token<'_>]) -> TemplateError {
+    if let [Token::Symbol('-'), Token::Word(number), ..] = rest
+        && number.starts_with(|c: char| c.is_ascii_digit())
+    {
+        let meant = format!("nodes['{name}-{number}']");
+        let message = format!("`{name}-{number}` has a hyphen, which subtracts in an expression; write `{meant}`");
+        return TemplateError { suggestion: Some(meant), ..reference_error(message) };
+    }
+    reference_error(format!("`{source}` uses the node `{name}` as a whole; name an output: `nodes.{name}.<port>`"))
 }
 
 /// One `.name` or `["name"]` at `at`.

@@ -40,7 +40,10 @@ fn each_problem_has_a_code_and_a_place() {
                 {"id": "e", "type": "echo", "inputs": {"value": "{{ nodes.my-node.number }}"}},
                 {"id": "node-1", "type": "number", "config": {"is": 1}},
                 {"id": "f", "type": "echo", "inputs": {"value": "{{ nodes.node-1.number }}"}}]}),
-            vec!["E-EXPRESSION /nodes/1/inputs/value → nodes['my-node']", "E-REFERENCE /nodes/3/inputs/value"],
+            vec![
+                "E-EXPRESSION /nodes/1/inputs/value → nodes['my-node']",
+                "E-REFERENCE /nodes/3/inputs/value → nodes['node-1']",
+            ],
         ),
         ("type", json!({"nodes": [node("a", "ecko")]}), vec!["E-TYPE-UNKNOWN /nodes/0/type → echo"]),
         ("later type", json!({"nodes": [node("a", "foreach")]}), vec!["E-TYPE-UNKNOWN /nodes/0/type"]),
