@@ -1,6 +1,6 @@
 //! Blobs: which bytes are stored, and who refers to them. The bytes themselves live elsewhere.
 
-use sightflow_types::{Digest, TenantId, Timestamp};
+use sightflow_types::{Digest, TenantId, Timestamp, closed_set};
 use uuid::Uuid;
 
 /// How long an upload that nothing uses is kept.
@@ -49,20 +49,20 @@ pub struct NewBlob {
     pub stored_at: Timestamp,
 }
 
+closed_set!(
 /// What a blob is to the thing that refers to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RefKind {
+RefKind, "reference kind", {
     /// A tenant's upload.
-    Upload,
+    Upload = "upload",
     /// An input of an execution, or an image that its jobs read.
-    Input,
+    Input = "input",
     /// An output of an execution.
-    Output,
+    Output = "output",
     /// A block's component.
-    Block,
+    Block = "block",
     /// A model's weights.
-    Model,
-}
+    Model = "model",
+});
 
 /// One reference: it keeps the blob and lets the tenant read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,5 +88,3 @@ impl BlobRef {
         }
     }
 }
-
-wire_names!(RefKind, "reference kind", { Upload = "upload", Input = "input", Output = "output", Block = "block", Model = "model" });

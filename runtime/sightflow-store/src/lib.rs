@@ -1,8 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-#[macro_use]
-mod names;
-
 mod blob;
 mod clock;
 mod error;

@@ -1,29 +1,29 @@
 //! The fleet: workers and engines.
 
 use serde_json::Value;
-use sightflow_types::{JobId, Timestamp, WorkerId};
+use sightflow_types::{JobId, Timestamp, WorkerId, closed_set};
 
+closed_set!(
 /// What a member of the fleet does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum WorkerRole {
+WorkerRole, "role", {
     /// Walks graphs.
-    Engine,
+    Engine = "engine",
     /// Runs models.
-    Worker,
-}
+    Worker = "worker",
+});
 
+closed_set!(
 /// Where a member of the fleet stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum WorkerState {
+WorkerState, "worker state", {
     /// Registered, not yet claiming.
-    Starting,
+    Starting = "starting",
     /// Claiming.
-    Ready,
+    Ready = "ready",
     /// Finishing what it holds.
-    Draining,
+    Draining = "draining",
     /// Left, or silent too long. Never comes back under this id.
-    Gone,
-}
+    Gone = "gone",
+});
 
 /// A member of the fleet.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,6 +98,3 @@ pub struct HeartbeatAnswer {
     /// Of the jobs that it believes to hold, those it no longer does: stop them.
     pub lost: Vec<JobId>,
 }
-
-wire_names!(WorkerRole, "role", { Engine = "engine", Worker = "worker" });
-wire_names!(WorkerState, "worker state", { Starting = "starting", Ready = "ready", Draining = "draining", Gone = "gone" });
