@@ -195,24 +195,6 @@ pub(super) async fn complete(tx: &mut Tx, worker: WorkerId, results: Vec<JobResu
     done.iter().map(|job| parse(&job.0)).collect()
 }
 
-pub(super) async fn set_progress(tx: &mut Tx, worker: WorkerId, progress: Vec<(JobLease, u8)>) -> Result<()> {
-    let list: Vec<_> = progress
-        .into_iter()
-        .map(|(lease, percent)| json!([lease.job_id.uuid().to_string(), lease.token, percent.min(100)]))
-        .collect();
-    sqlx::query(
-        "UPDATE wf_inference_jobs SET progress = i.value ->> 2, updated_at = max(?3, updated_at + 1) FROM json_each(?1) i
-         WHERE wf_inference_jobs.id = i.value ->> 0 AND wf_inference_jobs.lease_token = i.value ->> 1
-           AND wf_inference_jobs.worker_id = ?2 AND wf_inference_jobs.status = 'running'",
-    )
-    .bind(Value::from(list).to_string())
-    .bind(worker.uuid().to_string())
-    .bind(tx.now)
-    .execute(&mut tx.conn)
-    .await?;
-    Ok(())
-}
-
 pub(super) async fn release(tx: &mut Tx, worker: WorkerId, jobs: Vec<JobLease>) -> Result<Vec<JobId>> {
     let held = take_leases(tx, worker, jobs.into_iter()).await?;
     if held.is_empty() {

@@ -104,7 +104,8 @@ pub(crate) async fn deletion_looks_twice<B: Backend>(world: &mut World<B>) {
     world.clock.advance(60_000);
     assert_eq!(store.condemn_blobs(10).await.expect("second look"), [new.digest]);
     assert_eq!(store.condemn_blobs(10).await.expect("after a crash"), [new.digest]);
-    assert!(matches!(store.add_blob_refs(vec![new.digest], upload()).await, Err(StoreError::MissingBlob(_))));
+    let run = NewExecution { input_blobs: vec![new.digest], ..inline_run() };
+    assert!(matches!(store.submit(run).await, Err(StoreError::MissingBlob(_))));
     assert!(matches!(store.blob(TENANT, &new.digest).await, Err(StoreError::NotFound(_))));
 }
 
