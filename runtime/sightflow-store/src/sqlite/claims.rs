@@ -105,8 +105,9 @@ pub(super) async fn claim(tx: &mut Tx, worker: WorkerId, request: ClaimRequest) 
         .iter()
         .map(|claimed| {
             let job = &claimed.job;
-            let attempt = json!({ "attempt": job.attempt + u32::from(!request.begin) });
-            events::of_job(job.execution_id, event::JOB_RUNNING, job.id, &job.node_id, &job.item_path, attempt)
+            let (node, item) = (job.node_id.as_str(), job.item_path.as_str());
+            let subject = events::Subject { execution: job.execution_id, job: job.id, node, item };
+            subject.event(event::JOB_RUNNING, json!({ "attempt": job.attempt + u32::from(!request.begin) }))
         })
         .collect();
     events::record(tx, &entries).await?;
@@ -188,7 +189,8 @@ pub(super) async fn complete(tx: &mut Tx, worker: WorkerId, results: Vec<JobResu
     let entries: Vec<_> = done
         .iter()
         .map(|(id, execution, node, item, ms)| {
-            events::of_job_row(execution, event::JOB_COMPLETED, id, node, item, json!({ "duration_ms": ms }))
+            let job = events::Subject::of(execution, id, node, item)?;
+            Ok(job.event(event::JOB_COMPLETED, json!({ "duration_ms": ms })))
         })
         .collect::<Result<_>>()?;
     events::record(tx, &entries).await?;
