@@ -195,7 +195,8 @@ pub trait Store: Send + Sync + 'static {
 
     // ── Models ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// Registers a model or brings it up to date; state and breaker start anew when its digest changes.
+    /// Registers a model or brings it up to date. When its digest changes, state and breaker start anew, and the reference
+    /// to the former weights ends unless another model of the tenant is made of them.
     async fn upsert_model(&self, new: NewModel) -> Result<ModelRow>;
     /// A model of the tenant or of the built-in one; the tenant's own wins.
     async fn model(&self, tenant: TenantId, id: &str) -> Result<ModelRow>;

@@ -63,7 +63,7 @@ conformance!(on_sqlite, crate::sqlite::Sqlite:
     }
     guards { terminal_rows_stay, tokens_never_shrink, raw_updates_move_updated_at, raw_updates_move_counters, oversized_events_are_refused }
     registry {
-        models_are_found_own_first, blob_references_decide, deletion_looks_twice, bytes_that_were_deleted_meanwhile_are_refused,
+        models_are_found_own_first, replaced_weights_are_freed, blob_references_decide, deletion_looks_twice, bytes_that_were_deleted_meanwhile_are_refused,
         bytes_without_a_row_are_condemned, submit_against_the_collector, a_wrong_clock_is_survived, time_never_goes_back,
     }
 );
