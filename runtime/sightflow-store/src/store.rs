@@ -237,8 +237,8 @@ pub trait Store: Send + Sync + 'static {
     async fn ping(&self) -> Result<()>;
     /// What was done so far.
     fn statistics(&self) -> StoreStatistics;
-    /// Ends, with the reason, when the store has failed for good: every further operation is `Unavailable`, and the process
-    /// should stop. Never ends otherwise.
+    /// Ends, with the reason, when the store has failed for good: its writer, after which every operation is `Unavailable`,
+    /// or what keeps its log short. The process should stop. Never ends otherwise.
     async fn failed(&self) -> String;
     /// Finishes what is queued and lets go of the database. Operations after that are `Unavailable`.
     async fn close(&self);
