@@ -3,6 +3,8 @@
 use serde_json::Value;
 use sightflow_types::{JobId, Timestamp, WorkerId, closed_set};
 
+use crate::job::JobLease;
+
 closed_set!(
 /// What a member of the fleet does.
 WorkerRole, "role", {
@@ -97,4 +99,7 @@ pub struct HeartbeatAnswer {
     pub alive: bool,
     /// Of the jobs that it believes to hold, those it no longer does: stop them.
     pub lost: Vec<JobId>,
+    /// What is leased to it and has not begun. A lease that it does not know came with an answer that was lost, and has no
+    /// deadline that would end it: give it back.
+    pub not_begun: Vec<JobLease>,
 }

@@ -41,6 +41,8 @@ pub struct WorkerConfig {
     /// Most source pixels in one batch; the first job is taken however large it is.
     pub pixel_budget: u64,
     /// Bytes of model files that stay loaded; the least recently used go first.
+    /// Between signs of life; a fifth of it while jobs are held.
+    pub heartbeat: Duration,
     pub model_budget: u64,
     /// How often a loop that panics starts again.
     pub restarts: Restarts,
@@ -62,6 +64,7 @@ impl WorkerConfig {
             slots,
             max_batch,
             pixel_budget: 200_000_000,
+            heartbeat: Duration::from_secs(5),
             model_budget: 4 << 30,
             restarts: Restarts::default(),
             faults: Faults::default(),
