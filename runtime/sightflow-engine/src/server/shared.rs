@@ -9,6 +9,7 @@ use sightflow_store::StoreError;
 use sightflow_supervisor::Health;
 use sightflow_types::error::{RunError, code};
 use sightflow_types::{Digest, Problem, TenantId, WorkerId};
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -56,6 +57,13 @@ impl Shared {
     }
 
     pub(super) fn id(&self) -> WorkerId {
+    /// The rhythm of signs of life and of looks at the store.
+    pub(super) fn ticks(&self) -> Interval {
+        let mut ticks = tokio::time::interval(self.config.heartbeat);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks
+    }
+
         *self.id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
