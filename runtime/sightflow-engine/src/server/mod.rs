@@ -15,6 +15,7 @@ mod jobs;
 mod journal;
 mod models;
 mod pins;
+mod plans;
 mod retention;
 mod shared;
 mod watch;
