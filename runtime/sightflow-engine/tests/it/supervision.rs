@@ -228,6 +228,22 @@ async fn the_collector_goes_on_until_nothing_is_left() {
     engine.shutdown().await;
 }
 
+#[tokio::test]
+async fn a_wide_run_tells_its_progress() {
+    let server = Server::new().await;
+    let engine = Engine::start(server.parts.clone(), quick(Faults::default())).await.unwrap();
+    // As many nodes as there may be, with ids as long as they may be.
+    let node = |n: usize| json!({"id": format!("n{n:099}"), "type": "stuck", "inputs": {"value": 1}});
+    let nodes: Vec<Value> = (0..500).map(node).collect();
+    let id = server.submit(json!({"nodes": nodes}), json!({})).await;
+    let execution = server.until(id, |execution| execution.progress["running_nodes"] == 500).await;
+    assert_eq!(execution.progress["running"].as_array().map(Vec::len), Some(64));
+    let events = server.store.events_after(TENANT, id, 0, 1000).await.unwrap();
+    assert!(events.iter().any(|event| event.kind == "execution.progress" && event.payload == execution.progress));
+    server.store.cancel(TENANT, id).await.unwrap();
+    engine.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_heart_beats_while_walks_keep_ending() {
     let server = Server::new().await;
