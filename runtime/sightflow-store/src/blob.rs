@@ -1,5 +1,7 @@
 //! Blobs: which bytes are stored, and who refers to them. The bytes themselves live elsewhere.
 
+use std::time::Duration;
+
 use sightflow_types::{Digest, TenantId, Timestamp, closed_set};
 use uuid::Uuid;
 
@@ -9,6 +11,11 @@ pub const UPLOAD_TTL_MS: i64 = 86_400_000;
 pub const SECOND_LOOK_MS: i64 = 60_000;
 /// How long it is remembered that a blob's bytes were deleted; longer than any request takes.
 pub const DELETION_KNOWN_MS: i64 = 3_600_000;
+
+/// Times that bytes are stored and recorded while the collector deletes an older copy of them.
+pub const BUSY_ATTEMPTS: u32 = 5;
+/// Between two of these times.
+pub const BUSY_PAUSE: Duration = Duration::from_millis(200);
 
 /// A stored blob.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sightflow_blobs::digest_of;
 use sightflow_engine::{Engine, EngineConfig, Faults, Restarts};
 use sightflow_store::{FailureClass, JobFailure, NewBlob, SECOND_LOOK_MS, Store};
 use sightflow_types::{Digest, ExecutionStatus};
@@ -225,6 +226,22 @@ async fn the_collector_goes_on_until_nothing_is_left() {
         assert!(!server.parts.blobs.exists(&digest).await.unwrap(), "{digest} is left after the first round");
     }
     assert_eq!(server.store.condemn_blobs(1).await.unwrap(), []);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_blob_that_cannot_be_deleted_ends_its_run() {
+    let server = Server::new().await;
+    let url = "https://example.com/a.png";
+    let picture = digest_of(&server.parts.fetcher.fetch(url).await.unwrap());
+    // Marked by a collector that never comes to deleting it.
+    server.store.condemn_unknown(vec![picture]).await.unwrap();
+    let faults = Faults::new(|point| assert_ne!(point, "engine.retention", "no collector"));
+    let restarts = Restarts { limit: u32::MAX, ..Restarts::default() };
+    let engine = Engine::start(server.parts.clone(), EngineConfig { restarts, ..quick(faults) }).await.unwrap();
+    let id = server.submit(definition(), json!({"image_url": url})).await;
+    let error = server.ended(id).await.error.unwrap();
+    assert_eq!((error.code.as_str(), error.node_id.as_deref()), ("E-INTERNAL", Some("photo")), "{error}");
     engine.shutdown().await;
 }
 
