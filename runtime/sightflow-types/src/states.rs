@@ -22,7 +22,7 @@ pub struct UnknownState {
 ///     /// Everybody passes.
 ///     Open = "open",
 /// });
-/// assert_eq!("open".parse(), Ok(Door::Open));
+/// assert_eq!("open".parse::<Door>(), Ok(Door::Open));
 /// assert_eq!("ajar".parse::<Door>().unwrap_err().to_string(), "unknown door `ajar`");
 /// ```
 #[macro_export]
