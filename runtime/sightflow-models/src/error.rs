@@ -1,7 +1,8 @@
 //! Why a model cannot be loaded, and why a request failed.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use sightflow_types::error::panic_text;
 
 /// Why a file cannot be used as a model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -161,10 +162,5 @@ impl From<PassFailure> for RunFailure {
 
 /// Runs `work`; a panic (burn panics on shapes that do not fit) becomes its message.
 pub(crate) fn catching<T, E: From<String>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panic_message(panic.as_ref()).into()))
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "the backend panicked".to_owned())
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panic_text(panic.as_ref()).into()))
 }

@@ -173,11 +173,6 @@ impl CallError {
         }
     }
 
-    /// Whether a repetition may help: the block says so, or the process was short of memory.
-    pub fn retryable(&self) -> bool {
-        matches!(self, Self::Retry(_) | Self::NoMemory(_))
-    }
-
     /// The same with texts of bounded length.
     pub(crate) fn capped(self) -> Self {
         let cap = |text: String| capped(&text, ERROR_BYTES);

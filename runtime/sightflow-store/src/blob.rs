@@ -1,6 +1,8 @@
 //! Blobs: which bytes are stored, and who refers to them. The bytes themselves live elsewhere.
 
-use sightflow_types::{Digest, TenantId, Timestamp};
+use std::time::Duration;
+
+use sightflow_types::{Digest, TenantId, Timestamp, closed_set};
 use uuid::Uuid;
 
 /// How long an upload that nothing uses is kept.
@@ -9,6 +11,11 @@ pub const UPLOAD_TTL_MS: i64 = 86_400_000;
 pub const SECOND_LOOK_MS: i64 = 60_000;
 /// How long it is remembered that a blob's bytes were deleted; longer than any request takes.
 pub const DELETION_KNOWN_MS: i64 = 3_600_000;
+
+/// Times that bytes are stored and recorded while the collector deletes an older copy of them.
+pub const BUSY_ATTEMPTS: u32 = 5;
+/// Between two of these times.
+pub const BUSY_PAUSE: Duration = Duration::from_millis(200);
 
 /// A stored blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,20 +56,20 @@ pub struct NewBlob {
     pub stored_at: Timestamp,
 }
 
+closed_set!(
 /// What a blob is to the thing that refers to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RefKind {
+RefKind, "reference kind", {
     /// A tenant's upload.
-    Upload,
+    Upload = "upload",
     /// An input of an execution, or an image that its jobs read.
-    Input,
+    Input = "input",
     /// An output of an execution.
-    Output,
+    Output = "output",
     /// A block's component.
-    Block,
+    Block = "block",
     /// A model's weights.
-    Model,
-}
+    Model = "model",
+});
 
 /// One reference: it keeps the blob and lets the tenant read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,5 +95,3 @@ impl BlobRef {
         }
     }
 }
-
-wire_names!(RefKind, "reference kind", { Upload = "upload", Input = "input", Output = "output", Block = "block", Model = "model" });

@@ -35,7 +35,7 @@ pub struct Execution {
     pub outputs: Option<Value>,
     /// A record per node; empty in lists.
     pub node_metrics: Value,
-    /// `percent`, `completed_nodes`, `total_nodes`, `running`; `{}` before the start.
+    /// `percent`, `completed_nodes`, `total_nodes`, `running_nodes`, `running`; `{}` before the start.
     pub progress: Value,
     /// Why it failed.
     pub error: Option<RunError>,
@@ -230,7 +230,7 @@ pub const DEADLINE_GRACE_MS: i64 = 10_000;
 /// A running execution's progress, to be stored beside its events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
-    /// `percent`, `completed_nodes`, `total_nodes`, `running`.
+    /// `percent`, `completed_nodes`, `total_nodes`, `running_nodes`, `running`.
     pub progress: Value,
     /// A record per node.
     pub node_metrics: Value,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use sightflow_types::{
-    Digest, ExecutionId, JobId, JobStatus, ModelSource, Task, TenantId, Timestamp, WorkerId, WorkflowId,
+    Digest, ExecutionId, JobId, JobStatus, ModelSource, Task, TenantId, Timestamp, WorkerId, WorkflowId, closed_set,
 };
 
 /// Silence after which a worker counts as gone.
@@ -74,18 +74,18 @@ pub struct Job {
     pub updated_at: Timestamp,
 }
 
+closed_set!(
 /// Why a job could not be run; decides what happens next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FailureClass {
+FailureClass, "failure class", {
     /// Network, device reset, lost worker, timeout: again after a pause, while attempts remain.
-    Transient,
+    Transient = "transient",
     /// Device memory: half the batch at once; alone, as transient.
-    Oom,
+    Oom = "oom",
     /// This image or these parameters: fails at once.
-    Poison,
+    Poison = "poison",
     /// Weights missing or broken: waits until the model is back.
-    Model,
-}
+    Model = "model",
+});
 
 /// A job to enqueue. Priority, attempts and trace come from its execution.
 #[derive(Debug, Clone, PartialEq)]
@@ -244,5 +244,3 @@ pub struct RescuedJob {
     /// `E-WORKER-LOST` or `E-JOB-TIMEOUT`.
     pub code: String,
 }
-
-wire_names!(FailureClass, "failure class", { Transient = "transient", Oom = "oom", Poison = "poison", Model = "model" });

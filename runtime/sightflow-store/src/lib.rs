@@ -1,8 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-#[macro_use]
-mod names;
-
 mod blob;
 mod clock;
 mod error;
@@ -19,7 +16,9 @@ mod store;
 mod worker;
 mod workflow;
 
-pub use blob::{Blob, BlobRef, DELETION_KNOWN_MS, NewBlob, RefKind, SECOND_LOOK_MS, UPLOAD_TTL_MS};
+pub use blob::{
+    BUSY_ATTEMPTS, BUSY_PAUSE, Blob, BlobRef, DELETION_KNOWN_MS, NewBlob, RefKind, SECOND_LOOK_MS, UPLOAD_TTL_MS,
+};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Result, StoreError};
 pub use execution::{

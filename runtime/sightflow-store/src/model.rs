@@ -1,18 +1,18 @@
 //! The model registry.
 
 use serde_json::Value;
-use sightflow_types::{Digest, ModelSource, Task, TenantId, Timestamp};
+use sightflow_types::{Digest, ModelSource, Task, TenantId, Timestamp, closed_set};
 
+closed_set!(
 /// Whether a model can be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ModelState {
+ModelState, "model state", {
     /// It can.
-    Available,
+    Available = "available",
     /// Switched off by an operator.
-    Disabled,
+    Disabled = "disabled",
     /// Its file cannot be used.
-    Broken,
-}
+    Broken = "broken",
+});
 
 /// A registered model.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,5 +80,3 @@ pub struct ModelFilter {
     /// Part of the id or name, in any case and normal form.
     pub search: Option<String>,
 }
-
-wire_names!(ModelState, "model state", { Available = "available", Disabled = "disabled", Broken = "broken" });

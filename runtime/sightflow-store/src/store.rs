@@ -172,8 +172,6 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<(Vec<JobId>, Vec<ClaimedJob>)>;
     /// Records failures; each job waits for a retry or fails for good.
     async fn fail_jobs(&self, worker: WorkerId, failures: Vec<JobFailure>) -> Result<Vec<FailureOutcome>>;
-    /// Records how far jobs are, 0..=100; stale leases are passed over.
-    async fn set_job_progress(&self, worker: WorkerId, progress: Vec<(JobLease, u8)>) -> Result<()>;
     /// Gives jobs back at a graceful stop: `queued`, the attempt not counted. The answer names those given back; the others
     /// were stale.
     async fn release_jobs(&self, worker: WorkerId, jobs: Vec<JobLease>) -> Result<Vec<JobId>>;
@@ -197,7 +195,8 @@ pub trait Store: Send + Sync + 'static {
 
     // ── Models ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// Registers a model or brings it up to date; state and breaker start anew when its digest changes.
+    /// Registers a model or brings it up to date. When its digest changes, state and breaker start anew, and the reference
+    /// to the former weights ends unless another model of the tenant is made of them.
     async fn upsert_model(&self, new: NewModel) -> Result<ModelRow>;
     /// A model of the tenant or of the built-in one; the tenant's own wins.
     async fn model(&self, tenant: TenantId, id: &str) -> Result<ModelRow>;
@@ -214,8 +213,6 @@ pub trait Store: Send + Sync + 'static {
     async fn record_blob(&self, blob: NewBlob, reference: BlobRef) -> Result<Blob>;
     /// A blob to which the tenant holds a reference.
     async fn blob(&self, tenant: TenantId, digest: &Digest) -> Result<Blob>;
-    /// Adds a reference to each blob. `MissingBlob` when one is not stored: none is added then.
-    async fn add_blob_refs(&self, digests: Vec<Digest>, reference: BlobRef) -> Result<()>;
     /// Drops the tenant's upload reference. `NotFound` without one; `InUse` while it reads the blob by another.
     async fn drop_upload(&self, tenant: TenantId, digest: &Digest) -> Result<()>;
     /// Marks up to `limit` blobs that lost their last reference [`SECOND_LOOK_MS`](crate::SECOND_LOOK_MS) ago: nobody can
@@ -240,8 +237,8 @@ pub trait Store: Send + Sync + 'static {
     async fn ping(&self) -> Result<()>;
     /// What was done so far.
     fn statistics(&self) -> StoreStatistics;
-    /// Ends, with the reason, when the store has failed for good: every further operation is `Unavailable`, and the process
-    /// should stop. Never ends otherwise.
+    /// Ends, with the reason, when the store has failed for good: its writer, after which every operation is `Unavailable`,
+    /// or what keeps its log short. The process should stop. Never ends otherwise.
     async fn failed(&self) -> String;
     /// Finishes what is queued and lets go of the database. Operations after that are `Unavailable`.
     async fn close(&self);

@@ -1,29 +1,31 @@
 //! The fleet: workers and engines.
 
 use serde_json::Value;
-use sightflow_types::{JobId, Timestamp, WorkerId};
+use sightflow_types::{JobId, Timestamp, WorkerId, closed_set};
 
+use crate::job::JobLease;
+
+closed_set!(
 /// What a member of the fleet does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum WorkerRole {
+WorkerRole, "role", {
     /// Walks graphs.
-    Engine,
+    Engine = "engine",
     /// Runs models.
-    Worker,
-}
+    Worker = "worker",
+});
 
+closed_set!(
 /// Where a member of the fleet stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum WorkerState {
+WorkerState, "worker state", {
     /// Registered, not yet claiming.
-    Starting,
+    Starting = "starting",
     /// Claiming.
-    Ready,
+    Ready = "ready",
     /// Finishing what it holds.
-    Draining,
+    Draining = "draining",
     /// Left, or silent too long. Never comes back under this id.
-    Gone,
-}
+    Gone = "gone",
+});
 
 /// A member of the fleet.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,7 +99,7 @@ pub struct HeartbeatAnswer {
     pub alive: bool,
     /// Of the jobs that it believes to hold, those it no longer does: stop them.
     pub lost: Vec<JobId>,
+    /// What is leased to it and has not begun. A lease that it does not know came with an answer that was lost, and has no
+    /// deadline that would end it: give it back.
+    pub not_begun: Vec<JobLease>,
 }
-
-wire_names!(WorkerRole, "role", { Engine = "engine", Worker = "worker" });
-wire_names!(WorkerState, "worker state", { Starting = "starting", Ready = "ready", Draining = "draining", Gone = "gone" });

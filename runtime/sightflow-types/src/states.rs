@@ -1,10 +1,5 @@
 //! State machines and closed sets, with the names that the API and the database use.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
-
 /// A text that names no member of a closed set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {what} `{text}`")]
@@ -15,10 +10,26 @@ pub struct UnknownState {
     pub text: String,
 }
 
+/// Defines an enum whose members have names of their own on the wire and in the database: `ALL`, `as_str`, `Display`,
+/// `FromStr`, serde. The crate that uses it needs `serde`.
+///
+/// ```
+/// sightflow_types::closed_set!(
+/// /// Where a door stands.
+/// Door, "door", {
+///     /// Nobody passes.
+///     Closed = "closed",
+///     /// Everybody passes.
+///     Open = "open",
+/// });
+/// assert_eq!("open".parse::<Door>(), Ok(Door::Open));
+/// assert_eq!("ajar".parse::<Door>().unwrap_err().to_string(), "unknown door `ajar`");
+/// ```
+#[macro_export]
 macro_rules! closed_set {
     ($(#[$doc:meta])* $name:ident, $what:literal, { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant),+ }
 
         impl $name {
@@ -31,19 +42,19 @@ macro_rules! closed_set {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }
 
-        impl FromStr for $name {
-            type Err = UnknownState;
+        impl std::str::FromStr for $name {
+            type Err = $crate::UnknownState;
 
-            fn from_str(text: &str) -> Result<Self, UnknownState> {
+            fn from_str(text: &str) -> Result<Self, $crate::UnknownState> {
                 match text {
                     $($text => Ok(Self::$variant),)+
-                    _ => Err(UnknownState { what: $what, text: text.to_owned() }),
+                    _ => Err($crate::UnknownState { what: $what, text: text.to_owned() }),
                 }
             }
         }

@@ -334,7 +334,12 @@ impl BatchRun<'_> {
         let outcome = self.compute(move || {
             faults.at("worker.compute");
             let requests: Vec<_> = inputs.iter().map(|(image, params)| Request { image, params }).collect();
-            model.run_unless(&requests, &|index| lost[index].is_set())
+            let outcome = model.run_unless(&requests, &|index| lost[index].is_set());
+            let cancelled = |result: &Result<_, RunFailure>| {
+                result.as_ref().is_err_and(|failure| failure.class == RunClass::Cancelled)
+            };
+            faults.at(if outcome.results.iter().all(cancelled) { "worker.stopped" } else { "worker.computed" });
+            outcome
         });
         match outcome.await {
             Ok(outcome) => (outcome.results, outcome.timings),

@@ -1,20 +1,21 @@
-//! Signs of life: each second while jobs are held, each five seconds otherwise.
+//! Signs of life, and what their answers tell: jobs that are lost, and leases that no slot knows.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use sightflow_store::Heartbeat;
+use sightflow_store::{Heartbeat, JobLease};
 use sightflow_types::error::chain;
 
 use crate::Shared;
 
-const BUSY: Duration = Duration::from_secs(1);
-const IDLE: Duration = Duration::from_secs(5);
+/// Signs of life come this much more often while jobs are held.
+const BUSY: u32 = 5;
 
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let mut told = None;
+    let (mut told, mut unknown) = (None, HashSet::new());
     loop {
-        let pause = if shared.member.holding().is_empty() { IDLE } else { BUSY };
+        let idle = shared.member.holding().is_empty() && unknown.is_empty();
+        let pause = if idle { shared.config.heartbeat } else { shared.config.heartbeat / BUSY };
         tokio::select! {
             biased;
             () = shared.gone.cancelled() => return,
@@ -33,10 +34,13 @@ pub(crate) async fn run(shared: Arc<Shared>) {
                 shared.health.beat();
                 told = Some(loaded);
                 shared.member.lose(&answer.lost);
+                let seen = answer.not_begun.into_iter().filter(|lease| !shared.member.holds(*lease)).collect();
+                give_back(&shared, unknown.intersection(&seen).copied().collect()).await;
+                unknown = seen;
             }
             Ok(_) => {
                 tracing::warn!("this worker was silent too long and was declared gone; it registers anew");
-                told = None;
+                (told, unknown) = (None, HashSet::new());
                 match shared.member.register_again(&shared.store, &shared.config).await {
                     Ok(()) => shared.health.beat(),
                     Err(error) => {
@@ -46,5 +50,17 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
             Err(error) => tracing::warn!(error = chain(&error), "a heartbeat failed"),
         }
+    }
+}
+
+/// Gives back what is leased here and no slot knows, seen twice in a row: the first time the answer to its claim may be on
+/// its way. If it comes after all, what is computed under these leases is stale.
+async fn give_back(shared: &Shared, leases: Vec<JobLease>) {
+    if leases.is_empty() {
+        return;
+    }
+    match shared.store.release_jobs(shared.member.id(), leases).await {
+        Ok(jobs) => tracing::warn!(jobs = jobs.len(), "jobs given back: they were leased here and no slot knew them"),
+        Err(error) => tracing::warn!(error = chain(&error), "cannot give jobs back; it is tried again"),
     }
 }

@@ -15,11 +15,10 @@ use std::time::Duration;
 use sightflow_blobs::BlobStore;
 use sightflow_models::Device;
 use sightflow_store::{SILENCE_MS, SharedStore, StoreError};
-use sightflow_supervisor::{HealthReport, keep};
+use sightflow_supervisor::{HealthReport, Services};
 use sightflow_types::WorkerId;
 use sightflow_types::error::chain;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use sightflow_supervisor::{Faults, Health, Restarts};
@@ -42,6 +41,8 @@ pub struct WorkerConfig {
     pub pixel_budget: u64,
     /// Bytes of model files that stay loaded; the least recently used go first.
     pub model_budget: u64,
+    /// Between signs of life; a fifth of it while jobs are held.
+    pub heartbeat: Duration,
     /// How often a loop that panics starts again.
     pub restarts: Restarts,
     /// Hooks for tests.
@@ -63,6 +64,7 @@ impl WorkerConfig {
             max_batch,
             pixel_budget: 200_000_000,
             model_budget: 4 << 30,
+            heartbeat: Duration::from_secs(5),
             restarts: Restarts::default(),
             faults: Faults::default(),
         }
@@ -102,8 +104,8 @@ pub type WorkerHealth = HealthReport;
 
 /// A running worker. Dropping it aborts its loops; [`Worker::shutdown`] lets them finish.
 pub struct Worker {
-    slots: JoinSet<()>,
-    services: JoinSet<()>,
+    slots: Services<Shared>,
+    services: Services<Shared>,
     shared: Arc<Shared>,
 }
 
@@ -128,15 +130,17 @@ impl Worker {
             idle: AtomicUsize::new(0),
             news: watch::Sender::new(0),
         });
-        let (mut slots, mut services) = (JoinSet::new(), JoinSet::new());
+        let services = |stop: &CancellationToken| {
+            Services::new(Arc::clone(&shared), shared.health.clone(), shared.config.restarts, stop.clone())
+        };
+        let (mut slots, mut services) = (services(&shared.stop), services(&shared.gone));
         for number in 0..shared.config.slots.max(1) {
             let left = slot::Left::default();
-            let run = move |shared| slot::run(shared, number, Arc::clone(&left));
-            service(&mut slots, "worker slot", &shared, &shared.stop, run);
+            slots.add("worker slot", move |shared| slot::run(shared, number, Arc::clone(&left)));
         }
-        service(&mut services, "worker heartbeat", &shared, &shared.gone, heartbeat::run);
+        services.add("worker heartbeat", heartbeat::run);
         let mut signals = Some(signals);
-        service(&mut services, "worker listener", &shared, &shared.gone, move |shared| {
+        services.add("worker listener", move |shared| {
             let signals = signals.take().unwrap_or_else(|| shared.store.subscribe());
             news::listen(shared, signals)
         });
@@ -167,24 +171,11 @@ impl Worker {
     /// Claims nothing more, waits for the batches that run, hands the others back and leaves the fleet.
     pub async fn shutdown(mut self) {
         self.shared.stop.cancel();
-        while self.slots.join_next().await.is_some() {}
+        self.slots.ended().await;
         self.shared.gone.cancel();
-        while self.services.join_next().await.is_some() {}
+        self.services.ended().await;
         if let Err(error) = self.shared.store.retire_worker(self.shared.member.id()).await {
             tracing::warn!(error = chain(&error), "the worker could not sign off; its leases run out by themselves");
         }
     }
-}
-
-/// A service of its own task, started again when it panics.
-fn service<F: Future<Output = ()> + Send + 'static>(
-    services: &mut JoinSet<()>,
-    name: &'static str,
-    shared: &Arc<Shared>,
-    stop: &CancellationToken,
-    mut make: impl FnMut(Arc<Shared>) -> F + Send + 'static,
-) {
-    let (health, stop, restarts) = (shared.health.clone(), stop.clone(), shared.config.restarts);
-    let shared = Arc::clone(shared);
-    services.spawn(keep(name, health, stop, restarts, move || make(Arc::clone(&shared))));
 }

@@ -72,6 +72,11 @@ impl Member {
         self.lock().held.keys().copied().collect()
     }
 
+    /// Whether a slot works, or is about to work, under this lease.
+    pub(crate) fn holds(&self, lease: JobLease) -> bool {
+        self.lock().held.get(&lease.job_id).is_some_and(|held| held.token == lease.token)
+    }
+
     /// Takes claimed jobs into account. One that was held under an older lease is lost under that one.
     pub(crate) fn hold(&self, job: &ClaimedJob) -> Lost {
         let lost = Lost::default();

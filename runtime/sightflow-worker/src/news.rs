@@ -32,7 +32,10 @@ pub(crate) async fn listen(shared: Arc<Shared>, mut signals: Receiver<Signal>) {
         match signal {
             Ok(Signal::JobsReady(_)) | Err(RecvError::Lagged(_)) => shared.jobs_ready(),
             // What a lag hides, the next heartbeat tells.
-            Ok(Signal::Cancelled(executions)) => shared.member.cancel(&executions),
+            Ok(Signal::Cancelled(executions)) => {
+                shared.member.cancel(&executions);
+                shared.config.faults.at("worker.cancelled");
+            }
             Ok(_) => {}
             // The store is gone for good.
             Err(RecvError::Closed) => return,

@@ -39,7 +39,7 @@ pub(crate) async fn run(shared: Arc<Shared>, number: usize, left: Left) {
             // Seen before the look, so that nothing falls between look and wait.
             news.mark_unchanged();
             held = match look(&shared).await {
-                Ok(claimed) => claimed,
+                Ok(claimed) => hold(&shared, &left, claimed),
                 Err(error) => {
                     tracing::warn!(error = chain(&error), "claiming failed; trying again");
                     pause(&shared).await;
@@ -55,15 +55,14 @@ pub(crate) async fn run(shared: Arc<Shared>, number: usize, left: Left) {
             drop(idle);
             continue;
         }
-        *left.lock().unwrap_or_else(PoisonError::into_inner) = held.iter().map(Held::lease).collect();
         shared.config.faults.at("worker.slot");
-        held = work(&shared, &thread, held).await;
+        held = hold(&shared, &left, work(&shared, &thread, held).await);
     }
     release(&shared, held.iter().map(Held::lease).collect()).await;
 }
 
-/// Runs a batch and reports it; the next one of the same model, if there is one.
-async fn work(shared: &Shared, thread: &ComputeThread, held: Vec<Held>) -> Vec<Held> {
+/// Runs a batch and reports it; claims the next one of the same model, if there is one.
+async fn work(shared: &Shared, thread: &ComputeThread, held: Vec<Held>) -> Vec<ClaimedJob> {
     let model_id = held[0].job.job.model_id.clone();
     let leases: Vec<JobLease> = held.iter().map(Held::lease).collect();
     let report = match caught(batch::run(shared, thread, held)).await {
@@ -91,7 +90,7 @@ async fn work(shared: &Shared, thread: &ComputeThread, held: Vec<Held>) -> Vec<H
         }
     };
     shared.member.let_go(&leases);
-    hold(shared, claimed)
+    claimed
 }
 
 /// Writes what was computed: a store that is away for a while must not cost the work. Once it answers otherwise, the leases
@@ -134,7 +133,9 @@ async fn pause(shared: &Shared) {
     }
 }
 
-fn hold(shared: &Shared, claimed: Vec<ClaimedJob>) -> Vec<Held> {
+/// From here on a claim is known: to the heartbeats, and to the slot's next life.
+fn hold(shared: &Shared, left: &Left, claimed: Vec<ClaimedJob>) -> Vec<Held> {
+    *left.lock().unwrap_or_else(PoisonError::into_inner) = claimed.iter().map(ClaimedJob::lease).collect();
     claimed.into_iter().map(|job| Held { lost: shared.member.hold(&job), job }).collect()
 }
 
@@ -151,7 +152,7 @@ fn request(shared: &Shared, model_id: String, others_idle: usize) -> ClaimReques
 }
 
 /// Claims from the most urgent model that has something left.
-async fn look(shared: &Shared) -> Result<Vec<Held>, StoreError> {
+async fn look(shared: &Shared) -> Result<Vec<ClaimedJob>, StoreError> {
     let mut heads = shared.store.job_heads().await?;
     // Urgent first; among equals what is loaded, then what waits longest.
     heads.sort_by_key(|head| (head.rank, !shared.models.is_warm(&head.model_id), head.queued_at));
@@ -159,7 +160,7 @@ async fn look(shared: &Shared) -> Result<Vec<Held>, StoreError> {
         let request = request(shared, head.model_id, shared.idle().saturating_sub(1));
         let claimed = shared.store.claim_jobs(shared.member.id(), request).await?;
         if !claimed.is_empty() {
-            return Ok(hold(shared, claimed));
+            return Ok(claimed);
         }
     }
     Ok(Vec::new())

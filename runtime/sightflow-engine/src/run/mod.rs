@@ -85,7 +85,7 @@ pub struct RunOutcome {
     pub outputs: Value,
     /// A record per node.
     pub node_metrics: Value,
-    /// `percent`, `completed_nodes`, `total_nodes`, `running`.
+    /// `percent`, `completed_nodes`, `total_nodes`, `running_nodes`, and `running`: the ids of the first of those that run.
     pub progress: Value,
     /// Blobs that the outputs name.
     pub output_blobs: Vec<Digest>,

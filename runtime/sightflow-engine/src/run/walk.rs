@@ -28,6 +28,9 @@ type Running = FuturesUnordered<BoxFuture<'static, (usize, Result<Delivered, Nod
 /// Bytes of log lines that all nodes of a run keep together.
 const LOG_BYTES: usize = 1 << 20;
 
+/// Nodes that run now and are named: an event has room for as many of the longest ids.
+const RUNNING_SHOWN: usize = 64;
+
 struct Walk {
     parts: RunParts,
     plan: Arc<Plan>,
@@ -330,8 +333,9 @@ impl Walk {
         let running =
             self.plan.nodes.iter().zip(&self.records).filter(|(_, record)| record.status == NodeStatus::Running);
         let running: Vec<&str> = running.map(|(node, _)| &*node.id).collect();
+        let (count, shown) = (running.len(), &running[..running.len().min(RUNNING_SHOWN)]);
         let percent = (done * 100).checked_div(total).unwrap_or(100);
-        json!({"percent": percent, "completed_nodes": done, "total_nodes": total, "running": running})
+        json!({"percent": percent, "completed_nodes": done, "total_nodes": total, "running_nodes": count, "running": shown})
     }
 
     async fn conclude(mut self, end: End) -> RunOutcome {

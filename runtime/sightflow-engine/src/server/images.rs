@@ -8,7 +8,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use sightflow_blobs::BlobStore;
 use sightflow_images::{EncodeFormat, Image, encode, probe};
-use sightflow_store::{Append, BlobRef, Execution, ExecutionLease, NewBlob, NewEvent, RefKind, Store, StoreError};
+use sightflow_store::{
+    Append, BUSY_ATTEMPTS, BUSY_PAUSE, BlobRef, Execution, ExecutionLease, NewBlob, NewEvent, RefKind, Store,
+    StoreError,
+};
 use sightflow_types::error::{RunError, code};
 use sightflow_types::{Digest, ExecutionId, ImageRef, TenantId, event};
 
@@ -65,6 +68,7 @@ impl StoredImages {
         size: Option<(u32, u32)>,
     ) -> Result<Digest, RunError> {
         let length = bytes.len() as u64;
+        let mut attempt = 1;
         loop {
             let stored_at = self.owner.as_ref().map(|owner| owner.store.now());
             let digest = self.blobs.put(bytes.clone()).await.map_err(|failure| internal(&failure))?;
@@ -86,9 +90,10 @@ impl StoredImages {
                     return Ok(digest);
                 }
                 // The collector was there between the two; it leaves new bytes alone.
-                Err(StoreError::BlobBusy(_)) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+                Err(StoreError::BlobBusy(_)) if attempt < BUSY_ATTEMPTS => tokio::time::sleep(BUSY_PAUSE).await,
                 Err(failure) => return Err(internal(&failure)),
             }
+            attempt += 1;
         }
     }
 }

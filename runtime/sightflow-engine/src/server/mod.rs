@@ -1,10 +1,12 @@
 //! The executor of a server: claims executions from the store, runs them, records what happens.
 //!
-//! Four services, each restarted when it panics: `intake` takes executions, `pulse` gives signs of life and finds what was
-//! lost, `hub` hears the store's signals, `housekeeping` works for everybody. Every walk is a task that ends defined.
+//! Services, each restarted when it panics: `intake` takes executions, `heartbeat` gives signs of life, `watch` finds what
+//! was lost, `hub` hears the store's signals, `housekeeping` and `retention` work for everybody. None waits for another.
+//! Every walk is a task that ends defined.
 
 mod config;
 mod execute;
+mod heartbeat;
 mod housekeeping;
 mod hub;
 mod images;
@@ -13,17 +15,18 @@ mod jobs;
 mod journal;
 mod models;
 mod pins;
-mod pulse;
+mod plans;
+mod retention;
 mod shared;
+mod watch;
 
 use std::sync::Arc;
 
 use sightflow_store::{SILENCE_MS, Signal, StoreError};
-use sightflow_supervisor::{Health, HealthReport, caught, keep};
+use sightflow_supervisor::{Health, HealthReport, Services, caught};
 use sightflow_types::WorkerId;
 use sightflow_types::error::chain;
 use tokio::sync::broadcast::Receiver;
-use tokio::task::JoinSet;
 use tracing::{error, warn};
 
 pub use config::{EngineConfig, EngineParts, FetchError, ImageFetcher};
@@ -49,7 +52,7 @@ impl Engine {
     pub async fn start(parts: EngineParts, config: EngineConfig) -> Result<Self, StoreError> {
         // Nothing that is told after the registration is missed.
         let signals = parts.store.subscribe();
-        let id = pulse::register(&parts, &config).await?;
+        let id = heartbeat::register(&parts, &config).await?;
         let patience = std::time::Duration::from_millis(SILENCE_MS.unsigned_abs());
         let shared = Arc::new(Shared::new(parts, config, id, Health::new(patience)));
         let main = tokio::spawn(serve(Arc::clone(&shared), signals));
@@ -96,20 +99,19 @@ impl Drop for Engine {
 
 /// Runs the services until the stop, then waits for the walks, which see the same token and hand themselves back.
 async fn serve(shared: Arc<Shared>, signals: Receiver<Signal>) {
-    let mut services = JoinSet::new();
-    service(&mut services, "intake", &shared, intake::run);
-    service(&mut services, "pulse", &shared, pulse::run);
+    let (health, stop) = (shared.health.clone(), shared.stop.clone());
+    let mut services = Services::new(Arc::clone(&shared), health, shared.config.restarts, stop);
+    services.add("intake", intake::run);
+    services.add("heartbeat", heartbeat::run);
+    services.add("watch", watch::run);
     let mut signals = Some(signals);
-    service(&mut services, "listener", &shared, move |shared| {
+    services.add("listener", move |shared| {
         let signals = signals.take().unwrap_or_else(|| shared.parts.store.subscribe());
         hub::listen(shared, signals)
     });
-    service(&mut services, "housekeeping", &shared, |shared| {
-        shared.config.faults.at("engine.housekeeping");
-        let stop = shared.stop.clone();
-        housekeeping::run(shared, stop)
-    });
-    while services.join_next().await.is_some() {}
+    services.add("housekeeping", housekeeping::run);
+    services.add("retention", retention::run);
+    services.ended().await;
     // All were given up, or this is the stop.
     shared.stop.cancelled().await;
     shared.walks_ended().await;
@@ -118,16 +120,4 @@ async fn serve(shared: Arc<Shared>, signals: Receiver<Signal>) {
         Ok(Err(failure)) => warn!(error = chain(&failure), "cannot leave the fleet"),
         Err(panicked) => warn!(error = chain(&panicked), "cannot leave the fleet"),
     }
-}
-
-/// A service of its own task, started again when it panics.
-fn service<F: Future<Output = ()> + Send + 'static>(
-    services: &mut JoinSet<()>,
-    name: &'static str,
-    shared: &Arc<Shared>,
-    mut make: impl FnMut(Arc<Shared>) -> F + Send + 'static,
-) {
-    let (health, stop, restarts) = (shared.health.clone(), shared.stop.clone(), shared.config.restarts);
-    let shared = Arc::clone(shared);
-    services.spawn(keep(name, health, stop, restarts, move || make(Arc::clone(&shared))));
 }

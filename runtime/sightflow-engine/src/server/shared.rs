@@ -1,6 +1,5 @@
 //! What all tasks of an engine share.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
@@ -8,16 +7,15 @@ use sightflow_blobs::digest_of;
 use sightflow_store::StoreError;
 use sightflow_supervisor::Health;
 use sightflow_types::error::{RunError, code};
-use sightflow_types::{Digest, Problem, TenantId, WorkerId};
+use sightflow_types::{Problem, TenantId, WorkerId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::hub::Hub;
+use super::plans::Plans;
 use super::{EngineConfig, EngineParts, load_models};
 use crate::plan::{Plan, compile};
-
-/// Plans kept; more are compiled again.
-const PLAN_CACHE: usize = 512;
 
 /// Executions that one transaction takes at most.
 const TAKE: usize = 64;
@@ -30,7 +28,7 @@ pub(super) struct Shared {
     pub(super) stop: CancellationToken,
     /// New after it was declared gone.
     id: Mutex<WorkerId>,
-    plans: Mutex<HashMap<(TenantId, Digest), Arc<Plan>>>,
+    plans: Plans,
     /// One permit for each walk that may run; it travels with the walk.
     slots: Arc<Semaphore>,
 }
@@ -48,7 +46,7 @@ impl Shared {
             health,
             stop: CancellationToken::new(),
             id: Mutex::new(id),
-            plans: Mutex::new(HashMap::new()),
+            plans: Plans::default(),
             slots: Arc::new(Semaphore::new(walks(&config))),
             parts,
             config,
@@ -57,6 +55,13 @@ impl Shared {
 
     pub(super) fn id(&self) -> WorkerId {
         *self.id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The rhythm of signs of life and of looks at the store.
+    pub(super) fn ticks(&self) -> Interval {
+        let mut ticks = tokio::time::interval(self.config.heartbeat);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks
     }
 
     pub(super) fn renew(&self, id: WorkerId) {
@@ -87,26 +92,23 @@ impl Shared {
 
     /// The models changed: plans hold their digests.
     pub(super) fn forget_plans(&self) {
-        self.plans.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.plans.forget();
     }
 
     pub(super) async fn plan(&self, tenant: TenantId, definition: &Value) -> Result<Arc<Plan>, Stop> {
         let bytes = serde_json::to_vec(definition)
             .map_err(|failure| Stop::Fail(RunError::new(code::INTERNAL, failure.to_string())))?;
         let key = (tenant, digest_of(&bytes));
-        if let Some(plan) = self.plans.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Ok(Arc::clone(plan));
+        if let Some(plan) = self.plans.get(&key) {
+            return Ok(plan);
         }
+        let changes = self.plans.changes();
         let models = load_models(self.parts.store.as_ref(), tenant).await.map_err(Stop::Store)?;
         let compiled = compile(definition, &self.parts.catalog, &models, &self.config.limits);
         let Some(plan) = compiled.plan else {
             return Err(Stop::Fail(problems(compiled.errors, "the definition is not valid any more")));
         };
-        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        if plans.len() >= PLAN_CACHE {
-            plans.clear();
-        }
-        plans.insert(key, Arc::clone(&plan));
+        self.plans.keep(key, Arc::clone(&plan), changes);
         Ok(plan)
     }
 }

@@ -1,7 +1,8 @@
 //! Executions of a server: a real store, scripted blocks, and a worker that answers by a script.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,11 +11,11 @@ use sightflow_blobs::BlobStore;
 use sightflow_engine::{Engine, EngineConfig, EngineParts, FetchError, ImageFetcher};
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_store::{
-    ClaimRequest, Execution, JobResult, NewExecution, NewModel, NewWorker, RunSource, SqliteOptions, SqliteStore,
-    Store, WorkerRole,
+    ClaimRequest, ClaimedJob, Execution, JobResult, NewBlob, NewExecution, NewModel, NewWorker, RunSource,
+    SqliteOptions, SqliteStore, Store, SystemClock, WorkerRole,
 };
 use sightflow_types::model::{Decoder, ModelSpec};
-use sightflow_types::{ExecutionId, ExecutionMode, ExecutionStatus, ModelSource, Task, TenantId, WorkerId};
+use sightflow_types::{ExecutionId, ExecutionMode, ExecutionStatus, ModelSource, Task, TenantId, Timestamp, WorkerId};
 
 use crate::script::{Host, catalog};
 
@@ -33,20 +34,42 @@ impl ImageFetcher for Urls {
     }
 }
 
+/// The machine's clock, and how far a test has moved it on.
+#[derive(Default)]
+pub(crate) struct Clock(SystemClock, AtomicI64);
+
+impl Clock {
+    pub(crate) fn advance(&self, ms: i64) {
+        self.1.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl sightflow_store::Clock for Clock {
+    fn now(&self) -> Timestamp {
+        self.0.now().plus_millis(self.1.load(Ordering::SeqCst))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed() + Duration::from_millis(self.1.load(Ordering::SeqCst).unsigned_abs())
+    }
+}
+
 pub(crate) struct Server {
     pub(crate) parts: EngineParts,
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) urls: Arc<Urls>,
     pub(crate) host: Arc<Host>,
     pub(crate) worker: WorkerId,
+    pub(crate) clock: Arc<Clock>,
     _directory: tempfile::TempDir,
 }
 
 impl Server {
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store =
-            Arc::new(SqliteStore::open(directory.path().join("test.db"), SqliteOptions::default()).await.unwrap());
+        let clock = Arc::new(Clock::default());
+        let options = SqliteOptions { clock: Arc::clone(&clock) as _, ..SqliteOptions::default() };
+        let store = Arc::new(SqliteStore::open(directory.path().join("test.db"), options).await.unwrap());
         let pixels = Pixels::new(8, 6, PixelFormat::Rgb8, vec![90; 8 * 6 * 3]).unwrap();
         let urls = Arc::new(Urls(AtomicU32::new(0), encode(&Image::from_pixels(pixels), EncodeFormat::Png).unwrap()));
         let spec = ModelSpec::new(
@@ -87,7 +110,7 @@ impl Server {
             catalog: Arc::new(catalog()),
             fetcher: Arc::clone(&urls) as _,
         };
-        Self { parts, store, urls, host, worker, _directory: directory }
+        Self { parts, store, urls, host, worker, clock, _directory: directory }
     }
 
     pub(crate) async fn engine(&self) -> Engine {
@@ -95,21 +118,12 @@ impl Server {
     }
 
     pub(crate) async fn submit(&self, definition: Value, input: Value) -> ExecutionId {
-        let new = NewExecution {
-            tenant_id: TENANT,
-            source: RunSource::Inline(definition),
-            mode: ExecutionMode::Async,
-            priority: 5,
-            input: input.as_object().cloned().unwrap_or_default(),
-            parameters: serde_json::Map::new(),
-            metadata: json!({}),
-            timeout_seconds: 60,
-            max_retries: 3,
-            traceparent: None,
-            input_blobs: Vec::new(),
-            new_blobs: Vec::new(),
-            idempotency: None,
-        };
+        self.store.submit(run(definition, input)).await.unwrap().value.id
+    }
+
+    /// A run that reads what was just stored, and does nothing.
+    pub(crate) async fn submit_with(&self, new_blobs: Vec<NewBlob>) -> ExecutionId {
+        let new = NewExecution { new_blobs, ..run(json!({"nodes": []}), json!({})) };
         self.store.submit(new).await.unwrap().value.id
     }
 
@@ -129,8 +143,8 @@ impl Server {
         self.until(id, |execution| execution.status.is_terminal()).await
     }
 
-    /// Answers every waiting job of the model once; how many there were.
-    pub(crate) async fn work(&self) -> usize {
+    /// Takes the waiting jobs of the model.
+    pub(crate) async fn claim(&self) -> Vec<ClaimedJob> {
         let request = ClaimRequest {
             model_id: "finder".into(),
             max_count: 8,
@@ -138,7 +152,12 @@ impl Server {
             capped_tenants: Vec::new(),
             begin: true,
         };
-        let claimed = self.store.claim_jobs(self.worker, request).await.unwrap();
+        self.store.claim_jobs(self.worker, request).await.unwrap()
+    }
+
+    /// Answers every waiting job of the model once; how many there were.
+    pub(crate) async fn work(&self) -> usize {
+        let claimed = self.claim().await;
         let result = |lease| JobResult {
             lease,
             result: json!({"detections": [{"class_id": 0, "class_name": "cat", "confidence": 0.9}]}),
@@ -165,8 +184,26 @@ impl Server {
     }
 }
 
+fn run(definition: Value, input: Value) -> NewExecution {
+    NewExecution {
+        tenant_id: TENANT,
+        source: RunSource::Inline(definition),
+        mode: ExecutionMode::Async,
+        priority: 5,
+        input: input.as_object().cloned().unwrap_or_default(),
+        parameters: serde_json::Map::new(),
+        metadata: json!({}),
+        timeout_seconds: 60,
+        max_retries: 3,
+        traceparent: None,
+        input_blobs: Vec::new(),
+        new_blobs: Vec::new(),
+        idempotency: None,
+    }
+}
+
 /// photo → find → shout.
-fn definition() -> Value {
+pub(crate) fn definition() -> Value {
     json!({
         "nodes": [{"id": "photo", "type": "image_input"}, {"id": "find", "type": "detection", "config": {"model_id": "finder"}}, {"id": "shout", "type": "echo"}],
         "edges": [{"source": "photo", "target": "find"}, {"source": "find", "sourceHandle": "count", "target": "shout", "targetHandle": "value"}],

@@ -2,16 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sightflow_blobs::digest_of;
 use sightflow_engine::{Engine, EngineConfig, Faults, Restarts};
-use sightflow_store::Store;
+use sightflow_store::{FailureClass, JobFailure, NewBlob, SECOND_LOOK_MS, Store};
 use sightflow_types::{Digest, ExecutionStatus};
+use tokio::sync::Notify;
 
 use crate::script::released;
-use crate::server::{Server, TENANT};
+use crate::server::{Server, TENANT, definition};
 
 fn quick(faults: Faults) -> EngineConfig {
     let restarts = Restarts { pause: Duration::from_millis(1), ..Restarts::default() };
@@ -36,7 +39,15 @@ fn once(point: &'static str) -> (Faults, Arc<AtomicBool>) {
 
 #[tokio::test]
 async fn a_panic_in_a_service_stops_nothing() {
-    for point in ["engine.intake", "engine.pulse", "engine.listen", "engine.housekeeping"] {
+    let points = [
+        "engine.intake",
+        "engine.heartbeat",
+        "engine.watch",
+        "engine.listen",
+        "engine.housekeeping",
+        "engine.retention",
+    ];
+    for point in points {
         let server = Server::new().await;
         let (faults, fired) = once(point);
         let engine = Engine::start(server.parts.clone(), quick(faults)).await.unwrap();
@@ -109,12 +120,144 @@ async fn a_lease_without_a_task_is_handed_back() {
 async fn what_fails_again_and_again_is_told() {
     let server = Server::new().await;
     let restarts = Restarts { limit: 3, pause: Duration::from_millis(1), ..Restarts::default() };
-    let faults = Faults::new(|point| assert_ne!(point, "engine.pulse", "no heart"));
+    let faults = Faults::new(|point| assert_ne!(point, "engine.heartbeat", "no heart"));
     let engine = Engine::start(server.parts.clone(), EngineConfig { restarts, ..quick(faults) }).await.unwrap();
     let reason = engine.failed().await;
-    assert!(reason.starts_with("pulse panicked"), "{reason}");
+    assert!(reason.starts_with("heartbeat panicked"), "{reason}");
     let health = engine.health();
     assert!(!health.alive && health.failed.as_deref() == Some(reason.as_str()), "{health:?}");
+    engine.shutdown().await;
+}
+
+/// A point at which the engine stands as long as this lives.
+struct Gate {
+    reached: Receiver<()>,
+    _open: Sender<()>,
+}
+
+impl Gate {
+    fn at(point: &'static str) -> (impl Fn(&str) + Send + Sync, Self) {
+        let ((tell, reached), (open, opened)) = (channel(), channel::<()>());
+        let opened = Mutex::new(opened);
+        let hook = move |here: &str| {
+            if here == point {
+                tell.send(()).ok();
+                opened.lock().unwrap().recv().ok();
+            }
+        };
+        (hook, Self { reached, _open: open })
+    }
+
+    fn reached(&self) {
+        tokio::task::block_in_place(|| self.reached.recv()).expect("the engine comes by");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_heart_beats_while_looks_wait() {
+    let server = Server::new().await;
+    let (hook, gate) = Gate::at("engine.watch");
+    let (tell, mut beats) = tokio::sync::mpsc::unbounded_channel();
+    let faults = Faults::new(move |point| match point {
+        "engine.heartbeat" => drop(tell.send(())),
+        _ => hook(point),
+    });
+    let engine = Engine::start(server.parts.clone(), quick(faults)).await.unwrap();
+    gate.reached();
+    while beats.try_recv().is_ok() {}
+    for _ in 0..3 {
+        beats.recv().await.unwrap();
+    }
+    drop(gate);
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn retries_do_not_wait_for_what_is_deleted() {
+    let server = Server::new().await;
+    let (hook, gate) = Gate::at("engine.retention");
+    let engine = Engine::start(server.parts.clone(), quick(Faults::new(hook))).await.unwrap();
+    gate.reached();
+    let id = server.submit(definition(), json!({"image_url": "https://example.com/a.png"})).await;
+    server.until(id, |execution| execution.jobs.pending == 1).await;
+    let failure = JobFailure {
+        lease: server.claim().await[0].lease(),
+        class: FailureClass::Transient,
+        code: "E-TEST".into(),
+        message: "a cable was loose".into(),
+        batch_size: 1,
+        hold_ms: None,
+    };
+    let mut signals = server.store.subscribe();
+    server.store.fail_jobs(server.worker, vec![failure]).await.unwrap();
+    server.clock.advance(1_000);
+    while server.work().await == 0 {
+        signals.recv().await.ok();
+    }
+    assert_eq!(server.ended(id).await.status, ExecutionStatus::Completed);
+    drop(gate);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_collector_goes_on_until_nothing_is_left() {
+    let server = Server::new().await;
+    let stored_at = server.store.now();
+    let mut blobs = Vec::new();
+    for n in 0..600_u32 {
+        let digest = server.parts.blobs.put(n.to_le_bytes().to_vec().into()).await.unwrap();
+        blobs.push(NewBlob { digest, size: 4, media_type: "image/png".into(), width: None, height: None, stored_at });
+    }
+    let digests: Vec<Digest> = blobs.iter().map(|blob| blob.digest).collect();
+    let id = server.submit_with(blobs).await;
+    server.store.cancel(TENANT, id).await.unwrap();
+    server.store.delete_execution(TENANT, id).await.unwrap();
+    server.clock.advance(SECOND_LOOK_MS);
+    let round = Arc::new(Notify::new());
+    let ended = Arc::clone(&round);
+    let faults = Faults::new(move |point| {
+        if point == "engine.retained" {
+            ended.notify_one();
+        }
+    });
+    let engine = Engine::start(server.parts.clone(), quick(faults)).await.unwrap();
+    round.notified().await;
+    for digest in digests {
+        assert!(!server.parts.blobs.exists(&digest).await.unwrap(), "{digest} is left after the first round");
+    }
+    assert_eq!(server.store.condemn_blobs(1).await.unwrap(), []);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_blob_that_cannot_be_deleted_ends_its_run() {
+    let server = Server::new().await;
+    let url = "https://example.com/a.png";
+    let picture = digest_of(&server.parts.fetcher.fetch(url).await.unwrap());
+    // Marked by a collector that never comes to deleting it.
+    server.store.condemn_unknown(vec![picture]).await.unwrap();
+    let faults = Faults::new(|point| assert_ne!(point, "engine.retention", "no collector"));
+    let restarts = Restarts { limit: u32::MAX, ..Restarts::default() };
+    let engine = Engine::start(server.parts.clone(), EngineConfig { restarts, ..quick(faults) }).await.unwrap();
+    let id = server.submit(definition(), json!({"image_url": url})).await;
+    let error = server.ended(id).await.error.unwrap();
+    assert_eq!((error.code.as_str(), error.node_id.as_deref()), ("E-INTERNAL", Some("photo")), "{error}");
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_wide_run_tells_its_progress() {
+    let server = Server::new().await;
+    let engine = Engine::start(server.parts.clone(), quick(Faults::default())).await.unwrap();
+    // As many nodes as there may be, with ids as long as they may be.
+    let node = |n: usize| json!({"id": format!("n{n:099}"), "type": "stuck", "inputs": {"value": 1}});
+    let nodes: Vec<Value> = (0..500).map(node).collect();
+    let id = server.submit(json!({"nodes": nodes}), json!({})).await;
+    let execution = server.until(id, |execution| execution.progress["running_nodes"] == 500).await;
+    assert_eq!(execution.progress["running"].as_array().map(Vec::len), Some(64));
+    let events = server.store.events_after(TENANT, id, 0, 1000).await.unwrap();
+    assert!(events.iter().any(|event| event.kind == "execution.progress" && event.payload == execution.progress));
+    server.store.cancel(TENANT, id).await.unwrap();
     engine.shutdown().await;
 }
 
@@ -132,7 +275,7 @@ async fn the_heart_beats_while_walks_keep_ending() {
         "engine.finish" => {
             ends.fetch_add(1, Ordering::SeqCst);
         }
-        "engine.pulse" => *counted.lock().unwrap().entry(ends.load(Ordering::SeqCst)).or_default() += 1,
+        "engine.heartbeat" => *counted.lock().unwrap().entry(ends.load(Ordering::SeqCst)).or_default() += 1,
         _ => {}
     });
     let config = EngineConfig { heartbeat: Duration::from_millis(2), max_running: 4, ..quick(faults) };

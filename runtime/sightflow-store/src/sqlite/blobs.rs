@@ -167,6 +167,19 @@ pub(super) async fn drop_upload(tx: &mut Tx, tenant: TenantId, digest: &Digest) 
     note_unreferenced(tx, &[digest.to_string()]).await
 }
 
+/// Drops the tenant's reference to weights that none of its models is made of.
+pub(super) async fn drop_weights(tx: &mut Tx, tenant: TenantId, digest: &str) -> Result<()> {
+    let dropped: Vec<String> = sqlx::query_scalar(
+        "DELETE FROM wf_blob_refs WHERE digest = ?1 AND tenant_id = ?2 AND kind = 'model'
+           AND NOT EXISTS (SELECT 1 FROM wf_models m WHERE m.tenant_id = ?2 AND m.digest = ?1) RETURNING digest",
+    )
+    .bind(digest)
+    .bind(tenant.uuid().to_string())
+    .fetch_all(&mut tx.conn)
+    .await?;
+    note_unreferenced(tx, &dropped).await
+}
+
 /// Drops the references of executions.
 pub(super) async fn drop_execution_refs(tx: &mut Tx, executions: &str) -> Result<()> {
     let digests: Vec<String> = sqlx::query_scalar(

@@ -105,8 +105,9 @@ pub(super) async fn claim(tx: &mut Tx, worker: WorkerId, request: ClaimRequest) 
         .iter()
         .map(|claimed| {
             let job = &claimed.job;
-            let attempt = json!({ "attempt": job.attempt + u32::from(!request.begin) });
-            events::of_job(job.execution_id, event::JOB_RUNNING, job.id, &job.node_id, &job.item_path, attempt)
+            let (node, item) = (job.node_id.as_str(), job.item_path.as_str());
+            let subject = events::Subject { execution: job.execution_id, job: job.id, node, item };
+            subject.event(event::JOB_RUNNING, json!({ "attempt": job.attempt + u32::from(!request.begin) }))
         })
         .collect();
     events::record(tx, &entries).await?;
@@ -188,29 +189,12 @@ pub(super) async fn complete(tx: &mut Tx, worker: WorkerId, results: Vec<JobResu
     let entries: Vec<_> = done
         .iter()
         .map(|(id, execution, node, item, ms)| {
-            events::of_job_row(execution, event::JOB_COMPLETED, id, node, item, json!({ "duration_ms": ms }))
+            let job = events::Subject::of(execution, id, node, item)?;
+            Ok(job.event(event::JOB_COMPLETED, json!({ "duration_ms": ms })))
         })
         .collect::<Result<_>>()?;
     events::record(tx, &entries).await?;
     done.iter().map(|job| parse(&job.0)).collect()
-}
-
-pub(super) async fn set_progress(tx: &mut Tx, worker: WorkerId, progress: Vec<(JobLease, u8)>) -> Result<()> {
-    let list: Vec<_> = progress
-        .into_iter()
-        .map(|(lease, percent)| json!([lease.job_id.uuid().to_string(), lease.token, percent.min(100)]))
-        .collect();
-    sqlx::query(
-        "UPDATE wf_inference_jobs SET progress = i.value ->> 2, updated_at = max(?3, updated_at + 1) FROM json_each(?1) i
-         WHERE wf_inference_jobs.id = i.value ->> 0 AND wf_inference_jobs.lease_token = i.value ->> 1
-           AND wf_inference_jobs.worker_id = ?2 AND wf_inference_jobs.status = 'running'",
-    )
-    .bind(Value::from(list).to_string())
-    .bind(worker.uuid().to_string())
-    .bind(tx.now)
-    .execute(&mut tx.conn)
-    .await?;
-    Ok(())
 }
 
 pub(super) async fn release(tx: &mut Tx, worker: WorkerId, jobs: Vec<JobLease>) -> Result<Vec<JobId>> {

@@ -144,7 +144,7 @@ async fn end_jobs(
     let extra = error.map_or_else(|| json!({}), |error| json!({ "code": error.0 }));
     // A job whose ids cannot be read ends without an event.
     let events = jobs.iter().filter_map(|(id, execution, node, item)| {
-        events::of_job_row(execution, kind, id, node, item, extra.clone()).ok()
+        Some(events::Subject::of(execution, id, node, item).ok()?.event(kind, extra.clone()))
     });
     Ok(events.collect())
 }

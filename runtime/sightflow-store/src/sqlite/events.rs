@@ -27,26 +27,29 @@ impl Entry {
     }
 }
 
-/// An event about a job; `extra` adds to the usual fields.
-pub(super) fn of_job(execution: ExecutionId, kind: &str, job: JobId, node: &str, item: &str, extra: Value) -> Entry {
-    let item = if item.is_empty() { Value::Null } else { Value::from(item) };
-    let mut payload = json!({ "job_id": job, "node_id": node, "item": item });
-    if let (Some(payload), Value::Object(extra)) = (payload.as_object_mut(), extra) {
-        payload.extend(extra);
-    }
-    Entry::new(&execution.uuid().to_string(), kind, payload)
+/// The job that an event is about.
+pub(super) struct Subject<'a> {
+    pub(super) execution: ExecutionId,
+    pub(super) job: JobId,
+    pub(super) node: &'a str,
+    pub(super) item: &'a str,
 }
 
-/// [`of_job`] with the ids as rows hold them.
-pub(super) fn of_job_row(
-    execution: &str,
-    kind: &str,
-    job: &str,
-    node: &str,
-    item: &str,
-    extra: Value,
-) -> Result<Entry> {
-    Ok(of_job(parse(execution)?, kind, parse(job)?, node, item, extra))
+impl<'a> Subject<'a> {
+    /// From the columns `execution_id`, `id`, `node_id` and `item_path`.
+    pub(super) fn of(execution: &str, job: &str, node: &'a str, item: &'a str) -> Result<Self> {
+        Ok(Self { execution: parse(execution)?, job: parse(job)?, node, item })
+    }
+
+    /// An event; `extra` adds to the usual fields.
+    pub(super) fn event(&self, kind: &str, extra: Value) -> Entry {
+        let item = if self.item.is_empty() { Value::Null } else { Value::from(self.item) };
+        let mut payload = json!({ "job_id": self.job, "node_id": self.node, "item": item });
+        if let (Some(payload), Value::Object(extra)) = (payload.as_object_mut(), extra) {
+            payload.extend(extra);
+        }
+        Entry::new(&self.execution.uuid().to_string(), kind, payload)
+    }
 }
 
 /// Records events in the given order, numbers them, and tells the executions' followers.

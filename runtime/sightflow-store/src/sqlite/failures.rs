@@ -139,7 +139,8 @@ async fn settle(tx: &mut Tx, changed: &[Changed]) -> Result<()> {
         .map(|job| {
             let kind = if job.status == JobStatus::Failed.as_str() { event::JOB_FAILED } else { event::JOB_RETRYING };
             let extra = json!({ "code": job.error_code, "run_at": time(job.run_at) });
-            events::of_job_row(&job.execution_id, kind, &job.id, &job.node_id, &job.item_path, extra)
+            let subject = events::Subject::of(&job.execution_id, &job.id, &job.node_id, &job.item_path)?;
+            Ok(subject.event(kind, extra))
         })
         .collect::<Result<_>>()?;
     events::record(tx, &entries).await

@@ -153,8 +153,8 @@ pub(super) async fn fail_unreadable(tx: &mut Tx, id: &str, code: &str, message: 
     .pop();
     let Some((execution, node, item)) = row else { return Ok(()) };
     // Its execution learns of it by the event, which only a readable id can have.
-    match events::of_job_row(&execution, event::JOB_FAILED, id, &node, &item, json!({ "code": code })) {
-        Ok(entry) => events::record(tx, &[entry]).await,
+    match events::Subject::of(&execution, id, &node, &item) {
+        Ok(job) => events::record(tx, &[job.event(event::JOB_FAILED, json!({ "code": code }))]).await,
         Err(_) => Ok(()),
     }
 }
@@ -281,7 +281,9 @@ pub(super) async fn enqueue(tx: &mut Tx, lease: ExecutionLease, jobs: Vec<NewJob
         defer(tx, &ids).await?;
         let entries: Vec<_> = new
             .iter()
-            .map(|(id, node, item)| events::of_job_row(&execution, event::JOB_QUEUED, id, node, item, json!({})))
+            .map(|(id, node, item)| {
+                Ok(events::Subject::of(&execution, id, node, item)?.event(event::JOB_QUEUED, json!({})))
+            })
             .collect::<Result<_>>()?;
         events::record(tx, &entries).await?;
     }

@@ -24,10 +24,13 @@ mod workers;
 mod workflows;
 mod writer;
 
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
+use sightflow_types::error::panic_text;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, broadcast, watch};
@@ -110,9 +113,10 @@ impl SqliteStore {
         let (fail, failed) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
         let log = Arc::new(Log::new(path));
+        let copying = failing(checkpoint::run(checkpointer, log.clone(), stopped), fail.clone());
         let shared = Shared { time: time.clone(), signals: signals.clone(), failed: fail, log: log.clone() };
         let (handle, writer) = Writer::new(conn, lock, shared);
-        let tasks = vec![tokio::spawn(checkpoint::run(checkpointer, log.clone(), stopped)), tokio::spawn(writer.run())];
+        let tasks = vec![tokio::spawn(copying), tokio::spawn(writer.run())];
         let store = Self {
             writer: Mutex::new(Some(handle)),
             tasks: Mutex::new(tasks),
@@ -146,6 +150,15 @@ impl SqliteStore {
             }
         }
         self.readers.close().await;
+    }
+}
+
+/// Runs a task of the store. If it panics, the store has failed.
+async fn failing(task: impl Future<Output = ()>, failed: watch::Sender<Option<String>>) {
+    if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
+        let reason = panic_text(&*panic);
+        tracing::error!(reason, "a task of the store panicked; the store has failed");
+        failed.send_replace(Some(reason));
     }
 }
 
@@ -222,5 +235,14 @@ mod tests {
         let next = store.ping().await;
         assert!(matches!(next, Err(StoreError::Unavailable(_))), "{next:?}");
         store.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_announced() {
+        let (fail, failed) = watch::channel(None);
+        failing(async { panic!("the log is broken") }, fail.clone()).await;
+        assert_eq!(failed.borrow().as_deref(), Some("the log is broken"));
+        failing(async {}, fail).await;
+        assert_eq!(failed.borrow().as_deref(), Some("the log is broken"), "an end in good order says nothing");
     }
 }

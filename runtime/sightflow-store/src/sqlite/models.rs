@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sightflow_types::{ModelSource, Task, TenantId, Timestamp};
 use sqlx::{SqliteExecutor, SqlitePool};
 
+use super::blobs;
 use super::jobs::defer;
 use super::row::{Reading, columns_of, listed, number_some, object, parse, parse_some, stored, time};
 use super::writer::Tx;
@@ -58,6 +59,12 @@ impl Row {
 }
 
 pub(super) async fn upsert(tx: &mut Tx, new: NewModel) -> Result<ModelRow> {
+    let former: Option<String> =
+        sqlx::query_scalar("SELECT digest FROM wf_models WHERE tenant_id = ?1 AND id = ?2 AND digest IS NOT NULL")
+            .bind(new.tenant_id.uuid().to_string())
+            .bind(&new.id)
+            .fetch_optional(&mut tx.conn)
+            .await?;
     let row = sqlx::query_as::<_, Row>(
         "INSERT INTO wf_models (id, tenant_id, source, task, name, digest, size, format, spec, search, created_at, updated_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?11, ?10, ?10)
@@ -80,6 +87,9 @@ pub(super) async fn upsert(tx: &mut Tx, new: NewModel) -> Result<ModelRow> {
     .bind(searched(&new.id, &new.name))
     .fetch_one(&mut tx.conn)
     .await?;
+    if let Some(former) = former {
+        blobs::drop_weights(tx, new.tenant_id, &former).await?;
+    }
     tx.signals.models_changed();
     row.read(&mut Reading::lenient())
 }

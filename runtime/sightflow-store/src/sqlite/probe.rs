@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use sightflow_types::error::chain;
 use tokio::sync::Mutex;
 
 use super::SqliteStore;
@@ -35,18 +36,7 @@ pub(super) async fn ping(store: &SqliteStore) -> Result<()> {
             })
         })
         .await;
-    let answer = written.as_ref().copied().map_err(chain);
+    let answer = written.as_ref().copied().map_err(|error| chain(error));
     *last = Some((Instant::now(), answer));
     written
-}
-
-/// An error with everything below it, in one line.
-fn chain(error: &StoreError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
 }

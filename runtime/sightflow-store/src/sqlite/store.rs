@@ -218,10 +218,6 @@ impl Store for SqliteStore {
         self.write(move |tx| Box::pin(failures::fail(tx, worker, failures))).await
     }
 
-    async fn set_job_progress(&self, worker: WorkerId, progress: Vec<(JobLease, u8)>) -> Result<()> {
-        self.write(move |tx| Box::pin(claims::set_progress(tx, worker, progress))).await
-    }
-
     async fn release_jobs(&self, worker: WorkerId, jobs: Vec<JobLease>) -> Result<Vec<JobId>> {
         self.write(move |tx| Box::pin(claims::release(tx, worker, jobs))).await
     }
@@ -285,10 +281,6 @@ impl Store for SqliteStore {
 
     async fn blob(&self, tenant: TenantId, digest: &Digest) -> Result<Blob> {
         blobs::get(&self.readers, tenant, digest).await
-    }
-
-    async fn add_blob_refs(&self, digests: Vec<Digest>, reference: BlobRef) -> Result<()> {
-        self.write(move |tx| Box::pin(async move { blobs::add_refs(tx, &digests, reference).await })).await
     }
 
     async fn drop_upload(&self, tenant: TenantId, digest: &Digest) -> Result<()> {

@@ -7,6 +7,7 @@ use sqlx::{SqliteExecutor, SqlitePool};
 use super::row::{columns_of, json, listed, number, number_some, parse, stored};
 use super::writer::Tx;
 use crate::error::{Result, StoreError};
+use crate::job::JobLease;
 use crate::worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker};
 
 columns! {
@@ -100,7 +101,14 @@ pub(super) async fn heartbeat(tx: &mut Tx, beat: Heartbeat) -> Result<HeartbeatA
     .fetch_all(&mut tx.conn)
     .await?;
     let lost = lost.iter().map(|id| parse(id)).collect::<Result<_>>()?;
-    Ok(HeartbeatAnswer { alive: alive.rows_affected() > 0, lost })
+    let waiting: Vec<(String, i64)> =
+        sqlx::query_as("SELECT job_id, lease_token FROM wf_job_leases WHERE worker_id = ?1 AND deadline_at IS NULL")
+            .bind(beat.worker_id.uuid().to_string())
+            .fetch_all(&mut tx.conn)
+            .await?;
+    let lease = |(id, token): &(String, i64)| Ok(JobLease { job_id: parse(id)?, token: *token });
+    let not_begun = waiting.iter().filter_map(|row| listed("job lease", lease(row))).collect();
+    Ok(HeartbeatAnswer { alive: alive.rows_affected() > 0, lost, not_begun })
 }
 
 pub(super) async fn retire(tx: &mut Tx, id: WorkerId) -> Result<()> {

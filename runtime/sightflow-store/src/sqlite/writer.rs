@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use sightflow_types::error::panic_text;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -80,12 +81,6 @@ impl WriterHandle {
         self.0.send(message).await.map_err(|_| StoreError::unavailable("the store is closed"))?;
         receiver.await.map_err(|_| StoreError::unavailable("the transaction could not be committed"))?
     }
-}
-
-/// What a panic said.
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
 }
 
 /// Owns the writing connection and the lock on the file; ends when every handle is gone, or when it cannot go on.

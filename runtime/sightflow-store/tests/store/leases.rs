@@ -47,6 +47,20 @@ pub(crate) async fn rescue_is_bounded<B: Backend>(world: &mut World<B>) {
     assert!(world.store.rescue().await.expect("third").is_empty());
 }
 
+/// Whoever lost the answer to a claim learns of it with its signs of life.
+pub(crate) async fn claims_that_have_not_begun_are_named<B: Backend>(world: &mut World<B>) {
+    world.with_jobs(3).await;
+    let (worker, other) = (world.worker().await, world.worker().await);
+    let waiting = ClaimRequest { begin: false, ..claim_of(1) };
+    let claimed = world.store.claim_jobs(worker, waiting.clone()).await.expect("claim").remove(0).lease();
+    world.claim(worker, 1).await;
+    world.store.claim_jobs(other, waiting).await.expect("another's");
+    let named = async || world.store.heartbeat(beat(worker)).await.expect("beat").not_begun;
+    assert_eq!(named().await, [claimed]);
+    world.store.begin_jobs(worker, vec![claimed]).await.expect("begin");
+    assert_eq!(named().await, []);
+}
+
 pub(crate) async fn gone_workers_are_told<B: Backend>(world: &mut World<B>) {
     let (_, jobs) = world.with_jobs(2).await;
     let worker = world.worker().await;

@@ -50,7 +50,7 @@ conformance!(on_sqlite, crate::sqlite::Sqlite:
     leases {
         silence_is_fifteen_seconds, overdue_jobs_have_their_own_code, rescue_is_bounded, gone_workers_are_told, late_results_are_stale,
         a_suspect_runs_alone, takeover_fences_the_old_engine, two_engines_one_takeover, ended_executions_are_not_taken_over,
-        a_dead_process_is_taken_over_at_once, handed_back_executions_resume, time_runs_from_acceptance, a_crash_loop_ends, loading_costs_no_attempt,
+        claims_that_have_not_begun_are_named, a_dead_process_is_taken_over_at_once, handed_back_executions_resume, time_runs_from_acceptance, a_crash_loop_ends, loading_costs_no_attempt,
         reports_without_a_beginning_count,
     }
     executions {
@@ -63,7 +63,7 @@ conformance!(on_sqlite, crate::sqlite::Sqlite:
     }
     guards { terminal_rows_stay, tokens_never_shrink, raw_updates_move_updated_at, raw_updates_move_counters, oversized_events_are_refused }
     registry {
-        models_are_found_own_first, blob_references_decide, deletion_looks_twice, bytes_that_were_deleted_meanwhile_are_refused,
+        models_are_found_own_first, replaced_weights_are_freed, blob_references_decide, deletion_looks_twice, bytes_that_were_deleted_meanwhile_are_refused,
         bytes_without_a_row_are_condemned, submit_against_the_collector, a_wrong_clock_is_survived, time_never_goes_back,
     }
 );

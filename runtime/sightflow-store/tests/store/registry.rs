@@ -47,6 +47,25 @@ pub(crate) async fn models_are_found_own_first<B: Backend>(world: &mut World<B>)
     assert_eq!(ids(ModelFilter { search: Some("MODEL B".into()), ..Default::default() }).await, ["b"]);
 }
 
+/// New weights free those before them, unless another model is made of those too.
+pub(crate) async fn replaced_weights_are_freed<B: Backend>(world: &mut World<B>) {
+    let store = &world.store;
+    let reference = BlobRef { tenant_id: TENANT, kind: RefKind::Model, ref_id: TENANT.uuid(), expires_at: None };
+    for digest in [1, 2] {
+        store.record_blob(blob(world, digest), reference).await.expect("weights");
+    }
+    // Which model gets which weights; what is free afterwards.
+    let first = Digest::from_bytes([1; 32]);
+    for (id, digest, freed) in
+        [("a", 1, vec![]), ("b", 1, vec![]), ("a", 1, vec![]), ("a", 2, vec![]), ("b", 2, vec![first])]
+    {
+        store.upsert_model(model(id, digest)).await.expect("register");
+        world.clock.advance(60_000);
+        assert_eq!(store.condemn_blobs(10).await.expect("condemn"), freed, "{id} made of {digest}");
+    }
+    assert!(store.blob(TENANT, &Digest::from_bytes([2; 32])).await.is_ok(), "what models are made of stays");
+}
+
 fn blob<B: Backend>(world: &World<B>, digest: u8) -> NewBlob {
     NewBlob {
         stored_at: world.store.now(),
@@ -104,7 +123,8 @@ pub(crate) async fn deletion_looks_twice<B: Backend>(world: &mut World<B>) {
     world.clock.advance(60_000);
     assert_eq!(store.condemn_blobs(10).await.expect("second look"), [new.digest]);
     assert_eq!(store.condemn_blobs(10).await.expect("after a crash"), [new.digest]);
-    assert!(matches!(store.add_blob_refs(vec![new.digest], upload()).await, Err(StoreError::MissingBlob(_))));
+    let run = NewExecution { input_blobs: vec![new.digest], ..inline_run() };
+    assert!(matches!(store.submit(run).await, Err(StoreError::MissingBlob(_))));
     assert!(matches!(store.blob(TENANT, &new.digest).await, Err(StoreError::NotFound(_))));
 }
 

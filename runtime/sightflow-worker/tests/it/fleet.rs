@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Map, json};
@@ -119,7 +120,9 @@ impl Fleet {
 
     /// A worker of one slot that takes up to four jobs at once.
     pub(crate) async fn worker(&self, faults: Faults) -> Worker {
-        let config = WorkerConfig { slots: 1, max_batch: 4, faults, ..WorkerConfig::for_device(Device::Cpu) };
+        let heartbeat = Duration::from_millis(100);
+        let config =
+            WorkerConfig { slots: 1, max_batch: 4, heartbeat, faults, ..WorkerConfig::for_device(Device::Cpu) };
         Worker::start(self.store.clone(), Arc::new(self.blobs.clone()), config).await.unwrap()
     }
 
@@ -177,6 +180,32 @@ impl Gate {
 
     pub(crate) fn open(&self) {
         self.open.send(()).ok();
+    }
+}
+
+/// Points as they are reached.
+pub(crate) struct Reached(Mutex<Receiver<&'static str>>);
+
+impl Reached {
+    /// Tells about every point after `faults` were there.
+    pub(crate) fn after(faults: Faults) -> (Faults, Self) {
+        let (tell, told) = channel();
+        let faults = Faults::new(move |point| {
+            faults.at(point);
+            tell.send(point).ok();
+        });
+        (faults, Self(Mutex::new(told)))
+    }
+
+    /// Whether this one was reached since the last question.
+    pub(crate) fn was(&self, point: &str) -> bool {
+        self.0.lock().unwrap().try_iter().filter(|reached| *reached == point).count() > 0
+    }
+
+    /// Waits for the next that is one of these.
+    pub(crate) fn next_of(&self, points: &[&str]) -> &'static str {
+        let told = self.0.lock().unwrap();
+        tokio::task::block_in_place(|| told.iter().find(|point| points.contains(point))).expect("the worker lives")
     }
 }
 

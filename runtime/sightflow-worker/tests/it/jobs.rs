@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use serde_json::json;
+use sightflow_store::ClaimRequest;
 use sightflow_types::error::code;
 use sightflow_types::{Digest, JobStatus};
 use sightflow_worker::Faults;
 
-use crate::fleet::{Fleet, Gate, once};
+use crate::fleet::{Fleet, Gate, Reached, once};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn jobs_run_and_say_how() {
@@ -75,17 +76,46 @@ async fn a_file_that_can_never_run_fails_its_jobs_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_cancelled_execution_frees_its_slot() {
+async fn a_cancel_reaches_the_computation_and_frees_its_slot() {
     let fleet = Fleet::new().await;
     let (faults, gate) = Gate::at("worker.compute");
+    let (faults, reached) = Reached::after(faults);
     let worker = fleet.worker(faults).await;
     let (lease, cancelled) = fleet.enqueue("finder", fleet.model, 1).await;
     gate.reached();
     fleet.store.cancel(crate::fleet::TENANT, lease.execution_id).await.unwrap();
-    let (_, next) = fleet.enqueue("finder", fleet.model, 1).await;
+    reached.next_of(&["worker.cancelled"]);
     gate.open();
+    assert_eq!(reached.next_of(&["worker.computed", "worker.stopped"]), "worker.stopped");
+    let (_, next) = fleet.enqueue("finder", fleet.model, 1).await;
     fleet.all_completed(&next).await;
+    assert_eq!(reached.next_of(&["worker.computed", "worker.stopped"]), "worker.computed");
     assert_eq!(fleet.job(cancelled[0]).await.status, JobStatus::Cancelled);
+    worker.shutdown().await;
+}
+
+/// A claim whose answer was lost is nobody's work, and has no deadline.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_claim_that_no_slot_knows_is_given_back() {
+    let fleet = Fleet::new().await;
+    let (faults, gate) = Gate::at("worker.slot");
+    let worker = fleet.worker(faults).await;
+    let (_, first) = fleet.enqueue("finder", fleet.model, 1).await;
+    gate.reached();
+    let (_, jobs) = fleet.enqueue("finder", fleet.model, 1).await;
+    let request = ClaimRequest {
+        model_id: "finder".into(),
+        max_count: 1,
+        pixel_budget: u64::MAX,
+        capped_tenants: Vec::new(),
+        begin: false,
+    };
+    // Taken under the worker's name, as if the answer had been lost on its way.
+    let claimed = fleet.store.claim_jobs(worker.id(), request).await.unwrap();
+    assert_eq!(claimed.iter().map(|claimed| claimed.job.id).collect::<Vec<_>>(), jobs);
+    gate.open();
+    fleet.all_completed(&first).await;
+    fleet.all_completed(&jobs).await;
     worker.shutdown().await;
 }
 

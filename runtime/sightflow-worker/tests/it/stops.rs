@@ -3,7 +3,7 @@
 use futures::FutureExt;
 use sightflow_types::JobStatus;
 
-use crate::fleet::{Fleet, Gate, once};
+use crate::fleet::{Fleet, Gate, Reached, once};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_stop_hands_back_what_was_only_claimed() {
@@ -47,11 +47,18 @@ async fn a_stop_waits_for_what_computes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_panic_in_a_loop_stops_nothing() {
-    for point in ["worker.slot", "worker.news"] {
+    for point in ["worker.slot", "worker.news", "worker.heartbeat"] {
         let fleet = Fleet::new().await;
-        let worker = fleet.worker(once(point)).await;
-        let (_, jobs) = fleet.enqueue("finder", fleet.model, 1).await;
-        fleet.all_completed(&jobs).await;
+        let (faults, reached) = Reached::after(once(point));
+        let worker = fleet.worker(faults).await;
+        // Where it panics it has not been: the loop comes by again.
+        loop {
+            let (_, jobs) = fleet.enqueue("finder", fleet.model, 1).await;
+            fleet.all_completed(&jobs).await;
+            if reached.was(point) {
+                break;
+            }
+        }
         assert_eq!(worker.health().failed, None, "{point}");
         worker.shutdown().await;
     }

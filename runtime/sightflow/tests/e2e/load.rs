@@ -50,7 +50,11 @@ fn under_load_the_fleet_gives_signs_of_life_and_all_runs_end() {
         }
         let end = Instant::now() + LOAD;
         while Instant::now() < end {
-            for (role, age) in heartbeat_ages(&server) {
+            let ages = heartbeat_ages(&server);
+            for wanted in ["engine", "worker"] {
+                assert!(ages.iter().any(|(role, _)| role == wanted), "no {wanted} is listed: {ages:?}");
+            }
+            for (role, age) in ages {
                 oldest = oldest.max(age);
                 assert!(age < 12_000, "the {role} gave no sign of life for {age} ms");
             }
