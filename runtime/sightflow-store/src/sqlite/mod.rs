@@ -126,7 +126,7 @@ impl SqliteStore {
             failed,
             time,
             log,
-            probe: Probe::default(),
+            probe: Probe::new(path),
         };
         store.write(|tx| Box::pin(open::mend(tx))).await?;
         Ok(store)
@@ -138,7 +138,11 @@ impl SqliteStore {
         work: impl for<'a> FnOnce(&'a mut Tx) -> BoxFuture<'a, Result<T>> + Send + 'static,
     ) -> Result<T> {
         let handle = self.writer.lock().await.clone();
-        handle.ok_or_else(|| StoreError::unavailable("the store is closed"))?.run(work).await
+        let result = handle.ok_or_else(|| StoreError::unavailable("the store is closed"))?.run(work).await;
+        if let Err(error @ StoreError::Unavailable(_)) = &result {
+            self.probe.saw(error);
+        }
+        result
     }
 
     async fn shut(&self) {

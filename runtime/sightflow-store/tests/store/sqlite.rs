@@ -75,6 +75,22 @@ async fn operations_after_close_are_unavailable() {
     assert!(matches!(world.store.submit(inline_run()).await, Err(StoreError::Unavailable(_))));
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_is_gone_is_not_writable() {
+    let world = World::<Sqlite>::new().await;
+    world.store.ping().await.expect("there");
+    let aside = world.backend.path().with_extension("aside");
+    std::fs::rename(world.backend.path(), &aside).expect("moved");
+    let gone = world.store.ping().await.expect_err("what is written now is lost");
+    assert!(
+        matches!(&gone, StoreError::Unavailable(reason) if reason.to_string().contains("moved or deleted")),
+        "{gone:?}"
+    );
+    std::fs::rename(aside, world.backend.path()).expect("moved back");
+    world.store.ping().await.expect("there again");
+}
+
 #[tokio::test]
 async fn pragmas_and_strict_tables() {
     let world = World::<Sqlite>::new().await;
