@@ -8,6 +8,7 @@ pub mod logging;
 pub mod models;
 mod once;
 mod serve;
+mod signal;
 mod validate;
 pub mod wiring;
 
