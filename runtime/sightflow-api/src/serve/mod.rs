@@ -32,11 +32,7 @@ pub struct ServeConfig {
 
 impl Default for ServeConfig {
     fn default() -> Self {
-        Self {
-            header_timeout: Duration::from_secs(10),
-            max_connections: 4096,
-            stop_grace: Duration::from_secs(20),
-        }
+        Self { header_timeout: Duration::from_secs(10), max_connections: 4096, stop_grace: Duration::from_secs(20) }
     }
 }
 

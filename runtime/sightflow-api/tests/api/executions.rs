@@ -145,6 +145,22 @@ async fn image_outputs_are_bytes_and_others_json() {
 }
 
 #[tokio::test]
+async fn nodes_stand_behind_what_they_refer_to() {
+    let app = TestApp::new().await;
+    // No edge: a reference alone makes the order.
+    let definition = json!({"nodes": [
+        {"id": "note", "type": "note", "inputs": {"value": "$nodes.photo.image"}},
+        {"id": "photo", "type": "image_input"},
+    ]});
+    let id = app.workflow(&definition).await;
+    let digest = app.request(Method::POST, "/api/v1/blobs", &[], png(8, 6)).await.ok(201)["digest"].clone();
+    let execution = app.run(&id, &json!({"input": {"image": digest}})).await;
+    let nodes = app.get(&format!("/api/v1/executions/{execution}/nodes")).await.ok(200);
+    let ids: Vec<_> = nodes["items"].as_array().unwrap().iter().map(|node| node["node_id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["photo", "note"]);
+}
+
+#[tokio::test]
 async fn lists_filter_and_leave_out_the_large_parts() {
     let app = TestApp::new().await;
     let (a, b) = (app.workflow(&settings_graph()).await, app.workflow(&settings_graph()).await);
