@@ -9,6 +9,7 @@ use sightflow_api::outgoing::{Network, Outgoing};
 use sightflow_api::{ApiConfig, ApiState, HealthCheck};
 use sightflow_blobs::BlobStore;
 use sightflow_engine::{Catalog, Engine, EngineConfig, EngineParts};
+use sightflow_memory::MemoryPool;
 use sightflow_models::{Device, SimdLevel};
 use sightflow_sandbox::{BlockRegistry, Sandbox, SandboxConfig};
 use sightflow_store::{ModelFilter, Retention, SharedStore, SqliteOptions, SqliteStore};
@@ -80,7 +81,7 @@ impl Runtime {
             models::register(directory, &store, &blobs, probe.device).await?;
         }
 
-        let fetcher = Outgoing::new(networks)?;
+        let fetcher = Outgoing::new(networks, MemoryPool::process().clone())?;
         let parts = EngineParts {
             store: store.clone(),
             blobs: blobs.clone(),

@@ -1,10 +1,12 @@
 //! `/blobs`: images by the SHA-256 of their bytes.
 
 mod content_digest;
+pub(crate) mod pieces;
 mod range;
 mod thumbnail;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -187,10 +189,10 @@ async fn content(
             return Ok(response);
         }
     };
-    let body = match (method == Method::HEAD, status) {
-        (true, _) => Bytes::new(),
-        (false, StatusCode::OK) => state.blobs.get(&blob.digest).await?,
-        (false, _) => state.blobs.get_range(&blob.digest, part.clone()).await?,
+    let body = if method == Method::HEAD {
+        Body::empty()
+    } else {
+        pieces::body(state, blob.digest, blob.size, part.clone()).await?
     };
     let mut response = image_response(&blob.media_type, body)?;
     *response.status_mut() = status;
@@ -205,7 +207,7 @@ async fn content(
 }
 
 /// Bytes that a browser must not take for anything but an image.
-pub(crate) fn image_response(media_type: &str, bytes: Bytes) -> Result<Response, ApiError> {
+pub(crate) fn image_response(media_type: &str, body: impl Into<Body>) -> Result<Response, ApiError> {
     let inline = media_type.starts_with("image/") && media_type != "image/svg+xml";
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_str(media_type).map_err(ApiError::internal)?),
@@ -213,7 +215,7 @@ pub(crate) fn image_response(media_type: &str, bytes: Bytes) -> Result<Response,
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'")),
         (header::CONTENT_DISPOSITION, HeaderValue::from_static(if inline { "inline" } else { "attachment" })),
     ];
-    Ok((headers, bytes).into_response())
+    Ok((headers, body.into()).into_response())
 }
 
 /// Drops the upload; what executions refer to stays.

@@ -116,7 +116,8 @@ pub(crate) async fn get(
     let patience = Duration::from_secs(query.wait.map_or(0, |wait| wait.0));
     let mut execution = wait::until_terminal(&state, caller.tenant, id, patience).await?;
     if let (Some(outputs::Inline::Base64), Some(values)) = (query.images, &mut execution.outputs) {
-        outputs::inline_images(&state, values).await?;
+        let charge = outputs::inline_images(&state, values).await?;
+        return etag::charged_json(&headers, &ExecutionView::from(execution), charge);
     }
     etag::json(&headers, &ExecutionView::from(execution))
 }
