@@ -14,7 +14,7 @@ use crate::logging::{self, say};
 use crate::wiring::Runtime;
 
 pub(crate) fn run(options: &RunOptions) -> Result<ExitCode> {
-    let _log = logging::start("warn");
+    let _log = logging::start("warn")?;
     let definition = definition(&options.file)?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(execute(options, definition))
 }

@@ -12,7 +12,7 @@ use crate::signal::stop_signal;
 use crate::wiring::Runtime;
 
 pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode> {
-    let _log = logging::start("info");
+    let _log = logging::start("info")?;
     #[cfg(unix)]
     // Whatever this process writes is for its owner only: pictures, the database, compiled code.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);

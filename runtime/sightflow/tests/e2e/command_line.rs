@@ -72,6 +72,17 @@ fn misuse_says_what_to_do() {
 }
 
 #[test]
+fn a_log_filter_that_cannot_be_read_is_an_error() {
+    let output = Command::new(env!("CARGO_BIN_EXE_sightflow"))
+        .args(["run", "no-such-file.json"])
+        .env("SIGHTFLOW_LOG", "sightflow=loud")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("SIGHTFLOW_LOG"), "{}", stderr(&output));
+}
+
+#[test]
 fn version_names_the_build() {
     let output = sightflow(&["version"]);
     assert!(output.status.success());
