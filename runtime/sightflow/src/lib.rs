@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+// They panic when nobody reads; `logging` does not.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod budget;
 pub mod cli;

@@ -23,7 +23,7 @@ pub(crate) fn run(options: &ValidateOptions) -> Result<ExitCode> {
             spec: found.info.spec,
         }),
         Err(error) => {
-            eprintln!("the model `{}` is left out: {error:#}", model.id);
+            logging::say(format_args!("the model `{}` is left out: {error:#}", model.id));
             None
         }
     };
