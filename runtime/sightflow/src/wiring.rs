@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sightflow_api::outgoing::{Network, Outgoing};
-use sightflow_api::{ApiConfig, ApiState, HealthCheck};
+use sightflow_api::{ApiConfig, ApiState, HealthCheck, Unwell};
 use sightflow_blobs::BlobStore;
 use sightflow_engine::{Catalog, Engine, EngineConfig, EngineParts};
 use sightflow_memory::MemoryPool;
@@ -148,8 +148,8 @@ fn alive(name: &'static str, health: Health) -> HealthCheck {
     HealthCheck::new(name, move || {
         let report = health.report();
         match report.failed {
-            Some(reason) => Err(reason),
-            None if !report.alive => Err(format!("no sign of life for {} s", report.heartbeat_age.as_secs())),
+            Some(reason) => Err(Unwell::Failed(reason)),
+            None if !report.alive => Err(Unwell::Silent(report.heartbeat_age)),
             None => Ok(()),
         }
     })
