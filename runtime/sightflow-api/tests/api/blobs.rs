@@ -103,6 +103,7 @@ async fn bad_uploads() {
         (vec![("content-encoding", "gzip")], picture.to_vec(), 400, "bad_json"),
         (vec![MULTIPART], multipart(&[("a", &picture), ("b", &picture)]), 400, "invalid_field"),
         (vec![("content-length", "99999999")], Vec::new(), 413, "body_too_large"),
+        (vec![("idempotency-key", "a\tb")], picture.to_vec(), 400, "invalid_field"),
     ] {
         app.request(Method::POST, "/api/v1/blobs", &headers, body).await.error(status, code);
     }

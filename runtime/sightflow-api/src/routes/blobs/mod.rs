@@ -24,7 +24,7 @@ use crate::extract::body::{self, Charge, IMAGE_LIMIT};
 use crate::extract::{Multipart, Path, media_type};
 use crate::state::ApiState;
 use crate::views::images::blob_url;
-use crate::{etag, intake, schema};
+use crate::{etag, idempotency, intake, schema};
 
 pub(crate) use thumbnail::{__path_thumbnail, thumbnail};
 
@@ -74,6 +74,8 @@ impl From<Blob> for BlobView {
 }
 
 /// Uploads an image: the raw bytes, or multipart with one file. `Content-Digest` is checked if sent.
+///
+/// An upload may be repeated without an `Idempotency-Key`: the same bytes are the same blob.
 #[utoipa::path(post, path = "/blobs", tag = "blobs", request_body(content((Vec<u8> = "application/octet-stream"), (UploadForm = "multipart/form-data"))),
     responses((status = 201, body = BlobView), (status = 200, description = "Known already", body = BlobView), (status = 413, body = ErrorBody), (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn upload(
@@ -97,6 +99,8 @@ pub(crate) async fn upload_image(
 
 async fn accept(state: &ApiState, caller: Caller, request: Request) -> Result<Response, ApiError> {
     let headers = request.headers().clone();
+    // A key has nothing to do here, but a malformed one is refused as everywhere.
+    idempotency::given(&headers)?;
     let (bytes, _charge) = read(state, request, &headers).await?;
     let probe = intake::check(&bytes, "the upload", "")?;
     if headers.contains_key("content-digest") {
