@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use serde_json::json;
-use sightflow_engine::{Limits, ModelCatalog, ModelEntry};
+use sightflow_engine::{ModelCatalog, ModelEntry};
 use sightflow_types::{ModelSource, Problem};
 
 use crate::cli::ValidateOptions;
 use crate::wiring::Blocks;
-use crate::{logging, models, once};
+use crate::{logging, models, once, wiring};
 
 pub(crate) fn run(options: &ValidateOptions) -> Result<ExitCode> {
     let definition = once::definition(&options.file)?;
@@ -29,7 +29,7 @@ pub(crate) fn run(options: &ValidateOptions) -> Result<ExitCode> {
     };
     let models = ModelCatalog::new(found.into_iter().filter_map(entry));
     let blocks = Blocks::load(None)?;
-    let limits = Limits::default();
+    let limits = wiring::limits();
     let validate = sightflow_engine::validate(&definition, &blocks.catalog, &models, &limits, &*blocks.host);
     let compiled = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(validate);
     let valid = compiled.errors.is_empty();

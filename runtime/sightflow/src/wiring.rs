@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use sightflow_api::outgoing::{Network, Outgoing};
 use sightflow_api::{ApiConfig, ApiState, HealthCheck, Unwell};
 use sightflow_blobs::BlobStore;
-use sightflow_engine::{Catalog, Engine, EngineConfig, EngineParts};
+use sightflow_engine::{Catalog, Engine, EngineConfig, EngineParts, Limits};
 use sightflow_memory::MemoryPool;
 use sightflow_models::{Device, SimdLevel};
 use sightflow_sandbox::{BlockRegistry, Sandbox, SandboxConfig};
@@ -91,7 +91,8 @@ impl Runtime {
         };
         let executions = (options.keep_days > 0).then(|| Duration::from_secs(u64::from(options.keep_days) * 86_400));
         let retention = Retention { executions, ..Retention::default() };
-        let engine = Engine::start(parts, EngineConfig { retention, ..EngineConfig::default() }).await?;
+        let engine_config = EngineConfig { retention, limits: limits(), ..EngineConfig::default() };
+        let engine = Engine::start(parts, engine_config).await?;
         let mut worker_config = WorkerConfig::for_device(probe.device);
         worker_config.slots = options.workers.unwrap_or(worker_config.slots);
         let slots = worker_config.slots;
@@ -113,8 +114,9 @@ impl Runtime {
         );
         let mut checks = vec![alive("engine", engine.health_handle())];
         checks.extend(worker.as_ref().map(|worker| alive("worker", worker.health_handle())));
-        let api = ApiState::new(store.clone(), blobs, blocks.catalog, blocks.host, fetcher, ApiConfig::default())
-            .with_checks(checks);
+        let api_config = ApiConfig { limits: limits(), ..ApiConfig::default() };
+        let api =
+            ApiState::new(store.clone(), blobs, blocks.catalog, blocks.host, fetcher, api_config).with_checks(checks);
         Ok(Self { api, summary, store, engine, worker })
     }
 
@@ -141,6 +143,11 @@ impl Runtime {
         }
         self.store.close().await;
     }
+}
+
+/// How large a definition may be: for the API, the engine and `workflow validate` alike.
+pub(crate) fn limits() -> Limits {
+    Limits::default()
 }
 
 /// Readiness wants recent signs of life.
