@@ -70,7 +70,7 @@ impl Runtime {
         let probe = Device::probe(options.device)?;
         tracing::info!(device = %probe.device, "{}", probe.found);
 
-        let memory = budget::configure(options.memory);
+        let memory = budget::configure(options.memory)?;
         private_directory(data).with_context(|| format!("cannot make the data directory {}", data.display()))?;
         let store: SharedStore =
             Arc::new(SqliteStore::open(data.join("sightflow.db"), SqliteOptions::default()).await?);
