@@ -1,5 +1,7 @@
 //! Run-time errors of an execution, and their codes.
 
+use std::any::Any;
+
 use serde::{Deserialize, Serialize};
 
 /// Stable codes of what can go wrong while an execution runs.
@@ -69,4 +71,10 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         next = source.source();
     }
     text
+}
+
+/// What a panic said, from its payload.
+pub fn panic_text(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
