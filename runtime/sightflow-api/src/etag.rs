@@ -2,10 +2,12 @@
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::ApiError;
+use crate::extract::body::{Charge, Held};
 
 /// Answers a resource as JSON under an ETag of its content, or 304.
 pub(crate) fn json<T: Serialize>(headers: &HeaderMap, resource: &T) -> Result<Response, ApiError> {
@@ -18,7 +20,21 @@ pub(crate) fn tagged_json<T: Serialize>(
     resource: &T,
     revision: &str,
 ) -> Result<Response, ApiError> {
-    let body = serde_json::to_vec(resource).map_err(ApiError::internal)?;
+    answer(headers, serde_json::to_vec(resource).map_err(ApiError::internal)?.into(), revision)
+}
+
+/// [`json`] for a resource that is charged: the answer is, too, until it is sent.
+pub(crate) fn charged_json<T: Serialize>(
+    headers: &HeaderMap,
+    resource: &T,
+    mut charge: Charge,
+) -> Result<Response, ApiError> {
+    let bytes = Bytes::from(serde_json::to_vec(resource).map_err(ApiError::internal)?);
+    charge.keep(bytes.len() as u64);
+    answer(headers, Held { bytes, charge }.into_bytes(), "")
+}
+
+fn answer(headers: &HeaderMap, body: Bytes, revision: &str) -> Result<Response, ApiError> {
     let hash = Sha256::digest(&body);
     let tag: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let tag = if revision.is_empty() { format!("\"{tag}\"") } else { format!("\"{revision}.{tag}\"") };

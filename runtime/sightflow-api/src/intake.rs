@@ -8,7 +8,7 @@ use sightflow_store::{Blob, BlobRef, NewBlob, StoreError};
 use sightflow_types::{Digest, ImageRef, TenantId, Timestamp};
 
 use crate::error::{ApiError, Code};
-use crate::extract::body::IMAGE_LIMIT;
+use crate::extract::body::{Charge, Held, IMAGE_LIMIT};
 use crate::state::ApiState;
 
 /// Reads the header of an image; `what` names it in messages.
@@ -65,6 +65,12 @@ pub(crate) async fn find(state: &ApiState, tenant: TenantId, digest: &Digest) ->
         Err(StoreError::NotFound(_) | StoreError::MissingBlob(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The bytes of a blob of `size`, charged as long as they are held.
+pub(crate) async fn load(state: &ApiState, digest: &Digest, size: u64) -> Result<Bytes, ApiError> {
+    let charge = Charge::take(&state.config.memory, size).await?;
+    Ok(Held { bytes: state.blobs.get(digest).await?, charge }.into_bytes())
 }
 
 /// The whole image in a blob.

@@ -22,7 +22,7 @@ mod state;
 mod views;
 mod wait;
 
-pub use ready::HealthCheck;
+pub use ready::{HealthCheck, Unwell};
 pub use router::{openapi, router};
 pub use serve::{ServeConfig, serve};
 pub use state::{ApiConfig, ApiState};

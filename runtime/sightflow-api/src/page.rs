@@ -2,18 +2,47 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use sightflow_store::StoreError;
-use utoipa::ToSchema;
+use sightflow_store::{COUNT_CAP, StoreError};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::error::{ApiError, Code};
-
-/// Counting stops here; beyond it the answer says `total_capped`.
-pub(crate) const TOTAL_CAP: u64 = 10_000;
+use crate::schema;
 
 const DEFAULT_LIMIT: u32 = 50;
+
+/// Which page of a list, and whether to count all of it. Stands beside the filters of a list, which each list has by itself.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// 1..100, default 50.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// From `next_cursor`.
+    #[param(value_type = Option<schema::Cursor>)]
+    cursor: Option<String>,
+    /// Adds `total`, counted to 10,000.
+    #[serde(default)]
+    #[param(value_type = Option<bool>)]
+    pub(crate) total: bool,
+}
+
+impl PageQuery {
+    /// Checks `limit` (1..100, default 50) and `cursor`, which must have been made with the same `filters`.
+    pub(crate) fn window(&self, filters: impl std::fmt::Debug) -> Result<Window, ApiError> {
+        Window::new(self.limit, self.cursor.as_deref(), filters)
+    }
+
+    /// What `count` answers, if the client wants to know.
+    pub(crate) async fn count(
+        &self,
+        count: impl Future<Output = Result<u64, StoreError>>,
+    ) -> Result<Option<u64>, StoreError> {
+        if self.total { count.await.map(Some) } else { Ok(None) }
+    }
+}
 
 /// One page of a list, newest first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,10 +70,10 @@ impl<T> Page<T> {
         }
     }
 
-    /// Adds the total, as counted up to [`TOTAL_CAP`].
+    /// Adds the total, as counted up to [`COUNT_CAP`].
     pub(crate) fn with_total(mut self, total: Option<u64>) -> Self {
-        self.total = total.map(|total| total.min(TOTAL_CAP));
-        self.total_capped = total.map(|total| total >= TOTAL_CAP);
+        self.total = total.map(|total| total.min(COUNT_CAP));
+        self.total_capped = total.map(|total| total >= COUNT_CAP);
         self
     }
 }
@@ -59,12 +88,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Checks `limit` (1..100, default 50) and `cursor`, which must have been made with the same `filters`.
-    pub(crate) fn new(
-        limit: Option<u32>,
-        cursor: Option<&str>,
-        filters: impl std::fmt::Debug,
-    ) -> Result<Self, ApiError> {
+    fn new(limit: Option<u32>, cursor: Option<&str>, filters: impl std::fmt::Debug) -> Result<Self, ApiError> {
         let limit = limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=100).contains(&limit) {
             return Err(ApiError::field("?limit", format!("`limit` is {limit}; it must be 1 to 100")));
@@ -125,23 +149,6 @@ impl Window {
                 "the cursor was made with other filters; start again without it",
             )),
             None => Err(broken()),
-        }
-    }
-}
-
-/// Counts a list that the store pages, up to [`TOTAL_CAP`]: `page` answers how many items stand before an id, and where to
-/// go on.
-pub(crate) async fn count<Id, Counted>(page: impl Fn(Option<Id>) -> Counted) -> Result<u64, ApiError>
-where
-    Counted: Future<Output = Result<(usize, Option<Id>), StoreError>>,
-{
-    let (mut counted, mut before) = (0, None);
-    loop {
-        let (items, next) = page(before).await?;
-        counted += items as u64;
-        before = next;
-        if before.is_none() || counted >= TOTAL_CAP {
-            return Ok(counted);
         }
     }
 }

@@ -12,17 +12,38 @@ const WRITABLE: Duration = Duration::from_secs(30);
 /// How long one that could not counts as that.
 const NOT_WRITABLE: Duration = Duration::from_secs(1);
 
+/// What is wrong with a part of the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unwell {
+    /// It cannot go on. The reason is for the log; no answer says it.
+    Failed(String),
+    /// It has given no sign of life for this long.
+    Silent(Duration),
+}
+
 /// A part of the process that must be well for the server to take work. Answers at once; asked for each probe.
 #[derive(Clone)]
 pub struct HealthCheck {
     pub(crate) name: &'static str,
-    pub(crate) look: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    look: Arc<dyn Fn() -> Result<(), Unwell> + Send + Sync>,
 }
 
 impl HealthCheck {
-    /// A check under a name of its own in the answer, such as `engine`; `look` says what is wrong, for operators.
-    pub fn new(name: &'static str, look: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
+    /// A check under a name of its own in the answer, such as `engine`.
+    pub fn new(name: &'static str, look: impl Fn() -> Result<(), Unwell> + Send + Sync + 'static) -> Self {
         Self { name, look: Arc::new(look) }
+    }
+
+    /// How the part is, in the words of the answer.
+    pub(crate) fn word(&self) -> String {
+        match (self.look)() {
+            Ok(()) => "ok".to_owned(),
+            Err(Unwell::Failed(reason)) => {
+                tracing::warn!(part = self.name, reason, "a part of the server cannot go on");
+                "failed".to_owned()
+            }
+            Err(Unwell::Silent(age)) => format!("no sign of life for {} s", age.as_secs()),
+        }
     }
 }
 

@@ -29,6 +29,8 @@ pub struct ApiConfig {
     pub max_wait_ms: i64,
     /// Where the bytes of bodies in flight are taken from.
     pub memory: MemoryPool,
+    /// How large a definition may be; the same as the engine's.
+    pub limits: Limits,
 }
 
 impl Default for ApiConfig {
@@ -39,6 +41,7 @@ impl Default for ApiConfig {
             max_waiting_executions: 100_000,
             max_wait_ms: 120_000,
             memory: MemoryPool::process().clone(),
+            limits: Limits::default(),
         }
     }
 }
@@ -111,7 +114,7 @@ impl ApiState {
     pub(crate) async fn validate(&self, tenant: TenantId, definition: &Value) -> Result<Compiled, ApiError> {
         let models = self.models.snapshot(&self.store, tenant).await?;
         let mut compiled =
-            sightflow_engine::validate(definition, &self.catalog, &models, &Limits::default(), &*self.host).await;
+            sightflow_engine::validate(definition, &self.catalog, &models, &self.config.limits, &*self.host).await;
         let named = compiled.plan.as_ref().map(|plan| plan.stored_images()).unwrap_or_default();
         for (pointer, digest) in named {
             match self.store.blob(tenant, &digest).await {
@@ -133,7 +136,7 @@ impl ApiState {
         if let Some(plan) = self.plans.get(&key, &models) {
             return Ok(plan);
         }
-        let compiled = sightflow_engine::compile(definition, &self.catalog, &models, &Limits::default());
+        let compiled = sightflow_engine::compile(definition, &self.catalog, &models, &self.config.limits);
         let plan = compiled
             .plan
             .ok_or_else(|| ApiError::problems(Code::DefinitionInvalid, "the definition", compiled.errors))?;

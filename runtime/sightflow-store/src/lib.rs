@@ -30,13 +30,14 @@ pub use job::{
     MODEL_WAIT_MS, ModelHead, NewJob, RESCUE_PAGE, RescuedJob, SILENCE_MS, breaker_hold_ms,
 };
 pub use model::{ModelFilter, ModelRow, ModelState, NewModel};
-pub use page::{Page, PageRequest};
+pub use page::{COUNT_CAP, Page, PageRequest};
 pub use retention::{Pruned, Retention};
+pub use search::fold;
 pub use signal::Signal;
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use store::{QueueDepth, SharedStore, Store, StoreStatistics};
 pub use worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker, WorkerRole, WorkerState};
 pub use workflow::{
-    Created, Idempotency, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
+    Created, Definitions, Idempotency, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
     WorkflowVersion,
 };

@@ -1,5 +1,8 @@
 //! Pages of lists, newest first.
 
+/// Counting a list stops here.
+pub const COUNT_CAP: u64 = 10_000;
+
 /// Which part of a list is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageRequest<Id> {

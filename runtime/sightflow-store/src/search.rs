@@ -4,7 +4,7 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 
 /// Normal form (NFKC) with case folded, for every script: `Straße` and `STRASSE`, composed and decomposed letters, half and
 /// full width are alike.
-pub(crate) fn fold(text: &str) -> String {
+pub fn fold(text: &str) -> String {
     let nfkc = ComposingNormalizerBorrowed::new_nfkc();
     // Through upper case first: that is where letters with two lower-case forms (σ, ς) and ligatures (ß) meet.
     let folded: String =

@@ -22,7 +22,7 @@ use crate::retention::{Pruned, Retention};
 use crate::signal::Signal;
 use crate::worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker};
 use crate::workflow::{
-    Created, Idempotency, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
+    Created, Definitions, Idempotency, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
     WorkflowVersion,
 };
 
@@ -66,8 +66,11 @@ pub trait Store: Send + Sync + 'static {
         &self,
         tenant: TenantId,
         filter: WorkflowFilter,
+        definitions: Definitions,
         page: PageRequest<WorkflowId>,
     ) -> Result<Page<Workflow, WorkflowId>>;
+    /// How many such workflows there are, counted to [`COUNT_CAP`](crate::COUNT_CAP).
+    async fn count_workflows(&self, tenant: TenantId, filter: WorkflowFilter) -> Result<u64>;
     /// Changes a workflow. A definition that differs in more than layout makes a version. `StaleVersion`.
     async fn update_workflow(
         &self,
@@ -77,13 +80,15 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Created<Workflow>>;
     /// Deletes a workflow; its executions stay readable. `InUse`.
     async fn delete_workflow(&self, tenant: TenantId, id: WorkflowId, open: OpenExecutions) -> Result<()>;
-    /// Versions of a workflow, newest first.
+    /// Versions of a workflow, newest first, without definitions.
     async fn workflow_versions(
         &self,
         tenant: TenantId,
         id: WorkflowId,
         page: PageRequest<u32>,
     ) -> Result<Page<WorkflowVersion, u32>>;
+    /// How many versions a workflow has, counted to [`COUNT_CAP`](crate::COUNT_CAP).
+    async fn count_workflow_versions(&self, tenant: TenantId, id: WorkflowId) -> Result<u64>;
     /// One version.
     async fn workflow_version(&self, tenant: TenantId, id: WorkflowId, version: u32) -> Result<WorkflowVersion>;
 
@@ -108,6 +113,8 @@ pub trait Store: Send + Sync + 'static {
         filter: ExecutionFilter,
         page: PageRequest<ExecutionId>,
     ) -> Result<Page<Execution, ExecutionId>>;
+    /// How many such executions there are, counted to [`COUNT_CAP`](crate::COUNT_CAP).
+    async fn count_executions(&self, tenant: TenantId, filter: ExecutionFilter) -> Result<u64>;
     /// Events after `seq`, in order, at most `limit` (1..=1000).
     async fn events_after(&self, tenant: TenantId, id: ExecutionId, seq: i64, limit: u32) -> Result<Vec<Event>>;
     /// Cancels an execution and its open jobs, whoever holds them. `AlreadyTerminal`.
@@ -151,6 +158,8 @@ pub trait Store: Send + Sync + 'static {
     async fn job(&self, tenant: TenantId, id: JobId) -> Result<Job>;
     /// Jobs, newest first, without results.
     async fn jobs(&self, tenant: TenantId, filter: JobFilter, page: PageRequest<JobId>) -> Result<Page<Job, JobId>>;
+    /// How many such jobs there are, counted to [`COUNT_CAP`](crate::COUNT_CAP).
+    async fn count_jobs(&self, tenant: TenantId, filter: JobFilter) -> Result<u64>;
     /// Every model that has claimable jobs, with its first one.
     async fn job_heads(&self) -> Result<Vec<ModelHead>>;
     /// Takes a batch: `running`, a new token, a lease. Order: rank, virtual time, id. The attempt counts and its deadline

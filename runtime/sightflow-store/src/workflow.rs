@@ -16,8 +16,12 @@ pub struct Workflow {
     pub name: String,
     /// Free text.
     pub description: Option<String>,
-    /// The newest definition, as the client sent it.
+    /// The newest definition, as the client sent it; null in a list without definitions.
     pub definition: Value,
+    /// Nodes of the newest definition.
+    pub node_count: u32,
+    /// Edges of the newest definition.
+    pub edge_count: u32,
     /// What the check of the newest definition found: an array, empty if nothing.
     pub warnings: Value,
     /// Drafts and active workflows run.
@@ -43,8 +47,10 @@ pub struct WorkflowVersion {
     pub version: u32,
     /// Of the definition without its layout (`viewport`, node positions), keys sorted.
     pub digest: Digest,
-    /// The definition.
+    /// The definition; null in a list.
     pub definition: Value,
+    /// Nodes of the definition.
+    pub node_count: u32,
     /// What the author said about the change.
     pub change_summary: Option<String>,
     /// Who saved it, for example an API key's id.
@@ -131,6 +137,15 @@ pub struct WorkflowFilter {
     pub search: Option<String>,
     /// Only this status.
     pub status: Option<WorkflowStatus>,
+}
+
+/// Whether a list carries definitions, each of which can be a mebibyte of text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Definitions {
+    /// They are null.
+    Omit,
+    /// They are read.
+    Include,
 }
 
 /// What a delete does about executions that have not ended.

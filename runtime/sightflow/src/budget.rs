@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anyhow::{Result, ensure};
 use sightflow_memory::MemoryPool;
 
 /// What is left when nothing says how much memory there is.
@@ -10,9 +11,14 @@ const FALLBACK: u64 = 2 << 30;
 const LEAST: u64 = 256 << 20;
 
 /// Sizes the process's memory pool: as asked, or half of what the machine or its control group allows. Answers its size.
-pub(crate) fn configure(asked: Option<u64>) -> u64 {
-    MemoryPool::configure_process(asked.unwrap_or_else(default_budget));
-    MemoryPool::process().capacity()
+///
+/// # Errors
+/// When the pool has another size already, because somebody took bytes from it before.
+pub(crate) fn configure(asked: Option<u64>) -> Result<u64> {
+    let wanted = asked.unwrap_or_else(default_budget);
+    let present = if MemoryPool::configure_process(wanted) { wanted } else { MemoryPool::process().capacity() };
+    ensure!(present == wanted, "the memory budget is {present} bytes already, so it cannot become {wanted}");
+    Ok(wanted)
 }
 
 fn default_budget() -> u64 {

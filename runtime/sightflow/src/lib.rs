@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+// They panic when nobody reads; `logging` does not.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod budget;
 pub mod cli;
@@ -8,6 +10,7 @@ pub mod logging;
 pub mod models;
 mod once;
 mod serve;
+mod signal;
 mod validate;
 pub mod wiring;
 

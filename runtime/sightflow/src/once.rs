@@ -1,9 +1,10 @@
 //! `sightflow run`: one definition, once. The whole service runs in this process, reachable for nobody but us.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Map, Value, json};
 use sightflow_images::{EncodeFormat, Image, encode};
 use sightflow_types::ImageRef;
@@ -11,12 +12,16 @@ use sightflow_types::ImageRef;
 use crate::cli::RunOptions;
 use crate::local::Local;
 use crate::logging::{self, say};
+use crate::signal::stop_signal;
 use crate::wiring::Runtime;
 
 pub(crate) fn run(options: &RunOptions) -> Result<ExitCode> {
-    let _log = logging::start("warn");
+    let _log = logging::start("warn")?;
     let definition = definition(&options.file)?;
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(execute(options, definition))
+    // Goes after the threads that may still write into it.
+    let temporary = tempfile::TempDir::new()?;
+    let data = options.data.as_deref().unwrap_or(temporary.path());
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(execute(options, data, definition))
 }
 
 /// A definition file: bare, or the body of `POST /workflows`.
@@ -29,12 +34,20 @@ pub(crate) fn definition(path: &Path) -> Result<Value> {
     })
 }
 
-async fn execute(options: &RunOptions, definition: Value) -> Result<ExitCode> {
-    let temporary = tempfile::TempDir::new()?;
-    let data = options.data.clone().unwrap_or_else(|| temporary.path().to_owned());
-    let runtime = Runtime::start(&data, &options.runtime).await?;
+async fn execute(options: &RunOptions, data: &Path, definition: Value) -> Result<ExitCode> {
+    let mut stop = pin!(stop_signal());
+    let runtime = tokio::select! {
+        // First, so that signals are caught before anything is there to be cleaned up.
+        biased;
+        () = &mut stop => bail!("stopped before the run had begun"),
+        started = Runtime::start(data, &options.runtime) => started?,
+    };
     let service = Local::new(sightflow_api::router(runtime.api.clone()));
-    let done = run_once(&service, options, definition).await;
+    let done = tokio::select! {
+        done = run_once(&service, options, definition) => done,
+        reason = runtime.failed() => Err(anyhow!(reason)),
+        () = stop => Err(anyhow!("stopped before the run had ended")),
+    };
     runtime.api.drain();
     runtime.shutdown().await;
     done

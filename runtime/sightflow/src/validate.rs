@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use serde_json::json;
-use sightflow_engine::{Limits, ModelCatalog, ModelEntry};
+use sightflow_engine::{ModelCatalog, ModelEntry};
 use sightflow_types::{ModelSource, Problem};
 
 use crate::cli::ValidateOptions;
 use crate::wiring::Blocks;
-use crate::{logging, models, once};
+use crate::{logging, models, once, wiring};
 
 pub(crate) fn run(options: &ValidateOptions) -> Result<ExitCode> {
     let definition = once::definition(&options.file)?;
@@ -23,13 +23,13 @@ pub(crate) fn run(options: &ValidateOptions) -> Result<ExitCode> {
             spec: found.info.spec,
         }),
         Err(error) => {
-            eprintln!("the model `{}` is left out: {error:#}", model.id);
+            logging::say(format_args!("the model `{}` is left out: {error:#}", model.id));
             None
         }
     };
     let models = ModelCatalog::new(found.into_iter().filter_map(entry));
     let blocks = Blocks::load(None)?;
-    let limits = Limits::default();
+    let limits = wiring::limits();
     let validate = sightflow_engine::validate(&definition, &blocks.catalog, &models, &limits, &*blocks.host);
     let compiled = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(validate);
     let valid = compiled.errors.is_empty();

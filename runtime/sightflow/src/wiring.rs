@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sightflow_api::outgoing::{Network, Outgoing};
-use sightflow_api::{ApiConfig, ApiState, HealthCheck};
+use sightflow_api::{ApiConfig, ApiState, HealthCheck, Unwell};
 use sightflow_blobs::BlobStore;
-use sightflow_engine::{Catalog, Engine, EngineConfig, EngineParts};
+use sightflow_engine::{Catalog, Engine, EngineConfig, EngineParts, Limits};
+use sightflow_memory::MemoryPool;
 use sightflow_models::{Device, SimdLevel};
 use sightflow_sandbox::{BlockRegistry, Sandbox, SandboxConfig};
 use sightflow_store::{ModelFilter, Retention, SharedStore, SqliteOptions, SqliteStore};
@@ -69,7 +70,7 @@ impl Runtime {
         let probe = Device::probe(options.device)?;
         tracing::info!(device = %probe.device, "{}", probe.found);
 
-        let memory = budget::configure(options.memory);
+        let memory = budget::configure(options.memory)?;
         private_directory(data).with_context(|| format!("cannot make the data directory {}", data.display()))?;
         let store: SharedStore =
             Arc::new(SqliteStore::open(data.join("sightflow.db"), SqliteOptions::default()).await?);
@@ -80,7 +81,7 @@ impl Runtime {
             models::register(directory, &store, &blobs, probe.device).await?;
         }
 
-        let fetcher = Outgoing::new(networks)?;
+        let fetcher = Outgoing::new(networks, MemoryPool::process().clone())?;
         let parts = EngineParts {
             store: store.clone(),
             blobs: blobs.clone(),
@@ -90,7 +91,8 @@ impl Runtime {
         };
         let executions = (options.keep_days > 0).then(|| Duration::from_secs(u64::from(options.keep_days) * 86_400));
         let retention = Retention { executions, ..Retention::default() };
-        let engine = Engine::start(parts, EngineConfig { retention, ..EngineConfig::default() }).await?;
+        let engine_config = EngineConfig { retention, limits: limits(), ..EngineConfig::default() };
+        let engine = Engine::start(parts, engine_config).await?;
         let mut worker_config = WorkerConfig::for_device(probe.device);
         worker_config.slots = options.workers.unwrap_or(worker_config.slots);
         let slots = worker_config.slots;
@@ -112,8 +114,9 @@ impl Runtime {
         );
         let mut checks = vec![alive("engine", engine.health_handle())];
         checks.extend(worker.as_ref().map(|worker| alive("worker", worker.health_handle())));
-        let api = ApiState::new(store.clone(), blobs, blocks.catalog, blocks.host, fetcher, ApiConfig::default())
-            .with_checks(checks);
+        let api_config = ApiConfig { limits: limits(), ..ApiConfig::default() };
+        let api =
+            ApiState::new(store.clone(), blobs, blocks.catalog, blocks.host, fetcher, api_config).with_checks(checks);
         Ok(Self { api, summary, store, engine, worker })
     }
 
@@ -142,13 +145,18 @@ impl Runtime {
     }
 }
 
+/// How large a definition may be: for the API, the engine and `workflow validate` alike.
+pub(crate) fn limits() -> Limits {
+    Limits::default()
+}
+
 /// Readiness wants recent signs of life.
 fn alive(name: &'static str, health: Health) -> HealthCheck {
     HealthCheck::new(name, move || {
         let report = health.report();
         match report.failed {
-            Some(reason) => Err(reason),
-            None if !report.alive => Err(format!("no sign of life for {} s", report.heartbeat_age.as_secs())),
+            Some(reason) => Err(Unwell::Failed(reason)),
+            None if !report.alive => Err(Unwell::Silent(report.heartbeat_age)),
             None => Ok(()),
         }
     })

@@ -29,27 +29,36 @@ const AT_ONCE: u64 = 1 << 20;
 
 /// Bytes of the process's budget that one request holds; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Charge(Reservation);
+pub(crate) struct Charge {
+    held: Reservation,
+    patience: Duration,
+}
 
 impl Charge {
     /// Takes `bytes`, waiting shortly. `503 unavailable` when they are not to be had.
     pub(crate) async fn take(pool: &MemoryPool, bytes: u64) -> Result<Self, ApiError> {
-        pool.reserve(Use::Bodies, bytes, PATIENCE).await.map(Self).map_err(crowded)
+        Self::take_within(pool, bytes, PATIENCE).await
+    }
+
+    /// Takes `bytes`; for these, and for each growth, it waits as long as `patience`.
+    pub(crate) async fn take_within(pool: &MemoryPool, bytes: u64, patience: Duration) -> Result<Self, ApiError> {
+        let held = pool.reserve(Use::Bodies, bytes, patience).await.map_err(crowded)?;
+        Ok(Self { held, patience })
     }
 
     /// Takes more.
     pub(crate) async fn grow(&mut self, more: u64) -> Result<(), ApiError> {
-        self.0.grow(more, PATIENCE).await.map_err(crowded)
+        self.held.grow(more, self.patience).await.map_err(crowded)
     }
 
     /// Gives back all but `bytes`.
     pub(crate) fn keep(&mut self, bytes: u64) {
-        self.0.shrink_to(bytes);
+        self.held.shrink_to(bytes);
     }
 
     /// Makes sure that `wanted` bytes are held, taking more than that at a time where more is `expected`.
-    pub(super) async fn cover(&mut self, wanted: u64, expected: u64) -> Result<(), ApiError> {
-        let held = self.0.bytes();
+    pub(crate) async fn cover(&mut self, wanted: u64, expected: u64) -> Result<(), ApiError> {
+        let held = self.held.bytes();
         if wanted <= held {
             return Ok(());
         }
@@ -66,13 +75,26 @@ pub(crate) fn crowded(error: OutOfBudget) -> ApiError {
     }
 }
 
-/// A body that was read.
+/// Bytes that were read or made for a request or an answer.
 #[derive(Debug)]
 pub(crate) struct Held {
     /// Its bytes, decoded if the client compressed them.
     pub(crate) bytes: Bytes,
     /// What they are charged.
     pub(crate) charge: Charge,
+}
+
+impl Held {
+    /// The bytes alone; the charge is given back with the last of them.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// Reads a body of at most `limit` bytes; a declared length beyond it is refused before the first byte is read.

@@ -9,6 +9,7 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
+use sightflow_types::error::{chain, panic_text};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -29,7 +30,9 @@ pub(crate) async fn finish(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(id.clone());
     let span = tracing::info_span!("http.request", request_id = id.0, method = %method);
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
-    let mut response = answered.unwrap_or_else(|_| ApiError::internal("the handler panicked").into_response());
+    let mut response = answered.unwrap_or_else(|panic| {
+        ApiError::internal(format!("the handler panicked: {}", panic_text(&*panic))).into_response()
+    });
     let _entered = span.enter();
     if let Some(Pending(error)) = response.extensions_mut().remove::<Pending>() {
         report(&error);
@@ -70,14 +73,9 @@ fn request_id(request: &Request) -> String {
 }
 
 fn report(error: &ApiError) {
-    let chain: Vec<String> =
-        std::iter::successors(error.source.as_deref().map(|source| source as &dyn std::error::Error), |error| {
-            error.source()
-        })
-        .map(ToString::to_string)
-        .collect();
     if error.code.status().is_server_error() {
-        tracing::error!(code = error.code.as_str(), cause = chain.join(": "), "request failed");
+        let cause = error.source.as_deref().map(|source| chain(source));
+        tracing::error!(code = error.code.as_str(), cause, "request failed");
     } else {
         tracing::debug!(code = error.code.as_str(), message = error.message, "request refused");
     }

@@ -16,13 +16,18 @@ use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, LOCATION};
 use sightflow_engine::ImageFetcher;
+use sightflow_memory::MemoryPool;
 
 pub use networks::{InvalidNetwork, Network};
 pub use sightflow_engine::FetchError;
 
+use crate::extract::body::{Charge, Held};
+
 const REDIRECTS: usize = 3;
 const CONNECT: Duration = Duration::from_secs(10);
 const TOTAL: Duration = Duration::from_secs(30);
+/// How long a fetch waits for memory; shorter than [`TOTAL`], so that the failure says why.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Largest answer that is read.
 pub const FETCH_LIMIT: usize = 50 << 20;
 
@@ -31,15 +36,16 @@ pub const FETCH_LIMIT: usize = 50 << 20;
 pub struct Outgoing {
     client: reqwest::Client,
     allow: Arc<[Network]>,
+    memory: MemoryPool,
 }
 
 impl Outgoing {
     /// `allow` lists networks that the operator opens although they are private, for example `127.0.0.0/8`; inside them any
-    /// port may be used.
+    /// port may be used. What is fetched is taken from `memory` as long as it is held.
     ///
     /// # Errors
     /// When the TLS backend cannot be set up.
-    pub fn new(allow: impl Into<Arc<[Network]>>) -> Result<Self, reqwest::Error> {
+    pub fn new(allow: impl Into<Arc<[Network]>>, memory: MemoryPool) -> Result<Self, reqwest::Error> {
         // Refused when a provider is set already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let allow = allow.into();
@@ -51,7 +57,7 @@ impl Outgoing {
             .user_agent(concat!("sightflow/", env!("CARGO_PKG_VERSION")))
             .dns_resolver(Arc::new(CheckedResolver { allow: Arc::clone(&allow) }))
             .build()?;
-        Ok(Self { client, allow })
+        Ok(Self { client, allow, memory })
     }
 
     /// Checks what can be seen without resolving a name: scheme, user info, port, literal addresses.
@@ -96,7 +102,7 @@ impl Outgoing {
             if !status.is_success() {
                 return Err(FetchError::Failed(format!("answered {status}")));
             }
-            return read(response).await;
+            return read(response, &self.memory).await;
         }
         Err(FetchError::Failed(format!("more than {REDIRECTS} redirects")))
     }
@@ -109,19 +115,25 @@ impl ImageFetcher for Outgoing {
     }
 }
 
-async fn read(mut response: reqwest::Response) -> Result<Bytes, FetchError> {
+async fn read(mut response: reqwest::Response, memory: &MemoryPool) -> Result<Bytes, FetchError> {
+    let crowded = |_| FetchError::Failed("no memory is left for it".to_owned());
     let too_large = || FetchError::Failed(format!("the answer is larger than {} MiB", FETCH_LIMIT >> 20));
-    if response.content_length().is_some_and(|length| length > FETCH_LIMIT as u64) {
+    let declared = response.content_length();
+    if declared.is_some_and(|length| length > FETCH_LIMIT as u64) {
         return Err(too_large());
     }
+    let mut charge = Charge::take_within(memory, 0, PATIENCE).await.map_err(crowded)?;
     let mut all = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
-        if all.len() + chunk.len() > FETCH_LIMIT {
+        let length = all.len() + chunk.len();
+        if length > FETCH_LIMIT {
             return Err(too_large());
         }
+        charge.cover(length as u64, declared.unwrap_or(FETCH_LIMIT as u64)).await.map_err(crowded)?;
         all.extend_from_slice(&chunk);
     }
-    Ok(all.freeze())
+    charge.keep(all.len() as u64);
+    Ok(Held { bytes: all.freeze(), charge }.into_bytes())
 }
 
 /// The reason in words; a refusal by the resolver stays a refusal.

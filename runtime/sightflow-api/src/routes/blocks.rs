@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use sightflow_store::fold;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::error::{ApiError, ErrorBody};
@@ -17,7 +18,7 @@ use crate::views::block::{BlockView, Category};
 pub(crate) struct ListQuery {
     /// One palette group.
     category: Option<String>,
-    /// Part of the type, an alias, the title or the description.
+    /// Part of the type, an alias, the title or the description, in any case and normal form.
     search: Option<String>,
 }
 
@@ -57,9 +58,9 @@ impl ListQuery {
     fn matches(&self, block: &BlockView) -> bool {
         let category = self.category.as_ref().is_none_or(|wanted| *wanted == block.category);
         let search = self.search.as_ref().is_none_or(|wanted| {
-            let wanted = wanted.to_lowercase();
+            let wanted = fold(wanted);
             let texts = [&block.block_type, &block.title, &block.description];
-            texts.into_iter().chain(&block.aliases).any(|text| text.to_lowercase().contains(&wanted))
+            texts.into_iter().chain(&block.aliases).any(|text| fold(text).contains(&wanted))
         });
         category && search
     }

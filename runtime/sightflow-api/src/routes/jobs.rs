@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Many, Path, Query};
-use crate::page::{self, Page, Window};
+use crate::page::{Page, PageQuery};
 use crate::state::ApiState;
 use crate::views::job::JobView;
 use crate::{etag, schema};
@@ -35,25 +35,16 @@ pub(crate) struct ListQuery {
     error_code: Option<String>,
     #[param(value_type = Option<schema::Time>)]
     submitted_after: Option<Timestamp>,
-    /// 1..100, default 50.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u32>,
-    /// From `next_cursor`.
-    #[param(value_type = Option<schema::Cursor>)]
-    cursor: Option<String>,
-    /// Adds `total`, counted to 10,000.
-    #[serde(default)]
-    #[param(value_type = Option<bool>)]
-    total: bool,
 }
 
 /// Inference jobs, newest first, without results.
-#[utoipa::path(get, path = "/inference-jobs", tag = "inference jobs", params(ListQuery),
+#[utoipa::path(get, path = "/inference-jobs", tag = "inference jobs", params(ListQuery, PageQuery),
     responses((status = 200, body = Page<JobView>), (status = 400, body = ErrorBody)))]
 pub(crate) async fn list(
     State(state): State<ApiState>,
     caller: Caller,
     Query(query): Query<ListQuery>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<JobView>>, ApiError> {
     let filter = JobFilter {
         execution_id: query.execution_id,
@@ -65,20 +56,12 @@ pub(crate) async fn list(
         error_code: query.error_code,
         submitted_after: query.submitted_after,
     };
-    let window = Window::new(query.limit, query.cursor.as_deref(), ("jobs", &filter))?;
+    let window = page.window(("jobs", &filter))?;
     let before = window.after_id()?.map(JobId::from_uuid);
     let request = PageRequest { limit: window.limit, before };
-    let page = state.store.jobs(caller.tenant, filter.clone(), request).await?;
-    let total = if query.total { Some(count(&state, caller, &filter).await?) } else { None };
-    Ok(Json(window.page(page.items, page.next.map(JobId::uuid), JobView::item).with_total(total)))
-}
-
-async fn count(state: &ApiState, caller: Caller, filter: &JobFilter) -> Result<u64, ApiError> {
-    page::count(|before| async move {
-        let page = state.store.jobs(caller.tenant, filter.clone(), PageRequest { limit: 100, before }).await?;
-        Ok((page.items.len(), page.next))
-    })
-    .await
+    let jobs = state.store.jobs(caller.tenant, filter.clone(), request).await?;
+    let total = page.count(state.store.count_jobs(caller.tenant, filter)).await?;
+    Ok(Json(window.page(jobs.items, jobs.next.map(JobId::uuid), JobView::item).with_total(total)))
 }
 
 /// One inference job with its result.

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Path, Query};
-use crate::page::{Page, Window};
+use crate::page::{Page, PageQuery};
 use crate::state::ApiState;
 use crate::views::model::ModelView;
 use crate::{etag, schema};
@@ -28,16 +28,6 @@ pub(crate) struct ListQuery {
     state: Option<StateFilter>,
     /// Part of the id or name.
     search: Option<String>,
-    /// 1..100, default 50.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u32>,
-    /// From `next_cursor`.
-    #[param(value_type = Option<schema::Cursor>)]
-    cursor: Option<String>,
-    /// Adds `total`, counted to 10,000.
-    #[serde(default)]
-    #[param(value_type = Option<bool>)]
-    total: bool,
 }
 
 /// Whether a model can be used.
@@ -60,11 +50,12 @@ impl From<StateFilter> for ModelState {
 }
 
 /// Registered models, by id.
-#[utoipa::path(get, path = "/models", tag = "models", params(ListQuery), responses((status = 200, body = Page<ModelView>), (status = 400, body = ErrorBody)))]
+#[utoipa::path(get, path = "/models", tag = "models", params(ListQuery, PageQuery), responses((status = 200, body = Page<ModelView>), (status = 400, body = ErrorBody)))]
 pub(crate) async fn list(
     State(state): State<ApiState>,
     caller: Caller,
     Query(query): Query<ListQuery>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<ModelView>>, ApiError> {
     let filter = ModelFilter {
         task: query.task,
@@ -72,10 +63,10 @@ pub(crate) async fn list(
         state: query.state.map(ModelState::from),
         search: query.search,
     };
-    let window = Window::new(query.limit, query.cursor.as_deref(), ("models", &filter))?;
+    let window = page.window(("models", &filter))?;
     let (models, workers) = tokio::try_join!(state.store.models(caller.tenant, filter), state.store.workers())?;
-    let page = window.slice(models, |model| model.id.clone(), |model, after| model.id.as_bytes() > after, query.total);
-    Ok(Json(page.map(|model| ModelView::item(model, &workers))))
+    let models = window.slice(models, |model| model.id.clone(), |model, after| model.id.as_bytes() > after, page.total);
+    Ok(Json(models.map(|model| ModelView::item(model, &workers))))
 }
 
 /// One model with its spec.

@@ -15,7 +15,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use self::shaped::Shaped;
 
@@ -26,15 +26,17 @@ pub struct ServeConfig {
     pub header_timeout: Duration,
     /// Most connections at a time; further clients wait in the listener's queue.
     pub max_connections: usize,
+    /// After a stop, how long clients may take to receive what they asked for; then their connections are cut.
+    pub stop_grace: Duration,
 }
 
 impl Default for ServeConfig {
     fn default() -> Self {
-        Self { header_timeout: Duration::from_secs(10), max_connections: 4096 }
+        Self { header_timeout: Duration::from_secs(10), max_connections: 4096, stop_grace: Duration::from_secs(20) }
     }
 }
 
-/// Serves `router` until `stop` resolves; requests that have begun by then are answered.
+/// Serves `router` until `stop` resolves; requests that have begun by then are answered, within [`ServeConfig::stop_grace`].
 ///
 /// What hyper refuses by itself (heads that are not HTTP or too long) comes out in the one error shape, too. A head that
 /// takes too long ends the connection without an answer.
@@ -72,12 +74,28 @@ pub async fn serve(
             }
             drop(permit);
         });
-        while tasks.try_join_next().is_some() {}
+        while let Some(ended) = tasks.try_join_next() {
+            report(ended);
+        }
     }
     drop(listener);
-    open.shutdown().await;
-    while tasks.join_next().await.is_some() {}
+    if tokio::time::timeout(config.stop_grace, open.shutdown()).await.is_err() {
+        tracing::warn!(connections = tasks.len(), "clients that did not take their answers are cut off");
+        tasks.abort_all();
+    }
+    while let Some(ended) = tasks.join_next().await {
+        report(ended);
+    }
     Ok(())
+}
+
+/// A connection that panicked outside a handler, in a body for instance, has nobody else to say so.
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && !error.is_cancelled()
+    {
+        tracing::error!(error = %error, "a connection ended badly");
+    }
 }
 
 /// The next connection. Errors are of one connection, or pass (too many open files).

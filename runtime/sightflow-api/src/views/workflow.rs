@@ -25,8 +25,8 @@ pub(crate) struct WorkflowView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub(crate) definition: Option<Value>,
-    pub(crate) node_count: usize,
-    pub(crate) edge_count: usize,
+    pub(crate) node_count: u32,
+    pub(crate) edge_count: u32,
     /// What validation found without refusing.
     pub(crate) warnings: Vec<Detail>,
     pub(crate) run_count: u64,
@@ -52,7 +52,7 @@ pub(crate) struct VersionView {
     pub(crate) changed_by: Option<String>,
     #[schema(value_type = schema::Time)]
     pub(crate) created_at: Timestamp,
-    pub(crate) node_count: usize,
+    pub(crate) node_count: u32,
     /// Only when one version is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -76,8 +76,8 @@ impl WorkflowView {
             description: row.description,
             status: row.status,
             version: row.version,
-            node_count: count(&row.definition, "nodes"),
-            edge_count: count(&row.definition, "edges"),
+            node_count: row.node_count,
+            edge_count: row.edge_count,
             definition: None,
             warnings: warnings.into_iter().map(Detail::from).collect(),
             run_count: row.run_count,
@@ -104,15 +104,10 @@ impl VersionView {
             change_summary: row.change_summary,
             changed_by: row.changed_by,
             created_at: row.created_at,
-            node_count: count(&row.definition, "nodes"),
+            node_count: row.node_count,
             definition: None,
         }
     }
-}
-
-/// How many elements the array under `key` has.
-fn count(definition: &Value, key: &str) -> usize {
-    definition.get(key).and_then(Value::as_array).map_or(0, Vec::len)
 }
 
 /// Something was deleted.

@@ -1,7 +1,9 @@
 use axum::http::Method;
 use serde_json::json;
+use sightflow_memory::{MemoryPool, Use};
+use tower::ServiceExt;
 
-use crate::support::{MULTIPART, TestApp, base64, field, multipart, photo_graph, png};
+use crate::support::{MULTIPART, TestApp, base64, field, multipart, photo_graph, png, request};
 
 #[tokio::test]
 async fn an_upload_comes_back_byte_for_byte() {
@@ -57,6 +59,34 @@ async fn an_upload_comes_back_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_read_holds_one_piece() {
+    let memory = MemoryPool::new(64 << 20);
+    let app = TestApp::with(sightflow_api::ApiConfig { memory: memory.clone(), ..Default::default() }, &[]).await;
+    let large = [png(8, 6).to_vec(), vec![0; 30 << 20]].concat();
+    let url = app.request(Method::POST, "/api/v1/blobs", &[], large.clone()).await.ok(201)["url"].clone();
+    let url = url.as_str().unwrap();
+    assert_eq!(memory.used(), 0);
+    let mut unread = Vec::new();
+    for _ in 0..100 {
+        unread.push(app.router.clone().oneshot(request(Method::GET, url, &[], "")).await.unwrap());
+    }
+    assert_eq!(memory.used(), 100 * (128 << 10));
+    let read = axum::body::to_bytes(unread.pop().unwrap().into_body(), usize::MAX).await.unwrap();
+    assert!(read == large);
+    drop(unread);
+    assert_eq!(memory.used(), 0);
+
+    let full = memory.try_reserve(Use::Images, memory.capacity()).unwrap();
+    app.get(url).await.error(503, "unavailable");
+    drop(full);
+    let thumbnail =
+        app.router.clone().oneshot(request(Method::GET, &format!("{url}/thumbnail"), &[], "")).await.unwrap();
+    let held = memory.used();
+    let picture = axum::body::to_bytes(thumbnail.into_body(), usize::MAX).await.unwrap();
+    assert_eq!(held, picture.len() as u64, "of a picture that was made, what is sent");
+}
+
+#[tokio::test]
 async fn bad_uploads() {
     let app = TestApp::new().await;
     let picture = png(8, 6);
@@ -73,6 +103,7 @@ async fn bad_uploads() {
         (vec![("content-encoding", "gzip")], picture.to_vec(), 400, "bad_json"),
         (vec![MULTIPART], multipart(&[("a", &picture), ("b", &picture)]), 400, "invalid_field"),
         (vec![("content-length", "99999999")], Vec::new(), 413, "body_too_large"),
+        (vec![("idempotency-key", "a\tb")], picture.to_vec(), 400, "invalid_field"),
     ] {
         app.request(Method::POST, "/api/v1/blobs", &headers, body).await.error(status, code);
     }

@@ -31,6 +31,7 @@ async fn the_catalogue() {
     for (query, expected) in [
         ("?category=output", vec!["note"]),
         ("?search=REMARK", vec!["note"]),
+        ("?search=%EF%BC%B2emark", vec!["note"]),
         ("?search=passes%20a", vec!["note"]),
         ("?category=nothing", vec![]),
     ] {

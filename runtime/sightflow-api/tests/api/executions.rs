@@ -1,9 +1,10 @@
-use serde_json::json;
-use sightflow_types::error::RunError;
-
 use axum::http::Method;
+use serde_json::json;
+use sightflow_memory::MemoryPool;
+use sightflow_types::error::RunError;
+use tower::ServiceExt;
 
-use crate::support::{TestApp, photo_graph, png, settings_graph};
+use crate::support::{TestApp, photo_graph, png, request, settings_graph};
 
 #[tokio::test]
 async fn an_execution_carries_every_field_and_both_names() {
@@ -134,6 +135,12 @@ async fn image_outputs_are_bytes_and_others_json() {
     assert_eq!(inlined["outputs"]["safe"]["$image"]["base64"], crate::support::base64(&picture));
     assert!(app.get(&path).await.ok(200)["outputs"]["safe"]["$image"].get("base64").is_none());
 
+    // Nothing is made for a client that has it.
+    let crop = app.get(&format!("{path}/outputs/part")).await.header("etag").to_owned();
+    app.blobs.delete(&digest.as_str().unwrap().parse().unwrap()).await.unwrap();
+    assert_eq!(app.get_with(&format!("{path}/outputs/part"), &[("if-none-match", &crop)]).await.status, 304);
+    app.get(&format!("{path}/outputs/part")).await.error(500, "internal");
+
     let nodes = app.get(&format!("{path}/nodes")).await.ok(200);
     assert_eq!(
         nodes["items"],
@@ -142,6 +149,46 @@ async fn image_outputs_are_bytes_and_others_json() {
             {"node_id": "note", "type": "note", "status": "pending", "skip_reason": null, "attempts": 0, "duration_ms": null, "queue_ms": null, "items": null, "error": null, "job_ids": [], "logs": []}
         ])
     );
+}
+
+#[tokio::test]
+async fn inlined_images_are_charged_and_bounded_however_often_they_are_named() {
+    let memory = MemoryPool::new(64 << 20);
+    let app = TestApp::with(sightflow_api::ApiConfig { memory: memory.clone(), ..Default::default() }, &[]).await;
+    let id = app.workflow(&photo_graph()).await;
+    let large = [png(8, 6).to_vec(), vec![0; 3 << 20]].concat();
+    let digest = app.request(Method::POST, "/api/v1/blobs", &[], large).await.ok(201)["digest"].clone();
+    let execution = app.run(&id, &json!({"input": {"image": digest}})).await;
+    let run = app.start().await;
+    let image = json!({"$image": {"digest": digest, "width": 8, "height": 6, "format": "png"}});
+    app.finish(&run, json!({"all": [image, image, image]}), None).await;
+    let path = format!("/api/v1/executions/{execution}?images=base64");
+    let answer = app.router.clone().oneshot(request(Method::GET, &path, &[], "")).await.unwrap();
+    let held = memory.used();
+    let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    assert_eq!(held, body.len() as u64);
+    let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    drop(body);
+    assert_eq!(memory.used(), 0);
+    let inlined =
+        answer["outputs"]["all"].as_array().unwrap().iter().filter(|image| image["$image"]["base64"].is_string());
+    assert_eq!(inlined.count(), 2, "a third is beyond 8 MiB");
+}
+
+#[tokio::test]
+async fn nodes_stand_behind_what_they_refer_to() {
+    let app = TestApp::new().await;
+    // No edge: a reference alone makes the order.
+    let definition = json!({"nodes": [
+        {"id": "note", "type": "note", "inputs": {"value": "$nodes.photo.image"}},
+        {"id": "photo", "type": "image_input"},
+    ]});
+    let id = app.workflow(&definition).await;
+    let digest = app.request(Method::POST, "/api/v1/blobs", &[], png(8, 6)).await.ok(201)["digest"].clone();
+    let execution = app.run(&id, &json!({"input": {"image": digest}})).await;
+    let nodes = app.get(&format!("/api/v1/executions/{execution}/nodes")).await.ok(200);
+    let ids: Vec<_> = nodes["items"].as_array().unwrap().iter().map(|node| node["node_id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["photo", "note"]);
 }
 
 #[tokio::test]

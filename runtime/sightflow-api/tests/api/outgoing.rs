@@ -7,6 +7,7 @@ use axum::response::Redirect;
 use axum::routing::get;
 use bytes::Bytes;
 use sightflow_api::outgoing::{FetchError, Network, Outgoing};
+use sightflow_memory::MemoryPool;
 
 async fn origin() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -32,7 +33,8 @@ async fn origin() -> String {
 async fn what_comes_back() {
     let base = origin().await;
     let allow: [Network; 1] = ["127.0.0.0/8".parse().unwrap()];
-    let outgoing = Outgoing::new(allow).unwrap();
+    let memory = MemoryPool::new(64 << 20);
+    let outgoing = Outgoing::new(allow, memory.clone()).unwrap();
     for (path, expected) in [
         ("/a.png", Ok("bytes")),
         ("/hop3", Ok("bytes")),
@@ -46,14 +48,32 @@ async fn what_comes_back() {
             (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{path}: {error}"),
             (found, _) => panic!("{path}: {found:?}"),
         }
+        assert_eq!(memory.used(), 0, "{path}");
     }
+    let fetched = outgoing.fetch(&format!("{base}/a.png")).await.unwrap();
+    let copy = fetched.clone();
+    drop(fetched);
+    assert_eq!(memory.used(), 5, "as long as anybody holds it");
+    drop(copy);
+    assert_eq!(memory.used(), 0);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_into_memory_is_not_fetched() {
+    let base = origin().await;
+    let allow: [Network; 1] = ["127.0.0.0/8".parse().unwrap()];
+    // Too small for whatever comes first: no wait would help.
+    let memory = MemoryPool::new(1 << 10);
+    let error = Outgoing::new(allow, memory.clone()).unwrap().fetch(&format!("{base}/huge")).await.unwrap_err();
+    assert!(error.to_string().contains("no memory is left"), "{error}");
+    assert_eq!(memory.used(), 0);
 }
 
 #[tokio::test]
 async fn names_that_lead_inside_are_refused_by_the_resolver() {
     let base = origin().await;
     let port = base.rsplit_once(':').unwrap().1.to_owned();
-    let closed = Outgoing::new([]).unwrap();
+    let closed = Outgoing::new([], MemoryPool::process().clone()).unwrap();
     for url in [format!("{base}/a.png"), "http://localhost/a.png".to_owned(), "http://localhost:8080/a.png".to_owned()]
     {
         let error = closed.fetch(&url).await.unwrap_err();
@@ -61,5 +81,10 @@ async fn names_that_lead_inside_are_refused_by_the_resolver() {
     }
     // A name does not open the ports of an allowed network: what it resolves to is not known when the port is checked.
     let allow: [Network; 1] = ["127.0.0.0/8".parse().unwrap()];
-    assert!(Outgoing::new(allow).unwrap().check(&format!("http://localhost:{port}/")).is_err());
+    assert!(
+        Outgoing::new(allow, MemoryPool::process().clone())
+            .unwrap()
+            .check(&format!("http://localhost:{port}/"))
+            .is_err()
+    );
 }

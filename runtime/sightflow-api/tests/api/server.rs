@@ -119,6 +119,23 @@ async fn a_stop_answers_what_was_begun_and_ends() {
 }
 
 #[tokio::test]
+async fn a_stop_does_not_wait_for_ever_for_a_client_that_does_not_read() {
+    let app = TestApp::new().await;
+    // More than the buffers of both ends hold.
+    let large = [crate::support::png(8, 6).to_vec(), vec![0; 40 << 20]].concat();
+    let blob = app.request(axum::http::Method::POST, "/api/v1/blobs", &[], large).await.ok(201);
+    let config = ServeConfig { stop_grace: Duration::from_millis(200), ..ServeConfig::default() };
+    let (base, stop, serving) = serve_with(&app, config).await;
+    let mut stalled = connect(&base).await;
+    let request = format!("GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n", blob["url"].as_str().unwrap());
+    stalled.write_all(request.as_bytes()).await.unwrap();
+    stalled.read_exact(&mut [0; 15]).await.unwrap();
+    stop.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(10), serving).await.expect("it ends").unwrap().unwrap();
+    assert!(rest(&mut stalled).await.len() < 40 << 20, "the answer was cut off");
+}
+
+#[tokio::test]
 async fn a_client_that_sends_too_much_gets_the_answer_and_no_broken_pipe() {
     let app = TestApp::new().await;
     let base = serve(&app).await;

@@ -140,7 +140,7 @@ impl TestApp {
             blobs.clone(),
             catalog,
             Arc::new(host),
-            Outgoing::new(allow).unwrap(),
+            Outgoing::new(allow, config.memory.clone()).unwrap(),
             config,
         );
         let engine = WorkerId::new();

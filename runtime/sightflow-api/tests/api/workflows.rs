@@ -123,6 +123,10 @@ async fn lists_page_filter_and_count() {
         (&first["total"], &first["total_capped"], first["items"][0].get("definition")),
         (&json!(3), &json!(false), None)
     );
+    let large = app.workflow(&photo_graph()).await;
+    let item = &app.get("/api/v1/workflows?limit=1").await.ok(200)["items"][0];
+    assert_eq!((&item["node_count"], &item["edge_count"]), (&json!(2), &json!(1)), "without its definition");
+    app.delete(&format!("/api/v1/workflows/{large}")).await.ok(200);
     let cursor = first["next_cursor"].as_str().unwrap();
     assert_eq!(names(&app.get(&format!("/api/v1/workflows?limit=2&cursor={cursor}")).await.ok(200)), ["alpha one"]);
     app.get(&format!("/api/v1/workflows?search=a&cursor={cursor}")).await.error(400, "invalid_cursor");
@@ -160,6 +164,16 @@ async fn a_definition_with_problems_is_refused_with_all_of_them() {
         validation,
         json!({"valid": true, "errors": [], "warnings": [], "plan": {"order": [["photo"], ["note"]], "blocks": {"note": "note", "photo": "image_input"}}})
     );
+}
+
+#[tokio::test]
+async fn limits_are_those_of_the_configuration() {
+    let limits = sightflow_engine::Limits { nodes: 1, ..Default::default() };
+    let app = TestApp::with(sightflow_api::ApiConfig { limits, ..Default::default() }, &[]).await;
+    let body = json!({"name": "two nodes", "definition": photo_graph()});
+    app.post("/api/v1/workflows", &body).await.error(422, "definition_invalid");
+    app.post("/api/v1/run", &json!({"definition": photo_graph()})).await.error(422, "definition_invalid");
+    app.workflow(&settings_graph()).await;
 }
 
 #[tokio::test]

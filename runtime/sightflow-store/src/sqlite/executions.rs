@@ -3,13 +3,16 @@
 use serde_json::{Map, Value, json};
 use sightflow_types::error::{RunError, code};
 use sightflow_types::{ExecutionId, ExecutionMode, ExecutionStatus, TenantId, Timestamp};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{SqliteExecutor, SqlitePool};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Sqlite, SqliteExecutor, SqlitePool};
 
-use super::row::{Reading, before, columns_of, json, listed, number, number_some, object, parse, parse_some, time};
+use super::row::{
+    Reading, before, columns_of, counted, json, listed, number, number_some, object, parse, parse_some, time,
+};
 use crate::error::{Result, StoreError};
 use crate::execution::{Execution, ExecutionFilter, JobCounts};
-use crate::page::{Page, PageRequest};
+use crate::page::{COUNT_CAP, Page, PageRequest};
 
 columns! {
     pub(super) struct ExecutionRow {
@@ -149,21 +152,70 @@ pub(super) async fn definition(db: &SqlitePool, tenant: TenantId, id: ExecutionI
     json(&text.ok_or(StoreError::NotFound("workflow version"))?)
 }
 
-/// A light list statement; the condition decides which index serves it.
-macro_rules! list_executions {
+/// One choice of executions, listed without the large parts and counted. Both take the same arguments.
+struct Statements {
+    list: &'static str,
+    count: &'static str,
+}
+
+/// The condition decides which index serves it.
+macro_rules! statements {
     ($condition:literal) => {
+        Statements {
+            list: matching!(
+                "SELECT e.id, e.tenant_id, e.workflow_id, w.name AS workflow_name, e.workflow_version, '{}' AS pins, e.status, e.execution_mode,
+                   e.priority, '{}' AS input_data, NULL AS output_data, '{}' AS node_metrics, e.progress, e.error_code, e.error_message,
+                   e.error_node_id, e.error_item, e.error_cause, e.metadata, e.timeout_seconds, e.deadline_at, e.max_retries, e.resume_count,
+                   e.replayed_from, e.batch_id, e.lease_token, e.event_seq, e.traceparent, e.inference_jobs_pending, e.inference_jobs_completed,
+                   e.inference_jobs_failed, e.inference_jobs_cancelled, e.started_at, e.completed_at, e.duration_ms, e.created_at, e.updated_at
+                 FROM wf_executions e LEFT JOIN wf_workflows w ON w.id = e.workflow_id",
+                $condition,
+                "ORDER BY e.id DESC LIMIT ?7"
+            ),
+            count: matching!("SELECT count(*) FROM (SELECT 1 FROM wf_executions e", $condition, "LIMIT ?7)"),
+        }
+    };
+}
+
+macro_rules! matching {
+    ($select:literal, $condition:literal, $end:literal) => {
         concat!(
-            "SELECT e.id, e.tenant_id, e.workflow_id, w.name AS workflow_name, e.workflow_version, '{}' AS pins, e.status, e.execution_mode,
-               e.priority, '{}' AS input_data, NULL AS output_data, '{}' AS node_metrics, e.progress, e.error_code, e.error_message,
-               e.error_node_id, e.error_item, e.error_cause, e.metadata, e.timeout_seconds, e.deadline_at, e.max_retries, e.resume_count,
-               e.replayed_from, e.batch_id, e.lease_token, e.event_seq, e.traceparent, e.inference_jobs_pending, e.inference_jobs_completed,
-               e.inference_jobs_failed, e.inference_jobs_cancelled, e.started_at, e.completed_at, e.duration_ms, e.created_at, e.updated_at
-             FROM wf_executions e LEFT JOIN wf_workflows w ON w.id = e.workflow_id
-             WHERE e.tenant_id = ?1 AND e.id < ?2 AND ",
+            $select,
+            " WHERE e.tenant_id = ?1 AND e.id < ?2 AND ",
             $condition,
-            " AND (?5 IS NULL OR e.created_at > ?5) AND (?6 IS NULL OR e.created_at < ?6) ORDER BY e.id DESC LIMIT ?7"
+            " AND (?5 IS NULL OR e.created_at > ?5) AND (?6 IS NULL OR e.created_at < ?6) ",
+            $end
         )
     };
+}
+
+fn query(
+    tenant: TenantId,
+    filter: &ExecutionFilter,
+    page: (Option<ExecutionId>, i64),
+    pick: fn(Statements) -> &'static str,
+) -> Query<'static, Sqlite, SqliteArguments> {
+    let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
+    let (statements, status_argument) = match (&filter.workflow_id, statuses.as_slice()) {
+        (Some(_), _) => (
+            statements!("e.workflow_id = ?3 AND (?4 IS NULL OR e.status IN (SELECT value FROM json_each(?4)))"),
+            (!statuses.is_empty()).then(|| json!(statuses).to_string()),
+        ),
+        (None, [one]) => (statements!("?3 IS NULL AND e.status = ?4"), Some((*one).to_owned())),
+        (None, _) => (
+            statements!("?3 IS NULL AND (?4 IS NULL OR +e.status IN (SELECT value FROM json_each(?4)))"),
+            (!statuses.is_empty()).then(|| json!(statuses).to_string()),
+        ),
+    };
+    let (last, limit) = page;
+    sqlx::query(pick(statements))
+        .bind(tenant.uuid().to_string())
+        .bind(before(last.map(ExecutionId::uuid)))
+        .bind(filter.workflow_id.map(|id| id.uuid().to_string()))
+        .bind(status_argument)
+        .bind(filter.created_after.map(Timestamp::millis))
+        .bind(filter.created_before.map(Timestamp::millis))
+        .bind(limit)
 }
 
 pub(super) async fn list(
@@ -172,28 +224,11 @@ pub(super) async fn list(
     filter: ExecutionFilter,
     page: PageRequest<ExecutionId>,
 ) -> Result<Page<Execution, ExecutionId>> {
-    let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
-    let (statement, status_argument) = match (&filter.workflow_id, statuses.as_slice()) {
-        (Some(_), _) => (
-            list_executions!("e.workflow_id = ?3 AND (?4 IS NULL OR e.status IN (SELECT value FROM json_each(?4)))"),
-            (!statuses.is_empty()).then(|| json!(statuses).to_string()),
-        ),
-        (None, [one]) => (list_executions!("?3 IS NULL AND e.status = ?4"), Some((*one).to_owned())),
-        (None, _) => (
-            list_executions!("?3 IS NULL AND (?4 IS NULL OR +e.status IN (SELECT value FROM json_each(?4)))"),
-            (!statuses.is_empty()).then(|| json!(statuses).to_string()),
-        ),
-    };
-    let rows = sqlx::query(statement)
-        .bind(tenant.uuid().to_string())
-        .bind(before(page.before.map(ExecutionId::uuid)))
-        .bind(filter.workflow_id.map(|id| id.uuid().to_string()))
-        .bind(status_argument)
-        .bind(filter.created_after.map(Timestamp::millis))
-        .bind(filter.created_before.map(Timestamp::millis))
-        .bind(page.rows())
-        .fetch_all(db)
-        .await?;
+    let rows = query(tenant, &filter, (page.before, page.rows()), |of| of.list).fetch_all(db).await?;
     let read = |row: SqliteRow| listed("execution", shown(&row));
     Ok(Page::cut(rows, page.rows(), read, |execution| execution.id))
+}
+
+pub(super) async fn count(db: &SqlitePool, tenant: TenantId, filter: ExecutionFilter) -> Result<u64> {
+    counted(&query(tenant, &filter, (None, COUNT_CAP as i64), |of| of.count).fetch_one(db).await?)
 }

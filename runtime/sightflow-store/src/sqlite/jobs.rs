@@ -3,16 +3,17 @@
 use serde_json::{Value, json};
 use sightflow_types::error::code;
 use sightflow_types::{ExecutionId, JobId, JobStatus, ModelSource, Task, TenantId, Timestamp, event};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{SqliteExecutor, SqlitePool};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Sqlite, SqliteExecutor, SqlitePool};
 
-use super::row::{Reading, before, columns_of, json, listed, number, number_some, parse, parse_some, time};
+use super::row::{Reading, before, columns_of, counted, json, listed, number, number_some, parse, parse_some, time};
 use super::writer::Tx;
 use super::{events, models};
 use crate::error::{Result, StoreError};
 use crate::execution::ExecutionLease;
 use crate::job::{Job, JobFilter, NewJob};
-use crate::page::{Page, PageRequest};
+use crate::page::{COUNT_CAP, Page, PageRequest};
 
 columns! {
     pub(super) struct JobRow {
@@ -159,52 +160,74 @@ pub(super) async fn fail_unreadable(tx: &mut Tx, id: &str, code: &str, message: 
     }
 }
 
-/// A list statement without results; the source decides which index serves it.
-macro_rules! list_jobs {
+/// One choice of jobs, listed without results and counted. Both take the same arguments.
+struct Statements {
+    list: &'static str,
+    count: &'static str,
+}
+
+/// The source decides which index serves it.
+macro_rules! statements {
     ($source:literal) => {
+        Statements {
+            list: matching!(
+                "SELECT j.id, j.execution_id, j.workflow_id, j.tenant_id, j.node_id, j.item_path, j.task, j.model_id, j.model_source, j.model_digest,
+                   j.params, j.input, j.pixels, j.status, j.progress, j.priority, j.vt, j.attempt, j.max_attempts, j.max_batch, j.lease_token,
+                   j.worker_id, j.timeout_ms, j.run_at, j.submitted_at, j.started_at, j.completed_at, j.duration_ms, j.queue_ms, j.load_ms,
+                   j.compute_ms, j.batch_size, NULL AS result, j.error_class, j.error_code, j.error_message, j.metadata, j.traceparent,
+                   j.created_at, j.updated_at
+                 FROM wf_inference_jobs j",
+                $source,
+                "ORDER BY j.id DESC LIMIT ?11"
+            ),
+            count: matching!("SELECT count(*) FROM (SELECT 1 FROM wf_inference_jobs j", $source, "LIMIT ?11)"),
+        }
+    };
+}
+
+macro_rules! matching {
+    ($select:literal, $source:literal, $end:literal) => {
         concat!(
-            "SELECT j.id, j.execution_id, j.workflow_id, j.tenant_id, j.node_id, j.item_path, j.task, j.model_id, j.model_source, j.model_digest,
-               j.params, j.input, j.pixels, j.status, j.progress, j.priority, j.vt, j.attempt, j.max_attempts, j.max_batch, j.lease_token,
-               j.worker_id, j.timeout_ms, j.run_at, j.submitted_at, j.started_at, j.completed_at, j.duration_ms, j.queue_ms, j.load_ms,
-               j.compute_ms, j.batch_size, NULL AS result, j.error_class, j.error_code, j.error_message, j.metadata, j.traceparent,
-               j.created_at, j.updated_at
-             FROM wf_inference_jobs j WHERE ",
+            $select,
+            " WHERE ",
             $source,
             " AND j.tenant_id = ?1 AND j.id < ?2 AND (?3 IS NULL OR j.execution_id = ?3) AND (?4 IS NULL OR j.workflow_id = ?4)
              AND (?5 IS NULL OR j.node_id = ?5) AND (?6 IS NULL OR j.model_id = ?6) AND (?7 IS NULL OR j.task = ?7)
              AND (?8 IS NULL OR j.status IN (SELECT value FROM json_each(?8))) AND (?9 IS NULL OR j.error_code = ?9)
-             AND (?10 IS NULL OR j.submitted_at > ?10) ORDER BY j.id DESC LIMIT ?11"
+             AND (?10 IS NULL OR j.submitted_at > ?10) ",
+            $end
         )
     };
 }
 
-pub(super) async fn list(
-    db: &SqlitePool,
+fn query(
     tenant: TenantId,
     filter: JobFilter,
-    page: PageRequest<JobId>,
-) -> Result<Page<Job, JobId>> {
+    page: (Option<JobId>, i64),
+    pick: fn(Statements) -> &'static str,
+) -> Query<'static, Sqlite, SqliteArguments> {
     use JobStatus::{Failed, Pending, Queued, Running};
     let narrow = |status| matches!(status, Pending | Queued | Running | Failed);
-    let statement = if filter.execution_id.is_some() {
-        list_jobs!("j.execution_id = ?3")
+    let statements = if filter.execution_id.is_some() {
+        statements!("j.execution_id = ?3")
     } else if filter.workflow_id.is_some() {
-        list_jobs!("j.workflow_id = ?4")
+        statements!("j.workflow_id = ?4")
     } else if !filter.statuses.is_empty() && filter.statuses.iter().copied().all(narrow) {
         // The narrow tables are the index by status: a rare status is found without reading every job.
-        list_jobs!(
+        statements!(
             "j.id IN (SELECT job_id FROM wf_ready_jobs WHERE tenant_id = ?1 AND instr(?8, '\"queued\"')
                 UNION ALL SELECT job_id FROM wf_job_leases WHERE tenant_id = ?1 AND instr(?8, '\"running\"')
                 UNION ALL SELECT job_id FROM wf_failed_jobs WHERE tenant_id = ?1 AND instr(?8, '\"failed\"')
                 UNION ALL SELECT ref_id FROM wf_timers WHERE kind = 'job' AND instr(?8, '\"pending\"'))"
         )
     } else {
-        list_jobs!("true")
+        statements!("true")
     };
     let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
-    let rows = sqlx::query(statement)
+    let (last, limit) = page;
+    sqlx::query(pick(statements))
         .bind(tenant.uuid().to_string())
-        .bind(before(page.before.map(JobId::uuid)))
+        .bind(before(last.map(JobId::uuid)))
         .bind(filter.execution_id.map(|id| id.uuid().to_string()))
         .bind(filter.workflow_id.map(|id| id.uuid().to_string()))
         .bind(filter.node_id)
@@ -213,11 +236,22 @@ pub(super) async fn list(
         .bind((!statuses.is_empty()).then(|| json!(statuses).to_string()))
         .bind(filter.error_code)
         .bind(filter.submitted_after.map(Timestamp::millis))
-        .bind(page.rows())
-        .fetch_all(db)
-        .await?;
+        .bind(limit)
+}
+
+pub(super) async fn list(
+    db: &SqlitePool,
+    tenant: TenantId,
+    filter: JobFilter,
+    page: PageRequest<JobId>,
+) -> Result<Page<Job, JobId>> {
+    let rows = query(tenant, filter, (page.before, page.rows()), |of| of.list).fetch_all(db).await?;
     let read = |row: SqliteRow| listed("job", shown(&row));
     Ok(Page::cut(rows, page.rows(), read, |job| job.id))
+}
+
+pub(super) async fn count(db: &SqlitePool, tenant: TenantId, filter: JobFilter) -> Result<u64> {
+    counted(&query(tenant, filter, (None, COUNT_CAP as i64), |of| of.count).fetch_one(db).await?)
 }
 
 columns! {

@@ -19,8 +19,11 @@ macro_rules! migration {
 }
 
 /// Every migration, in order. Append only: each is applied once, and remembered with its checksum.
-const MIGRATIONS: &[(&str, &str)] =
-    &[migration!("0001_first_schema.sql"), migration!("0002_recovery_and_retention.sql")];
+const MIGRATIONS: &[(&str, &str)] = &[
+    migration!("0001_first_schema.sql"),
+    migration!("0002_recovery_and_retention.sql"),
+    migration!("0003_definitions_apart.sql"),
+];
 
 /// The number before the first `_` of a file's name is the version.
 fn migrator() -> Result<Migrator> {

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 use sightflow_types::{Digest, Timestamp};
-use sqlx::FromRow;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row};
 
 use crate::error::{Result, StoreError};
 
@@ -26,6 +26,11 @@ macro_rules! columns {
 /// The columns of one row; an error concerns this row alone.
 pub(super) fn columns_of<T: for<'r> FromRow<'r, SqliteRow>>(row: &SqliteRow) -> Result<T> {
     Ok(T::from_row(row)?)
+}
+
+/// The one number that a count answers.
+pub(super) fn counted(row: &SqliteRow) -> Result<u64> {
+    number(row.try_get(0)?)
 }
 
 /// What to do about a value that cannot be read.

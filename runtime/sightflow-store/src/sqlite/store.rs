@@ -25,7 +25,7 @@ use crate::signal::Signal;
 use crate::store::{QueueDepth, Store, StoreStatistics};
 use crate::worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker};
 use crate::workflow::{
-    Created, Idempotency, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
+    Created, Definitions, Idempotency, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
     WorkflowVersion,
 };
 
@@ -46,9 +46,14 @@ impl Store for SqliteStore {
         &self,
         tenant: TenantId,
         filter: WorkflowFilter,
+        definitions: Definitions,
         page: PageRequest<WorkflowId>,
     ) -> Result<Page<Workflow, WorkflowId>> {
-        workflows::list(&self.readers, tenant, filter, page).await
+        workflows::list(&self.readers, tenant, filter, definitions, page).await
+    }
+
+    async fn count_workflows(&self, tenant: TenantId, filter: WorkflowFilter) -> Result<u64> {
+        workflows::count(&self.readers, tenant, filter).await
     }
 
     async fn update_workflow(
@@ -71,6 +76,10 @@ impl Store for SqliteStore {
         page: PageRequest<u32>,
     ) -> Result<Page<WorkflowVersion, u32>> {
         workflows::versions(&self.readers, tenant, id, page).await
+    }
+
+    async fn count_workflow_versions(&self, tenant: TenantId, id: WorkflowId) -> Result<u64> {
+        workflows::count_versions(&self.readers, tenant, id).await
     }
 
     async fn workflow_version(&self, tenant: TenantId, id: WorkflowId, version: u32) -> Result<WorkflowVersion> {
@@ -100,6 +109,10 @@ impl Store for SqliteStore {
         page: PageRequest<ExecutionId>,
     ) -> Result<Page<Execution, ExecutionId>> {
         executions::list(&self.readers, tenant, filter, page).await
+    }
+
+    async fn count_executions(&self, tenant: TenantId, filter: ExecutionFilter) -> Result<u64> {
+        executions::count(&self.readers, tenant, filter).await
     }
 
     async fn events_after(&self, tenant: TenantId, id: ExecutionId, seq: i64, limit: u32) -> Result<Vec<Event>> {
@@ -181,6 +194,10 @@ impl Store for SqliteStore {
 
     async fn jobs(&self, tenant: TenantId, filter: JobFilter, page: PageRequest<JobId>) -> Result<Page<Job, JobId>> {
         jobs::list(&self.readers, tenant, filter, page).await
+    }
+
+    async fn count_jobs(&self, tenant: TenantId, filter: JobFilter) -> Result<u64> {
+        jobs::count(&self.readers, tenant, filter).await
     }
 
     async fn job_heads(&self) -> Result<Vec<ModelHead>> {

@@ -12,10 +12,10 @@ use super::keys::{self, Claim};
 use super::row::{Reading, before, columns_of, json, listed, number, number_some, object, parse, time};
 use super::writer::Tx;
 use crate::error::{Result, StoreError};
-use crate::page::{Page, PageRequest};
+use crate::page::{COUNT_CAP, Page, PageRequest};
 use crate::search::fold;
 use crate::workflow::{
-    Created, NewWorkflow, OpenExecutions, Workflow, WorkflowChange, WorkflowFilter, WorkflowVersion,
+    Created, Definitions, NewWorkflow, OpenExecutions, Workflow, WorkflowChange, WorkflowFilter, WorkflowVersion,
 };
 
 columns! {
@@ -24,8 +24,10 @@ columns! {
         tenant_id: String,
         name: String,
         description: Option<String>,
-        definition: String,
+        definition: Option<String>,
         warnings: String,
+        node_count: i64,
+        edge_count: i64,
         status: String,
         current_version: i64,
         run_count: i64,
@@ -42,13 +44,16 @@ impl WorkflowRow {
         let array = |text: &str| serde_json::from_str(text).map_err(|error| StoreError::Corrupt(error.to_string()));
         let mut warnings: Vec<Value> = reading.take("warnings", array(&self.warnings), Vec::new)?;
         let empty = || json!({ "version": "1.0", "nodes": [], "edges": [] });
+        let definition = self.definition.map_or(Ok(Value::Null), |text| object(&text).map(Value::Object));
         let id = parse(&self.id)?;
         let mut workflow = Workflow {
             id,
             tenant_id: reading.take("tenant_id", parse(&self.tenant_id), || TenantId::BUILT_IN)?,
             name: self.name,
             description: self.description,
-            definition: reading.take("definition", object(&self.definition).map(Value::Object), empty)?,
+            definition: reading.take("definition", definition, empty)?,
+            node_count: reading.take("node_count", number(self.node_count), || 0)?,
+            edge_count: reading.take("edge_count", number(self.edge_count), || 0)?,
             warnings: Value::Null,
             status: reading.take("status", parse(&self.status), || WorkflowStatus::Archived)?,
             version: reading.take("current_version", number(self.current_version), || 1)?,
@@ -70,7 +75,8 @@ columns! {
     struct VersionRow {
         version: i64,
         digest: String,
-        definition: String,
+        definition: Option<String>,
+        node_count: i64,
         change_summary: Option<String>,
         changed_by: Option<String>,
         created_at: i64,
@@ -84,7 +90,8 @@ impl TryFrom<VersionRow> for WorkflowVersion {
         Ok(Self {
             version: number(row.version)?,
             digest: parse(&row.digest)?,
-            definition: json(&row.definition)?,
+            definition: row.definition.map_or(Ok(Value::Null), |text| json(&text))?,
+            node_count: number(row.node_count)?,
             change_summary: row.change_summary,
             changed_by: row.changed_by,
             created_at: Timestamp::from_millis(row.created_at),
@@ -146,22 +153,23 @@ pub(super) async fn create(tx: &mut Tx, new: NewWorkflow) -> Result<Created<Work
     }
     let definition = new.definition.to_string();
     sqlx::query(
-        "INSERT INTO wf_workflows (id, tenant_id, name, description, definition, status, search, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?8, ?7, ?7)",
+        "INSERT INTO wf_workflows (id, tenant_id, name, description, status, search, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)",
     )
     .bind(id.uuid().to_string())
     .bind(new.tenant_id.uuid().to_string())
     .bind(&new.name)
     .bind(&new.description)
-    .bind(&definition)
     .bind(new.status.as_str())
-    .bind(tx.now)
     .bind(searched(&new.name, new.description.as_deref()))
+    .bind(tx.now)
     .execute(&mut tx.conn)
     .await?;
     let version = NewVersion {
         version: 1,
         definition: &definition,
+        node_count: elements(&new.definition, "nodes"),
+        edge_count: elements(&new.definition, "edges"),
         digest: content_digest(&new.definition),
         warnings: &new.warnings,
         change_summary: None,
@@ -177,9 +185,16 @@ pub(super) fn searched(name: &str, description: Option<&str>) -> String {
     fold(&format!("{name}\n{}", description.unwrap_or_default()))
 }
 
+/// How many elements the array under `key` has.
+fn elements(definition: &Value, key: &str) -> u32 {
+    definition.get(key).and_then(Value::as_array).map_or(0, Vec::len) as u32
+}
+
 struct NewVersion<'a> {
     version: u32,
     definition: &'a str,
+    node_count: u32,
+    edge_count: u32,
     digest: Digest,
     warnings: &'a Value,
     change_summary: Option<String>,
@@ -188,8 +203,8 @@ struct NewVersion<'a> {
 
 async fn insert_version(tx: &mut Tx, id: WorkflowId, new: NewVersion<'_>) -> Result<()> {
     sqlx::query(
-        "INSERT INTO wf_workflow_versions (workflow_id, version, definition, digest, warnings, change_summary, changed_by, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO wf_workflow_versions (workflow_id, version, definition, digest, warnings, change_summary, changed_by, created_at, node_count, edge_count)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )
     .bind(id.uuid().to_string())
     .bind(new.version)
@@ -199,19 +214,32 @@ async fn insert_version(tx: &mut Tx, id: WorkflowId, new: NewVersion<'_>) -> Res
     .bind(new.change_summary)
     .bind(new.changed_by)
     .bind(tx.now)
+    .bind(new.node_count)
+    .bind(new.edge_count)
     .execute(&mut tx.conn)
     .await?;
     Ok(())
 }
 
-/// A workflow's row with the warnings of its newest version.
+/// A workflow's row with what is kept with its newest version. Without that version it is unreadable, as is what has no
+/// definition.
 macro_rules! select_workflows {
-    ($condition:literal) => {
+    ($definition:literal, $condition:expr) => {
         concat!(
-            "SELECT w.*, coalesce((SELECT v.warnings FROM wf_workflow_versions v WHERE v.workflow_id = w.id AND v.version = w.current_version), '[]')
-               AS warnings FROM wf_workflows w WHERE ",
+            "SELECT w.id, w.tenant_id, w.name, w.description, ",
+            $definition,
+            " AS definition, w.status, w.current_version, w.run_count, w.last_run_at, w.avg_duration_ms, w.created_at, w.updated_at,
+               coalesce(v.warnings, '[]') AS warnings, coalesce(v.node_count, 0) AS node_count, coalesce(v.edge_count, 0) AS edge_count
+             FROM wf_workflows w LEFT JOIN wf_workflow_versions v ON v.workflow_id = w.id AND v.version = w.current_version WHERE ",
             $condition
         )
+    };
+}
+
+/// Those that a list shows or counts. `instr` on folded text: a search for `50%` or `a_b` means exactly that.
+macro_rules! listed_workflows {
+    () => {
+        "w.tenant_id = ?1 AND w.deleted_at IS NULL AND (?2 IS NULL OR w.status = ?2) AND (?3 IS NULL OR instr(w.search, ?3) > 0)"
     };
 }
 
@@ -231,11 +259,17 @@ pub(super) async fn get_even_deleted(
     tenant: TenantId,
     id: WorkflowId,
 ) -> Result<Workflow> {
-    one(db, select_workflows!("w.id = ?1 AND w.tenant_id = ?2"), tenant, id).await
+    one(db, select_workflows!("coalesce(v.definition, '')", "w.id = ?1 AND w.tenant_id = ?2"), tenant, id).await
 }
 
 pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: WorkflowId) -> Result<Workflow> {
-    one(db, select_workflows!("w.id = ?1 AND w.tenant_id = ?2 AND w.deleted_at IS NULL"), tenant, id).await
+    one(
+        db,
+        select_workflows!("coalesce(v.definition, '')", "w.id = ?1 AND w.tenant_id = ?2 AND w.deleted_at IS NULL"),
+        tenant,
+        id,
+    )
+    .await
 }
 
 /// Fails unless the tenant has this workflow.
@@ -258,24 +292,40 @@ pub(super) async fn list(
     db: &SqlitePool,
     tenant: TenantId,
     filter: WorkflowFilter,
+    definitions: Definitions,
     page: PageRequest<WorkflowId>,
 ) -> Result<Page<Workflow, WorkflowId>> {
-    // instr on folded text: a search for `50%` or `a_b` means exactly that.
     let rows = sqlx::query(select_workflows!(
-        "w.tenant_id = ?1 AND w.deleted_at IS NULL AND w.id < ?2 AND (?3 IS NULL OR w.status = ?3)
-           AND (?4 IS NULL OR instr(w.search, ?4) > 0) ORDER BY w.id DESC LIMIT ?5"
+        "CASE WHEN ?6 THEN coalesce(v.definition, '') END",
+        concat!(listed_workflows!(), " AND w.id < ?4 ORDER BY w.id DESC LIMIT ?5")
     ))
     .bind(tenant.uuid().to_string())
-    .bind(before(page.before.map(WorkflowId::uuid)))
     .bind(filter.status.map(WorkflowStatus::as_str))
     .bind(filter.search.map(|text| fold(&text)))
+    .bind(before(page.before.map(WorkflowId::uuid)))
     .bind(page.rows())
+    .bind(definitions == Definitions::Include)
     .fetch_all(db)
     .await?;
     let read = |row: SqliteRow| {
         listed("workflow", columns_of::<WorkflowRow>(&row).and_then(|row| row.read(&mut Reading::lenient())))
     };
     Ok(Page::cut(rows, page.rows(), read, |workflow| workflow.id))
+}
+
+pub(super) async fn count(db: &SqlitePool, tenant: TenantId, filter: WorkflowFilter) -> Result<u64> {
+    let counted = sqlx::query_scalar(concat!(
+        "SELECT count(*) FROM (SELECT 1 FROM wf_workflows w WHERE ",
+        listed_workflows!(),
+        " LIMIT ?4)"
+    ))
+    .bind(tenant.uuid().to_string())
+    .bind(filter.status.map(WorkflowStatus::as_str))
+    .bind(filter.search.map(|text| fold(&text)))
+    .bind(COUNT_CAP as i64)
+    .fetch_one(db)
+    .await?;
+    number(counted)
 }
 
 pub(super) async fn update(
@@ -303,7 +353,9 @@ pub(super) async fn update(
     let digest = change.definition.as_ref().map_or(content, content_digest);
     now.definition = change.definition.unwrap_or(now.definition);
     let definition = now.definition.to_string();
+    (now.node_count, now.edge_count) = (elements(&now.definition, "nodes"), elements(&now.definition, "edges"));
     if digest == content {
+        // What is counted is content: the counts stay.
         sqlx::query(
             "UPDATE wf_workflow_versions SET definition = ?3, warnings = ?4 WHERE workflow_id = ?1 AND version = ?2",
         )
@@ -318,6 +370,8 @@ pub(super) async fn update(
         let version = NewVersion {
             version: now.version,
             definition: &definition,
+            node_count: now.node_count,
+            edge_count: now.edge_count,
             digest,
             warnings: &now.warnings,
             change_summary: change.change_summary,
@@ -329,17 +383,16 @@ pub(super) async fn update(
     now.description = change.description.unwrap_or(now.description);
     now.status = change.status.unwrap_or(now.status);
     let updated_at: i64 = sqlx::query_scalar(
-        "UPDATE wf_workflows SET name = ?2, description = ?3, status = ?4, definition = ?5, current_version = ?6, search = ?8,
+        "UPDATE wf_workflows SET name = ?2, description = ?3, status = ?4, current_version = ?5, search = ?6,
            updated_at = max(?7, updated_at + 1) WHERE id = ?1 RETURNING updated_at",
     )
     .bind(id.uuid().to_string())
     .bind(&now.name)
     .bind(&now.description)
     .bind(now.status.as_str())
-    .bind(&definition)
     .bind(now.version)
-    .bind(tx.now)
     .bind(searched(&now.name, now.description.as_deref()))
+    .bind(tx.now)
     .fetch_one(&mut tx.conn)
     .await?;
     now.updated_at = Timestamp::from_millis(updated_at);
@@ -375,7 +428,8 @@ pub(super) async fn versions(
 ) -> Result<Page<WorkflowVersion, u32>> {
     exists(db, tenant, id).await?;
     let rows = sqlx::query(
-        "SELECT * FROM wf_workflow_versions WHERE workflow_id = ?1 AND (?2 IS NULL OR version < ?2) ORDER BY version DESC LIMIT ?3",
+        "SELECT version, digest, NULL AS definition, node_count, change_summary, changed_by, created_at FROM wf_workflow_versions
+         WHERE workflow_id = ?1 AND (?2 IS NULL OR version < ?2) ORDER BY version DESC LIMIT ?3",
     )
     .bind(id.uuid().to_string())
     .bind(page.before)
@@ -384,6 +438,17 @@ pub(super) async fn versions(
     .await?;
     let read = |row: SqliteRow| listed("version", columns_of::<VersionRow>(&row).and_then(WorkflowVersion::try_from));
     Ok(Page::cut(rows, page.rows(), read, |version| version.version))
+}
+
+pub(super) async fn count_versions(db: &SqlitePool, tenant: TenantId, id: WorkflowId) -> Result<u64> {
+    exists(db, tenant, id).await?;
+    let counted =
+        sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM wf_workflow_versions WHERE workflow_id = ?1 LIMIT ?2)")
+            .bind(id.uuid().to_string())
+            .bind(COUNT_CAP as i64)
+            .fetch_one(db)
+            .await?;
+    number(counted)
 }
 
 pub(super) async fn version(

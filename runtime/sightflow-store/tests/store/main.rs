@@ -35,7 +35,7 @@ conformance!(on_sqlite, crate::sqlite::Sqlite:
         an_acknowledged_submit_survives_reopening, what_cannot_run_is_refused_whole, other_tenants_see_nothing, cursors_are_stable_under_inserts,
         filters_find_what_they_name,
     }
-    workflows { versions_follow_content, stale_versions_are_refused, search_and_pages, deletion_respects_open_executions, keys_replay_creation, warnings_are_kept_with_the_version }
+    workflows { versions_follow_content, stale_versions_are_refused, search_and_pages, deletion_respects_open_executions, keys_replay_creation, warnings_are_kept_with_the_version, counts_follow_the_definition }
     queue {
         enqueue_twice_adds_nothing, enqueue_needs_a_live_lease, loop_items_are_separate, claims_follow_rank_vt_id, two_claimers_share_nothing,
         the_pixel_budget_holds, capped_tenants_are_passed_over, an_urgent_late_arrival_is_found, a_claim_sets_everything,

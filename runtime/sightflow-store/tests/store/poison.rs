@@ -1,6 +1,8 @@
 //! Rows that cannot be read are set aside alone: nobody else waits for them.
 
-use sightflow_store::{ExecutionFilter, JobFilter, ModelFilter, ModelState, NewModel, PageRequest, WorkflowFilter};
+use sightflow_store::{
+    Definitions, ExecutionFilter, JobFilter, ModelFilter, ModelState, NewModel, PageRequest, WorkflowFilter,
+};
 use sightflow_types::{ModelSource, Task};
 
 use crate::harness::{Backend, TENANT, World, new_workflow};
@@ -147,11 +149,16 @@ async fn lists_show_what_cannot_be_read_as_such() {
     let world = World::<Sqlite>::new().await;
     let poisoned = world.workflow().await.id;
     let sound = world.store.create_workflow(new_workflow("sound")).await.expect("create").value;
-    for (column, value) in [("definition", "'[]'"), ("status", "'odd'"), ("run_count", "-1")] {
-        let id = poisoned.uuid().to_string();
+    let id = poisoned.uuid().to_string();
+    let definition = format!("UPDATE wf_workflow_versions SET definition = '[]' WHERE workflow_id = '{id}'");
+    world.backend.execute(&definition).await.expect("poison");
+    // After the definition itself, each keeps the row unreadable.
+    for (column, value) in [("description", "NULL"), ("status", "'odd'"), ("run_count", "-1"), ("current_version", "7")]
+    {
         poison(&world, "wf_workflows", &id, column, value).await;
         let page =
-            world.store.workflows(TENANT, WorkflowFilter::default(), PageRequest::default()).await.expect(column);
+            world.store.workflows(TENANT, WorkflowFilter::default(), Definitions::Include, PageRequest::default());
+        let page = page.await.expect(column);
         assert_eq!(page.items[0], sound, "{column}");
         assert_eq!(
             (page.items[1].id, &page.items[1].warnings[0]["code"]),

@@ -218,7 +218,8 @@ pub(crate) async fn lists_by_status<B: Backend>(world: &mut World<B>) {
     ] {
         for execution_id in [None, Some(lease.execution_id)] {
             let filter = JobFilter { statuses: statuses.clone(), execution_id, ..JobFilter::default() };
-            let page = world.store.jobs(TENANT, filter, PageRequest::default()).await.expect("list");
+            let page = world.store.jobs(TENANT, filter.clone(), PageRequest::default()).await.expect("list");
+            assert_eq!(world.store.count_jobs(TENANT, filter).await.expect("count"), page.items.len() as u64);
             assert_eq!(
                 page.items.iter().map(|job| job.item_path.as_str()).collect::<Vec<_>>(),
                 expected,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sightflow_store::{ManualClock, SharedStore, SqliteOptions, SqliteStore, StoreError};
+use sightflow_store::{Definitions, ManualClock, SharedStore, SqliteOptions, SqliteStore, StoreError};
 use sightflow_types::Timestamp;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
@@ -246,7 +246,7 @@ async fn a_file_of_the_first_schema_is_brought_up_to_date() {
         INSERT INTO wf_workflows (id, tenant_id, name, description, created_at, updated_at)
         VALUES ('01900000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-000000000000', 'Straße', NULL, 1, 1);
         INSERT INTO wf_workflow_versions (workflow_id, version, definition, digest, created_at)
-        VALUES ('01900000-0000-7000-8000-000000000001', 1, '{}', 'sha256:0000000000000000000000000000000000000000000000000000000000000000', 1);
+        VALUES ('01900000-0000-7000-8000-000000000001', 1, '{\"nodes\": [{}, {}], \"edges\": 7}', 'sha256:0000000000000000000000000000000000000000000000000000000000000000', 1);
         INSERT INTO wf_executions (id, definition, timeout_seconds, created_at, updated_at)
         VALUES ('01900000-0000-7000-8000-000000000002', '{}', 300, 1, 1);
         INSERT INTO wf_ready_executions VALUES (6, 0, '01900000-0000-7000-8000-000000000002', '00000000-0000-7000-8000-000000000000', 1);
@@ -271,8 +271,12 @@ async fn a_file_of_the_first_schema_is_brought_up_to_date() {
     world.check().await;
     assert_eq!(world.store.queue_depth().await.expect("depth").waiting_executions, 1);
     let filter = sightflow_store::WorkflowFilter { search: Some("STRASSE".into()), status: None };
-    let found = world.store.workflows(crate::harness::TENANT, filter, Default::default()).await.expect("search");
-    assert_eq!((found.items.len(), &found.items[0].warnings), (1, &serde_json::json!([])));
+    let found = world.store.workflows(crate::harness::TENANT, filter, Definitions::Omit, Default::default()).await;
+    let found = found.expect("search").items;
+    assert_eq!((found.len(), &found[0].warnings), (1, &serde_json::json!([])));
+    assert_eq!((found[0].node_count, found[0].edge_count), (2, 0));
+    let whole = world.store.workflow(crate::harness::TENANT, found[0].id).await.expect("get");
+    assert_eq!(whole.definition, serde_json::json!({"nodes": [{}, {}], "edges": 7}));
     let rescued = world.store.rescue().await.expect("rescue");
     assert_eq!(rescued.len(), 1, "the worker of that process is gone");
     assert_eq!(world.store.condemn_blobs(10).await.expect("condemn").len(), 1);

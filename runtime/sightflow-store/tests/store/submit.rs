@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use sightflow_store::{ExecutionFilter, NewExecution, PageRequest, RunSource, StoreError, WorkflowChange};
+use sightflow_store::{Definitions, ExecutionFilter, NewExecution, PageRequest, RunSource, StoreError, WorkflowChange};
 use sightflow_types::{Digest, ExecutionStatus, TenantId, WorkflowId, WorkflowStatus};
 
 use crate::harness::{Backend, TENANT, World, claim_of, completed, inline_run, keyed};
@@ -100,7 +100,15 @@ pub(crate) async fn other_tenants_see_nothing<B: Backend>(world: &mut World<B>) 
     for (n, answer) in answers.iter().enumerate() {
         assert!(matches!(answer, Some(StoreError::NotFound(_))), "operation {n}: {answer:?}");
     }
-    assert!(store.workflows(other, Default::default(), PageRequest::default()).await.expect("list").items.is_empty());
+    assert!(
+        store
+            .workflows(other, Default::default(), Definitions::Include, PageRequest::default())
+            .await
+            .expect("list")
+            .items
+            .is_empty()
+    );
+    assert_eq!(store.count_workflows(other, Default::default()).await.expect("count"), 0);
     assert!(store.executions(other, Default::default(), PageRequest::default()).await.expect("list").items.is_empty());
     assert!(store.jobs(other, Default::default(), PageRequest::default()).await.expect("list").items.is_empty());
 }
@@ -155,6 +163,8 @@ pub(crate) async fn filters_find_what_they_name<B: Backend>(world: &mut World<B>
         let page = world.store.executions(TENANT, filter.clone(), PageRequest::default()).await.expect("list");
         assert_eq!(page.items.iter().map(|item| item.id).collect::<Vec<_>>(), expected, "{filter:?}");
         assert!(page.items.iter().all(|item| item.outputs.is_none() && item.input.is_empty()), "lists are light");
+        let count = world.store.count_executions(TENANT, filter.clone()).await.expect("count");
+        assert_eq!(count, expected.len() as u64, "{filter:?}");
     }
     let worker = world.worker().await;
     assert!(world.store.claim_jobs(worker, claim_of(1)).await.expect("claim").is_empty());

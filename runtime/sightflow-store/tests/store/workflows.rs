@@ -1,9 +1,9 @@
 //! Workflows and their versions.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sightflow_store::{
-    Idempotency, NewExecution, NewWorkflow, OpenExecutions, PageRequest, Replayed, RunSource, StoreError,
-    WorkflowChange, WorkflowFilter,
+    Definitions, Idempotency, NewExecution, NewWorkflow, OpenExecutions, PageRequest, Replayed, RunSource, StoreError,
+    Workflow, WorkflowChange, WorkflowFilter,
 };
 use sightflow_types::{ExecutionStatus, WorkflowStatus};
 
@@ -42,6 +42,27 @@ pub(crate) async fn versions_follow_content<B: Backend>(world: &mut World<B>) {
         .expect("rest");
     assert_eq!((rest.items[0].version, rest.next), (1, None));
     assert_eq!(rest.items[0].digest, versions.items[0].digest);
+    assert_eq!(world.store.count_workflow_versions(TENANT, workflow.id).await.expect("count"), 3);
+}
+
+pub(crate) async fn counts_follow_the_definition<B: Backend>(world: &mut World<B>) {
+    let id = world.workflow().await.id;
+    for (definition, counts) in [
+        (json!({"nodes": [1, 2, 3], "edges": [4]}), (3, 1)),
+        (json!({"nodes": [1, 2, 3], "edges": [4], "viewport": {"zoom": 2}}), (3, 1)),
+        (json!({"nodes": {"a": 1}}), (0, 0)),
+    ] {
+        let change = WorkflowChange { definition: Some(definition.clone()), ..Default::default() };
+        let changed = world.store.update_workflow(TENANT, id, change).await.expect("update").value;
+        assert_eq!((changed.node_count, changed.edge_count), counts, "{definition}");
+        assert_eq!(world.store.workflow(TENANT, id).await.expect("get"), changed);
+        let versions = world.store.workflow_versions(TENANT, id, PageRequest::default()).await.expect("versions");
+        assert_eq!((versions.items[0].node_count, &versions.items[0].definition), (counts.0, &Value::Null));
+        assert_eq!(
+            world.store.workflow_version(TENANT, id, changed.version).await.expect("version").definition,
+            definition
+        );
+    }
 }
 
 pub(crate) async fn stale_versions_are_refused<B: Backend>(world: &mut World<B>) {
@@ -85,8 +106,11 @@ pub(crate) async fn search_and_pages<B: Backend>(world: &mut World<B>) {
         (by("zahler"), vec![]),
         (WorkflowFilter { search: None, status: Some(WorkflowStatus::Active) }, vec!["cells"]),
     ] {
-        let page = world.store.workflows(TENANT, filter.clone(), PageRequest::default()).await.expect("list");
+        let page = world.store.workflows(TENANT, filter.clone(), Definitions::Omit, PageRequest::default());
+        let page = page.await.expect("list");
         assert_eq!(page.items.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(), expected, "{filter:?}");
+        let count = world.store.count_workflows(TENANT, filter.clone()).await.expect("count");
+        assert_eq!(count, expected.len() as u64, "{filter:?}");
     }
 }
 
@@ -150,8 +174,11 @@ pub(crate) async fn warnings_are_kept_with_the_version<B: Backend>(world: &mut W
         let changed = world.store.update_workflow(TENANT, id, change).await.expect("change").value;
         assert_eq!(changed.warnings, found(expected));
         assert_eq!(world.store.workflow(TENANT, id).await.expect("get"), changed);
-        let listed =
-            world.store.workflows(TENANT, WorkflowFilter::default(), PageRequest::default()).await.expect("list");
-        assert_eq!(listed.items, [changed]);
+        let list = async |definitions| {
+            world.store.workflows(TENANT, WorkflowFilter::default(), definitions, PageRequest::default()).await
+        };
+        assert_eq!(list(Definitions::Include).await.expect("list").items, [changed.clone()]);
+        let light = Workflow { definition: Value::Null, ..changed };
+        assert_eq!(list(Definitions::Omit).await.expect("list").items, [light]);
     }
 }

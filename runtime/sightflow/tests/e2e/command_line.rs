@@ -1,6 +1,7 @@
 //! The verbs of the binary, as a person or a script calls them.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -69,6 +70,43 @@ fn misuse_says_what_to_do() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(part), "{arguments:?}: {}", stderr(&output));
     }
+}
+
+#[test]
+fn a_log_filter_that_cannot_be_read_is_an_error() {
+    let output = Command::new(env!("CARGO_BIN_EXE_sightflow"))
+        .args(["run", "no-such-file.json"])
+        .env("SIGHTFLOW_LOG", "sightflow=loud")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("SIGHTFLOW_LOG"), "{}", stderr(&output));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_interrupted_leaves_nothing_behind() {
+    let temporary = TempDir::new().unwrap();
+    let mut process = Command::new(env!("CARGO_BIN_EXE_sightflow"))
+        .args(["run", "examples/workflows/02-detect-and-draw.json", "--input", "image=examples/images/astronaut.png"])
+        .args(["--starter-models", "examples/models", "--cache"])
+        .arg(concat!(env!("CARGO_TARGET_TMPDIR"), "/components"))
+        .env("TMPDIR", temporary.path())
+        .current_dir(root())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let entries = || std::fs::read_dir(temporary.path()).unwrap().map(|entry| entry.unwrap().path());
+    while !entries().any(|data| data.join("sightflow.db").exists()) {
+        assert!(process.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    let interrupt = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();
+    assert!(interrupt.success());
+    let output = process.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("stopped before"), "{}", stderr(&output));
+    assert_eq!(entries().count(), 0, "pictures of the user among them");
 }
 
 #[test]

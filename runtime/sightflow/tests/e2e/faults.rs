@@ -60,6 +60,19 @@ fn nobody_needs_to_read_what_run_says() {
     assert_eq!(output.status.code(), Some(1), "an error, no panic");
 }
 
+#[test]
+fn nobody_needs_to_read_what_validate_says() {
+    let models = TempDir::new().unwrap();
+    let listing = r#"{"models": [{"id": "gone", "name": "Gone", "file": "gone.onnx"}]}"#;
+    std::fs::write(models.path().join("models.json"), listing).unwrap();
+    let definition = models.path().join("empty.json");
+    std::fs::write(&definition, r#"{"nodes": []}"#).unwrap();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut validate = Command::new(SIGHTFLOW);
+    validate.args(["workflow", "validate"]).arg(&definition).arg("--starter-models").arg(models.path());
+    assert_eq!(validate.stderr(full).output().unwrap().status.code(), Some(0), "no panic");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn only_the_owner_may_look_at_data() {

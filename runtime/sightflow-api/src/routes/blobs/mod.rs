@@ -1,10 +1,12 @@
 //! `/blobs`: images by the SHA-256 of their bytes.
 
 mod content_digest;
+pub(crate) mod pieces;
 mod range;
 mod thumbnail;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -22,7 +24,7 @@ use crate::extract::body::{self, Charge, IMAGE_LIMIT};
 use crate::extract::{Multipart, Path, media_type};
 use crate::state::ApiState;
 use crate::views::images::blob_url;
-use crate::{etag, intake, schema};
+use crate::{etag, idempotency, intake, schema};
 
 pub(crate) use thumbnail::{__path_thumbnail, thumbnail};
 
@@ -72,6 +74,8 @@ impl From<Blob> for BlobView {
 }
 
 /// Uploads an image: the raw bytes, or multipart with one file. `Content-Digest` is checked if sent.
+///
+/// An upload may be repeated without an `Idempotency-Key`: the same bytes are the same blob.
 #[utoipa::path(post, path = "/blobs", tag = "blobs", request_body(content((Vec<u8> = "application/octet-stream"), (UploadForm = "multipart/form-data"))),
     responses((status = 201, body = BlobView), (status = 200, description = "Known already", body = BlobView), (status = 413, body = ErrorBody), (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn upload(
@@ -95,6 +99,8 @@ pub(crate) async fn upload_image(
 
 async fn accept(state: &ApiState, caller: Caller, request: Request) -> Result<Response, ApiError> {
     let headers = request.headers().clone();
+    // A key has nothing to do here, but a malformed one is refused as everywhere.
+    idempotency::given(&headers)?;
     let (bytes, _charge) = read(state, request, &headers).await?;
     let probe = intake::check(&bytes, "the upload", "")?;
     if headers.contains_key("content-digest") {
@@ -187,10 +193,10 @@ async fn content(
             return Ok(response);
         }
     };
-    let body = match (method == Method::HEAD, status) {
-        (true, _) => Bytes::new(),
-        (false, StatusCode::OK) => state.blobs.get(&blob.digest).await?,
-        (false, _) => state.blobs.get_range(&blob.digest, part.clone()).await?,
+    let body = if method == Method::HEAD {
+        Body::empty()
+    } else {
+        pieces::body(state, blob.digest, blob.size, part.clone()).await?
     };
     let mut response = image_response(&blob.media_type, body)?;
     *response.status_mut() = status;
@@ -205,7 +211,7 @@ async fn content(
 }
 
 /// Bytes that a browser must not take for anything but an image.
-pub(crate) fn image_response(media_type: &str, bytes: Bytes) -> Result<Response, ApiError> {
+pub(crate) fn image_response(media_type: &str, body: impl Into<Body>) -> Result<Response, ApiError> {
     let inline = media_type.starts_with("image/") && media_type != "image/svg+xml";
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_str(media_type).map_err(ApiError::internal)?),
@@ -213,7 +219,7 @@ pub(crate) fn image_response(media_type: &str, bytes: Bytes) -> Result<Response,
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'")),
         (header::CONTENT_DISPOSITION, HeaderValue::from_static(if inline { "inline" } else { "attachment" })),
     ];
-    Ok((headers, bytes).into_response())
+    Ok((headers, body.into()).into_response())
 }
 
 /// Drops the upload; what executions refer to stays.

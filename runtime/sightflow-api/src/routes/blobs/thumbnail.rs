@@ -140,7 +140,7 @@ pub(crate) async fn thumbnail(
     let mut response = if etag::none_match(&headers, &tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let bytes = state.blobs.get(&digest).await?;
+        let bytes = intake::load(&state, &digest, blob.size).await?;
         let reference = intake::reference(&blob);
         let media_type = wanted.encoding.source_format().media_type();
         let invalid = |error| ApiError::new(Code::ImageInvalid, format!("the blob {digest}: {error}"));

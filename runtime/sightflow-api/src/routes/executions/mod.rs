@@ -17,7 +17,7 @@ use utoipa::IntoParams;
 use crate::caller::Caller;
 use crate::error::{ApiError, Code, ErrorBody};
 use crate::extract::{Many, Path, Query, Seconds};
-use crate::page::{self, Page, Window};
+use crate::page::{Page, PageQuery};
 use crate::state::ApiState;
 use crate::views::execution::{ExecutionItem, ExecutionView};
 use crate::views::workflow::Deleted;
@@ -39,59 +39,48 @@ pub(crate) struct ListQuery {
     created_after: Option<Timestamp>,
     #[param(value_type = Option<schema::Time>)]
     created_before: Option<Timestamp>,
-    /// 1..100, default 50.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u32>,
-    /// From `next_cursor`.
-    #[param(value_type = Option<schema::Cursor>)]
-    cursor: Option<String>,
-    /// Adds `total`, counted to 10,000.
-    #[serde(default)]
-    #[param(value_type = Option<bool>)]
-    total: bool,
 }
 
 /// Executions, newest first, without input, parameters, outputs, node metrics and metadata.
-#[utoipa::path(get, path = "/executions", tag = "executions", params(ListQuery), responses((status = 200, body = Page<ExecutionItem>), (status = 400, body = ErrorBody)))]
+#[utoipa::path(get, path = "/executions", tag = "executions", params(ListQuery, PageQuery), responses((status = 200, body = Page<ExecutionItem>), (status = 400, body = ErrorBody)))]
 pub(crate) async fn list(
     State(state): State<ApiState>,
     caller: Caller,
     Query(query): Query<ListQuery>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<ExecutionItem>>, ApiError> {
-    list_page(&state, caller, query).await.map(Json)
+    list_page(&state, caller, query, &page).await.map(Json)
 }
 
-async fn list_page(state: &ApiState, caller: Caller, query: ListQuery) -> Result<Page<ExecutionItem>, ApiError> {
+async fn list_page(
+    state: &ApiState,
+    caller: Caller,
+    query: ListQuery,
+    page: &PageQuery,
+) -> Result<Page<ExecutionItem>, ApiError> {
     let filter = ExecutionFilter {
         workflow_id: query.workflow_id,
         statuses: query.status.0,
         created_after: query.created_after,
         created_before: query.created_before,
     };
-    let window = Window::new(query.limit, query.cursor.as_deref(), ("executions", &filter))?;
+    let window = page.window(("executions", &filter))?;
     let before = window.after_id()?.map(ExecutionId::from_uuid);
-    let page =
-        state.store.executions(caller.tenant, filter.clone(), PageRequest { limit: window.limit, before }).await?;
-    let total = if query.total { Some(count(state, caller, &filter).await?) } else { None };
-    Ok(window.page(page.items, page.next.map(ExecutionId::uuid), ExecutionItem::from).with_total(total))
-}
-
-async fn count(state: &ApiState, caller: Caller, filter: &ExecutionFilter) -> Result<u64, ApiError> {
-    page::count(|before| async move {
-        let page = state.store.executions(caller.tenant, filter.clone(), PageRequest { limit: 100, before }).await?;
-        Ok((page.items.len(), page.next))
-    })
-    .await
+    let request = PageRequest { limit: window.limit, before };
+    let found = state.store.executions(caller.tenant, filter.clone(), request).await?;
+    let total = page.count(state.store.count_executions(caller.tenant, filter)).await?;
+    Ok(window.page(found.items, found.next.map(ExecutionId::uuid), ExecutionItem::from).with_total(total))
 }
 
 /// The executions of one workflow; takes the same parameters as `GET /executions`.
-#[utoipa::path(get, path = "/workflows/{id}/executions", tag = "workflows", params(("id" = schema::WorkflowId, Path), ListQuery),
+#[utoipa::path(get, path = "/workflows/{id}/executions", tag = "workflows", params(("id" = schema::WorkflowId, Path), ListQuery, PageQuery),
     responses((status = 200, body = Page<ExecutionItem>), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(crate) async fn of_workflow(
     State(state): State<ApiState>,
     caller: Caller,
     Path(id): Path<WorkflowId>,
     Query(query): Query<ListQuery>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<ExecutionItem>>, ApiError> {
     if query.workflow_id.is_some_and(|given| given != id) {
         return Err(ApiError::new(
@@ -100,7 +89,7 @@ pub(crate) async fn of_workflow(
         ));
     }
     state.store.workflow(caller.tenant, id).await?;
-    list_page(&state, caller, ListQuery { workflow_id: Some(id), ..query }).await.map(Json)
+    list_page(&state, caller, ListQuery { workflow_id: Some(id), ..query }, &page).await.map(Json)
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -127,7 +116,8 @@ pub(crate) async fn get(
     let patience = Duration::from_secs(query.wait.map_or(0, |wait| wait.0));
     let mut execution = wait::until_terminal(&state, caller.tenant, id, patience).await?;
     if let (Some(outputs::Inline::Base64), Some(values)) = (query.images, &mut execution.outputs) {
-        outputs::inline_images(&state, values).await?;
+        let charge = outputs::inline_images(&state, values).await?;
+        return etag::charged_json(&headers, &ExecutionView::from(execution), charge);
     }
     etag::json(&headers, &ExecutionView::from(execution))
 }

@@ -6,11 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sightflow_types::{ExecutionId, JobId, Timestamp};
+use sightflow_types::{ExecutionId, JobId, TenantId, Timestamp};
 use utoipa::ToSchema;
 
 use crate::caller::Caller;
-use crate::error::{ApiError, ErrorBody};
+use crate::error::{ApiError, Code, ErrorBody};
 use crate::extract::Path;
 use crate::page::Page;
 use crate::schema;
@@ -68,7 +68,8 @@ pub(crate) async fn nodes(
     for job in jobs {
         by_node.entry(job.node_id).or_default().push((job.id, job.queue_ms, job.submitted_at));
     }
-    let items = order(&definition)
+    let levels = levels(&state, caller.tenant, &definition).await?;
+    let items = order(&definition, &levels)
         .into_iter()
         .map(|(node_id, block_type)| {
             let record = match metrics.remove(&node_id) {
@@ -106,25 +107,67 @@ fn view(
     }
 }
 
-/// Node ids and types so that a node stands behind what it depends on; among equals, document order.
-fn order(definition: &Value) -> Vec<(String, Option<String>)> {
-    let list = |key: &str| definition.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let mut rest: Vec<(String, Option<String>)> =
-        list("nodes").iter().filter_map(|node| Some((text(node, "id")?, text(node, "type")))).collect();
-    let edges: Vec<(String, String)> =
-        list("edges").iter().filter_map(|edge| Some((text(edge, "source")?, text(edge, "target")?))).collect();
-    let mut ordered = Vec::with_capacity(rest.len());
-    while !rest.is_empty() {
-        let (ready, waiting): (Vec<_>, Vec<_>) = rest.iter().cloned().partition(|(id, _)| {
-            edges.iter().all(|(source, target)| target != id || !rest.iter().any(|(other, _)| other == source))
-        });
-        // A cycle cannot be saved; if there is one all the same, document order does.
-        let stuck = ready.is_empty();
-        ordered.extend(if stuck { waiting.clone() } else { ready });
-        rest = if stuck { Vec::new() } else { waiting };
+/// The level of each node: above those of all that it depends on.
+async fn levels(state: &ApiState, tenant: TenantId, definition: &Value) -> Result<HashMap<String, usize>, ApiError> {
+    match state.plan(tenant, definition).await {
+        Ok(plan) => {
+            let levels = plan.order().into_iter().enumerate();
+            Ok(levels.flat_map(|(level, ids)| ids.into_iter().map(move |id| (id, level))).collect())
+        }
+        // It ran once, but a model that it names has gone since, for instance: the edges still say most of it.
+        Err(error) if error.code == Code::DefinitionInvalid => Ok(levels_by_edges(definition)),
+        Err(error) => Err(error),
     }
-    ordered
+}
+
+/// Levels by edges alone; nodes of a cycle have none.
+fn levels_by_edges(definition: &Value) -> HashMap<String, usize> {
+    let mut targets: HashMap<&str, Vec<&str>> = HashMap::new();
+    let mut missing: HashMap<&str, usize> =
+        list(definition, "nodes").filter_map(|node| Some((text(node, "id")?, 0))).collect();
+    for edge in list(definition, "edges") {
+        let (Some(source), Some(target)) = (text(edge, "source"), text(edge, "target")) else { continue };
+        if missing.contains_key(source)
+            && let Some(missing) = missing.get_mut(target)
+        {
+            *missing += 1;
+            targets.entry(source).or_default().push(target);
+        }
+    }
+    let mut levels = HashMap::new();
+    let mut ready: Vec<&str> = missing.iter().filter(|(_, missing)| **missing == 0).map(|(id, _)| *id).collect();
+    let mut level = 0;
+    while !ready.is_empty() {
+        let mut next = Vec::new();
+        for id in ready {
+            levels.insert(id.to_owned(), level);
+            for target in targets.remove(id).unwrap_or_default() {
+                if let Some(missing) = missing.get_mut(target) {
+                    *missing -= 1;
+                    next.extend((*missing == 0).then_some(target));
+                }
+            }
+        }
+        ready = next;
+        level += 1;
+    }
+    levels
+}
+
+/// Node ids and types by level, in document order within one; what has no level comes last.
+fn order(definition: &Value, levels: &HashMap<String, usize>) -> Vec<(String, Option<String>)> {
+    let node = |node| Some((text(node, "id")?.to_owned(), text(node, "type").map(str::to_owned)));
+    let mut nodes: Vec<_> = list(definition, "nodes").filter_map(node).collect();
+    nodes.sort_by_key(|(id, _)| levels.get(id).copied().unwrap_or(usize::MAX));
+    nodes
+}
+
+fn list<'a>(definition: &'a Value, key: &str) -> std::slice::Iter<'a, Value> {
+    definition.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice).iter()
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    value.get(key).and_then(Value::as_str)
 }
 
 #[cfg(test)]
@@ -134,17 +177,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dependencies_come_first() {
+    fn without_a_plan_edges_decide() {
         let edge = |source: &str, target: &str| json!({"source": source, "target": target});
         for (ids, edges, expected) in [
             (vec!["c", "b", "a"], vec![edge("a", "b"), edge("b", "c")], vec!["a", "b", "c"]),
             (vec!["x", "y"], vec![], vec!["x", "y"]),
+            (
+                vec!["d", "b", "c", "a"],
+                vec![edge("a", "b"), edge("a", "c"), edge("b", "d"), edge("c", "d")],
+                vec!["a", "b", "c", "d"],
+            ),
+            (vec!["b", "a"], vec![edge("a", "b"), edge("a", "b"), edge("gone", "a")], vec!["a", "b"]),
             (vec!["x", "y", "z"], vec![edge("x", "y"), edge("y", "x")], vec!["z", "x", "y"]),
         ] {
             let nodes: Vec<_> = ids.iter().map(|id| json!({"id": id, "type": "t"})).collect();
-            let ordered: Vec<String> =
-                order(&json!({"nodes": nodes, "edges": edges})).into_iter().map(|node| node.0).collect();
-            assert_eq!(ordered, expected, "{ids:?}");
+            let definition = json!({"nodes": nodes, "edges": edges});
+            let ordered = order(&definition, &levels_by_edges(&definition));
+            assert_eq!(ordered.into_iter().map(|node| node.0).collect::<Vec<_>>(), expected, "{ids:?}");
         }
     }
 }

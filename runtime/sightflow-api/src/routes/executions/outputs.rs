@@ -1,7 +1,7 @@
 //! `/executions/{id}/outputs`: results, and image results as bytes.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,10 +15,11 @@ use crate::caller::Caller;
 use crate::decode::decode;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::Path;
-use crate::routes::blobs::image_response;
+use crate::extract::body::Charge;
+use crate::routes::blobs::{image_response, pieces};
 use crate::state::ApiState;
 use crate::views::images;
-use crate::{etag, schema};
+use crate::{etag, intake, schema};
 
 const INLINE_LIMIT: u64 = 8 << 20;
 
@@ -71,16 +72,13 @@ pub(crate) async fn output(
         ApiError::not_found("output", format!("`{name}` in {id} (the execution has {state})"))
     })?;
     if let Some(reference) = as_image(&value) {
-        let (media_type, bytes) = encoded(&state, &reference).await?;
         let tag = format!("\"{}\"", sightflow_blobs::digest_of(value.to_string().as_bytes()).hex());
-        if etag::none_match(&headers, &tag) {
-            return Ok(axum::http::StatusCode::NOT_MODIFIED.into_response());
-        }
-        let mut response = image_response(media_type, bytes)?;
-        response.headers_mut().insert(
-            axum::http::header::ETAG,
-            tag.parse().map_err(|error: axum::http::header::InvalidHeaderValue| ApiError::internal(error))?,
-        );
+        let mut response = if etag::none_match(&headers, &tag) {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            picture(&state, caller, reference).await?
+        };
+        response.headers_mut().insert(header::ETAG, HeaderValue::from_str(&tag).map_err(ApiError::internal)?);
         return Ok(response);
     }
     images::add_urls(&mut value);
@@ -94,45 +92,63 @@ fn as_image(value: &Value) -> Option<ImageRef> {
 }
 
 /// The blob as it is, or for a crop, or where the orientation must not be applied, the pixels it means as PNG.
-async fn encoded(state: &ApiState, reference: &ImageRef) -> Result<(&'static str, bytes::Bytes), ApiError> {
-    let bytes = state.blobs.get(&reference.digest).await?;
+async fn picture(state: &ApiState, caller: Caller, reference: ImageRef) -> Result<Response, ApiError> {
+    let digest = reference.digest;
+    let blob = intake::find(state, caller.tenant, &digest).await?.ok_or_else(|| ApiError::not_found("blob", digest))?;
     if reference.view.is_none() && !reference.ignore_orientation {
-        let probe = sightflow_images::probe(&bytes).map_err(ApiError::internal)?;
-        return Ok((probe.media_type(), bytes));
+        let mut response =
+            image_response(&blob.media_type, pieces::body(state, digest, blob.size, 0..blob.size).await?)?;
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(blob.size));
+        return Ok(response);
     }
-    let reference = reference.clone();
+    let bytes = intake::load(state, &digest, blob.size).await?;
     let make = move || {
         let image = Image::from_reference(bytes, &reference)?;
         sightflow_images::encode(&image, EncodeFormat::Png)
     };
-    Ok(("image/png", decode(state, make, ApiError::internal).await?))
+    image_response("image/png", decode(state, make, ApiError::internal).await?)
 }
 
-/// Adds `base64` to image references, in document order, until 8 MiB are spent; larger ones stay references.
-pub(super) async fn inline_images(state: &ApiState, outputs: &mut Value) -> Result<(), ApiError> {
+/// What a byte of an inlined image takes: itself, and its text in base64 in the tree and in the answer.
+const INLINE_COST: u64 = 4;
+
+/// Adds `base64` to image references, in document order, until 8 MiB are spent; larger ones stay references. Answers what
+/// that is charged.
+pub(super) async fn inline_images(state: &ApiState, outputs: &mut Value) -> Result<Charge, ApiError> {
     let mut digests = Vec::new();
     images::visit(outputs, &mut |reference| {
         let digest = reference.get("digest").and_then(Value::as_str).and_then(|text| text.parse::<Digest>().ok());
         // A crop's bytes are not the blob's.
-        digests.extend(digest.filter(|_| !reference.contains_key("view")));
+        digests.push(digest.filter(|_| !reference.contains_key("view")));
     });
+    let mut charge = Charge::take(&state.config.memory, 0).await?;
     let mut left = INLINE_LIMIT;
-    let mut known = std::collections::HashMap::new();
+    let mut texts = Vec::new();
     for digest in digests {
-        if known.contains_key(&digest) {
-            continue;
-        }
-        let size = state.blobs.size(&digest).await?;
-        if let Some(rest) = left.checked_sub(size) {
-            left = rest;
-            known.insert(digest, STANDARD.encode(state.blobs.get(&digest).await?));
-        }
+        texts.push(match digest {
+            Some(digest) => inlined(state, &digest, &mut left, &mut charge).await?,
+            None => None,
+        });
     }
+    let mut texts = texts.into_iter();
     images::visit(outputs, &mut |reference| {
-        let digest = reference.get("digest").and_then(Value::as_str).and_then(|text| text.parse::<Digest>().ok());
-        if let Some(text) = digest.filter(|_| !reference.contains_key("view")).and_then(|digest| known.get(&digest)) {
-            reference.insert("base64".to_owned(), text.clone().into());
+        if let Some(text) = texts.next().flatten() {
+            reference.insert("base64".to_owned(), text.into());
         }
     });
-    Ok(())
+    Ok(charge)
+}
+
+/// The base64 of a blob, unless it has more bytes than are `left`.
+async fn inlined(
+    state: &ApiState,
+    digest: &Digest,
+    left: &mut u64,
+    charge: &mut Charge,
+) -> Result<Option<String>, ApiError> {
+    let size = state.blobs.size(digest).await?;
+    let Some(rest) = left.checked_sub(size) else { return Ok(None) };
+    *left = rest;
+    charge.grow(size * INLINE_COST).await?;
+    Ok(Some(STANDARD.encode(state.blobs.get(digest).await?)))
 }

@@ -30,36 +30,35 @@ pub(crate) struct RunQuery {
     version: Option<u32>,
 }
 
-/// Runs a saved workflow: `202` at once, or with `mode: "sync"` or `Prefer: wait=N` the finished execution.
-#[utoipa::path(post, path = "/workflows/{id}/run", tag = "runs",
-    params(("id" = schema::WorkflowId, Path), RunQuery, ("Prefer" = Option<String>, Header, description = "`wait=N`: hold the answer for up to N seconds, at most 300, until the execution has ended"), ("Idempotency-Key" = Option<schema::IdempotencyKey>, Header)),
-    request_body(content((RunRequest = "application/json"), (RunForm = "multipart/form-data"))),
-    responses((status = 200, description = "Ended while the request waited", body = ExecutionView), (status = 202, body = Accepted), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
-        (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 422, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub(crate) async fn run(
-    State(state): State<ApiState>,
-    caller: Caller,
-    Path(id): Path<WorkflowId>,
-    Query(query): Query<RunQuery>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    accept::run(&state, caller, Target::Workflow { id, version: query.version }, request).await
+/// A route that runs a saved workflow.
+macro_rules! run_route {
+    ($(#[$doc:meta])* $name:ident, $path:tt) => {
+        $(#[$doc])*
+        #[utoipa::path(post, path = $path, tag = "runs",
+            params(("id" = schema::WorkflowId, Path), RunQuery, ("Prefer" = Option<String>, Header, description = "`wait=N`: hold the answer for up to N seconds, at most 300, until the execution has ended"), ("Idempotency-Key" = Option<schema::IdempotencyKey>, Header)),
+            request_body(content((RunRequest = "application/json"), (RunForm = "multipart/form-data"))),
+            responses((status = 200, description = "Ended while the request waited", body = ExecutionView), (status = 202, body = Accepted), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+                (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 422, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
+        pub(crate) async fn $name(
+            State(state): State<ApiState>,
+            caller: Caller,
+            Path(id): Path<WorkflowId>,
+            Query(query): Query<RunQuery>,
+            request: Request,
+        ) -> Result<Response, ApiError> {
+            accept::run(&state, caller, Target::Workflow { id, version: query.version }, request).await
+        }
+    };
 }
 
-/// Alias of `POST /workflows/{id}/run`.
-#[utoipa::path(post, path = "/workflows/{id}/execute", tag = "runs",
-    params(("id" = schema::WorkflowId, Path), RunQuery, ("Prefer" = Option<String>, Header, description = "`wait=N`: hold the answer for up to N seconds, at most 300, until the execution has ended"), ("Idempotency-Key" = Option<schema::IdempotencyKey>, Header)),
-    request_body(content((RunRequest = "application/json"), (RunForm = "multipart/form-data"))),
-    responses((status = 200, description = "Ended while the request waited", body = ExecutionView), (status = 202, body = Accepted), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
-        (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 422, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub(crate) async fn execute(
-    State(state): State<ApiState>,
-    caller: Caller,
-    Path(id): Path<WorkflowId>,
-    Query(query): Query<RunQuery>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    accept::run(&state, caller, Target::Workflow { id, version: query.version }, request).await
+run_route! {
+    /// Runs a saved workflow: `202` at once, or with `mode: "sync"` or `Prefer: wait=N` the finished execution.
+    run, "/workflows/{id}/run"
+}
+
+run_route! {
+    /// Alias of `POST /workflows/{id}/run`.
+    execute, "/workflows/{id}/execute"
 }
 
 /// Runs a definition that is sent along and kept with the execution.

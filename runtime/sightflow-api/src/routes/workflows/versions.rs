@@ -13,25 +13,10 @@ use super::diff::Diff;
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Path, Query, parse_object, typed};
-use crate::page::{self, Page, Window};
+use crate::page::{Page, PageQuery};
 use crate::state::ApiState;
 use crate::views::workflow::{VersionView, WorkflowView};
 use crate::{etag, idempotency, schema};
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct PageQuery {
-    /// 1..100, default 50.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u32>,
-    /// From `next_cursor`.
-    #[param(value_type = Option<schema::Cursor>)]
-    cursor: Option<String>,
-    /// Adds `total`, counted to 10,000.
-    #[serde(default)]
-    #[param(value_type = Option<bool>)]
-    total: bool,
-}
 
 /// The versions of a workflow, newest first.
 #[utoipa::path(get, path = "/workflows/{id}/versions", tag = "workflows", params(("id" = schema::WorkflowId, Path), PageQuery),
@@ -40,21 +25,13 @@ pub(crate) async fn versions(
     State(state): State<ApiState>,
     caller: Caller,
     Path(id): Path<WorkflowId>,
-    Query(query): Query<PageQuery>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<VersionView>>, ApiError> {
-    let window = Window::new(query.limit, query.cursor.as_deref(), ("versions", id))?;
+    let window = page.window(("versions", id))?;
     let before = window.after_number()?;
-    let page = state.store.workflow_versions(caller.tenant, id, PageRequest { limit: window.limit, before }).await?;
-    let total = if query.total { Some(count(&state, caller, id).await?) } else { None };
-    Ok(Json(window.page(page.items, page.next.map(u32::to_be_bytes), VersionView::item).with_total(total)))
-}
-
-async fn count(state: &ApiState, caller: Caller, id: WorkflowId) -> Result<u64, ApiError> {
-    page::count(|before| async move {
-        let page = state.store.workflow_versions(caller.tenant, id, PageRequest { limit: 100, before }).await?;
-        Ok((page.items.len(), page.next))
-    })
-    .await
+    let found = state.store.workflow_versions(caller.tenant, id, PageRequest { limit: window.limit, before }).await?;
+    let total = page.count(state.store.count_workflow_versions(caller.tenant, id)).await?;
+    Ok(Json(window.page(found.items, found.next.map(u32::to_be_bytes), VersionView::item).with_total(total)))
 }
 
 /// One version with its definition.
