@@ -22,6 +22,7 @@ mod state;
 mod views;
 mod wait;
 
+pub use extract::read_document;
 pub use ready::{HealthCheck, Unwell};
 pub use router::{openapi, router};
 pub use serve::{ServeConfig, serve};

@@ -17,7 +17,7 @@ pub enum Use {
     Images,
     /// Request bodies being read, and encoded pictures held for them.
     Bodies,
-    /// Weights and activations of models.
+    /// What models compute. Their weights are in no budget.
     Models,
 }
 

@@ -34,7 +34,7 @@ pub enum Verb {
 #[derive(Args, Clone)]
 pub struct RuntimeOptions {
     /// Compute threads of the in-process worker; 0 runs none. Default: one for each core, one for a GPU.
-    #[arg(long, env = "SIGHTFLOW_WORKERS", value_name = "N")]
+    #[arg(long, env = "SIGHTFLOW_WORKERS", value_name = "N", value_parser = workers)]
     pub workers: Option<usize>,
     /// What runs models: `auto`, `cpu`, `cuda` or `cuda:N`.
     #[arg(long, env = "SIGHTFLOW_DEVICE", default_value = "auto")]
@@ -48,7 +48,8 @@ pub struct RuntimeOptions {
     /// Lowers the vector instructions that models use on the CPU: `avx512`, `avx2`, `neon` or `scalar`. Default: the best.
     #[arg(long, env = "SIGHTFLOW_SIMD", value_name = "LEVEL")]
     pub simd: Option<SimdLevel>,
-    /// Bytes that requests, pictures, blocks and models may take together, for example `8GiB`. Default: half of the machine.
+    /// Bytes that requests, pictures, blocks and running models may take together, for example `8GiB`; the weights of
+    /// loaded models are not counted. Default: half of the machine.
     #[arg(long, env = "SIGHTFLOW_MEMORY", value_name = "SIZE", value_parser = crate::budget::size)]
     pub memory: Option<u64>,
     /// Days that ended executions are kept; 0 keeps them for ever.
@@ -116,6 +117,10 @@ pub struct ValidateOptions {
     /// Print the answer of `POST /api/v1/workflows/validate` instead of text.
     #[arg(long)]
     pub json: bool,
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| *count <= 1_024).ok_or_else(|| "0 to 1024".to_owned())
 }
 
 fn connections(text: &str) -> Result<usize, String> {

@@ -4,6 +4,7 @@
 
 mod budget;
 pub mod cli;
+mod files;
 pub mod host;
 mod local;
 pub mod logging;

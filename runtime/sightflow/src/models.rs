@@ -1,20 +1,24 @@
 //! Models from a directory: `models.json` lists them, the files say the rest themselves.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::Value;
 use sightflow_blobs::{BlobStore, digest_of};
 use sightflow_models::{Device, Hints, ModelInfo, inspect};
 use sightflow_store::{BlobRef, ModelFilter, ModelState, NewBlob, NewModel, RefKind, SharedStore};
 use sightflow_types::{ModelSource, Task, TenantId};
 
-/// `models.json`.
+use crate::files;
+
+/// `models.json`. Entries are read one by one, so that a bad one stands alone.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Listing {
-    models: Vec<Listed>,
+    models: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -29,46 +33,49 @@ struct Listed {
     output: Option<String>,
 }
 
-/// An entry of `models.json`, and what its file is.
+/// An entry of `models.json`.
 pub struct Entry {
     /// Registry id.
     pub id: String,
     /// For people.
-    pub name: String,
+    name: String,
+    file: PathBuf,
     /// What the entry says about the file.
     hints: Hints,
-    /// The file, or why it cannot be read or understood.
-    pub found: Result<Found>,
 }
 
-/// A model of a directory.
-pub struct Found {
-    /// The file.
-    pub bytes: Bytes,
-    /// What it says about itself.
-    pub info: ModelInfo,
+impl Entry {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// It cannot be read or understood.
+    pub fn load(&self) -> Result<(Bytes, ModelInfo)> {
+        let bytes = files::read(&self.file, files::MOST_MODEL)?;
+        let info = inspect(&bytes, &self.hints)
+            .with_context(|| format!("cannot use {} as `{}`", self.file.display(), self.id))?;
+        Ok((bytes.into(), info))
+    }
 }
 
-/// Reads every model that `models.json` in `directory` lists. An entry whose file cannot be used says so in its place.
+/// The entries of `models.json` in `directory`; one that cannot be understood says so in its place.
 ///
 /// # Errors
 /// The list itself cannot be read or understood.
-pub fn read(directory: &Path) -> Result<Vec<Entry>> {
+pub fn list(directory: &Path) -> Result<Vec<Result<Entry>>> {
     let path = directory.join("models.json");
-    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = files::read(&path, files::MOST_TEXT)?;
     let listing: Listing =
         serde_json::from_slice(&text).with_context(|| format!("cannot understand {}", path.display()))?;
-    let entry = |listed: Listed| {
-        let path = directory.join(&listed.file);
-        let hints = Hints { task: listed.task, output: listed.output, ..Hints::default() };
-        let found = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display())).and_then(|bytes| {
-            let info =
-                inspect(&bytes, &hints).with_context(|| format!("cannot use {} as `{}`", path.display(), listed.id))?;
-            Ok(Found { bytes: Bytes::from(bytes), info })
-        });
-        Entry { id: listed.id, name: listed.name, hints, found }
+    let mut ids = HashSet::new();
+    let mut entry = |(at, value): (usize, Value)| {
+        let Listed { id, name, file, task, output } = serde_json::from_value(value)
+            .with_context(|| format!("{}: entry {at} of `models` cannot be understood", path.display()))?;
+        if !ids.insert(id.clone()) {
+            bail!("{}: entry {at} of `models` has the id `{id}` of an earlier one", path.display());
+        }
+        Ok(Entry { id, name, file: directory.join(file), hints: Hints { task, output, ..Hints::default() } })
     };
-    Ok(listing.models.into_iter().map(entry).collect())
+    Ok(listing.models.into_iter().enumerate().map(&mut entry).collect())
 }
 
 /// Registers the models of a directory for everybody, each after it has run once on `device`; answers the ids of those
@@ -76,14 +83,15 @@ pub fn read(directory: &Path) -> Result<Vec<Entry>> {
 /// as broken, so that whoever names it learns that it is there.
 ///
 /// # Errors
-/// As [`read`], and those of the stores.
+/// As [`list`], and those of the stores.
 pub async fn register(directory: &Path, store: &SharedStore, blobs: &BlobStore, device: Device) -> Result<Vec<String>> {
     let mut ids = Vec::new();
-    for Entry { id, name, hints, found } in read(directory)? {
-        let Found { bytes, info } = match found {
-            Ok(found) => found,
+    for entry in list(directory)? {
+        let loaded = entry.and_then(|entry| entry.load().map(|(bytes, info)| (entry, bytes, info)));
+        let (Entry { id, name, hints, .. }, bytes, info) = match loaded {
+            Ok(loaded) => loaded,
             Err(error) => {
-                tracing::error!(model.id = id, reason = format!("{error:#}"), "model left out");
+                tracing::error!(reason = format!("{error:#}"), "model left out");
                 continue;
             }
         };

@@ -1,7 +1,6 @@
 //! `sightflow run`: one definition, once. The whole service runs in this process, reachable for nobody but us.
 
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -10,13 +9,17 @@ use sightflow_images::{EncodeFormat, Image, encode};
 use sightflow_types::ImageRef;
 
 use crate::cli::RunOptions;
+use crate::files;
 use crate::local::Local;
 use crate::logging::{self, say};
-use crate::signal::stop_signal;
+use crate::signal::StopSignals;
 use crate::wiring::Runtime;
 
 pub(crate) fn run(options: &RunOptions) -> Result<ExitCode> {
     let _log = logging::start("warn")?;
+    if options.runtime.workers == Some(0) {
+        bail!("`--workers 0` computes nothing, and a run would wait for ever; leave it out");
+    }
     let definition = definition(&options.file)?;
     // Goes after the threads that may still write into it.
     let temporary = tempfile::TempDir::new()?;
@@ -26,27 +29,22 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode> {
 
 /// A definition file: bare, or the body of `POST /workflows`.
 pub(crate) fn definition(path: &Path) -> Result<Value> {
-    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut value: Value = serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", path.display()))?;
-    Ok(match value.get_mut("definition") {
-        Some(inner) => inner.take(),
-        None => value,
-    })
+    let text = files::read(path, files::MOST_TEXT)?;
+    let mut document = sightflow_api::read_document(&text).map_err(|reason| anyhow!("{}: {reason}", path.display()))?;
+    Ok(document.remove("definition").unwrap_or(Value::Object(document)))
 }
 
 async fn execute(options: &RunOptions, data: &Path, definition: Value) -> Result<ExitCode> {
-    let mut stop = pin!(stop_signal());
+    let mut signals = StopSignals::catch()?;
     let runtime = tokio::select! {
-        // First, so that signals are caught before anything is there to be cleaned up.
-        biased;
-        () = &mut stop => bail!("stopped before the run had begun"),
+        () = signals.received() => bail!("stopped before the run had begun"),
         started = Runtime::start(data, &options.runtime) => started?,
     };
     let service = Local::new(sightflow_api::router(runtime.api.clone()));
     let done = tokio::select! {
         done = run_once(&service, options, definition) => done,
         reason = runtime.failed() => Err(anyhow!(reason)),
-        () = stop => Err(anyhow!("stopped before the run had ended")),
+        () = signals.received() => Err(anyhow!("stopped before the run had ended")),
     };
     runtime.api.drain();
     runtime.shutdown().await;
@@ -54,8 +52,15 @@ async fn execute(options: &RunOptions, data: &Path, definition: Value) -> Result
 }
 
 async fn run_once(service: &Local, options: &RunOptions, definition: Value) -> Result<ExitCode> {
+    if let Some(directory) = &options.out {
+        // Now, not after all the work.
+        std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    }
     let mut input = Map::new();
-    for (name, value) in &options.inputs {
+    for (at, (name, value)) in options.inputs.iter().enumerate() {
+        if options.inputs[..at].iter().any(|(earlier, _)| earlier == name) {
+            bail!("--input {name} is given twice");
+        }
         add_input(service, &mut input, name, value).await?;
     }
     let parameters: Map<String, Value> =
@@ -81,14 +86,12 @@ async fn run_once(service: &Local, options: &RunOptions, definition: Value) -> R
 /// A file becomes an image; anything else is a value of its own.
 async fn add_input(service: &Local, input: &mut Map<String, Value>, name: &str, value: &str) -> Result<()> {
     let path = PathBuf::from(value);
-    if !path.is_file() {
-        if name == "image" {
-            bail!("--input image={value}: there is no such file");
-        }
+    if name != "image" && !path.is_file() {
         input.insert(name.to_owned(), json_or_text(value));
         return Ok(());
     }
-    let blob = service.upload("/api/v1/blobs", std::fs::read(&path)?).await;
+    let picture = files::read(&path, files::MOST_PICTURE).with_context(|| format!("--input {name}={value}"))?;
+    let blob = service.upload("/api/v1/blobs", picture).await;
     let image = blob.with_context(|| path.display().to_string())?["digest"].clone();
     if name == "image" {
         input.insert("image".to_owned(), image);
@@ -118,7 +121,6 @@ async fn follow(service: &Local, events_url: &str) -> Result<()> {
 async fn write_pictures(service: &Local, outputs: &Value, directory: &Path) -> Result<()> {
     let mut found = Vec::new();
     pictures(outputs, "", &mut found);
-    std::fs::create_dir_all(directory)?;
     for (name, image) in found {
         let mut bytes = service.bytes(image["url"].as_str().context("an output image has no url")?).await?;
         let reference: ImageRef = serde_json::from_value(image.clone())?;
@@ -129,7 +131,7 @@ async fn write_pictures(service: &Local, outputs: &Value, directory: &Path) -> R
             "png".clone_into(&mut format);
         }
         let path = directory.join(file_name(&name, &format));
-        std::fs::write(&path, bytes)?;
+        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
         say(format_args!("wrote {}", path.display()));
     }
     Ok(())

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::cli::ServeOptions;
 use crate::logging;
-use crate::signal::stop_signal;
+use crate::signal::StopSignals;
 use crate::wiring::Runtime;
 
 pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode> {
@@ -21,9 +21,14 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode> {
 }
 
 async fn serve(options: &ServeOptions) -> Result<()> {
+    let mut signals = StopSignals::catch()?;
     let listener =
         TcpListener::bind(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
-    let runtime = Runtime::start(&options.data, &options.runtime).await?;
+    let runtime = tokio::select! {
+        started = Runtime::start(&options.data, &options.runtime) => started?,
+        // Nothing was accepted yet; what was begun is taken up by the next start.
+        () = signals.received() => return Ok(()),
+    };
     let address = listener.local_addr()?;
     // The one line on stdout: scripts wait for it and read the address from it.
     if logging::print(format_args!("sightflow is ready on http://{address} ({})", runtime.summary)).is_err() {
@@ -32,7 +37,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
     let mut failure = None;
     let stop = async {
         tokio::select! {
-            () = stop_signal() => tracing::info!("stopping: no new work; what runs is finished or handed back"),
+            () = signals.received() => tracing::info!("stopping: no new work; what runs is finished or handed back"),
             reason = runtime.failed() => {
                 tracing::error!("stopping: {reason}");
                 failure = Some(reason);

@@ -13,21 +13,20 @@ use crate::{logging, models, once, wiring};
 
 pub(crate) fn run(options: &ValidateOptions) -> Result<ExitCode> {
     let definition = once::definition(&options.file)?;
-    let found = options.starter_models.as_deref().map(models::read).transpose()?.unwrap_or_default();
-    let entry = |model: models::Entry| match model.found {
-        Ok(found) => Some(ModelEntry {
-            id: model.id,
-            source: ModelSource::Pretrained,
-            digest: None,
-            available: true,
-            spec: found.info.spec,
-        }),
-        Err(error) => {
-            logging::say(format_args!("the model `{}` is left out: {error:#}", model.id));
-            None
+    let listed = options.starter_models.as_deref().map(models::list).transpose()?.unwrap_or_default();
+    let found = listed.into_iter().filter_map(|entry| {
+        let loaded = entry.and_then(|entry| entry.load().map(|(_, info)| (entry.id, info.spec)));
+        match loaded {
+            Ok((id, spec)) => {
+                Some(ModelEntry { id, source: ModelSource::Pretrained, digest: None, available: true, spec })
+            }
+            Err(error) => {
+                logging::say(format_args!("a model is left out: {error:#}"));
+                None
+            }
         }
-    };
-    let models = ModelCatalog::new(found.into_iter().filter_map(entry));
+    });
+    let models = ModelCatalog::new(found);
     let blocks = Blocks::load(None)?;
     let limits = wiring::limits();
     let validate = sightflow_engine::validate(&definition, &blocks.catalog, &models, &limits, &*blocks.host);

@@ -38,6 +38,17 @@ pub(crate) fn object(bytes: &[u8], limit: usize) -> Result<Map<String, Value>, A
     read(bytes, limit, |_, _| false).map(|read| read.object)
 }
 
+/// Reads a JSON object from a file as the API reads one from a body.
+///
+/// # Errors
+/// What the API would answer, as one text with the place.
+pub fn read_document(bytes: &[u8]) -> Result<Map<String, Value>, String> {
+    object(bytes, super::body::JSON_LIMIT).map_err(|error| match error.details.first() {
+        Some(problem) if !problem.pointer.is_empty() => format!("{} at {}", error.message, problem.pointer),
+        _ => error.message,
+    })
+}
+
 /// Reads an object; texts for which `is_image(path, text)` holds are decoded and do not count towards `limit`, the most
 /// bytes that the rest may have.
 pub(crate) fn read(bytes: &[u8], limit: usize, is_image: fn(&[Step], &str) -> bool) -> Result<Read, ApiError> {

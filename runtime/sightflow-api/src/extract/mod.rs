@@ -10,6 +10,7 @@ mod path;
 mod query;
 mod seconds;
 
+pub use document::read_document;
 pub(crate) use json::{Json, media_type, parse_object, require_json, typed};
 pub(crate) use multipart::Multipart;
 pub(crate) use path::{Path, Qualified};
