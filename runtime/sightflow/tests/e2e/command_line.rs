@@ -63,7 +63,14 @@ fn misuse_says_what_to_do() {
     for (arguments, code, part) in [
         (&["serve", "--listen", "0.0.0.0:0"][..], 2, "loopback"),
         (&["serve", "--device", "tpu"], 2, "cuda"),
+        (&["serve", "--workers", "100000"], 2, "0 to 1024"),
         (&["run", "no-such-file.json"], 1, "no-such-file.json"),
+        (&["run", "examples/workflows/01-detect.json", "--workers", "0"], 1, "wait for ever"),
+        (&["run", "examples/workflows/01-detect.json", "--input", "image=/tmp"], 1, "no regular file"),
+        (&["run", "examples/workflows/01-detect.json", "--input", "a=1", "--input", "a=2"], 1, "given twice"),
+        (&["run", "examples/workflows/01-detect.json", "--out", "/dev/null/x"], 1, "/dev/null/x"),
+        #[cfg(unix)]
+        (&["workflow", "validate", "/dev/zero"], 1, "no regular file"),
         (&["frobnicate"], 2, "frobnicate"),
     ] {
         let output = sightflow(arguments);
@@ -114,4 +121,73 @@ fn version_names_the_build() {
     let output = sightflow(&["version"]);
     assert!(output.status.success());
     assert!(String::from_utf8_lossy(&output.stdout).contains(env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn validate_reads_a_file_as_the_api_reads_a_body() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("twice.json");
+    std::fs::write(&file, r#"{"nodes": [], "nodes": [{"id": "a", "type": "filter"}]}"#).unwrap();
+    let twice = sightflow(&["workflow", "validate", file.to_str().unwrap()]);
+    assert_eq!(twice.status.code(), Some(1));
+    assert!(stderr(&twice).contains("`nodes` is given twice"), "{}", stderr(&twice));
+    std::fs::write(&file, "\u{feff}{\"nodes\": []}").unwrap();
+    let marked = sightflow(&["workflow", "validate", file.to_str().unwrap()]);
+    assert!(marked.status.success(), "{}", stderr(&marked));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_right_after_the_ready_line_is_a_stop() {
+    use std::io::BufRead;
+
+    let directory = TempDir::new().unwrap();
+    for _ in 0..5 {
+        let mut server = Command::new(env!("CARGO_BIN_EXE_sightflow"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data", directory.path().to_str().unwrap()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::io::BufReader::new(server.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+        let terminate = Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap();
+        assert!(terminate.success());
+        assert_eq!(server.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_models_folder_with_junk_stops_nothing() {
+    use std::io::BufRead;
+
+    let directory = TempDir::new().unwrap();
+    let models = directory.path().join("models");
+    std::fs::create_dir(&models).unwrap();
+    assert!(Command::new("mkfifo").arg(models.join("pipe.onnx")).status().unwrap().success());
+    std::os::unix::fs::symlink("/dev/zero", models.join("zero.onnx")).unwrap();
+    std::os::unix::fs::symlink("loop.onnx", models.join("loop.onnx")).unwrap();
+    std::fs::create_dir(models.join("folder.onnx")).unwrap();
+    std::fs::copy(root().join("examples/models/nanodet-g-416.onnx"), models.join("good.onnx")).unwrap();
+    let files = ["pipe.onnx", "zero.onnx", "loop.onnx", "folder.onnx", "none.onnx", "good.onnx", "good.onnx"];
+    let mut listed: Vec<Value> = files
+        .iter()
+        .map(|file| serde_json::json!({"id": file.trim_end_matches(".onnx"), "name": file, "file": file}))
+        .collect();
+    listed.push(serde_json::json!({"id": 1}));
+    listed.push(serde_json::json!("text"));
+    std::fs::write(models.join("models.json"), serde_json::json!({"models": listed}).to_string()).unwrap();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_sightflow"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--starter-models", models.to_str().unwrap(), "--data"])
+        .arg(directory.path().join("data"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let ready = std::io::BufReader::new(server.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+    assert!(ready.contains("models: good,") || ready.contains("models: good)"), "{ready}");
+    Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap();
+    let output = server.wait_with_output().unwrap();
+    let log = stderr(&output);
+    assert_eq!(log.matches("model left out").count(), 8, "{log}");
 }
