@@ -75,7 +75,8 @@ fn cases(made: &Path) -> Vec<Case> {
         Err(reason) => println!("efficientnet-b0 and picodet are not measured: {reason}"),
     }
     let named = std::env::var_os("SIGHTFLOW_BENCH_MODELS").unwrap_or_default();
-    cases.extend(std::env::split_paths(&named).map(|path| Case { path, counts: ALONE, bar: 2.0, output: None }));
+    let named = std::env::split_paths(&named).filter(|path| !path.as_os_str().is_empty());
+    cases.extend(named.map(|path| Case { path, counts: ALONE, bar: 2.0, output: None }));
     cases
 }
 

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::log::Log;
-use crate::measure::{Times, detections, root};
+use crate::measure::{Times, detections, process_cpu, root};
 
 struct Server {
     process: Child,
@@ -66,11 +66,7 @@ impl Server {
 
     /// Processor time of the whole process so far.
     fn cpu(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        // After the name, which may hold spaces: field 14 and 15 are user and system time in ticks of 10 ms.
-        let fields: Vec<&str> = stat.rsplit(')').next().context("no stat")?.split_whitespace().collect();
-        let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        Ok(Duration::from_millis(ticks * 10))
+        process_cpu(&self.process.id().to_string())
     }
 
     /// Waits until no run is open any more.
@@ -218,7 +214,7 @@ fn commits(server: &Server, data: &Path) -> Result<()> {
     let photo = std::fs::read(root().join("examples/images/astronaut.png"))?;
     let draw = json!({
         "nodes": [{"id": "photo", "type": "image_input"},
-                  {"id": "draw", "type": "draw_boxes", "inputs": {"image": "$nodes.photo.image", "detections": "$input.items"}}],
+                  {"id": "draw", "type": "draw_boxes", "inputs": {"image": "$nodes.photo.image", "detections": "$inputs.items"}}],
         "outputs": [{"name": "image", "source": "$nodes.draw.image"}]
     });
     let detect: Value =

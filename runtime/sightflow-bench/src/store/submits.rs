@@ -10,6 +10,8 @@ use sightflow_store::{
 };
 use sightflow_types::{Digest, ExecutionMode, TenantId, WorkerId};
 
+use crate::measure::process_cpu;
+
 type Failure = anyhow::Error;
 
 pub(super) async fn run() -> anyhow::Result<()> {
@@ -19,10 +21,10 @@ pub(super) async fn run() -> anyhow::Result<()> {
         let path = directory.path().join(if pictures { "pictures.db" } else { "logic.db" });
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path, SqliteOptions::default()).await?);
         let empty = store_size(&path)?;
-        let before = (store.statistics(), cpu()?, Instant::now());
+        let before = (store.statistics(), process_cpu("self")?, Instant::now());
         let mut waits = submit_all(&store, runs, clients, pictures).await?;
         let (commits, cpu_time, wall) =
-            (store.statistics().commits - before.0.commits, cpu()? - before.1, before.2.elapsed());
+            (store.statistics().commits - before.0.commits, process_cpu("self")? - before.1, before.2.elapsed());
         waits.sort_unstable();
         let at = |share: usize| waits[(waits.len() - 1) * share / 100].as_secs_f64() * 1e3;
         let each = cpu_time.as_secs_f64() * 1e3 / f64::from(runs);
@@ -33,9 +35,9 @@ pub(super) async fn run() -> anyhow::Result<()> {
             at(50),
             at(99),
         );
-        let before = (store.statistics(), cpu()?);
+        let before = (store.statistics(), process_cpu("self")?);
         finish_all(&store, runs).await?;
-        let each = (cpu()? - before.1).as_secs_f64() * 1e3 / f64::from(runs);
+        let each = (process_cpu("self")? - before.1).as_secs_f64() * 1e3 / f64::from(runs);
         println!(
             "  start and finish with 20 events, 64 at a time: {each:.2} ms CPU, {} commits",
             store.statistics().commits - before.0.commits
@@ -49,14 +51,6 @@ pub(super) async fn run() -> anyhow::Result<()> {
 
 fn store_size(path: &std::path::Path) -> Result<u64, Failure> {
     Ok(std::fs::metadata(path)?.len())
-}
-
-/// CPU time of this process so far.
-fn cpu() -> Result<Duration, Failure> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-    Ok(Duration::from_millis(ticks * 10))
 }
 
 fn new_run(store: &dyn Store, picture: Option<Digest>) -> NewExecution {
