@@ -25,7 +25,7 @@ fn image(width: u32, height: u32, format: PixelFormat) -> Image {
 
 fn draws(width: u32, height: u32, op: DrawOp) -> Operation {
     Box::new(move |work| {
-        let mut canvas = Canvas::blank(width, height, [0; 3])?;
+        let mut canvas = Canvas::blank_in(work, width, height, [0; 3])?;
         canvas.draw_in(work, std::slice::from_ref(&op))
     })
 }
