@@ -90,7 +90,7 @@ impl SqliteStore {
         open::create(path)?;
         let connect = SqliteConnectOptions::new()
             .filename(path)
-            .page_size(8192)
+            .page_size(4096)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)

@@ -95,7 +95,7 @@ async fn a_file_that_is_gone_is_not_writable() {
 async fn pragmas_and_strict_tables() {
     let world = World::<Sqlite>::new().await;
     assert_eq!(world.backend.column("SELECT * FROM pragma_journal_mode").await, ["wal"]);
-    assert_eq!(world.backend.column("SELECT * FROM pragma_page_size").await, ["8192"]);
+    assert_eq!(world.backend.column("SELECT * FROM pragma_page_size").await, ["4096"]);
     let lax = world.backend.column("SELECT name FROM pragma_table_list WHERE name LIKE 'wf_%' AND strict = 0").await;
     assert!(lax.is_empty(), "{lax:?}");
     let wide: Vec<_> =
