@@ -56,7 +56,7 @@ async fn run(shared: &Shared, handle: &Arc<Handle>, started: &StartedExecution) 
         Ok(ready) => ready,
         Err(Stop::Fail(error)) => return finish(shared, handle, failure(error)).await,
         // Not the execution's fault: it goes back and is taken again.
-        Err(Stop::Store(failure)) => return give_back(shared, handle, &chain(&failure)).await,
+        Err(Stop::Store(failure)) => return give_up(shared, handle, &failure).await,
     };
     for event in &repinned {
         info!(execution.id = %started.execution.id, pin = %event.payload, "a block was replaced by an upgrade; the execution goes on with it");
@@ -76,7 +76,7 @@ async fn run(shared: &Shared, handle: &Arc<Handle>, started: &StartedExecution) 
     if let Err(failure) = journal.flush().await {
         warn!(execution.id = %started.execution.id, error = chain(&failure), "the last events could not be written");
     }
-    give_back(shared, handle, "the engine stops").await;
+    handed_back(handle, "the engine stops", shared.parts.store.hand_back(handle.lease).await);
 }
 
 /// Walks the plan and keeps the journal beside it. Cancelled by a client, taken over, this engine's stop, or a journal that
@@ -183,7 +183,7 @@ async fn finish(shared: &Shared, handle: &Arc<Handle>, end: FinishedExecution) {
         }
         Err(failure @ StoreError::Unavailable(_)) => {
             error!(execution.id = %id, error = chain(&failure), "cannot record the end of an execution");
-            give_back(shared, handle, &chain(&failure)).await;
+            give_up(shared, handle, &failure).await;
         }
         // The same end would be refused again, and again after a takeover.
         Err(refused) => {
@@ -191,16 +191,21 @@ async fn finish(shared: &Shared, handle: &Arc<Handle>, end: FinishedExecution) {
             let error = RunError::new(code::INTERNAL, "the result of this execution could not be recorded");
             if let Err(failure) = shared.parts.store.finish(handle.lease, self::failure(error)).await {
                 error!(execution.id = %id, error = chain(&failure), "cannot record the end of an execution");
-                give_back(shared, handle, &chain(&failure)).await;
+                give_up(shared, handle, &failure).await;
             }
         }
     }
 }
 
-/// If this fails, the lease check tries again: the store says that the execution is leased here, and no task runs it.
-async fn give_back(shared: &Shared, handle: &Arc<Handle>, why: &str) {
+/// Not at a stop: the store counts it, and ends what cannot go on anywhere.
+async fn give_up(shared: &Shared, handle: &Arc<Handle>, failure: &StoreError) {
+    handed_back(handle, &chain(failure), shared.parts.store.give_up(handle.lease).await);
+}
+
+/// If this failed, the lease check tries again: the store says that the execution is leased here, and no task runs it.
+fn handed_back(handle: &Handle, why: &str, result: Result<(), StoreError>) {
     let id = handle.lease.execution_id;
-    match shared.parts.store.hand_back(handle.lease).await {
+    match result {
         Ok(()) => info!(execution.id = %id, why, "execution handed back"),
         Err(StoreError::StaleLease) => {}
         Err(failure) => {
