@@ -19,6 +19,8 @@ pub use images::{ImageIo, Purpose};
 pub use input::{ImageSource, RunInput, validate_run};
 pub use models::{ModelCatalog, ModelEntry};
 pub use plan::{Compiled, Limits, PROBLEMS_SHOWN, Plan, compile, validate};
-pub use run::{End, JobOutcome, JobRequest, JobRunner, Observer, RunOutcome, RunParts, RunRequest, Silent, run_plan};
+pub use run::{
+    End, JobOutcome, JobRequest, JobRunner, Observer, RunLimits, RunOutcome, RunParts, RunRequest, Silent, run_plan,
+};
 pub use server::{Engine, EngineConfig, EngineHealth, EngineParts, FetchError, ImageFetcher, load_models};
 pub use sightflow_supervisor::{Faults, Health, Restarts};

@@ -20,6 +20,32 @@ pub(crate) fn weigh(value: &Value) -> u64 {
         }
 }
 
+/// Room for values that are copied for one purpose.
+pub(crate) struct Room {
+    most: u64,
+    taken: u64,
+}
+
+impl Room {
+    pub(crate) fn new(most: u64) -> Self {
+        Self { most, taken: 0 }
+    }
+
+    /// Bytes that were taken.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Takes room for a value; the message says why there is none.
+    pub(crate) fn take(&mut self, value: &Value) -> Result<(), String> {
+        self.taken = self.taken.saturating_add(weigh(value));
+        if self.taken > self.most {
+            return Err(format!("the values for this node take more than {} bytes", self.most));
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -99,6 +99,7 @@ async fn walk(
         )),
         images: Arc::new(StoredImages::for_execution(&shared.parts, execution, handle.lease)),
         observer: Arc::clone(journal) as Arc<dyn crate::run::Observer>,
+        limits: shared.config.run_limits.clone(),
     };
     let left = execution.deadline_at.map(|deadline| deadline.millis_since(shared.parts.store.now()).max(0));
     let deadline =
