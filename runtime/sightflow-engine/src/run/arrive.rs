@@ -145,6 +145,8 @@ pub(super) fn config(
                 return Err(RunError::new(code::BAD_CONFIG, message));
             }
             Resolved::Value(value) => {
+                // Once more: it is sent as text.
+                room.take(&value).map_err(no_room)?;
                 config.insert(key.clone(), value);
             }
             Resolved::Absent => {}
@@ -158,16 +160,19 @@ pub(super) fn config(
         error.cause = broken.iter().skip(1).map(|problem| problem.message.clone()).collect();
         return Err(error);
     }
-    // Beside the configuration, not part of it: the schema does not know these keys.
-    let mut sent = canonical.config.clone();
+    // Two keys go beside the configuration and are no part of it: the schema does not know them.
+    let mut config = canonical.config;
     if params {
-        sent.insert("$params".to_owned(), without_images(scope.parameters));
+        config.insert("$params".to_owned(), without_images(scope.parameters));
     }
     if let Some(context) = context {
-        sent.insert("$context".to_owned(), context.clone());
+        config.insert("$context".to_owned(), context.clone());
     }
-    let text = Value::Object(sent).to_string();
-    Ok((Arc::new(canonical.config), Some(Arc::from(text))))
+    let text = serde_json::to_string(&config)
+        .map_err(|error| RunError::new(code::INTERNAL, format!("the configuration is not JSON: {error}")))?;
+    config.remove("$params");
+    config.remove("$context");
+    Ok((Arc::new(config), Some(Arc::from(text))))
 }
 
 /// A handle means nothing outside of the run's own values.

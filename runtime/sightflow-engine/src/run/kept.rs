@@ -24,8 +24,10 @@ pub struct RunLimits {
 }
 
 impl Default for RunLimits {
+    /// The process's budget: a run keeps at most an eighth of it, and gives its nodes about as much.
     fn default() -> Self {
-        Self { memory: MemoryPool::process().clone(), values: 256 << 20, outputs: 16 << 20 }
+        let memory = MemoryPool::process().clone();
+        Self { values: (memory.capacity() / 8).min(256 << 20), outputs: 16 << 20, memory }
     }
 }
 
