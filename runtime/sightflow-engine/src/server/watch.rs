@@ -43,7 +43,7 @@ async fn check_leases(shared: &Shared, orphans: &mut HashSet<ExecutionLease>) {
     };
     let idle: HashSet<ExecutionLease> = held.into_iter().filter(|lease| !shared.hub.runs(*lease)).collect();
     for lease in idle.intersection(orphans) {
-        match shared.parts.store.give_up(*lease).await {
+        match shared.parts.store.hand_back(*lease).await {
             Ok(()) => {
                 warn!(execution.id = %lease.execution_id, "execution handed back: it was leased here without a task");
             }

@@ -92,7 +92,7 @@ async fn an_end_that_cannot_be_recorded_is_tried_again() {
     });
     let engine = Engine::start(server.parts.clone(), quick(faults)).await.unwrap();
     let id = server.submit(number(), json!({})).await;
-    // No task runs it any more, the lease check finds that and hands it back.
+    // Its task gives it up, and it is taken again.
     let execution = server.ended(id).await;
     assert_eq!((execution.status, execution.resume_count), (ExecutionStatus::Completed, 1), "{:?}", execution.error);
     engine.shutdown().await;
