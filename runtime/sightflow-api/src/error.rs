@@ -5,6 +5,7 @@ use std::error::Error;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use sightflow_engine::PROBLEMS_SHOWN;
 use sightflow_types::Problem;
 use utoipa::ToSchema;
 
@@ -126,6 +127,7 @@ impl ApiError {
     pub(crate) fn problems(code: Code, what: &str, details: Vec<Problem>) -> Self {
         let message = match details.as_slice() {
             [one] => one.message.clone(),
+            many if many.len() > PROBLEMS_SHOWN => format!("more than {PROBLEMS_SHOWN} problems in {what}"),
             many => format!("{} problems in {what}", many.len()),
         };
         Self::new(code, message).with(details)

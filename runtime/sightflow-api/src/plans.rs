@@ -9,6 +9,8 @@ use sightflow_types::Digest;
 
 /// Most plans that are kept; the oldest goes first.
 const KEPT: usize = 256;
+/// Most bytes that they take together.
+const KEPT_BYTES: u64 = 64 << 20;
 
 /// Plans by the digest of their definition, each with the models that it was made with.
 #[derive(Default)]
@@ -18,6 +20,8 @@ pub(crate) struct Plans(Mutex<Kept>);
 struct Kept {
     plans: HashMap<Digest, (Arc<ModelCatalog>, Arc<Plan>)>,
     by_age: VecDeque<Digest>,
+    /// What the plans weigh.
+    bytes: u64,
 }
 
 impl Plans {
@@ -33,16 +37,22 @@ impl Plans {
         kept.plans.get(key).filter(|(with, _)| Arc::ptr_eq(with, models)).map(|(_, plan)| Arc::clone(plan))
     }
 
-    /// Keeps a plan.
+    /// Keeps a plan, unless it alone is too large.
     pub(crate) fn keep(&self, key: Digest, models: Arc<ModelCatalog>, plan: Arc<Plan>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.plans.insert(key, (models, plan)).is_none() {
-            kept.by_age.push_back(key);
+        if plan.bytes > KEPT_BYTES {
+            return;
         }
-        if kept.by_age.len() > KEPT
-            && let Some(oldest) = kept.by_age.pop_front()
-        {
-            kept.plans.remove(&oldest);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.bytes += plan.bytes;
+        match kept.plans.insert(key, (models, plan)) {
+            Some((_, replaced)) => kept.bytes -= replaced.bytes,
+            None => kept.by_age.push_back(key),
+        }
+        while kept.by_age.len() > KEPT || kept.bytes > KEPT_BYTES {
+            let Some(oldest) = kept.by_age.pop_front() else { break };
+            if let Some((_, gone)) = kept.plans.remove(&oldest) {
+                kept.bytes -= gone.bytes;
+            }
         }
     }
 }
@@ -71,5 +81,23 @@ mod tests {
         }
         assert!(plans.get(&key(0), &models).is_none(), "the oldest has gone");
         assert!(plans.get(&key(KEPT), &models).is_some());
+    }
+
+    #[test]
+    fn plans_are_kept_within_their_bytes() {
+        let catalog = Catalog::new([]).unwrap();
+        let models = Arc::new(ModelCatalog::default());
+        let plans = Plans::default();
+        let definition = json!({"viewport": "x".repeat(1 << 19)});
+        let plan = sightflow_engine::compile(&definition, &catalog, &models, &Limits::default()).plan.unwrap();
+        let most = KEPT_BYTES / plan.bytes;
+        assert!(most < KEPT as u64, "the bytes are the bound here: {} each", plan.bytes);
+        let key = |n: u64| Plans::key(&json!({"viewport": n}));
+        for n in 0..=most {
+            plans.keep(key(n), Arc::clone(&models), Arc::clone(&plan));
+        }
+        let kept = |n| plans.get(&key(n), &models).is_some();
+        assert!(!kept(0), "the oldest has gone");
+        assert!((1..=most).all(kept));
     }
 }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sightflow::wiring::Blocks;
 use sightflow_engine::{
-    End, ImageIo, JobOutcome, JobRequest, JobRunner, Limits, ModelCatalog, Purpose, RunParts, RunRequest, Silent,
-    compile, run_plan, validate_run,
+    End, ImageIo, JobOutcome, JobRequest, JobRunner, Limits, ModelCatalog, Purpose, RunLimits, RunParts, RunRequest,
+    Silent, compile, run_plan, validate_run,
 };
 use sightflow_images::Image;
 use sightflow_types::error::{RunError, code};
@@ -40,6 +40,7 @@ pub(crate) fn run() -> Result<()> {
             jobs: Arc::new(Nothing),
             images: Arc::new(Nothing),
             observer: Arc::new(Silent),
+            limits: RunLimits::default(),
         };
         let plan = plan.clone();
         // On a worker thread, as the server runs it.

@@ -8,6 +8,7 @@ mod models;
 pub mod plan;
 pub mod run;
 pub mod server;
+mod weight;
 
 pub use catalog::{BlockEntry, Catalog, CatalogError, EngineKind, Package};
 pub use host::{
@@ -17,7 +18,9 @@ pub use host::{
 pub use images::{ImageIo, Purpose};
 pub use input::{ImageSource, RunInput, validate_run};
 pub use models::{ModelCatalog, ModelEntry};
-pub use plan::{Compiled, Limits, Plan, compile, validate};
-pub use run::{End, JobOutcome, JobRequest, JobRunner, Observer, RunOutcome, RunParts, RunRequest, Silent, run_plan};
+pub use plan::{Compiled, Limits, PROBLEMS_SHOWN, Plan, compile, validate};
+pub use run::{
+    End, JobOutcome, JobRequest, JobRunner, Observer, RunLimits, RunOutcome, RunParts, RunRequest, Silent, run_plan,
+};
 pub use server::{Engine, EngineConfig, EngineHealth, EngineParts, FetchError, ImageFetcher, load_models};
 pub use sightflow_supervisor::{Faults, Health, Restarts};

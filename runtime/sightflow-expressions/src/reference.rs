@@ -14,6 +14,9 @@ use crate::path::{Lookup, Path, Step};
 /// The free names of an expression outside loops.
 pub const ROOT_NAMES: [&str; 3] = ["inputs", "params", "nodes"];
 
+/// Longest text that a template makes, in bytes.
+const MAX_TEXT_BYTES: usize = 16 << 20;
+
 /// What a reference starts from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Root {
@@ -206,6 +209,10 @@ impl Template {
                             Resolved::Value(Value::String(part)) => text.push_str(&part),
                             Resolved::Value(other) => text.push_str(&other.to_string()),
                         },
+                    }
+                    if text.len() > MAX_TEXT_BYTES {
+                        let message = format!("the text would have more than {MAX_TEXT_BYTES} bytes");
+                        return Err(TemplateError { code: "E-EXPRESSION", message, suggestion: None });
                     }
                 }
                 Ok(Resolved::Value(Value::String(text)))

@@ -19,11 +19,13 @@ pub enum Use {
     Bodies,
     /// What models compute. Their weights are in no budget.
     Models,
+    /// Values of runs: what nodes delivered, and copies for nodes that work.
+    Values,
 }
 
 impl Use {
     /// Every use, in the order of [`MemoryPool::used_by`].
-    pub const ALL: [Self; 4] = [Self::Guests, Self::Images, Self::Bodies, Self::Models];
+    pub const ALL: [Self; 5] = [Self::Guests, Self::Images, Self::Bodies, Self::Models, Self::Values];
 }
 
 /// The bytes are not there, now or until the deadline.
@@ -121,6 +123,11 @@ impl MemoryPool {
     #[must_use]
     pub fn used_by(&self) -> [u64; Use::ALL.len()] {
         self.state().used
+    }
+
+    /// A reservation of nothing, to grow.
+    pub fn nothing(&self, purpose: Use) -> Reservation {
+        Reservation::new(self.clone(), purpose, 0)
     }
 
     /// Takes bytes if they are there and nobody waits for some.

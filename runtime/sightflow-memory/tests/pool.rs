@@ -15,7 +15,7 @@ fn bytes_are_counted_by_use_and_given_back() {
     let pool = MemoryPool::new(100);
     let body = pool.try_reserve(Use::Bodies, 60).unwrap();
     let mut guest = pool.try_reserve(Use::Guests, 30).unwrap();
-    assert_eq!(pool.used_by(), [30, 0, 60, 0]);
+    assert_eq!(pool.used_by(), [30, 0, 60, 0, 0]);
     assert_eq!(pool.try_reserve(Use::Images, 11).unwrap_err(), OutOfBudget { wanted: 11, used: 90, capacity: 100 });
     guest.try_grow(10).unwrap();
     guest.try_grow(1).unwrap_err();

@@ -43,7 +43,7 @@ pub enum StoreError {
     /// The bytes are being deleted, or were deleted since they were stored: store them again and repeat the request.
     #[error("blob {0} was deleted meanwhile")]
     BlobBusy(Digest),
-    /// A value that the schema does not allow.
+    /// A value that the schema does not allow, or that is larger than the database takes.
     #[error("the database refused the value: {0}")]
     Refused(String),
     /// Another process owns the file.
@@ -68,6 +68,9 @@ pub enum StoreError {
     Corrupt(String),
 }
 
+/// SQLite's code for a text or blob that is larger than it takes.
+const SQLITE_TOOBIG: &str = "18";
+
 /// Shorthand for the store's results.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -81,7 +84,10 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::Database(error)
-                if error.is_check_violation() || error.is_foreign_key_violation() || error.is_unique_violation() =>
+                if error.is_check_violation()
+                    || error.is_foreign_key_violation()
+                    || error.is_unique_violation()
+                    || error.code().as_deref() == Some(SQLITE_TOOBIG) =>
             {
                 Self::Refused(error.message().to_owned())
             }

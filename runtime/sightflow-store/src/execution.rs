@@ -222,7 +222,7 @@ pub struct FinishedExecution {
     pub pins: Option<Value>,
 }
 
-/// Takeovers in a row without a newly completed node or job, after which an execution fails with `E-CRASH-LOOP`.
+/// Takeovers and failures to go on, in a row without a newly completed node or job, after which an execution fails with `E-CRASH-LOOP`.
 pub const CRASH_LOOP: u32 = 5;
 /// How long the engine that runs an execution may take beyond the deadline before the store ends it.
 pub const DEADLINE_GRACE_MS: i64 = 10_000;

@@ -133,8 +133,12 @@ pub trait Store: Send + Sync + 'static {
     /// was resumed [`CRASH_LOOP`](crate::CRASH_LOOP) times without a newly completed node or job fails with `E-CRASH-LOOP`
     /// instead, one that cannot be read with `E-INTERNAL`.
     async fn take_over(&self, engine: WorkerId, limit: u32) -> Result<Vec<StartedExecution>>;
-    /// Gives an execution back at a graceful stop; another engine starts it again (`execution.resumed`). `StaleLease`.
+    /// Gives an execution back that others can go on with; another engine starts it again (`execution.resumed`). `StaleLease`.
     async fn hand_back(&self, lease: ExecutionLease) -> Result<()>;
+    /// Gives an execution back that cannot go on here. Counts as a takeover: after
+    /// [`CRASH_LOOP`](crate::CRASH_LOOP) of both without a newly completed node or job it fails with `E-CRASH-LOOP` instead.
+    /// `StaleLease`.
+    async fn give_up(&self, lease: ExecutionLease) -> Result<()>;
     /// Records events, in order, and what is given beside them. `StaleLease`.
     async fn append_events(&self, lease: ExecutionLease, append: Append) -> Result<()>;
     /// Enqueues jobs and answers one row for each, in the same order: new ones, or what an earlier engine enqueued

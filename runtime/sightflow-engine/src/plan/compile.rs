@@ -37,7 +37,7 @@ pub(super) struct Draft {
 
 /// Compiles a definition: every problem at once, or a plan. Pure; component blocks' own checks are not asked.
 pub fn compile(definition: &Value, catalog: &Catalog, models: &ModelCatalog, limits: &Limits) -> Compiled {
-    compile_with_checks(definition, catalog, models, limits).0
+    compile_with_checks(definition, catalog, models, limits).0.shown()
 }
 
 pub(super) fn compile_with_checks(
@@ -113,7 +113,7 @@ pub(super) fn compile_with_checks(
         );
         let nodes: Vec<PlanNode> = nodes.collect();
         let ids = nodes.iter().enumerate().map(|(index, node)| (Arc::clone(&node.id), index)).collect();
-        compiled.plan = Some(Arc::new(Plan { nodes, levels, parameters, outputs, ids }));
+        compiled.plan = Some(Arc::new(Plan { nodes, levels, parameters, outputs, ids, bytes: document.bytes }));
     }
     (compiled, checks)
 }

@@ -7,6 +7,7 @@ use sightflow_types::Problem;
 use sightflow_types::definition::{OnError, Retry};
 
 use super::Limits;
+use crate::weight::weigh;
 
 /// A definition as far as it could be read.
 #[derive(Debug, Default)]
@@ -17,7 +18,12 @@ pub(super) struct Document {
     pub(super) outputs: Vec<RawOutput>,
     /// Node index in `nodes` by id; the first of duplicates.
     pub(super) ids: HashMap<String, usize>,
+    /// Bytes that its plan takes in memory, about.
+    pub(super) bytes: u64,
 }
+
+/// Bytes of a compiled expression: MiniJinja reserves room for 256 instructions, whatever the length.
+const EXPRESSION_BYTES: u64 = 9 << 10;
 
 #[derive(Debug)]
 pub(super) struct RawNode {
@@ -95,6 +101,24 @@ pub(super) fn read(definition: &Value, limits: &Limits, problems: &mut Vec<Probl
             return document;
         }
     }
+    // Before the first of them is compiled.
+    let mut expressions = 0;
+    for (at, node) in nodes.iter().enumerate() {
+        let (all, most) = count_expressions(node);
+        if most > limits.text_expressions {
+            let message = format!("a text has {most} expressions; at most {} are allowed", limits.text_expressions);
+            problems.push(Problem::new("E-LIMIT", format!("/nodes/{at}"), message));
+            return document;
+        }
+        expressions += all;
+    }
+    if expressions > limits.expressions {
+        let message = format!("{expressions} expressions and references; at most {} are allowed", limits.expressions);
+        problems.push(Problem::new("E-LIMIT", "/nodes", message));
+        return document;
+    }
+    // Values are kept as JSON and as text.
+    document.bytes = bytes as u64 + 2 * weigh(definition) + expressions as u64 * EXPRESSION_BYTES;
     for (at, node) in nodes.iter().enumerate() {
         if let Some(node) = read_node(at, node, limits, problems) {
             if let Some(&first) = document.ids.get(&node.id) {
@@ -167,6 +191,20 @@ fn depth_exceeds(value: &Value, left: usize) -> bool {
         Value::Array(items) => left == 0 || items.iter().any(|item| depth_exceeds(item, left - 1)),
         Value::Object(object) => left == 0 || object.values().any(|item| depth_exceeds(item, left - 1)),
         _ => false,
+    }
+}
+
+/// Expressions and references in the texts of a value: in all together, and in the one that has the most.
+fn count_expressions(value: &Value) -> (usize, usize) {
+    let sum = |(all, most): (usize, usize), (more, one): (usize, usize)| (all + more, most.max(one));
+    match value {
+        Value::String(text) => {
+            let count = text.matches("{{").count() + usize::from(text.starts_with('$'));
+            (count, count)
+        }
+        Value::Array(items) => items.iter().map(count_expressions).fold((0, 0), sum),
+        Value::Object(fields) => fields.values().map(count_expressions).fold((0, 0), sum),
+        _ => (0, 0),
     }
 }
 

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use sightflow_expressions::reference::{Resolve, Resolved, Root, Template, TemplateError};
 use sightflow_types::IMAGE_KEY;
+use sightflow_types::error::code;
+
+use crate::weight::Room;
 
 /// A value that is known now, or when the node runs.
 #[derive(Debug)]
@@ -101,26 +104,29 @@ impl Dynamic {
         }
     }
 
-    /// The value at run time. An absent value inside a list becomes null, inside an object its key is left out.
+    /// The value at run time, within `room`. An absent value inside a list becomes null, inside an object its key is left
+    /// out.
     ///
     /// # Errors
-    /// Those of [`Template::evaluate`].
-    pub fn evaluate(&self, values: &dyn Resolve) -> Result<Resolved, TemplateError> {
+    /// Those of [`Template::evaluate`]; `E-BLOCK-LIMIT` without room.
+    pub(crate) fn evaluate(&self, values: &dyn Resolve, room: &mut Room) -> Result<Resolved, TemplateError> {
         match self {
             Self::Fixed(value) => Ok(Resolved::Value((**value).clone())),
-            // A plain reference gives what is there; an expression could build what looks like a stored image.
-            Self::Template(template @ Template::Reference(_)) => template.evaluate(values),
-            Self::Template(template) => match template.evaluate(values)? {
-                Resolved::Value(value) if crate::images::holds_reference(&value) => Err(TemplateError {
-                    code: "E-EXPRESSION",
-                    message: "an expression cannot make a reference to a stored image".to_owned(),
-                    suggestion: None,
-                }),
-                resolved => Ok(resolved),
-            },
+            Self::Template(template) => {
+                let resolved = template.evaluate(values)?;
+                let Resolved::Value(value) = &resolved else { return Ok(resolved) };
+                let refuse = |code, message| TemplateError { code, message, suggestion: None };
+                room.take(value).map_err(|message| refuse(code::BLOCK_LIMIT, message))?;
+                // A plain reference gives what is there; an expression could build what looks like a stored image.
+                if !matches!(template, Template::Reference(_)) && crate::images::holds_reference(value) {
+                    let message = "an expression cannot make a reference to a stored image".to_owned();
+                    return Err(refuse(code::EXPRESSION, message));
+                }
+                Ok(resolved)
+            }
             Self::List(items) => {
                 let found = items.iter().map(|item| {
-                    Ok(match item.evaluate(values)? {
+                    Ok(match item.evaluate(values, room)? {
                         Resolved::Value(value) => value,
                         Resolved::Absent => Value::Null,
                     })
@@ -130,7 +136,7 @@ impl Dynamic {
             Self::Object(fields) => {
                 let mut object = Map::new();
                 for (key, item) in fields {
-                    if let Resolved::Value(value) = item.evaluate(values)? {
+                    if let Resolved::Value(value) = item.evaluate(values, room)? {
                         object.insert(key.clone(), value);
                     }
                 }

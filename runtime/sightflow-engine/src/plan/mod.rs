@@ -37,6 +37,10 @@ pub struct Limits {
     pub bytes: usize,
     /// Deepest nesting of the JSON.
     pub depth: usize,
+    /// Most expressions and references in nodes.
+    pub expressions: usize,
+    /// Most expressions in one text.
+    pub text_expressions: usize,
     /// Longest `timeout_ms` of a node.
     pub node_timeout_ms: u64,
     /// Most repetitions of a node.
@@ -45,7 +49,16 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { nodes: 500, edges: 2_000, bytes: 1 << 20, depth: 64, node_timeout_ms: 3_600_000, node_retries: 10 }
+        Self {
+            nodes: 500,
+            edges: 2_000,
+            bytes: 1 << 20,
+            depth: 64,
+            expressions: 4_000,
+            text_expressions: 256,
+            node_timeout_ms: 3_600_000,
+            node_retries: 10,
+        }
     }
 }
 
@@ -54,10 +67,26 @@ impl Default for Limits {
 pub struct Compiled {
     /// Present exactly when there is no error.
     pub plan: Option<Arc<Plan>>,
-    /// Everything that prevents a save, in document order.
+    /// What prevents a save, in document order: the first [`PROBLEMS_SHOWN`], then one that counts the others.
     pub errors: Vec<Problem>,
-    /// What a save reports beside its success.
+    /// What a save reports beside its success, shown as errors are.
     pub warnings: Vec<Problem>,
+}
+
+/// Problems that are told one by one.
+pub const PROBLEMS_SHOWN: usize = 100;
+
+impl Compiled {
+    fn shown(mut self) -> Self {
+        for (problems, code) in [(&mut self.errors, "E-LIMIT"), (&mut self.warnings, "W-LIMIT")] {
+            let more = problems.len().saturating_sub(PROBLEMS_SHOWN);
+            if more > 0 {
+                problems.truncate(PROBLEMS_SHOWN);
+                problems.push(Problem::new(code, "", format!("{more} more, which are not shown")));
+            }
+        }
+        self
+    }
 }
 
 /// An executable workflow. Immutable and shared by all its executions.
@@ -73,6 +102,8 @@ pub struct Plan {
     pub outputs: Vec<PlanOutput>,
     /// Index into `nodes` by id.
     pub ids: HashMap<Arc<str>, usize>,
+    /// Bytes that it takes in memory, about.
+    pub bytes: u64,
 }
 
 /// A named result.
@@ -285,5 +316,5 @@ pub async fn validate(
     if !compiled.errors.is_empty() {
         compiled.plan = None;
     }
-    compiled
+    compiled.shown()
 }

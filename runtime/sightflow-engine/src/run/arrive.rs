@@ -11,6 +11,7 @@ use super::cell::Cell;
 use super::values::Scope;
 use crate::images::{for_each_image, holds_image};
 use crate::plan::{Feed, Plan, PlanInput, Wire};
+use crate::weight::Room;
 
 /// A node's inputs, by port.
 pub(super) type Inputs = Vec<(Arc<str>, Cell)>;
@@ -26,15 +27,15 @@ pub(super) enum Arrival {
     Missing(String),
 }
 
-/// Gathers the inputs of a node from what its sources delivered.
-pub(super) fn inputs(index: usize, scope: &Scope<'_>) -> Result<Arrival, RunError> {
+/// Gathers the inputs of a node from what its sources delivered. All are copied for it, at the latest as JSON.
+pub(super) fn inputs(index: usize, scope: &Scope<'_>, room: &mut Room) -> Result<Arrival, RunError> {
     let node = &scope.plan.nodes[index];
     let mut found: Inputs = Vec::with_capacity(node.inputs.len());
     let mut edges = Edges::default();
     let mut missing = None;
     for input in &node.inputs {
         let record = node.entry.schema.takes_record(&input.port);
-        match gather(input, scope, record, &mut edges)? {
+        match gather(input, scope, record, &mut edges, room)? {
             Some(cell) if cell.value.is_null() && input.required => {
                 return Err(RunError::new(
                     code::BAD_INPUT,
@@ -43,7 +44,10 @@ pub(super) fn inputs(index: usize, scope: &Scope<'_>) -> Result<Arrival, RunErro
             }
             // On an optional port null is absent.
             Some(cell) if cell.value.is_null() => {}
-            Some(cell) => found.push((Arc::clone(&input.port), cell)),
+            Some(cell) => {
+                room.take(&cell.value).map_err(no_room)?;
+                found.push((Arc::clone(&input.port), cell));
+            }
             None if input.required => {
                 missing.get_or_insert_with(|| {
                     format!("the required input `{}` is absent: {}", input.port, source_of(scope.plan, input))
@@ -69,7 +73,13 @@ struct Edges {
 }
 
 /// The value of an input port.
-fn gather(input: &PlanInput, scope: &Scope<'_>, record: bool, edges: &mut Edges) -> Result<Option<Cell>, RunError> {
+fn gather(
+    input: &PlanInput,
+    scope: &Scope<'_>,
+    record: bool,
+    edges: &mut Edges,
+    room: &mut Room,
+) -> Result<Option<Cell>, RunError> {
     let mut arrives = |wire: &Wire| {
         edges.count += 1;
         let source = &scope.records[wire.node];
@@ -85,7 +95,10 @@ fn gather(input: &PlanInput, scope: &Scope<'_>, record: bool, edges: &mut Edges)
             Ok(match found.as_slice() {
                 [] => None,
                 [(_, only)] if wires.len() == 1 => Some(only.clone()),
-                _ => Some(by_source(scope.plan, wires, found)),
+                _ => {
+                    found.iter().try_for_each(|(_, cell)| room.take(&cell.value)).map_err(no_room)?;
+                    Some(by_source(scope.plan, wires, found))
+                }
             })
         }
         Feed::Many(wires) => {
@@ -93,6 +106,7 @@ fn gather(input: &PlanInput, scope: &Scope<'_>, record: bool, edges: &mut Edges)
             if cells.is_empty() {
                 return Ok(None);
             }
+            cells.iter().try_for_each(|cell| room.take(&cell.value)).map_err(no_room)?;
             let images = cells.iter().any(|cell| cell.images);
             let list = cells.into_iter().map(|cell| Arc::unwrap_or_clone(cell.value)).collect();
             Ok(Some(Cell { value: Arc::new(Value::Array(list)), images }))
@@ -101,7 +115,7 @@ fn gather(input: &PlanInput, scope: &Scope<'_>, record: bool, edges: &mut Edges)
             if let Some((node, port)) = dynamic.as_port() {
                 return Ok(scope.port(node, port).map(|cell| wrap(cell, input.wraps)));
             }
-            match dynamic.evaluate(scope).map_err(template_error)? {
+            match dynamic.evaluate(scope, room).map_err(template_error)? {
                 Resolved::Value(value) => Ok(Some(Cell::new(value))),
                 Resolved::Absent => Ok(None),
             }
@@ -110,7 +124,12 @@ fn gather(input: &PlanInput, scope: &Scope<'_>, record: bool, edges: &mut Edges)
 }
 
 /// The node's configuration with templates resolved, canonical and validated again.
-pub(super) fn config(index: usize, scope: &Scope<'_>, context: &Value) -> Result<Resolution, RunError> {
+pub(super) fn config(
+    index: usize,
+    scope: &Scope<'_>,
+    context: &Value,
+    room: &mut Room,
+) -> Result<Resolution, RunError> {
     let node = &scope.plan.nodes[index];
     let schema = &node.entry.schema;
     let params = schema.wants_params && !scope.parameters.is_empty();
@@ -120,12 +139,14 @@ pub(super) fn config(index: usize, scope: &Scope<'_>, context: &Value) -> Result
     }
     let mut config = (*node.config.fixed).clone();
     for (key, dynamic) in &node.config.dynamic {
-        match dynamic.evaluate(scope).map_err(template_error)? {
+        match dynamic.evaluate(scope, room).map_err(template_error)? {
             Resolved::Value(value) if holds_image(&value) => {
                 let message = format!("`{key}` resolved to an image; images reach a block through its inputs");
                 return Err(RunError::new(code::BAD_CONFIG, message));
             }
             Resolved::Value(value) => {
+                // Once more: it is sent as text.
+                room.take(&value).map_err(no_room)?;
                 config.insert(key.clone(), value);
             }
             Resolved::Absent => {}
@@ -139,16 +160,19 @@ pub(super) fn config(index: usize, scope: &Scope<'_>, context: &Value) -> Result
         error.cause = broken.iter().skip(1).map(|problem| problem.message.clone()).collect();
         return Err(error);
     }
-    // Beside the configuration, not part of it: the schema does not know these keys.
-    let mut sent = canonical.config.clone();
+    // Two keys go beside the configuration and are no part of it: the schema does not know them.
+    let mut config = canonical.config;
     if params {
-        sent.insert("$params".to_owned(), without_images(scope.parameters));
+        config.insert("$params".to_owned(), without_images(scope.parameters));
     }
     if let Some(context) = context {
-        sent.insert("$context".to_owned(), context.clone());
+        config.insert("$context".to_owned(), context.clone());
     }
-    let text = Value::Object(sent).to_string();
-    Ok((Arc::new(canonical.config), Some(Arc::from(text))))
+    let text = serde_json::to_string(&config)
+        .map_err(|error| RunError::new(code::INTERNAL, format!("the configuration is not JSON: {error}")))?;
+    config.remove("$params");
+    config.remove("$context");
+    Ok((Arc::new(config), Some(Arc::from(text))))
 }
 
 /// A handle means nothing outside of the run's own values.
@@ -162,6 +186,10 @@ fn without_images(parameters: &Map<String, Value>) -> Value {
         Ok(()) => value,
         Err(never) => match never {},
     }
+}
+
+fn no_room(message: String) -> RunError {
+    RunError::new(code::BLOCK_LIMIT, message)
 }
 
 fn template_error(error: TemplateError) -> RunError {

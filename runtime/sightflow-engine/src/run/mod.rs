@@ -8,6 +8,7 @@ mod cell;
 mod classify;
 mod detect;
 mod embed;
+mod kept;
 mod model;
 mod native;
 mod outputs;
@@ -26,6 +27,7 @@ use sightflow_types::{Digest, ExecutionId, ImageRef, JobId, ModelSource, Task};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use kept::RunLimits;
 pub(crate) use model::job_params;
 pub(crate) use native::blocking;
 pub use walk::run_plan;
@@ -46,6 +48,8 @@ pub struct RunParts {
     pub images: Arc<dyn ImageIo>,
     /// Who is told what happens.
     pub observer: Arc<dyn Observer>,
+    /// How much it may keep.
+    pub limits: RunLimits,
 }
 
 /// One run of a plan.

@@ -1,16 +1,20 @@
 //! The result of a run: declared outputs, or automatic ones.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::io::{ErrorKind, Write};
 
 use serde_json::{Map, Value};
 use sightflow_expressions::reference::Root;
-use sightflow_types::error::RunError;
+use sightflow_types::error::{RunError, code};
 use sightflow_types::manifest::Port;
 use sightflow_types::{Digest, IMAGE_KEY};
 
-use super::values::Scope;
-use crate::images::{ImageIo, ImageTable, Purpose, export, for_each_image, holds_image};
-use crate::plan::{Plan, PlanNode};
+use super::RunLimits;
+use super::values::{Found, Scope};
+use crate::images::{ImageIo, ImageTable, Purpose, any_image, export, for_each_image, holds_image};
+use crate::plan::{Plan, PlanNode, PlanOutput};
+use crate::weight::Room;
 
 /// Keys that are offered at the top level when one node alone produces them.
 const WELL_KNOWN: [&str; 13] = [
@@ -45,18 +49,37 @@ pub(super) fn reads(plan: &Plan, node: &PlanNode, port: &str) -> bool {
     })
 }
 
-/// Resolves the outputs; images become stored references. What cannot be resolved is null, and the first reason is
-/// returned beside it.
+/// Resolves the outputs; images become stored references. What cannot be resolved or does not fit is null, and the first
+/// reason is returned beside it.
 pub(super) async fn assemble(
     scope: &Scope<'_>,
     table: &ImageTable,
     io: &dyn ImageIo,
+    limits: &RunLimits,
 ) -> (Value, Vec<Digest>, Option<RunError>) {
     let mut trouble = None;
     let raw = if scope.plan.outputs.is_empty() { automatic(scope) } else { explicit(scope, &mut trouble) };
     let mut outputs = Map::new();
     let mut blobs = BTreeSet::new();
-    for (name, value) in raw {
+    let mut space = Space { json: limits.outputs, memory: Room::new(limits.values) };
+    for (name, found) in raw {
+        let Some(found) = found else {
+            outputs.insert(name, Value::Null);
+            continue;
+        };
+        if !space.takes(&name, &found) {
+            trouble.get_or_insert_with(|| {
+                let message = format!(
+                    "the outputs do not fit into {} bytes of JSON; `{name}` is the first without room",
+                    limits.outputs
+                );
+                RunError::new(code::BLOCK_LIMIT, message)
+            });
+            space.json = 0;
+            outputs.insert(name, Value::Null);
+            continue;
+        }
+        let value = found.into_value().into_owned();
         if !holds_image(&value) {
             outputs.insert(name, value);
             continue;
@@ -80,30 +103,74 @@ pub(super) async fn assemble(
     (Value::Object(outputs), blobs.into_iter().collect(), trouble)
 }
 
-fn explicit(scope: &Scope<'_>, trouble: &mut Option<RunError>) -> Vec<(String, Value)> {
-    use sightflow_expressions::reference::Resolve;
-    let resolve =
-        |output: &crate::plan::PlanOutput, trouble: &mut Option<RunError>| match scope.resolve(&output.source.root) {
-            None => Value::Null,
-            Some(value) => match output.source.below(&value) {
-                Ok(found) => found.into_owned(),
-                Err(error) => {
-                    trouble.get_or_insert_with(|| {
-                        RunError::new(error.code, format!("the output `{}`: {}", output.name, error.message))
-                    });
-                    Value::Null
-                }
-            },
-        };
-    scope.plan.outputs.iter().map(|output| (output.name.clone(), resolve(output, trouble))).collect()
+/// Room for outputs. What does not fit is known before it is copied.
+struct Space {
+    /// Bytes of JSON that are left.
+    json: usize,
+    memory: Room,
 }
 
-fn automatic(scope: &Scope<'_>) -> Vec<(String, Value)> {
-    let mut found: Vec<(String, Value)> = Vec::new();
+/// Bytes of JSON of a stored image's reference, about; in a run an image is a short handle.
+const REFERENCE_BYTES: usize = 256;
+
+impl Space {
+    fn takes(&mut self, name: &str, found: &Found<'_>) -> bool {
+        self.write_all(name.as_bytes()).is_ok()
+            && match found {
+                Found::Value(value) => self.takes_value(value),
+                Found::Ports(ports) => ports
+                    .iter()
+                    .all(|(port, cell)| self.write_all(port.as_bytes()).is_ok() && self.takes_value(&cell.value)),
+            }
+    }
+
+    fn takes_value(&mut self, value: &Value) -> bool {
+        let mut images = 0_usize;
+        any_image(value, &mut |_| {
+            images += 1;
+            false
+        });
+        let Some(left) = self.json.checked_sub(images.saturating_mul(REFERENCE_BYTES)) else { return false };
+        self.json = left;
+        serde_json::to_writer(&mut *self, value).is_ok() && self.memory.take(value).is_ok()
+    }
+}
+
+impl Write for Space {
+    /// Counts, and fails at the first byte that does not fit.
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.json = self.json.checked_sub(bytes.len()).ok_or(ErrorKind::StorageFull)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+type Raw<'r> = Vec<(String, Option<Found<'r>>)>;
+
+fn explicit<'r>(scope: &'r Scope<'_>, trouble: &mut Option<RunError>) -> Raw<'r> {
+    let mut resolve = |output: &PlanOutput| match scope.find(&output.source.root)? {
+        Found::Value(Cow::Borrowed(value)) => match output.source.below(value) {
+            Ok(found) => Some(Found::Value(found)),
+            Err(error) => {
+                trouble.get_or_insert_with(|| {
+                    RunError::new(error.code, format!("the output `{}`: {}", output.name, error.message))
+                });
+                None
+            }
+        },
+        whole => Some(whole),
+    };
+    scope.plan.outputs.iter().map(|output| (output.name.clone(), resolve(output))).collect()
+}
+
+fn automatic<'r>(scope: &'r Scope<'_>) -> Raw<'r> {
+    let mut found: Raw<'r> = Vec::new();
     for (node, record) in scope.plan.nodes.iter().zip(scope.records) {
         if !node.has_outgoing_edge && !record.outputs.is_empty() {
-            let all = record.outputs.iter().map(|(port, cell)| (port.clone(), (*cell.value).clone()));
-            found.push((node.id.to_string(), Value::Object(all.collect())));
+            found.push((node.id.to_string(), Some(Found::Ports(&record.outputs))));
         }
     }
     for key in WELL_KNOWN {
@@ -116,7 +183,7 @@ fn automatic(scope: &Scope<'_>) -> Vec<(String, Value)> {
             continue;
         };
         if let Some(cell) = record.output(key).filter(|_| !found.iter().any(|(name, _)| name == key)) {
-            found.push((key.to_owned(), (*cell.value).clone()));
+            found.push((key.to_owned(), Some(Found::borrowed(&cell.value))));
         }
     }
     found

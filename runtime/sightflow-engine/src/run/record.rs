@@ -23,6 +23,8 @@ pub(super) struct NodeRecord {
     pub(super) skip_reason: Option<String>,
     pub(super) error: Option<RunError>,
     pub(super) job_ids: Vec<JobId>,
+    /// Bytes of what it was given, while it runs.
+    pub(super) given: u64,
     /// What it delivered, by port.
     pub(super) outputs: Vec<(String, Cell)>,
     /// Written by the node's task, whatever becomes of it.
@@ -40,6 +42,7 @@ impl Default for NodeRecord {
             skip_reason: None,
             error: None,
             job_ids: Vec::new(),
+            given: 0,
             outputs: Vec::new(),
             trace: Arc::default(),
         }

@@ -9,6 +9,7 @@ use sightflow_types::{ExecutionId, JobId};
 use tokio_util::sync::CancellationToken;
 
 use super::cell::Cell;
+use super::kept::Kept;
 use super::trace::NodeTrace;
 use super::{RunParts, model, native, values};
 use crate::catalog::EngineKind;
@@ -73,18 +74,29 @@ pub(super) struct Task {
     pub(super) execution_id: Option<ExecutionId>,
     pub(super) cancel: CancellationToken,
     pub(super) trace: Arc<Mutex<NodeTrace>>,
+    pub(super) kept: Arc<Kept>,
+    /// Bytes of what it is given.
+    pub(super) given: u64,
 }
 
 impl Task {
     /// Does the work, repeated as often as the node's `retry` allows.
     pub(super) async fn run(mut self) -> Result<Delivered, NodeFailure> {
+        let _given = self.kept.lend(self.given).await?;
         let opened = self.open_literals().await?;
         let result = match self.check_images() {
             Ok(()) => self.repeated().await,
             Err(error) => Err(error.into()),
         };
         self.table.let_go(opened);
-        result
+        let delivered = result?;
+        match self.kept.keep(&delivered.outputs).await {
+            Ok(()) => Ok(delivered),
+            Err(error) => {
+                let Delivered { attempts, job_ids, .. } = delivered;
+                Err(NodeFailure { error, repeat: false, attempts, job_ids })
+            }
+        }
     }
 
     async fn repeated(&self) -> Result<Delivered, NodeFailure> {

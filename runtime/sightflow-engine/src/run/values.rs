@@ -34,18 +34,47 @@ impl Scope<'_> {
     }
 }
 
-impl Resolve for Scope<'_> {
-    fn resolve(&self, root: &Root) -> Option<Cow<'_, Value>> {
+impl Scope<'_> {
+    /// What a root names, as it lies in the run.
+    pub(super) fn find(&self, root: &Root) -> Option<Found<'_>> {
         match root {
-            Root::Input(name) => self.inputs.get(name).map(Cow::Borrowed),
-            Root::Param(name) => self.parameters.get(name).map(Cow::Borrowed),
-            Root::Port { node, port } => self.port(node, port).map(|cell| Cow::Borrowed(&*cell.value)),
+            Root::Input(name) => self.inputs.get(name).map(Found::borrowed),
+            Root::Param(name) => self.parameters.get(name).map(Found::borrowed),
+            Root::Port { node, port } => self.port(node, port).map(|cell| Found::borrowed(&cell.value)),
             Root::Node(node) => {
                 let record = &self.records[*self.plan.ids.get(node.as_str())?];
-                let all = record.outputs.iter().map(|(port, cell)| (port.clone(), (*cell.value).clone()));
-                (!record.outputs.is_empty()).then(|| Cow::Owned(Value::Object(all.collect())))
+                (!record.outputs.is_empty()).then_some(Found::Ports(&record.outputs))
             }
         }
+    }
+}
+
+/// A value in a run, not copied.
+pub(super) enum Found<'r> {
+    Value(Cow<'r, Value>),
+    /// What a node delivered; as a value an object by port.
+    Ports(&'r [(String, Cell)]),
+}
+
+impl<'r> Found<'r> {
+    pub(super) fn borrowed(value: &'r Value) -> Self {
+        Self::Value(Cow::Borrowed(value))
+    }
+
+    pub(super) fn into_value(self) -> Cow<'r, Value> {
+        match self {
+            Self::Value(value) => value,
+            Self::Ports(ports) => {
+                let fields = ports.iter().map(|(port, cell)| (port.clone(), (*cell.value).clone()));
+                Cow::Owned(Value::Object(fields.collect()))
+            }
+        }
+    }
+}
+
+impl Resolve for Scope<'_> {
+    fn resolve(&self, root: &Root) -> Option<Cow<'_, Value>> {
+        self.find(root).map(Found::into_value)
     }
 }
 

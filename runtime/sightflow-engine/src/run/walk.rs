@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::arrive::{self, Arrival};
+use super::kept::Kept;
 use super::record::NodeRecord;
 use super::task::{Delivered, NodeFailure, Task};
 use super::values::Scope;
@@ -22,6 +23,7 @@ use super::{End, RunOutcome, RunParts, RunRequest, outputs};
 use crate::images::{self, ImageTable};
 use crate::input::{ImageSource, RunInput};
 use crate::plan::{Feed, Plan};
+use crate::weight::Room;
 
 type Running = FuturesUnordered<BoxFuture<'static, (usize, Result<Delivered, NodeFailure>)>>;
 
@@ -47,6 +49,9 @@ struct Walk {
     running: Running,
     /// What is left of [`LOG_BYTES`].
     log_budget: usize,
+    kept: Arc<Kept>,
+    /// Bytes of what the nodes that run were given.
+    given: u64,
     execution_id: Option<ExecutionId>,
     context: Value,
     cancel: CancellationToken,
@@ -70,6 +75,8 @@ pub async fn run_plan(parts: &RunParts, request: RunRequest) -> RunOutcome {
         table: Arc::new(ImageTable::default()),
         running: FuturesUnordered::new(),
         log_budget: LOG_BYTES,
+        kept: Arc::new(Kept::new(parts.limits.clone())),
+        given: 0,
         execution_id,
         context,
         // Calls stop with the run, whatever ends it.
@@ -110,7 +117,10 @@ impl Walk {
             imported = self.import_inputs() => if let Err(error) = imported { return End::Failed(error) },
         }
         loop {
-            while let Some(index) = self.ready.pop_front() {
+            // What a node is given is copied for it. While a lot of that is under way, no more nodes start.
+            while self.given <= self.kept.limits().values
+                && let Some(index) = self.ready.pop_front()
+            {
                 self.start(index);
                 if let Some(failure) = self.failure.take() {
                     return End::Failed(failure);
@@ -197,6 +207,8 @@ impl Walk {
             Ok(Prepared::Run(task)) => {
                 let record = &mut self.records[index];
                 record.status = NodeStatus::Running;
+                record.given = task.given;
+                self.given += task.given;
                 if self.parts.observer.listens() {
                     let id = &*self.plan.nodes[index].id;
                     self.parts.observer.event(event::NODE_STARTED, json!({"node_id": id}));
@@ -216,11 +228,12 @@ impl Walk {
 
     fn prepare(&self, index: usize) -> Result<Prepared, RunError> {
         let scope = self.scope();
-        let inputs = match arrive::inputs(index, &scope)? {
+        let mut room = Room::new(self.kept.limits().values);
+        let inputs = match arrive::inputs(index, &scope, &mut room)? {
             Arrival::All(inputs) => inputs,
             Arrival::Missing(reason) => return Ok(Prepared::Skip(reason)),
         };
-        let (config, config_text) = arrive::config(index, &scope, &self.context)?;
+        let (config, config_text) = arrive::config(index, &scope, &self.context, &mut room)?;
         Ok(Prepared::Run(Task {
             plan: Arc::clone(&self.plan),
             index,
@@ -234,6 +247,8 @@ impl Walk {
             execution_id: self.execution_id,
             cancel: self.cancel.clone(),
             trace: Arc::clone(&self.records[index].trace),
+            kept: Arc::clone(&self.kept),
+            given: room.taken(),
         }))
     }
 
@@ -293,6 +308,7 @@ impl Walk {
 
     fn settled(&mut self, index: usize) {
         let plan = Arc::clone(&self.plan);
+        self.given -= std::mem::take(&mut self.records[index].given);
         let trace = &self.records[index].trace;
         trace.lock().unwrap_or_else(PoisonError::into_inner).settle(&mut self.log_budget);
         // An image lives until its last reader has run.
@@ -358,7 +374,7 @@ impl Walk {
         };
         if outcome.end != End::Stopped {
             let (outputs, blobs, trouble) =
-                outputs::assemble(&self.scope(), &self.table, self.parts.images.as_ref()).await;
+                outputs::assemble(&self.scope(), &self.table, self.parts.images.as_ref(), self.kept.limits()).await;
             outcome.outputs = outputs;
             outcome.output_blobs = blobs;
             if let (End::Completed, Some(error)) = (&outcome.end, trouble) {

@@ -12,6 +12,7 @@ use sightflow_supervisor::{Faults, Restarts};
 use crate::catalog::Catalog;
 use crate::host::BlockHost;
 use crate::plan::Limits;
+use crate::run::RunLimits;
 
 /// Fetches run images from URLs. Implemented where HTTP lives.
 #[async_trait]
@@ -60,6 +61,8 @@ pub struct EngineConfig {
     pub job_timeout_ms: u32,
     /// Bounds of definitions.
     pub limits: Limits,
+    /// How much an execution may keep.
+    pub run_limits: RunLimits,
     /// How long events wait for company before they are written.
     pub linger: Duration,
     /// Between signs of life, and looks at everything in case a wake-up was lost.
@@ -81,6 +84,7 @@ impl Default for EngineConfig {
             max_running: 256,
             job_timeout_ms: 60_000,
             limits: Limits::default(),
+            run_limits: RunLimits::default(),
             linger: Duration::from_millis(15),
             heartbeat: Duration::from_secs(5),
             poll: Duration::from_secs(1),

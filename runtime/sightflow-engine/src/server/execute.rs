@@ -21,7 +21,7 @@ use crate::input::{RunInput, validate_run};
 use crate::plan::Plan;
 use crate::run::{End, RunOutcome, RunParts, RunRequest, run_plan};
 
-/// Runs an execution that was taken. It ends recorded, handed back, or, if even that panics, with a lease that the next
+/// Runs an execution that was taken. It ends recorded or given back, or, if even that fails, with a lease that the next
 /// lease check gives back.
 pub(super) async fn execute(shared: &Shared, handle: &Arc<Handle>, started: &StartedExecution) {
     let id = handle.lease.execution_id;
@@ -29,6 +29,7 @@ pub(super) async fn execute(shared: &Shared, handle: &Arc<Handle>, started: &Sta
         error!(execution.id = %id, error = chain(&panicked), "an execution's task panicked");
         if let Err(panicked) = caught(finish(shared, handle, failure(broken()))).await {
             error!(execution.id = %id, error = chain(&panicked), "recording the end panicked as well");
+            handed_back(handle, "its end cannot be recorded", shared.parts.store.give_up(handle.lease).await);
         }
     }
 }
@@ -56,7 +57,7 @@ async fn run(shared: &Shared, handle: &Arc<Handle>, started: &StartedExecution) 
         Ok(ready) => ready,
         Err(Stop::Fail(error)) => return finish(shared, handle, failure(error)).await,
         // Not the execution's fault: it goes back and is taken again.
-        Err(Stop::Store(failure)) => return give_back(shared, handle, &chain(&failure)).await,
+        Err(Stop::Store(failure)) => return give_back(shared, handle, &failure).await,
     };
     for event in &repinned {
         info!(execution.id = %started.execution.id, pin = %event.payload, "a block was replaced by an upgrade; the execution goes on with it");
@@ -76,7 +77,7 @@ async fn run(shared: &Shared, handle: &Arc<Handle>, started: &StartedExecution) 
     if let Err(failure) = journal.flush().await {
         warn!(execution.id = %started.execution.id, error = chain(&failure), "the last events could not be written");
     }
-    give_back(shared, handle, "the engine stops").await;
+    handed_back(handle, "the engine stops", shared.parts.store.hand_back(handle.lease).await);
 }
 
 /// Walks the plan and keeps the journal beside it. Cancelled by a client, taken over, this engine's stop, or a journal that
@@ -99,6 +100,7 @@ async fn walk(
         )),
         images: Arc::new(StoredImages::for_execution(&shared.parts, execution, handle.lease)),
         observer: Arc::clone(journal) as Arc<dyn crate::run::Observer>,
+        limits: shared.config.run_limits.clone(),
     };
     let left = execution.deadline_at.map(|deadline| deadline.millis_since(shared.parts.store.now()).max(0));
     let deadline =
@@ -183,7 +185,7 @@ async fn finish(shared: &Shared, handle: &Arc<Handle>, end: FinishedExecution) {
         }
         Err(failure @ StoreError::Unavailable(_)) => {
             error!(execution.id = %id, error = chain(&failure), "cannot record the end of an execution");
-            give_back(shared, handle, &chain(&failure)).await;
+            give_back(shared, handle, &failure).await;
         }
         // The same end would be refused again, and again after a takeover.
         Err(refused) => {
@@ -191,16 +193,26 @@ async fn finish(shared: &Shared, handle: &Arc<Handle>, end: FinishedExecution) {
             let error = RunError::new(code::INTERNAL, "the result of this execution could not be recorded");
             if let Err(failure) = shared.parts.store.finish(handle.lease, self::failure(error)).await {
                 error!(execution.id = %id, error = chain(&failure), "cannot record the end of an execution");
-                give_back(shared, handle, &chain(&failure)).await;
+                give_back(shared, handle, &failure).await;
             }
         }
     }
 }
 
-/// If this fails, the lease check tries again: the store says that the execution is leased here, and no task runs it.
-async fn give_back(shared: &Shared, handle: &Arc<Handle>, why: &str) {
+/// A database that cannot be reached or is full costs an execution nothing but time. Whatever else fails is counted, and ends
+/// what cannot go on anywhere.
+async fn give_back(shared: &Shared, handle: &Arc<Handle>, failure: &StoreError) {
+    let given = match failure {
+        StoreError::Unavailable(_) => shared.parts.store.hand_back(handle.lease).await,
+        _ => shared.parts.store.give_up(handle.lease).await,
+    };
+    handed_back(handle, &chain(failure), given);
+}
+
+/// If this failed, the lease check tries again: the store says that the execution is leased here, and no task runs it.
+fn handed_back(handle: &Handle, why: &str, result: Result<(), StoreError>) {
     let id = handle.lease.execution_id;
-    match shared.parts.store.hand_back(handle.lease).await {
+    match result {
         Ok(()) => info!(execution.id = %id, why, "execution handed back"),
         Err(StoreError::StaleLease) => {}
         Err(failure) => {

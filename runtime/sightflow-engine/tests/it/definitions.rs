@@ -152,6 +152,21 @@ fn each_problem_has_a_code_and_a_place() {
         ),
         ("limits", json!({"nodes": vec![json!({}); 501]}), vec!["E-LIMIT /nodes"]),
         (
+            "expressions in a text",
+            json!({"nodes": [node("n", "number"), {"id": "e", "type": "echo", "inputs": {"value": "{{1}}".repeat(257)}}]}),
+            vec!["E-LIMIT /nodes/1"],
+        ),
+        (
+            "expressions",
+            json!({"nodes": [{"id": "e", "type": "echo", "inputs": {"value": vec!["{{ params.x }}"; 4_001]}}]}),
+            vec!["E-LIMIT /nodes"],
+        ),
+        (
+            "references",
+            json!({"nodes": [{"id": "e", "type": "echo", "inputs": {"value": vec!["$params.x"; 4_001]}}]}),
+            vec!["E-LIMIT /nodes"],
+        ),
+        (
             "node bounds",
             json!({"nodes": [{"id": "n", "type": "number", "timeout_ms": 0, "on_error": "stop", "retry": {"max": 99}}]}),
             vec!["E-CONFIG /nodes/0/on_error", "E-LIMIT /nodes/0/timeout_ms", "E-LIMIT /nodes/0/retry"],
@@ -165,6 +180,31 @@ fn each_problem_has_a_code_and_a_place() {
     for (name, definition, expected) in cases {
         assert_eq!(errors(&definition), expected, "{name}");
     }
+}
+
+#[test]
+fn as_many_expressions_as_are_allowed_compile() {
+    let texts = vec!["{{1}}".repeat(200); 20];
+    let compiled = compile(
+        &json!({"nodes": [{"id": "e", "type": "echo", "inputs": {"value": texts}}]}),
+        &catalog(),
+        &models(),
+        &Limits::default(),
+    );
+    assert_eq!(compiled.errors, []);
+    assert!(compiled.plan.unwrap().bytes > 4_000 * 9 * 1024, "each of them weighs");
+}
+
+#[test]
+fn the_problems_beyond_a_hundred_are_counted() {
+    let nodes = |count: usize| vec![json!({"id": "e", "type": "echo", "inputs": {"value": vec!["$params.x"; count]}})];
+    let found = errors(&json!({"nodes": nodes(99)}));
+    assert_eq!(found.len(), 99, "{found:?}");
+    let compiled = compile(&json!({"nodes": nodes(1000)}), &catalog(), &models(), &Limits::default());
+    assert_eq!(compiled.errors.len(), 101);
+    assert!(compiled.errors[..100].iter().all(|problem| problem.code == "E-REFERENCE"));
+    let last = &compiled.errors[100];
+    assert_eq!((last.code.as_str(), last.message.as_str()), ("E-LIMIT", "900 more, which are not shown"));
 }
 
 #[test]

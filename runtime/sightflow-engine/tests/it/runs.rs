@@ -6,6 +6,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use sightflow_engine::{End, RunOutcome};
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
+use sightflow_memory::{MemoryPool, Use};
+use tokio_util::sync::CancellationToken;
 
 use crate::script::{Jobs, Stage};
 
@@ -254,4 +256,100 @@ async fn broken_images_and_failed_jobs_name_their_node() {
     let outcome = stage.run(definition, json!({"image": image}), json!({})).await;
     assert_eq!(failed(&outcome), ("E-JOB-FAILED".into(), Some("find".into())));
     assert_eq!(outcome.outputs["photo"], Value::Null);
+}
+
+/// `n0` to `n<count>` of `bytes` each.
+fn texts(count: usize, bytes: usize) -> Vec<Value> {
+    let text = |n: usize| json!({"id": format!("n{n}"), "type": "echo", "inputs": {"value": 1}, "config": {"text": "x".repeat(bytes)}});
+    (0..count).map(text).collect()
+}
+
+#[tokio::test]
+async fn what_nodes_deliver_is_taken_from_the_budget_while_the_run_lives() {
+    let memory = MemoryPool::new(1 << 20);
+    let mut stage = Stage::new();
+    stage.limits.memory = memory.clone();
+    let outcome = stage.run(json!({"nodes": texts(4, 100 << 10)}), json!({}), json!({})).await;
+    assert_eq!((outcome.end, memory.used()), (End::Completed, 0));
+    // While a node waits for ever, the others have delivered.
+    stage.cancel = CancellationToken::new();
+    let mut nodes = texts(4, 100 << 10);
+    nodes.push(json!({"id": "s", "type": "stuck", "inputs": {"value": "$nodes.n3.value"}}));
+    let running = stage.run(json!({"nodes": nodes}), json!({}), json!({}));
+    let looking = async {
+        while memory.used_by()[Use::Values as usize] < 500 << 10 {
+            tokio::task::yield_now().await;
+        }
+        stage.cancel.cancel();
+    };
+    let (outcome, ()) = tokio::join!(running, looking);
+    assert_eq!((outcome.end, memory.used()), (End::Stopped, 0));
+}
+
+#[tokio::test]
+async fn a_node_whose_values_do_not_fit_fails() {
+    let mut stage = Stage::new();
+    stage.limits.values = 300 << 10;
+    let outcome = stage.run(json!({"nodes": texts(4, 100 << 10)}), json!({}), json!({})).await;
+    assert_eq!(failed(&outcome).0, "E-BLOCK-LIMIT", "{:?}", outcome.end);
+    let delivered = (0..4).filter(|n| status(&outcome, &format!("n{n}")) == "completed").count();
+    assert_eq!(delivered, 2, "the third does not fit beside them");
+
+    // No memory at all: it waits, then fails.
+    let mut stage = Stage::new();
+    stage.limits.memory = MemoryPool::new(50 << 10);
+    let outcome = stage.run(json!({"nodes": texts(1, 100 << 10)}), json!({}), json!({})).await;
+    assert_eq!(failed(&outcome), ("E-BLOCK-LIMIT".into(), Some("n0".into())));
+}
+
+#[tokio::test]
+async fn what_a_node_is_given_is_weighed_before_it_is_copied() {
+    let large = || texts(1, 100 << 10);
+    let with = |node: Value, edges: Vec<Value>| {
+        let nodes = [&large()[..], &[node]].concat();
+        json!({"nodes": nodes, "edges": edges})
+    };
+    let listed = json!({"id": "e", "type": "echo", "inputs": {"value": vec!["$nodes.n0.value"; 9]}});
+    let wired = json!({"id": "e", "type": "list"});
+    let wires = vec![wire("n0.value", "e.items"); 9];
+    let configured = json!({"id": "e", "type": "echo", "inputs": {"value": 1}, "config": {"text": "{{ nodes.n0.value }}".repeat(9)}});
+    for definition in [with(listed, vec![]), with(wired, wires), with(configured, vec![])] {
+        let mut stage = Stage::new();
+        stage.limits.values = 500 << 10;
+        let outcome = stage.run(definition, json!({}), json!({})).await;
+        assert_eq!(failed(&outcome), ("E-BLOCK-LIMIT".into(), Some("e".into())), "{:?}", outcome.end);
+        assert_eq!(stage.host.calls.lock().unwrap().get("e"), None, "it is not called");
+    }
+}
+
+#[tokio::test]
+async fn many_copies_of_a_large_value_are_not_made_at_once() {
+    let mut nodes = texts(1, 100 << 10);
+    nodes.extend((0..20).map(|n| json!({"id": format!("e{n}"), "type": "echo", "inputs": {"value": "$nodes.n0.value"}, "config": {"text": "small"}})));
+    let mut stage = Stage::new();
+    stage.limits.values = 250 << 10;
+    stage.limits.memory = MemoryPool::new(600 << 10);
+    let outcome = stage.run(json!({"nodes": nodes}), json!({}), json!({})).await;
+    assert_eq!(outcome.end, End::Completed);
+    let diary = stage.diary.0.lock().unwrap();
+    let started = diary.iter().take_while(|entry| !entry.starts_with("node.completed e"));
+    assert_eq!(started.filter(|entry| entry.starts_with("node.started e")).count(), 3, "they take turns");
+}
+
+#[tokio::test]
+async fn outputs_that_do_not_fit_fail_the_run_and_are_null() {
+    let automatic = json!({"nodes": texts(3, 1000)});
+    let sources = |n: usize| json!({"name": format!("n{n}"), "source": format!("$nodes.n{n}.*")});
+    let explicit = json!({"nodes": texts(3, 1000), "outputs": [sources(0), sources(1), sources(2)]});
+    for definition in [automatic, explicit] {
+        let mut stage = Stage::new();
+        stage.limits.outputs = 4000;
+        let outcome = stage.run(definition.clone(), json!({}), json!({})).await;
+        assert_eq!(outcome.end, End::Completed);
+        stage.limits.outputs = 2500;
+        let outcome = stage.run(definition, json!({}), json!({})).await;
+        assert_eq!(failed(&outcome), ("E-BLOCK-LIMIT".into(), None));
+        assert_eq!(outcome.outputs["n1"]["value"], "x".repeat(1000));
+        assert!(outcome.outputs["n2"].is_null());
+    }
 }

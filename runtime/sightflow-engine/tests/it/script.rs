@@ -11,7 +11,7 @@ use sightflow_engine::server::StoredImages;
 use sightflow_engine::{
     BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, Catalog, CheckContext, Compiled,
     FailureKind, JobOutcome, JobRequest, JobRunner, Limits, LogLevel, LogLine, ModelCatalog, ModelEntry, Observer,
-    Package, Payload, Plan, RunOutcome, RunParts, RunRequest, compile, run_plan, validate_run,
+    Package, Payload, Plan, RunLimits, RunOutcome, RunParts, RunRequest, compile, run_plan, validate_run,
 };
 use sightflow_images::{Image, PixelFormat, Pixels};
 use sightflow_types::error::RunError;
@@ -285,6 +285,7 @@ pub(crate) struct Stage {
     pub(crate) diary: Arc<Diary>,
     pub(crate) cancel: CancellationToken,
     pub(crate) deadline: Option<tokio::time::Instant>,
+    pub(crate) limits: RunLimits,
 }
 
 impl Stage {
@@ -297,6 +298,7 @@ impl Stage {
             diary: Arc::default(),
             cancel: CancellationToken::new(),
             deadline: None,
+            limits: RunLimits::default(),
         }
     }
 
@@ -309,6 +311,7 @@ impl Stage {
             jobs: Arc::clone(&self.jobs) as Arc<dyn JobRunner>,
             images: Arc::new(StoredImages::unrecorded(self.blobs.clone())),
             observer: Arc::clone(&self.diary) as Arc<dyn Observer>,
+            limits: self.limits.clone(),
         };
         let request = RunRequest {
             plan,

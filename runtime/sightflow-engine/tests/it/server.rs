@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use sightflow_blobs::BlobStore;
-use sightflow_engine::{Engine, EngineConfig, EngineParts, FetchError, ImageFetcher};
+use sightflow_engine::{Engine, EngineConfig, EngineParts, FetchError, ImageFetcher, RunLimits};
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_store::{
     ClaimRequest, ClaimedJob, Execution, JobResult, NewBlob, NewExecution, NewModel, NewWorker, RunSource,
@@ -329,5 +329,21 @@ async fn fifty_executions_at_once_all_end() {
         assert_eq!(execution.status, ExecutionStatus::Completed);
         assert_eq!(execution.outputs.unwrap()["b"]["value"].as_f64(), Some(3.0));
     }
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn outputs_beyond_their_limit_end_the_execution_with_a_code() {
+    let server = Server::new().await;
+    let run_limits = RunLimits { outputs: 2500, ..RunLimits::default() };
+    let engine =
+        Engine::start(server.parts.clone(), EngineConfig { run_limits, ..EngineConfig::default() }).await.unwrap();
+    let text = |n: u32| json!({"id": format!("n{n}"), "type": "echo", "inputs": {"value": 1}, "config": {"text": "x".repeat(1000)}});
+    let id = server.submit(json!({"nodes": [text(0), text(1), text(2)]}), json!({})).await;
+    let execution = server.ended(id).await;
+    let error = execution.error.expect("it failed");
+    assert_eq!((error.code.as_str(), error.node_id), ("E-BLOCK-LIMIT", None));
+    assert!(error.message.contains("`n2`"), "{}", error.message);
+    assert_eq!(execution.outputs.unwrap()["n1"]["value"], "x".repeat(1000), "what fits is kept");
     engine.shutdown().await;
 }

@@ -92,9 +92,28 @@ async fn an_end_that_cannot_be_recorded_is_tried_again() {
     });
     let engine = Engine::start(server.parts.clone(), quick(faults)).await.unwrap();
     let id = server.submit(number(), json!({})).await;
-    // No task runs it any more, the lease check finds that and hands it back.
+    // Its task gives it up, and it is taken again.
     let execution = server.ended(id).await;
     assert_eq!((execution.status, execution.resume_count), (ExecutionStatus::Completed, 1), "{:?}", execution.error);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_execution_that_no_engine_can_end_is_ended() {
+    let server = Server::new().await;
+    let walks = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&walks);
+    let faults = Faults::new(move |point| {
+        counted.fetch_add(u32::from(point == "engine.execute"), Ordering::SeqCst);
+        assert!(point != "engine.finish", "a fault at the end");
+    });
+    let engine = Engine::start(server.parts.clone(), quick(faults)).await.unwrap();
+    let id = server.submit(number(), json!({})).await;
+    let execution = server.ended(id).await;
+    let code = execution.error.map(|error| error.code);
+    assert_eq!((execution.status, code.as_deref()), (ExecutionStatus::Failed, Some("E-CRASH-LOOP")));
+    let walks = walks.load(Ordering::SeqCst);
+    assert!((6..=7).contains(&walks), "one more if the first recorded its node: {walks}");
     engine.shutdown().await;
 }
 

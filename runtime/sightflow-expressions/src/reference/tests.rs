@@ -10,6 +10,7 @@ impl Resolve for Run {
     fn resolve(&self, root: &Root) -> Option<Cow<'_, Value>> {
         match root.to_string().as_str() {
             "$params.k" => Some(Cow::Owned(json!(2))),
+            "$params.large" => Some(Cow::Owned(json!("x".repeat(9 << 20)))),
             "$inputs.sku" => Some(Cow::Owned(json!("A7"))),
             "$nodes.detect.detections" => {
                 Some(Cow::Owned(json!([{"class_name": "cat", "n": 1}, {"class_name": "dog", "n": 2}])))
@@ -119,6 +120,13 @@ fn what_touches_an_absent_value_is_absent() {
     ] {
         assert_eq!(evaluate(text).map_err(|error| error.code), Err("E-EXPRESSION"), "{text}");
     }
+}
+
+#[test]
+fn a_text_does_not_grow_without_end() {
+    assert!(evaluate("<{{ params.large }}>").is_ok());
+    let error = evaluate("{{ params.large }}{{ params.large }}").expect_err("too long");
+    assert_eq!((error.code, error.message.as_str()), ("E-EXPRESSION", "the text would have more than 16777216 bytes"));
 }
 
 #[test]

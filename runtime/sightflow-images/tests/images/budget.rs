@@ -25,7 +25,7 @@ fn pixels_are_counted_while_they_live() {
     let source = filled(100, 100, [0; 3]);
     let first = source.rotate_in(&work, 1, false).unwrap();
     let second = first.clone();
-    assert_eq!(pool.used_by(), [0, 30_000, 0, 0]);
+    assert_eq!(pool.used_by(), [0, 30_000, 0, 0, 0]);
     drop(first);
     assert_eq!(pool.used(), 30_000, "shared with the second");
     let mut canvas = Canvas::over_in(&work, &second).unwrap();

@@ -151,6 +151,29 @@ fn read(row: &SqliteRow) -> Result<StartedExecution> {
     Ok(StartedExecution { execution, definition })
 }
 
+/// Counts as a takeover does, so that a run which no engine can go on with ends.
+pub(super) async fn give_up(tx: &mut Tx, lease: ExecutionLease) -> Result<()> {
+    let id = lease.execution_id.uuid().to_string();
+    let stalled: Option<i64> = sqlx::query_scalar(
+        "UPDATE wf_executions SET
+           stalled_resumes = 1 + stalled_resumes * (inference_jobs_completed + coalesce(progress ->> 'completed_nodes', 0) <= progress_mark),
+           progress_mark = max(progress_mark, inference_jobs_completed + coalesce(progress ->> 'completed_nodes', 0)),
+           updated_at = max(?3, updated_at + 1)
+         WHERE id = ?1 AND lease_token = ?2 AND status = 'running'
+           AND EXISTS (SELECT 1 FROM wf_execution_leases l WHERE l.execution_id = ?1 AND l.lease_token = ?2) RETURNING stalled_resumes",
+    )
+    .bind(&id)
+    .bind(lease.token)
+    .bind(tx.now)
+    .fetch_optional(&mut tx.conn)
+    .await?;
+    if stalled.ok_or(StoreError::StaleLease)? <= i64::from(CRASH_LOOP) {
+        return hand_back(tx, lease).await;
+    }
+    let why = format!("no engine could go on with it: given up {CRASH_LOOP} times without progress");
+    ending::fail_all(tx, &[id], code::CRASH_LOOP, &why).await
+}
+
 pub(super) async fn hand_back(tx: &mut Tx, lease: ExecutionLease) -> Result<()> {
     // Without a lease row it was handed back before and waits already.
     let dropped = sqlx::query(

@@ -156,6 +156,10 @@ impl Store for SqliteStore {
         self.write(move |tx| Box::pin(engines::hand_back(tx, lease))).await
     }
 
+    async fn give_up(&self, lease: ExecutionLease) -> Result<()> {
+        self.write(move |tx| Box::pin(engines::give_up(tx, lease))).await
+    }
+
     async fn append_events(&self, lease: ExecutionLease, append: Append) -> Result<()> {
         self.write(move |tx| Box::pin(engines::append(tx, lease, append))).await
     }

@@ -223,6 +223,32 @@ pub(crate) async fn a_crash_loop_ends<B: Backend>(world: &mut World<B>) {
     assert_eq!(events.last().map(String::as_str), Some("execution.failed"));
 }
 
+/// An engine that lives but cannot go on gives up, again and again; one that stops hands back, which costs nothing.
+pub(crate) async fn giving_up_again_and_again_ends<B: Backend>(world: &mut World<B>) {
+    let engine = world.engine().await;
+    let id = world.submit().await.id;
+    for round in 0..8 {
+        let run = world.store.start_executions(engine, 10).await.expect("start").remove(0);
+        world.store.hand_back(run.lease()).await.expect("hand back");
+        let run = world.store.start_executions(engine, 10).await.expect("start").remove(0);
+        if round == 2 {
+            let progress = Progress { progress: json!({"completed_nodes": 1}), node_metrics: json!({}) };
+            let append = Append { progress: Some(progress), ..Append::default() };
+            world.store.append_events(run.lease(), append).await.expect("append");
+        }
+        world.store.give_up(run.lease()).await.expect("give up");
+        assert!(matches!(world.store.give_up(run.lease()).await, Err(StoreError::StaleLease)), "once");
+        world.check().await;
+        let found = world.store.execution(TENANT, id).await.expect("get").status;
+        let expected = if round < 7 { ExecutionStatus::Running } else { ExecutionStatus::Failed };
+        assert_eq!(found, expected, "round {round}");
+    }
+    let (status, code, events) = end(world, id).await;
+    assert_eq!((status, code.as_str()), (ExecutionStatus::Failed, "E-CRASH-LOOP"));
+    assert_eq!(events.last().map(String::as_str), Some("execution.failed"));
+    assert!(world.store.start_executions(engine, 10).await.expect("start").is_empty());
+}
+
 /// Claimed, but its model is still loading: no deadline, no attempt, no suspicion.
 pub(crate) async fn loading_costs_no_attempt<B: Backend>(world: &mut World<B>) {
     let (lease, jobs) = world.with_jobs(3).await;

@@ -50,7 +50,7 @@ conformance!(on_sqlite, crate::sqlite::Sqlite:
     leases {
         silence_is_fifteen_seconds, overdue_jobs_have_their_own_code, rescue_is_bounded, gone_workers_are_told, late_results_are_stale,
         a_suspect_runs_alone, takeover_fences_the_old_engine, two_engines_one_takeover, ended_executions_are_not_taken_over,
-        claims_that_have_not_begun_are_named, a_dead_process_is_taken_over_at_once, handed_back_executions_resume, time_runs_from_acceptance, a_crash_loop_ends, loading_costs_no_attempt,
+        claims_that_have_not_begun_are_named, a_dead_process_is_taken_over_at_once, handed_back_executions_resume, time_runs_from_acceptance, a_crash_loop_ends, giving_up_again_and_again_ends, loading_costs_no_attempt,
         reports_without_a_beginning_count,
     }
     executions {

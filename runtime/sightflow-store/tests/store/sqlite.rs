@@ -185,6 +185,15 @@ fn the_clock_of_tests_moves_by_hand() {
     assert_eq!((clock.now(), clock.elapsed()), (Timestamp::from_millis(10), std::time::Duration::from_millis(7)));
 }
 
+/// The same value would be refused the next time: that is not a database that cannot be reached.
+#[tokio::test]
+async fn a_value_that_is_too_large_is_refused() {
+    let world = World::<Sqlite>::new().await;
+    let mut connection = world.backend.connect().await;
+    let error = sqlx::query("SELECT zeroblob(2000000000)").fetch_one(&mut connection).await.expect_err("too large");
+    assert!(matches!(StoreError::from(error), StoreError::Refused(_)));
+}
+
 /// What the file's owner stores is for the owner alone.
 #[cfg(unix)]
 #[tokio::test]

@@ -1,0 +1,68 @@
+//! How many bytes values take in memory, about.
+
+use serde_json::Value;
+
+/// Bytes of a node of an object's tree: keys and values for eleven fields.
+const TREE_NODE: u64 = 640;
+const FIELDS_IN_NODE: usize = 11;
+
+/// Bytes of a value with everything below it, by its shape; nothing is copied.
+pub(crate) fn weigh(value: &Value) -> u64 {
+    size_of::<Value>() as u64
+        + match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            Value::String(text) => text.len() as u64,
+            Value::Array(items) => items.iter().map(weigh).sum(),
+            Value::Object(fields) => {
+                let nodes = fields.len().div_ceil(FIELDS_IN_NODE) as u64 * TREE_NODE;
+                nodes + fields.iter().map(|(key, value)| key.len() as u64 + weigh(value)).sum::<u64>()
+            }
+        }
+}
+
+/// Room for values that are copied for one purpose.
+pub(crate) struct Room {
+    most: u64,
+    taken: u64,
+}
+
+impl Room {
+    pub(crate) fn new(most: u64) -> Self {
+        Self { most, taken: 0 }
+    }
+
+    /// Bytes that were taken.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Takes room for a value; the message says why there is none.
+    pub(crate) fn take(&mut self, value: &Value) -> Result<(), String> {
+        self.taken = self.taken.saturating_add(weigh(value));
+        if self.taken > self.most {
+            return Err(format!("the values for this node take more than {} bytes", self.most));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_small_as_text_can_be_large_in_memory() {
+        let value = size_of::<Value>() as u64;
+        for (shape, bytes) in [
+            (json!(1), value),
+            (json!("four"), value + 4),
+            (json!([1, [2]]), 4 * value),
+            (json!({}), value),
+            (json!({"a": 1}), 2 * value + 640 + 1),
+        ] {
+            assert_eq!(weigh(&shape), bytes, "{shape}");
+        }
+    }
+}
