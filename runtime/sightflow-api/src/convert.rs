@@ -21,6 +21,10 @@ impl From<StoreError> for ApiError {
                     format!("there is no blob {digest}; upload it to /api/v1/blobs first"),
                 );
             }
+            StoreError::DamagedWorkflow(_) => {
+                let message = "the stored definition cannot be read; restore a version that can be, or save the whole definition again";
+                return Self { source: Some(error.into()), ..Self::new(Code::WorkflowDamaged, message) };
+            }
             StoreError::StaleVersion { .. } => Code::StaleVersion,
             StoreError::AlreadyTerminal => Code::AlreadyTerminal,
             StoreError::NotTerminal => Code::NotTerminal,
@@ -42,10 +46,15 @@ impl From<StoreError> for ApiError {
 impl From<BlobError> for ApiError {
     fn from(error: BlobError) -> Self {
         match error {
-            // The row says that the bytes exist, so a lack of them is ours.
-            BlobError::NotFound(_) | BlobError::Damaged { .. } | BlobError::Range { .. } | BlobError::Unreliable => {
-                Self::internal(error)
+            // The row says that the bytes exist.
+            BlobError::NotFound(digest)
+            | BlobError::Damaged { expected: digest, .. }
+            | BlobError::Range { digest, .. } => {
+                let message =
+                    format!("the stored bytes of the blob {digest} are damaged or missing; upload them again");
+                Self { source: Some(error.into()), ..Self::new(Code::BlobDamaged, message) }
             }
+            BlobError::Unreliable => Self::internal(error),
             BlobError::Directory { .. } | BlobError::Store { .. } => Self::unavailable(error),
         }
     }

@@ -49,15 +49,18 @@ codes! {
     OriginNotAllowed = "origin_not_allowed", FORBIDDEN, "The server listens on a loopback address and refuses requests that a web page of another origin caused.";
     NotFound = "not_found", NOT_FOUND, "There is no such route or no such thing.";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The path exists, the method does not; the header Allow lists those that do.";
+    BodyTooSlow = "body_too_slow", REQUEST_TIMEOUT, "The body came at less than 1 KiB/s. Nothing was done; send the request again.";
     Conflict = "conflict", CONFLICT, "Another request changed the same thing at the same time. Read it again and retry.";
     IdempotencyConflict = "idempotency_conflict", CONFLICT, "The Idempotency-Key was used before with another request. Use a new key.";
     AlreadyTerminal = "already_terminal", CONFLICT, "The execution has ended; a terminal state never changes.";
     NotTerminal = "not_terminal", CONFLICT, "The execution still runs. Cancel it first or wait for its end.";
     InUse = "in_use", CONFLICT, "Something still refers to this; the message says what.";
+    WorkflowDamaged = "workflow_damaged", CONFLICT, "The stored definition of the workflow, or of this version, cannot be read. Restore a version that can be, or save the whole definition again.";
+    BlobDamaged = "blob_damaged", CONFLICT, "The stored bytes are missing, or are not those that the digest names. Uploading the same bytes again mends it.";
     WorkflowArchived = "workflow_archived", CONFLICT, "Archived workflows do not run. Set the status to draft or active first.";
     EventsExpired = "events_expired", GONE, "The events of this execution are past their retention.";
     StaleVersion = "stale_version", PRECONDITION_FAILED, "If-Match names an older state. Read the resource again and repeat the change on it.";
-    BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body, or a part of it, is larger than the route takes; the message says the limit.";
+    BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body, or a part of it, is larger than the route takes, or needs more memory than the server has; the message says the limit.";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The route does not take this Content-Type; the message says which it takes.";
     UriTooLong = "uri_too_long", URI_TOO_LONG, "The path and query are too long.";
     HeadersTooLarge = "headers_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers are too large or too many.";
@@ -65,12 +68,12 @@ codes! {
     DefinitionInvalid = "definition_invalid", UNPROCESSABLE_ENTITY, "The workflow definition breaks rules; every problem is in the details.";
     InputInvalid = "input_invalid", UNPROCESSABLE_ENTITY, "The run input does not fit the workflow; the details say where.";
     ParametersInvalid = "parameters_invalid", UNPROCESSABLE_ENTITY, "A run parameter is unknown, missing or not of its type; the details say which.";
-    ImageInvalid = "image_invalid", UNPROCESSABLE_ENTITY, "An image is broken, too large or of an unknown format; the details name it and the reason.";
+    ImageInvalid = "image_invalid", UNPROCESSABLE_ENTITY, "An image is broken, too large or of an unknown format; the message or the details name it and the reason.";
     ModelUnknown = "model_unknown", UNPROCESSABLE_ENTITY, "No such model is registered.";
     UrlNotAllowed = "url_not_allowed", UNPROCESSABLE_ENTITY, "The server does not fetch this URL: scheme, port, user info or network is refused.";
     QueueFull = "queue_full", TOO_MANY_REQUESTS, "Too many executions wait. Retry after the stated time.";
     Internal = "internal", INTERNAL_SERVER_ERROR, "The server failed. The request id finds the cause in its log.";
-    Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Storage cannot be reached, the server has no memory left for the request, or it is shutting down. Retry after the stated time.";
+    Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Storage cannot be reached, the server has no memory left for the request, or it is shutting down; the message says which. Retry after the stated time.";
 }
 
 /// A refused or failed request. `IntoResponse` leaves the body to [`crate::middleware::finish`], which knows the request id.
@@ -79,7 +82,7 @@ codes! {
 pub(crate) struct ApiError {
     /// Stable code; decides the status.
     pub(crate) code: Code,
-    /// For people; for 5xx replaced by a general one.
+    /// For people. Of `internal` it is replaced by a general one; of `unavailable` it says which cause and nothing more.
     pub(crate) message: String,
     /// Places in the request.
     pub(crate) details: Vec<Problem>,
@@ -142,11 +145,11 @@ impl ApiError {
 
     /// The wire form; `base` is where the client reached this server, for example `http://localhost:8080`.
     pub(crate) fn body(&self, request_id: &str, base: &str) -> ErrorBody {
-        let hide = self.code.status().is_server_error();
+        let hide = self.code == Code::Internal;
         ErrorBody {
             error: ErrorObject {
                 code: self.code.as_str().to_owned(),
-                message: if hide { self.code.help().to_owned() } else { self.message.clone() },
+                message: if hide { self.code.help().to_owned() } else { bounded(&self.message) },
                 request_id: request_id.to_owned(),
                 docs: format!("{base}/api/v1/errors/{}", self.code.as_str()),
                 details: if hide { Vec::new() } else { self.details.iter().cloned().map(Detail::from).collect() },
@@ -207,8 +210,24 @@ pub(crate) struct Detail {
 
 impl From<Problem> for Detail {
     fn from(problem: Problem) -> Self {
-        Self { code: problem.code, pointer: problem.pointer, message: problem.message, suggestion: problem.suggestion }
+        let Problem { code, pointer, message, suggestion } = problem;
+        Self { code, pointer, message: bounded(&message), suggestion }
     }
+}
+
+/// Most characters of a message on the wire. Names and values that clients send can be a mebibyte, and messages quote them.
+const MESSAGE: usize = 600;
+/// Of these, how many come from its end, where it says what to do.
+const MESSAGE_END: usize = 200;
+
+/// A message without the middle of what is too long in it.
+fn bounded(message: &str) -> String {
+    let length = message.chars().count();
+    if length <= MESSAGE {
+        return message.to_owned();
+    }
+    let start = message.chars().take(MESSAGE - MESSAGE_END - 1);
+    start.chain(['…']).chain(message.chars().skip(length - MESSAGE_END)).collect()
 }
 
 #[cfg(test)]
@@ -220,5 +239,18 @@ mod tests {
         let body = ApiError::internal("password=hunter2").body("req_1", "http://localhost");
         let text = serde_json::to_string(&body).unwrap();
         assert!(!text.contains("hunter2") && text.contains("\"internal\"") && text.contains("req_1"), "{text}");
+        let body = ApiError::unavailable("password=hunter2").body("req_1", "http://localhost");
+        let text = serde_json::to_string(&body).unwrap();
+        assert!(!text.contains("hunter2") && text.contains("storage cannot be reached"), "{text}");
+    }
+
+    #[test]
+    fn long_messages_keep_their_ends() {
+        for length in [1, 599, 600] {
+            assert_eq!(bounded(&"ä".repeat(length)).chars().count(), length);
+        }
+        let short = bounded(&format!("`{}` is not a node id", "ä".repeat(1 << 20)));
+        assert!(short.starts_with("`ää") && short.contains("ä…ä") && short.ends_with("ä` is not a node id"), "{short}");
+        assert_eq!(short.chars().count(), MESSAGE);
     }
 }

@@ -68,6 +68,7 @@ fn add_errors(document: &mut utoipa::openapi::OpenApi) {
                 ));
             }
             if operation.request_body.is_some() {
+                possible.push(("408", "The body came too slowly"));
                 possible.push(("413", "The body is too large"));
                 possible.push(("415", "The body's type or encoding is not taken"));
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sightflow_blobs::BlobStore;
-use sightflow_engine::{BlockHost, Catalog, Compiled, Limits, Plan};
+use sightflow_engine::{BlockHost, Catalog, Compiled, Limits, ModelCatalog, Plan};
 use sightflow_memory::MemoryPool;
 use sightflow_store::{SharedStore, StoreError};
 use sightflow_types::{Problem, TenantId};
@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::error::{ApiError, Code};
 use crate::models::Models;
 use crate::outgoing::Outgoing;
-use crate::plans::Plans;
+use crate::plans::{Known, Plans};
 use crate::ready::{HealthCheck, Recent};
 
 /// Settings of the HTTP side.
@@ -113,8 +113,7 @@ impl ApiState {
     /// Everything that a save checks, the blocks' own checks included.
     pub(crate) async fn validate(&self, tenant: TenantId, definition: &Value) -> Result<Compiled, ApiError> {
         let models = self.models.snapshot(&self.store, tenant).await?;
-        let mut compiled =
-            sightflow_engine::validate(definition, &self.catalog, &models, &self.config.limits, &*self.host).await;
+        let mut compiled = self.ask_blocks(definition, models).await;
         let named = compiled.plan.as_ref().map(|plan| plan.stored_images()).unwrap_or_default();
         for (pointer, digest) in named {
             match self.store.blob(tenant, &digest).await {
@@ -129,18 +128,40 @@ impl ApiState {
         Ok(compiled)
     }
 
-    /// The plan of a definition that is to run; its blocks are not asked again.
+    /// The plan of a saved definition that is to run: its blocks were asked when it was saved.
     pub(crate) async fn plan(&self, tenant: TenantId, definition: &Value) -> Result<Arc<Plan>, ApiError> {
         let models = self.models.snapshot(&self.store, tenant).await?;
         let key = Plans::key(definition);
-        if let Some(plan) = self.plans.get(&key, &models) {
-            return Ok(plan);
+        if let Some(known) = self.plans.get(&key, &models) {
+            return Ok(known.plan);
         }
         let compiled = sightflow_engine::compile(definition, &self.catalog, &models, &self.config.limits);
-        let plan = compiled
-            .plan
-            .ok_or_else(|| ApiError::problems(Code::DefinitionInvalid, "the definition", compiled.errors))?;
-        self.plans.keep(key, models, Arc::clone(&plan));
+        let plan = planned(compiled)?;
+        self.plans.keep(key, Known { plan: Arc::clone(&plan), models, checked: false });
         Ok(plan)
     }
+
+    /// The plan of a definition that came with a run: its blocks are asked, unless they were before.
+    pub(crate) async fn checked_plan(&self, tenant: TenantId, definition: &Value) -> Result<Arc<Plan>, ApiError> {
+        let models = self.models.snapshot(&self.store, tenant).await?;
+        match self.plans.get(&Plans::key(definition), &models) {
+            Some(Known { plan, checked: true, .. }) => Ok(plan),
+            _ => planned(self.ask_blocks(definition, models).await),
+        }
+    }
+
+    /// Compiles a definition and asks its blocks; what they find nothing wrong with is remembered.
+    async fn ask_blocks(&self, definition: &Value, models: Arc<ModelCatalog>) -> Compiled {
+        let limits = &self.config.limits;
+        let compiled = sightflow_engine::validate(definition, &self.catalog, &models, limits, &*self.host).await;
+        if let Some(plan) = &compiled.plan {
+            let known = Known { plan: Arc::clone(plan), models, checked: true };
+            self.plans.keep(Plans::key(definition), known);
+        }
+        compiled
+    }
+}
+
+fn planned(compiled: Compiled) -> Result<Arc<Plan>, ApiError> {
+    compiled.plan.ok_or_else(|| ApiError::problems(Code::DefinitionInvalid, "the definition", compiled.errors))
 }

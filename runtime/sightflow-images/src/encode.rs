@@ -87,7 +87,12 @@ pub fn encode_in(work: &Work, image: &Image, format: EncodeFormat) -> Result<Byt
         return Err(refused);
     }
     written.map_err(|error| ImageError::Invalid(format!("{}: {error}", format.source_format())))?;
-    Ok(Bytes::from_owner(Owned { bytes: out.bytes, _held: out.held }))
+    let Growing { mut bytes, mut held, .. } = out;
+    bytes.shrink_to_fit();
+    if let Some(held) = &mut held {
+        held.shrink_to(bytes.len() as u64);
+    }
+    Ok(Bytes::from_owner(Owned { bytes, _held: held }))
 }
 
 /// A file that grows, each part taken from the budget before it is allocated.

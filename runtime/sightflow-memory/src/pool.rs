@@ -32,12 +32,20 @@ impl Use {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{wanted} bytes do not fit into the memory budget of {capacity} bytes, of which {used} are in use")]
 pub struct OutOfBudget {
-    /// Bytes asked for.
+    /// Bytes asked for, with those that the asker holds already.
     pub wanted: u64,
     /// Bytes that others held when the wait ended.
     pub used: u64,
     /// Bytes that there are in all. When `wanted` is larger, no wait would have helped.
     pub capacity: u64,
+}
+
+impl OutOfBudget {
+    /// Whether no wait would help: not even an empty pool is large enough.
+    #[must_use]
+    pub const fn never_fits(&self) -> bool {
+        self.wanted > self.capacity
+    }
 }
 
 /// Keeps what it could make again, and lets go of it when a pool is short: a cache.

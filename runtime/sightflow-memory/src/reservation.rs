@@ -35,7 +35,7 @@ impl Reservation {
     /// # Errors
     /// [`OutOfBudget`] otherwise; what was held stays held.
     pub fn try_grow(&mut self, more: u64) -> Result<(), OutOfBudget> {
-        self.pool.grow(self.purpose, more, None)?;
+        self.pool.grow(self.purpose, more, None).map_err(|full| self.beside(full))?;
         self.bytes += more;
         Ok(())
     }
@@ -45,7 +45,7 @@ impl Reservation {
     /// # Errors
     /// [`OutOfBudget`] at the deadline; what was held stays held.
     pub fn grow_blocking(&mut self, more: u64, deadline: Instant) -> Result<(), OutOfBudget> {
-        self.pool.grow(self.purpose, more, Some(deadline))?;
+        self.pool.grow(self.purpose, more, Some(deadline)).map_err(|full| self.beside(full))?;
         self.bytes += more;
         Ok(())
     }
@@ -55,12 +55,20 @@ impl Reservation {
     /// # Errors
     /// [`OutOfBudget`] after `patience`; what was held stays held.
     pub async fn grow(&mut self, more: u64, patience: Duration) -> Result<(), OutOfBudget> {
-        if self.try_grow(more).is_ok() {
-            return Ok(());
+        match self.try_grow(more) {
+            Err(full) if !full.never_fits() => {}
+            grown => return grown,
         }
-        let mut taken = self.pool.reserve(self.purpose, more, patience).await?;
+        let taken = self.pool.reserve(self.purpose, more, patience).await;
+        let mut taken = taken.map_err(|full| self.beside(full))?;
         self.bytes += std::mem::take(&mut taken.bytes);
         Ok(())
+    }
+
+    /// The refusal of more, with what is held counted as part of the wish.
+    fn beside(&self, full: OutOfBudget) -> OutOfBudget {
+        let own = self.bytes.min(full.used);
+        OutOfBudget { wanted: full.wanted.saturating_add(self.bytes), used: full.used - own, ..full }
     }
 
     /// Gives back all but `bytes`; does nothing when fewer are held.

@@ -32,6 +32,10 @@ fn what_can_never_fit_is_refused_at_once() {
     pool.reserve_blocking(Use::Images, 101, soon()).unwrap_err();
     let mut held = pool.try_reserve(Use::Images, 1).unwrap();
     held.grow_blocking(101, soon()).unwrap_err();
+    // What it holds is part of what it needs.
+    let refused = held.try_grow(100).unwrap_err();
+    assert_eq!(refused, OutOfBudget { wanted: 101, used: 0, capacity: 100 });
+    assert!(refused.never_fits());
     assert!(before.elapsed() < Duration::from_secs(10));
 }
 

@@ -63,6 +63,9 @@ pub enum StoreError {
     /// A fault of this program; nothing was recorded.
     #[error("an internal fault: {0}")]
     Internal(String),
+    /// A workflow, or a version of one, that is stored but cannot be read. A new definition mends it.
+    #[error("the stored workflow is unreadable: {0}")]
+    DamagedWorkflow(String),
     /// A stored value that this program cannot read.
     #[error("a stored value is unreadable: {0}")]
     Corrupt(String),

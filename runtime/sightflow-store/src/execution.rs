@@ -179,6 +179,9 @@ pub struct NewEvent {
     pub payload: Value,
 }
 
+/// An answer with recorded events ends with the one that brings their payloads to this size: the reader may be slow.
+pub const EVENT_PAGE_BYTES: usize = 64 << 10;
+
 /// A recorded event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {

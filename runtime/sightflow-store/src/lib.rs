@@ -22,8 +22,8 @@ pub use blob::{
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Result, StoreError};
 pub use execution::{
-    Append, CRASH_LOOP, DEADLINE_GRACE_MS, Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution,
-    JobCounts, NewEvent, NewExecution, Progress, RunSource, StartedExecution,
+    Append, CRASH_LOOP, DEADLINE_GRACE_MS, EVENT_PAGE_BYTES, Event, Execution, ExecutionFilter, ExecutionLease,
+    FinishedExecution, JobCounts, NewEvent, NewExecution, Progress, RunSource, StartedExecution,
 };
 pub use job::{
     ClaimRequest, ClaimedJob, FailureClass, FailureOutcome, Job, JobFailure, JobFilter, JobLease, JobResult,

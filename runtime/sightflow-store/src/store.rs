@@ -59,8 +59,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Creates a workflow with version 1. `IdempotencyConflict` when its key came with another request.
     async fn create_workflow(&self, new: NewWorkflow) -> Result<Created<Workflow>>;
-    /// A workflow that was not deleted.
+    /// A workflow that was not deleted. `DamagedWorkflow` when it cannot be read.
     async fn workflow(&self, tenant: TenantId, id: WorkflowId) -> Result<Workflow>;
+    /// Succeeds when there is such a workflow, readable or not.
+    async fn check_workflow(&self, tenant: TenantId, id: WorkflowId) -> Result<()>;
     /// Workflows that were not deleted, newest first.
     async fn workflows(
         &self,
@@ -71,7 +73,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Page<Workflow, WorkflowId>>;
     /// How many such workflows there are, counted to [`COUNT_CAP`](crate::COUNT_CAP).
     async fn count_workflows(&self, tenant: TenantId, filter: WorkflowFilter) -> Result<u64>;
-    /// Changes a workflow. A definition that differs in more than layout makes a version. `StaleVersion`.
+    /// Changes a workflow. A definition that differs in more than layout makes a version, and so does one that takes the
+    /// place of one that cannot be read. `StaleVersion`, `DamagedWorkflow`.
     async fn update_workflow(
         &self,
         tenant: TenantId,
@@ -89,7 +92,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Page<WorkflowVersion, u32>>;
     /// How many versions a workflow has, counted to [`COUNT_CAP`](crate::COUNT_CAP).
     async fn count_workflow_versions(&self, tenant: TenantId, id: WorkflowId) -> Result<u64>;
-    /// One version.
+    /// One version. `DamagedWorkflow` when it cannot be read.
     async fn workflow_version(&self, tenant: TenantId, id: WorkflowId, version: u32) -> Result<WorkflowVersion>;
 
     /// What an earlier request with this key made, if it did and the key has not expired. `IdempotencyConflict` when it
@@ -115,7 +118,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Page<Execution, ExecutionId>>;
     /// How many such executions there are, counted to [`COUNT_CAP`](crate::COUNT_CAP).
     async fn count_executions(&self, tenant: TenantId, filter: ExecutionFilter) -> Result<u64>;
-    /// Events after `seq`, in order, at most `limit` (1..=1000).
+    /// Events after `seq`, in order, at most `limit` (1..=1000), and none after the one that brings their payloads to
+    /// [`EVENT_PAGE_BYTES`](crate::EVENT_PAGE_BYTES): only an empty answer says that there are no more.
     async fn events_after(&self, tenant: TenantId, id: ExecutionId, seq: i64, limit: u32) -> Result<Vec<Event>>;
     /// Cancels an execution and its open jobs, whoever holds them. `AlreadyTerminal`.
     async fn cancel(&self, tenant: TenantId, id: ExecutionId) -> Result<Execution>;

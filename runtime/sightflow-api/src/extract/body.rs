@@ -1,5 +1,6 @@
 //! Bounded bodies, whose bytes are taken from the process's budget while they are held.
 
+use std::error::Error;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -9,6 +10,7 @@ use futures::StreamExt;
 use sightflow_memory::{MemoryPool, OutOfBudget, Reservation, Use};
 
 use crate::error::{ApiError, Code};
+use crate::middleware::TooSlow;
 
 /// Largest JSON body of an ordinary route, and most that a run may hold beside its images.
 pub(crate) const JSON_LIMIT: usize = 1 << 20;
@@ -66,13 +68,22 @@ impl Charge {
     }
 }
 
-/// Who does not fit is sent away for a moment.
+/// Who does not fit is sent away for a moment, and who never will for good.
 pub(crate) fn crowded(error: OutOfBudget) -> ApiError {
+    if error.never_fits() {
+        let message = format!("this needs {}", beyond(&error));
+        return ApiError { source: Some(error.into()), ..ApiError::new(Code::BodyTooLarge, message) };
+    }
     ApiError {
         source: Some(error.into()),
         retry_after: Some(2),
-        ..ApiError::new(Code::Unavailable, "no memory left for this request")
+        ..ApiError::new(Code::Unavailable, "the server has no memory left for this request now; try again")
     }
+}
+
+/// `2048 MiB of memory; the server has 1024 MiB in all`.
+pub(crate) fn beyond(full: &OutOfBudget) -> String {
+    format!("{} MiB of memory; the server has {} MiB in all", full.wanted.div_ceil(1 << 20), full.capacity >> 20)
 }
 
 /// Bytes that were read or made for a request or an answer.
@@ -134,8 +145,17 @@ pub(crate) fn too_large(limit: usize) -> ApiError {
 
 /// The client stopped sending, or sent a broken transfer or content encoding.
 pub(crate) fn ended_early(error: axum::Error) -> ApiError {
-    let message = "the body ended before it was complete, or is not in the encoding that its headers say";
-    ApiError { source: Some(error.into()), ..ApiError::new(Code::BadJson, message) }
+    unreadable(error, "the body ended before it was complete, or is not in the encoding that its headers say")
+}
+
+/// `400 bad_json` with the message, or `408` if the client was too slow.
+pub(crate) fn unreadable(error: impl Error + Send + Sync + 'static, message: impl Into<String>) -> ApiError {
+    let mut chain = std::iter::successors(Some(&error as &dyn Error), |cause| (*cause).source());
+    let refused = match chain.find_map(|cause| cause.downcast_ref::<TooSlow>()) {
+        Some(slow) => ApiError::new(Code::BodyTooSlow, slow.to_string()),
+        None => ApiError::new(Code::BadJson, message),
+    };
+    ApiError { source: Some(error.into()), ..refused }
 }
 
 #[cfg(test)]
@@ -177,6 +197,11 @@ mod tests {
         }
         drop(other);
         assert!(read_into(&pool, chunks(1 << 20, 3), None).await.is_ok());
+        for declared in [None, Some(5 << 20)] {
+            let error = read_into(&pool, chunks(1 << 20, 5), declared).await.unwrap_err();
+            assert_eq!((error.code, error.retry_after), (Code::BodyTooLarge, None), "no wait would help");
+            assert!(error.message.ends_with("the server has 4 MiB in all"), "{error}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

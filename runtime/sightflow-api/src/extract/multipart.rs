@@ -98,5 +98,5 @@ fn is_file(field: &Field<'_>) -> bool {
 
 fn broken(error: multipart::MultipartError) -> ApiError {
     let message = format!("the multipart body is broken: {}", error.body_text());
-    ApiError { source: Some(error.into()), ..ApiError::new(Code::BadJson, message) }
+    body::unreadable(error, message)
 }

@@ -1,7 +1,8 @@
 //! Request bodies: a client that stalls is cut off, and a client whose body was refused still gets its answer.
 //!
 //! A server that answers `413` and closes while the client is still sending makes most clients report a broken pipe instead
-//! of the answer. So what the handler left unread is read and thrown away, up to a bound, before the answer goes out.
+//! of the answer. So what the handler left unread is read and thrown away, up to a bound, before the answer goes out. A client
+//! that announces more than that is answered at once, and the connection closes.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,12 +12,14 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use axum::extract::Request;
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use tokio::time::{Instant, Sleep};
+
+use crate::extract::body::declared;
 
 /// Slowest accepted upload: this many bytes per [`WINDOW`].
 const WINDOW_BYTES: usize = 10 << 10;
@@ -29,11 +32,14 @@ const DISCARD_TIME: Duration = Duration::from_secs(20);
 pub(crate) async fn paced_body(request: Request, next: Next) -> Response {
     // A client that waits for `100 Continue` sends nothing until somebody reads; do not ask for a body that nobody wants.
     let waits = request.headers().contains_key(header::EXPECT);
+    let endless = declared(request.headers()).is_some_and(|length| length > DISCARD_BYTES as u64);
     let left = Arc::new(Mutex::new(None));
     let request = request.map(|body| Body::from_stream(Paced::new(body, Arc::clone(&left))));
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
     let rest = left.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(rest) = rest.filter(|_| !waits) {
+    if endless {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    } else if let Some(rest) = rest.filter(|_| !waits) {
         discard(rest).await;
     }
     response
@@ -133,8 +139,8 @@ impl Drop for Paced {
 
 /// The client sent less than 1 KiB/s.
 #[derive(Debug, thiserror::Error)]
-#[error("the client sent less than 1 KiB/s")]
-struct TooSlow;
+#[error("the body came at less than 1 KiB/s")]
+pub(crate) struct TooSlow;
 
 #[cfg(test)]
 mod tests {

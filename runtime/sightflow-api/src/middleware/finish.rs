@@ -13,7 +13,7 @@ use sightflow_types::error::{chain, panic_text};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::error::{ApiError, Pending};
+use crate::error::{ApiError, Code, Pending};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -73,7 +73,9 @@ fn request_id(request: &Request) -> String {
 }
 
 fn report(error: &ApiError) {
-    if error.code.status().is_server_error() {
+    // What is damaged in the store is the operator's matter, too.
+    let ours = error.code.status().is_server_error() || matches!(error.code, Code::WorkflowDamaged | Code::BlobDamaged);
+    if ours {
         let cause = error.source.as_deref().map(|source| chain(source));
         tracing::error!(code = error.code.as_str(), cause, "request failed");
     } else {

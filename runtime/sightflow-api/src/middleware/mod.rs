@@ -8,7 +8,7 @@ mod loopback;
 mod query;
 mod slash;
 
-pub(crate) use body::paced_body;
+pub(crate) use body::{TooSlow, paced_body};
 pub(crate) use encoding::known_encoding;
 pub(crate) use finish::finish;
 pub(crate) use loopback::guard;

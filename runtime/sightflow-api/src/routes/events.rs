@@ -1,7 +1,6 @@
 //! `GET /executions/{id}/events`: what happened, as a live stream or by long poll.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Json;
@@ -9,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event as Frame, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sightflow_store::Event;
@@ -27,7 +26,11 @@ use crate::wait::{News, Woken};
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const RETRY: Duration = Duration::from_millis(2000);
 /// A live reader this many events behind is closed and comes back with its last id.
-const LAG: u32 = 1000;
+const LAG: i64 = 1000;
+/// Most events that a stream holds while its client does not read.
+const PAGE: u32 = 64;
+/// Most events of one long poll.
+const POLLED: u32 = 1000;
 /// Largest number that every JSON reader holds exactly.
 const LAST_SEQ: i64 = (1 << 53) - 1;
 
@@ -112,9 +115,11 @@ pub(crate) async fn get(
     Query(query): Query<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let after = last_event_id(&headers)?.or(query.after).unwrap_or(0);
-    let after = i64::try_from(after).ok().filter(|after| *after <= LAST_SEQ);
-    let after = after.ok_or_else(|| ApiError::field("?after", format!("`after` must be at most {LAST_SEQ}")))?;
+    let after = match last_event_id(&headers)? {
+        Some(seq) => seq,
+        None => seq_of(query.after.unwrap_or(0))
+            .ok_or_else(|| ApiError::field("?after", format!("`after` must be at most {LAST_SEQ}")))?,
+    };
     let mut reader = Reader::open(state, caller.tenant, id, after).await?;
     if wants_json(&headers) {
         let patience = query.wait.map_or(0, |wait| wait.0);
@@ -132,14 +137,23 @@ pub(crate) async fn get(
 }
 
 /// Where a reader left off; browsers send an empty one before the first event.
-fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
     let Some(value) = headers.get("last-event-id") else { return Ok(None) };
     let text = value.to_str().ok().map(str::trim);
     if text == Some("") {
         return Ok(None);
     }
-    let number = text.and_then(|text| text.parse().ok());
-    number.map(Some).ok_or_else(|| ApiError::new(Code::InvalidField, "Last-Event-ID must be a number"))
+    // A number as we give it out, without a sign.
+    let number = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let seq = number.and_then(|text| text.parse().ok()).and_then(seq_of);
+    seq.map(Some).ok_or_else(|| {
+        ApiError::new(Code::InvalidField, format!("Last-Event-ID must be a whole number from 0 to {LAST_SEQ}"))
+    })
+}
+
+/// A number of an event, if it is one that every JSON reader holds.
+fn seq_of(number: u64) -> Option<i64> {
+    i64::try_from(number).ok().filter(|seq| *seq <= LAST_SEQ)
 }
 
 /// JSON only where the client names it and not the stream.
@@ -159,6 +173,8 @@ struct Reader {
     over: bool,
     /// Caught up once: from here on, being far behind is lag.
     live: bool,
+    /// Events that were read since it had caught up last.
+    behind: u32,
 }
 
 /// What one look into the store gave.
@@ -182,20 +198,21 @@ impl Reader {
             }
         }
         let over = execution.status.is_terminal() && execution.event_seq <= after;
-        Ok(Self { state, tenant, id, news, seq: after, over, live: false })
+        Ok(Self { state, tenant, id, news, seq: after, over, live: false, behind: 0 })
     }
 
-    /// Events after the last one, without waiting.
-    async fn look(&mut self) -> Result<Look, ApiError> {
+    /// Up to `most` events after the last one, without waiting.
+    async fn look(&mut self, most: u32) -> Result<Look, ApiError> {
         if self.over {
             return Ok(Look::Nothing);
         }
-        let events = self.state.store.events_after(self.tenant, self.id, self.seq, LAG).await?;
+        let events = self.state.store.events_after(self.tenant, self.id, self.seq, most).await?;
         let Some(last) = events.last() else {
-            self.live = true;
+            (self.live, self.behind) = (true, 0);
             return Ok(Look::Nothing);
         };
-        if self.live && events.len() >= LAG as usize {
+        self.behind += events.len() as u32;
+        if self.live && self.behind >= PAGE && self.lags().await? {
             return Ok(Look::Lagged);
         }
         self.seq = last.seq;
@@ -203,10 +220,16 @@ impl Reader {
         Ok(Look::Events(events))
     }
 
+    /// Numbers are dense, so that one event says whether there are as many.
+    async fn lags(&self) -> Result<bool, ApiError> {
+        let far = self.state.store.events_after(self.tenant, self.id, self.seq + LAG - 1, 1).await?;
+        Ok(!far.is_empty())
+    }
+
     async fn poll(&mut self, patience: Duration) -> Result<EventPage, ApiError> {
         let deadline = Instant::now() + patience;
         loop {
-            if let Look::Events(events) = self.look().await? {
+            if let Look::Events(events) = self.look(POLLED).await? {
                 let items = events.into_iter().map(|event| EventView::new(self.id, event)).collect();
                 return Ok(EventPage { items, last_seq: self.seq, terminal: self.over });
             }
@@ -221,7 +244,7 @@ impl Reader {
     /// The next events, waiting for them; none when the stream is to end.
     async fn next(&mut self) -> Option<Look> {
         loop {
-            match self.look().await {
+            match self.look(PAGE).await {
                 Ok(Look::Nothing) if self.over => return None,
                 Ok(Look::Nothing) => {
                     if self.news.next().await == Woken::Stopping {
@@ -238,28 +261,28 @@ impl Reader {
         }
     }
 
-    fn frames(self) -> impl Stream<Item = Result<Frame, Infallible>> {
-        let greeting = VecDeque::from([Frame::default().retry(RETRY)]);
-        futures::stream::unfold((Some(self), greeting), |(mut reader, mut frames)| async move {
-            if frames.is_empty() {
-                match reader.as_mut()?.next().await? {
-                    Look::Events(events) => {
-                        let id = reader.as_ref()?.id;
-                        frames.extend(events.into_iter().filter_map(|event| frame(id, event)));
-                    }
-                    Look::Lagged | Look::Nothing => {
-                        frames.push_back(Frame::default().event("lagged").data("{}"));
-                        reader = None;
+    /// Frames are made one at a time: those of a client that does not read are events, and few.
+    fn frames(self) -> impl Stream<Item = Result<Frame, axum::Error>> {
+        let id = self.id;
+        let greeting = futures::stream::iter([Ok(Frame::default().retry(RETRY))]);
+        let frames =
+            futures::stream::unfold((Some(self), VecDeque::new()), move |(mut reader, mut events)| async move {
+                if events.is_empty() {
+                    match reader.as_mut()?.next().await? {
+                        Look::Events(found) => events.extend(found),
+                        Look::Lagged | Look::Nothing => {
+                            return Some((Ok(Frame::default().event("lagged").data("{}")), (None, events)));
+                        }
                     }
                 }
-            }
-            let frame = frames.pop_front()?;
-            Some((Ok(frame), (reader, frames)))
-        })
+                let event = events.pop_front()?;
+                Some((frame(id, event), (reader, events)))
+            });
+        greeting.chain(frames)
     }
 }
 
-fn frame(id: ExecutionId, event: Event) -> Option<Frame> {
+fn frame(id: ExecutionId, event: Event) -> Result<Frame, axum::Error> {
     let frame = Frame::default().id(event.seq.to_string()).event(&event.kind);
-    frame.json_data(EventView::new(id, event)).ok()
+    frame.json_data(EventView::new(id, event))
 }

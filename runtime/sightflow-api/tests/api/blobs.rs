@@ -1,5 +1,7 @@
 use axum::http::Method;
 use serde_json::json;
+use sightflow_api::ApiConfig;
+use sightflow_blobs::BlobStore;
 use sightflow_memory::{MemoryPool, Use};
 use tower::ServiceExt;
 
@@ -61,7 +63,7 @@ async fn an_upload_comes_back_byte_for_byte() {
 #[tokio::test]
 async fn a_client_that_does_not_read_holds_one_piece() {
     let memory = MemoryPool::new(64 << 20);
-    let app = TestApp::with(sightflow_api::ApiConfig { memory: memory.clone(), ..Default::default() }, &[]).await;
+    let app = TestApp::with(ApiConfig { memory: memory.clone(), ..Default::default() }, &[]).await;
     let large = [png(8, 6).to_vec(), vec![0; 30 << 20]].concat();
     let url = app.request(Method::POST, "/api/v1/blobs", &[], large.clone()).await.ok(201)["url"].clone();
     let url = url.as_str().unwrap();
@@ -77,7 +79,9 @@ async fn a_client_that_does_not_read_holds_one_piece() {
     assert_eq!(memory.used(), 0);
 
     let full = memory.try_reserve(Use::Images, memory.capacity()).unwrap();
-    app.get(url).await.error(503, "unavailable");
+    let refused = app.get(url).await;
+    refused.error(503, "unavailable");
+    assert!(refused.message().contains("no memory left"), "{}", refused.message());
     drop(full);
     let thumbnail =
         app.router.clone().oneshot(request(Method::GET, &format!("{url}/thumbnail"), &[], "")).await.unwrap();
@@ -160,4 +164,58 @@ async fn an_upload_is_dropped_unless_something_uses_it() {
     let id = app.workflow(&photo_graph()).await;
     app.run(&id, &json!({"input": {"image": blob["digest"]}})).await;
     app.delete(blob["url"].as_str().unwrap()).await.error(409, "in_use");
+}
+
+#[tokio::test]
+async fn a_picture_that_never_fits_the_memory_is_refused_for_good() {
+    let app = TestApp::with(ApiConfig { memory: MemoryPool::new(8 << 20), ..Default::default() }, &[]).await;
+    let url = async |width, height| {
+        let blob = app.request(Method::POST, "/api/v1/blobs", &[], png(width, height)).await.ok(201);
+        format!("{}/thumbnail", blob["url"].as_str().unwrap())
+    };
+    let answer = app.get(&url(2000, 2000).await).await;
+    answer.error(422, "image_invalid");
+    assert_eq!(answer.header("retry-after"), "");
+    assert!(answer.message().ends_with(" MiB of memory; the server has 8 MiB in all"), "{}", answer.message());
+    assert_eq!(app.get(&url(500, 500).await).await.status, 200);
+}
+
+#[tokio::test]
+async fn damaged_bytes_are_named_and_mended_by_the_same_upload() {
+    let directory = tempfile::tempdir().unwrap();
+    let blobs = BlobStore::open_directory(directory.path()).unwrap();
+    let app = TestApp::with_blobs(ApiConfig::default(), &[], blobs).await;
+    // Larger than what is read before an answer begins.
+    let picture = [png(8, 6).to_vec(), vec![0; 300 << 10]].concat();
+    let digest = sightflow_blobs::digest_of(&picture);
+    let hex = digest.hex();
+    let file = directory.path().join(&hex[..2]).join(&hex[2..]);
+    let url = format!("/api/v1/blobs/{digest}");
+    let upload = async || app.request(Method::POST, "/api/v1/blobs", &[], picture.clone()).await;
+    upload().await.ok(201);
+    let (cut, mut changed) = (&picture[..200 << 10], picture.clone());
+    changed[picture.len() - 1] = 1;
+    for (what, bytes, whole) in [
+        ("missing", None, true),
+        ("empty", Some(&[][..]), true),
+        ("cut", Some(cut), true),
+        // Seen only at its end, when the answer has begun.
+        ("changed", Some(&changed[..]), false),
+    ] {
+        match bytes {
+            Some(bytes) => std::fs::write(&file, bytes).unwrap(),
+            None => std::fs::remove_file(&file).unwrap(),
+        }
+        let thumbnail = app.get(&format!("{url}/thumbnail")).await;
+        thumbnail.error(409, "blob_damaged");
+        assert!(thumbnail.message().contains(&digest.to_string()), "{what}: {}", thumbnail.message());
+        if whole {
+            app.get(&url).await.error(409, "blob_damaged");
+            assert_eq!(app.request(Method::HEAD, &url, &[], "").await.status, 409, "{what}");
+            app.get_with(&url, &[("range", "bytes=250000-250009")]).await.error(409, "blob_damaged");
+        }
+        upload().await.ok(200);
+        assert!(app.get(&url).await.body == picture, "{what}");
+        assert_eq!(app.get(&format!("{url}/thumbnail")).await.status, 200, "{what}");
+    }
 }

@@ -3,9 +3,10 @@
 use axum::body::Body;
 use axum::http::Method;
 use bytes::Bytes;
+use futures::StreamExt;
 use serde_json::json;
 
-use crate::support::TestApp;
+use crate::support::{MULTIPART, TestApp, multipart};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -262,4 +263,22 @@ async fn every_code_has_its_reference() {
     assert!(all["items"].as_array().unwrap().len() > 20);
     assert_eq!(app.get("/api/v1/errors/queue_full").await.ok(200)["status"], 429);
     app.get("/api/v1/errors/nothing").await.error(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_body_that_comes_too_slowly_is_told_from_a_broken_one() {
+    let app = TestApp::new().await;
+    let start = Bytes::from(multipart(&[("file", b"begun")])[..40].to_vec());
+    let slow = || {
+        let start = futures::stream::iter([Ok::<_, std::io::Error>(start.clone())]);
+        Body::from_stream(start.chain(futures::stream::pending()))
+    };
+    // From here on a wait for the client takes no time.
+    tokio::time::pause();
+    for (path, header) in
+        [("/api/v1/workflows", JSON), ("/api/v1/blobs", ("content-type", "image/png")), ("/api/v1/blobs", MULTIPART)]
+    {
+        let answer = app.request(Method::POST, path, &[header], slow()).await;
+        answer.error(408, "body_too_slow");
+    }
 }

@@ -1,6 +1,11 @@
-use serde_json::{Value, json};
+use std::time::Duration;
 
-use crate::support::{Answer, TestApp, settings_graph};
+use axum::http::Method;
+use futures::StreamExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::support::{Answer, TestApp, request, settings_graph};
 
 const SSE: (&str, &str) = ("accept", "text/event-stream");
 const JSON: (&str, &str) = ("accept", "application/json");
@@ -132,7 +137,9 @@ async fn streams_end_when_the_server_stops() {
     let path = format!("/api/v1/executions/{execution}/events");
     let (answer, ()) = tokio::join!(app.get_with(&path, &[SSE]), async { app.state.drain() });
     assert_eq!(frames(&answer).len(), 1);
-    app.post(&format!("/api/v1/workflows/{id}/run"), &json!({})).await.error(503, "unavailable");
+    let refused = app.post(&format!("/api/v1/workflows/{id}/run"), &json!({})).await;
+    refused.error(503, "unavailable");
+    assert_eq!(refused.message(), "the server is shutting down");
 }
 
 #[tokio::test]
@@ -141,4 +148,68 @@ async fn a_deleted_execution_ends_its_streams() {
     let execution = finished(&app).await;
     app.delete(&format!("/api/v1/executions/{execution}")).await.ok(200);
     app.get_with(&format!("/api/v1/executions/{execution}/events"), &[SSE]).await.error(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_reads_holds_few_events() {
+    for (size, most) in [(1, 64), (10_000, 8)] {
+        let app = TestApp::new().await;
+        let id = app.workflow(&settings_graph()).await;
+        let execution = app.run(&id, &json!({})).await;
+        let run = app.start().await;
+        let text = "x".repeat(size);
+        app.record_all(&run, "node.progress", (0..300).map(|n| json!({"done": n, "text": text}))).await;
+        app.finish(&run, json!({}), None).await;
+        let path = format!("/api/v1/executions/{execution}/events");
+        let all = frames(&app.get_with(&path, &[SSE]).await);
+        let ids: Vec<u64> = all.iter().map(|frame| frame.0).collect();
+        assert_eq!(ids, (1..=302).collect::<Vec<_>>(), "all of them, in order");
+
+        let stream = app.router.clone().oneshot(request(Method::GET, &path, &[SSE], "")).await.unwrap();
+        let mut stream = stream.into_body().into_data_stream();
+        stream.next().await.unwrap().unwrap();
+        stream.next().await.unwrap().unwrap();
+        // What is gone from the store and still comes is what the stream held.
+        app.delete(&format!("/api/v1/executions/{execution}")).await.ok(200);
+        let held = stream.count().await;
+        assert!((1..most).contains(&held), "{held} events of {size} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_falls_far_behind_is_closed() {
+    let app = TestApp::new().await;
+    let id = app.workflow(&settings_graph()).await;
+    let execution = app.run(&id, &json!({})).await;
+    let run = app.start().await;
+    let path = format!("/api/v1/executions/{execution}/events");
+    for (events, lagged) in [(900, false), (1100, true)] {
+        let after = format!("{path}?after={}", app.get_with(&path, &[JSON]).await.ok(200)["last_seq"]);
+        let stream = app.router.clone().oneshot(request(Method::GET, &after, &[SSE], "")).await.unwrap();
+        let mut stream = stream.into_body().into_data_stream();
+        stream.next().await.unwrap().unwrap();
+        let caught_up = tokio::time::timeout(Duration::from_millis(300), stream.next()).await;
+        assert!(caught_up.is_err(), "{caught_up:?}");
+        app.record_all(&run, "node.progress", (0..events).map(|n| json!({"done": n}))).await;
+        let first = stream.next().await.unwrap().unwrap();
+        assert_eq!(first.starts_with(b"event: lagged"), lagged, "{first:?}");
+        if lagged {
+            assert!(stream.next().await.is_none());
+        } else {
+            assert_eq!(stream.take(events - 1).count().await, events - 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_header_of_a_reconnecting_reader_is_checked_as_such() {
+    let app = TestApp::new().await;
+    let path = format!("/api/v1/executions/{}/events", finished(&app).await);
+    for given in ["x", "+1", "-1", "1.0", "9007199254740992", "99999999999999999999"] {
+        let answer = app.get_with(&path, &[SSE, ("last-event-id", given)]).await;
+        assert!(answer.error(400, "invalid_field").is_empty(), "no place in the query: {given}");
+        assert!(answer.message().starts_with("Last-Event-ID "), "{}", answer.message());
+    }
+    let details = app.get(&format!("{path}?after=9007199254740992")).await.error(400, "invalid_field");
+    assert_eq!(details[0]["pointer"], "?after");
 }

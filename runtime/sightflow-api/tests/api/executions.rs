@@ -139,7 +139,9 @@ async fn image_outputs_are_bytes_and_others_json() {
     let crop = app.get(&format!("{path}/outputs/part")).await.header("etag").to_owned();
     app.blobs.delete(&digest.as_str().unwrap().parse().unwrap()).await.unwrap();
     assert_eq!(app.get_with(&format!("{path}/outputs/part"), &[("if-none-match", &crop)]).await.status, 304);
-    app.get(&format!("{path}/outputs/part")).await.error(500, "internal");
+    for inlined in ["/outputs/part", "/outputs/safe", "?images=base64"] {
+        app.get(&format!("{path}{inlined}")).await.error(409, "blob_damaged");
+    }
 
     let nodes = app.get(&format!("{path}/nodes")).await.ok(200);
     assert_eq!(

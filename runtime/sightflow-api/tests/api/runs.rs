@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering;
+
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -357,4 +359,43 @@ async fn a_view_of_a_stored_image_must_lie_inside_it() {
             answer.error(422, "image_invalid");
         }
     }
+}
+
+#[tokio::test]
+async fn the_blocks_of_an_inline_definition_are_asked_once() {
+    let app = TestApp::new().await;
+    let noted =
+        |text: &str| json!({"nodes": [{"id": "n", "type": "note", "config": {"text": text}, "inputs": {"value": 1}}]});
+    let run = async |text: &str| app.post("/api/v1/run", &json!({"definition": noted(text)})).await;
+    for _ in 0..2 {
+        let details = run("bad").await.error(422, "definition_invalid");
+        let detail = &details[0];
+        assert_eq!((&detail["code"], &detail["pointer"]), (&json!("E-CONFIG"), &json!("/nodes/0/config/text")));
+    }
+    let asked = app.checks.load(Ordering::Relaxed);
+    for _ in 0..3 {
+        run("fine").await.ok(202);
+    }
+    assert_eq!(app.checks.load(Ordering::Relaxed), asked + 1);
+    // Saved and run as a workflow, its blocks are asked when it is saved, and that counts for a run without it, too.
+    let id = app.workflow(&noted("odd")).await;
+    app.run(&id, &json!({})).await;
+    run("odd").await.ok(202);
+    assert_eq!(app.checks.load(Ordering::Relaxed), asked + 2);
+}
+
+#[tokio::test]
+async fn a_deleted_execution_frees_its_key() {
+    let app = TestApp::new().await;
+    let path = format!("/api/v1/workflows/{}/run", app.workflow(&settings_graph()).await);
+    let run = async || {
+        let answer = app.post_with(&path, &[("idempotency-key", "k")], &json!({})).await;
+        (answer.header("idempotency-replayed") == "true", answer.ok(202)["id"].as_str().unwrap().to_owned())
+    };
+    let (_, first) = run().await;
+    assert_eq!(run().await, (true, first.clone()));
+    app.request(Method::POST, &format!("/api/v1/executions/{first}/cancel"), &[], "").await.ok(200);
+    app.delete(&format!("/api/v1/executions/{first}")).await.ok(200);
+    let (replayed, second) = run().await;
+    assert!(!replayed && second != first);
 }

@@ -172,3 +172,19 @@ async fn answers_are_compressed_on_request_and_images_are_not() {
     let image = get(blob["url"].as_str().unwrap().to_owned()).await.unwrap();
     assert!(image.headers().get("content-encoding").is_none());
 }
+
+#[tokio::test]
+async fn who_announces_more_than_is_ever_read_is_answered_at_once() {
+    let app = TestApp::new().await;
+    let base = serve(&app).await;
+    for (path, status) in [("/api/v1/workflows", 413), ("/api/v1/nothing", 404)] {
+        let mut stream = connect(&base).await;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9999999999999\r\n\r\n{{"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(10), rest(&mut stream)).await.expect("no long wait");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+}

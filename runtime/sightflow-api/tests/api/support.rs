@@ -59,6 +59,11 @@ impl Answer {
         self.json()
     }
 
+    /// The message of an error.
+    pub(crate) fn message(&self) -> String {
+        self.json()["error"]["message"].as_str().expect("a message").to_owned()
+    }
+
     /// Asserts the whole error shape and answers the details.
     #[track_caller]
     pub(crate) fn error(&self, status: u16, code: &str) -> Vec<Value> {
@@ -121,10 +126,13 @@ impl TestApp {
     }
 
     pub(crate) async fn with(config: ApiConfig, allow: &[&str]) -> Self {
+        Self::with_blobs(config, allow, BlobStore::in_memory()).await
+    }
+
+    pub(crate) async fn with_blobs(config: ApiConfig, allow: &[&str], blobs: BlobStore) -> Self {
         let dir = TempDir::new().unwrap();
         let store: SharedStore =
             Arc::new(SqliteStore::open(dir.path().join("test.db"), SqliteOptions::default()).await.unwrap());
-        let blobs = BlobStore::in_memory();
         let package = Package {
             name: "sightflow/output".to_owned(),
             version: "0.1.0".parse().unwrap(),
@@ -219,13 +227,18 @@ impl TestApp {
 
     /// The engine records an event.
     pub(crate) async fn record(&self, run: &StartedExecution, kind: &str, payload: Value) {
-        self.store
-            .append_events(
-                run.lease(),
-                Append { events: vec![NewEvent { kind: kind.to_owned(), payload }], ..Append::default() },
-            )
-            .await
-            .unwrap();
+        self.record_all(run, kind, [payload]).await;
+    }
+
+    /// The engine records events of one kind at once.
+    pub(crate) async fn record_all(
+        &self,
+        run: &StartedExecution,
+        kind: &str,
+        payloads: impl IntoIterator<Item = Value>,
+    ) {
+        let events = payloads.into_iter().map(|payload| NewEvent { kind: kind.to_owned(), payload }).collect();
+        self.store.append_events(run.lease(), Append { events, ..Append::default() }).await.unwrap();
     }
 
     /// The engine ends an execution.

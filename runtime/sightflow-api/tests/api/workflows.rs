@@ -2,6 +2,8 @@ use std::sync::atomic::Ordering;
 
 use axum::http::Method;
 use serde_json::json;
+use sightflow_store::WorkflowChange;
+use sightflow_types::TenantId;
 
 use crate::support::{TestApp, photo_graph, settings_graph};
 
@@ -254,4 +256,54 @@ async fn a_workflow_with_open_executions_is_deleted_only_with_their_cancellation
     app.delete(&format!("/api/v1/workflows/{id}?cancel=true")).await.ok(200);
     assert_eq!(app.get(&format!("/api/v1/executions/{execution}")).await.ok(200)["status"], "cancelled");
     app.post(&format!("/api/v1/workflows/{id}/run"), &json!({})).await.error(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_definition_that_cannot_be_read_is_told_and_mended() {
+    let app = TestApp::new().await;
+    let id = app.workflow(&settings_graph()).await;
+    let execution = app.run(&id, &json!({})).await;
+    let path = format!("/api/v1/workflows/{id}");
+    let damage = async || {
+        let change = WorkflowChange { definition: Some(json!([])), ..Default::default() };
+        app.store.update_workflow(TenantId::BUILT_IN, id.parse().unwrap(), change).await.unwrap();
+    };
+    damage().await;
+    let read = app.get(&path).await;
+    read.error(409, "workflow_damaged");
+    assert!(read.message().contains("restore a version"), "{}", read.message());
+    for refused in [
+        app.post(&format!("{path}/run"), &json!({})).await,
+        app.get(&format!("{path}/versions/2")).await,
+        app.get(&format!("{path}/diff?from=1&to=2")).await,
+        app.patch(&path, &[], &json!({"name": "other"})).await,
+    ] {
+        refused.error(409, "workflow_damaged");
+    }
+    let runs = app.get(&format!("{path}/executions")).await.ok(200);
+    assert_eq!(runs["items"][0]["id"], json!(execution));
+    app.request(Method::POST, &format!("{path}/clear-executions"), &[], "").await.ok(200);
+
+    let restored = app.request(Method::POST, &format!("{path}/versions/1/restore"), &[], "").await.ok(200);
+    assert_eq!((&restored["version"], &restored["definition"]), (&json!(3), &settings_graph()));
+    assert_eq!(app.get(&path).await.ok(200), restored);
+    damage().await;
+    let saved = app.patch(&path, &[], &json!({"definition": photo_graph()})).await.ok(200);
+    assert_eq!((&saved["version"], &saved["definition"]), (&json!(5), &photo_graph()));
+    let nobody = "/api/v1/workflows/wf_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1";
+    app.get(&format!("{nobody}/executions")).await.error(404, "not_found");
+    app.request(Method::POST, &format!("{nobody}/clear-executions"), &[], "").await.error(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_message_does_not_repeat_what_is_long() {
+    let app = TestApp::new().await;
+    let long = "ä".repeat(100_000);
+    let definition = json!({"nodes": [{"id": long, "type": long}], "edges": [{"source": long, "target": long}]});
+    let found = app.post("/api/v1/workflows/validate", &json!({"definition": definition})).await;
+    assert!(!found.ok(200)["errors"].as_array().unwrap().is_empty());
+    assert!(found.body.len() < 10_000, "{} bytes", found.body.len());
+    let refused = app.post("/api/v1/workflows", &json!({"name": "x", "definition": definition})).await;
+    refused.error(422, "definition_invalid");
+    assert!(refused.body.len() < 10_000, "{} bytes", refused.body.len());
 }

@@ -186,7 +186,7 @@ pub(super) async fn delete(tx: &mut Tx, tenant: TenantId, id: ExecutionId) -> Re
 
 /// Deletes up to `limit` ended executions of a workflow; how many.
 pub(super) async fn clear(tx: &mut Tx, tenant: TenantId, workflow: WorkflowId, limit: u32) -> Result<u64> {
-    workflows::check(tx, tenant, workflow).await?;
+    workflows::check(&mut tx.conn, tenant, workflow).await?;
     let ended: Vec<String> = sqlx::query_scalar(
         "SELECT id FROM wf_executions WHERE workflow_id = ?1 AND status IN ('completed', 'failed', 'cancelled') LIMIT ?2",
     )

@@ -1,5 +1,6 @@
 //! `wf_execution_events`: dense numbers, whoever writes.
 
+use futures::TryStreamExt;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sightflow_types::{ExecutionId, JobId, TenantId, Timestamp, event};
@@ -8,7 +9,7 @@ use sqlx::SqlitePool;
 use super::row::{json, parse};
 use super::writer::Tx;
 use crate::error::Result;
-use crate::execution::Event;
+use crate::execution::{EVENT_PAGE_BYTES, Event};
 
 /// An event on its way into the database.
 #[derive(Debug, Serialize)]
@@ -123,17 +124,19 @@ pub(super) async fn after(
     if found.is_none() {
         return Err(crate::StoreError::NotFound("execution"));
     }
-    let rows: Vec<(i64, i64, String, String)> = sqlx::query_as(
+    let mut rows = sqlx::query_as::<_, (i64, i64, String, String)>(
         "SELECT seq, at, kind, payload FROM wf_execution_events WHERE execution_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
     )
     .bind(id.uuid().to_string())
     .bind(seq)
     .bind(limit.clamp(1, 1000))
-    .fetch_all(db)
-    .await?;
-    rows.into_iter()
-        .map(|(seq, at, kind, payload)| {
-            Ok(Event { seq, at: Timestamp::from_millis(at), kind, payload: json(&payload)? })
-        })
-        .collect()
+    .fetch(db);
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    while bytes < EVENT_PAGE_BYTES
+        && let Some((seq, at, kind, payload)) = rows.try_next().await?
+    {
+        bytes += payload.len();
+        events.push(Event { seq, at: Timestamp::from_millis(at), kind, payload: json(&payload)? });
+    }
+    Ok(events)
 }

@@ -42,6 +42,10 @@ impl Store for SqliteStore {
         workflows::get(&self.readers, tenant, id).await
     }
 
+    async fn check_workflow(&self, tenant: TenantId, id: WorkflowId) -> Result<()> {
+        workflows::check(&self.readers, tenant, id).await
+    }
+
     async fn workflows(
         &self,
         tenant: TenantId,

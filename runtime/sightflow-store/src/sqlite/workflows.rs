@@ -9,7 +9,7 @@ use sqlx::{SqliteExecutor, SqlitePool};
 
 use super::ending;
 use super::keys::{self, Claim};
-use super::row::{Reading, before, columns_of, json, listed, number, number_some, object, parse, time};
+use super::row::{Reading, before, columns_of, listed, number, number_some, object, parse, time};
 use super::writer::Tx;
 use crate::error::{Result, StoreError};
 use crate::page::{COUNT_CAP, Page, PageRequest};
@@ -90,7 +90,7 @@ impl TryFrom<VersionRow> for WorkflowVersion {
         Ok(Self {
             version: number(row.version)?,
             digest: parse(&row.digest)?,
-            definition: row.definition.map_or(Ok(Value::Null), |text| json(&text))?,
+            definition: row.definition.map_or(Ok(Value::Null), |text| object(&text).map(Value::Object))?,
             node_count: number(row.node_count)?,
             change_summary: row.change_summary,
             changed_by: row.changed_by,
@@ -251,7 +251,16 @@ async fn one(
 ) -> Result<Workflow> {
     let row =
         sqlx::query(statement).bind(id.uuid().to_string()).bind(tenant.uuid().to_string()).fetch_optional(db).await?;
-    columns_of::<WorkflowRow>(&row.ok_or(StoreError::NotFound("workflow"))?)?.read(&mut Reading::Strict)
+    let row = row.ok_or(StoreError::NotFound("workflow"))?;
+    columns_of::<WorkflowRow>(&row).and_then(|row| row.read(&mut Reading::Strict)).map_err(damaged)
+}
+
+/// What cannot be read of a workflow is an error of its own: its owner can mend it.
+fn damaged(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Corrupt(why) => StoreError::DamagedWorkflow(why),
+        other => other,
+    }
 }
 
 pub(super) async fn get_even_deleted(
@@ -272,12 +281,26 @@ pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: Workf
     .await
 }
 
-/// Fails unless the tenant has this workflow.
-pub(super) async fn check(tx: &mut Tx, tenant: TenantId, id: WorkflowId) -> Result<()> {
-    exists(&mut tx.conn, tenant, id).await
+/// A workflow that is about to change, without its definition.
+async fn to_change(tx: &mut Tx, tenant: TenantId, id: WorkflowId) -> Result<Workflow> {
+    one(&mut tx.conn, select_workflows!("NULL", "w.id = ?1 AND w.tenant_id = ?2 AND w.deleted_at IS NULL"), tenant, id)
+        .await
 }
 
-async fn exists(db: impl SqliteExecutor<'_>, tenant: TenantId, id: WorkflowId) -> Result<()> {
+/// The definition of a version; `DamagedWorkflow` if it cannot be read.
+async fn definition_of(tx: &mut Tx, id: WorkflowId, version: u32) -> Result<Value> {
+    let text: sqlx::Result<Option<String>> =
+        sqlx::query_scalar("SELECT definition FROM wf_workflow_versions WHERE workflow_id = ?1 AND version = ?2")
+            .bind(id.uuid().to_string())
+            .bind(version)
+            .fetch_optional(&mut tx.conn)
+            .await;
+    let read = text.map_err(StoreError::from).and_then(|text| object(&text.unwrap_or_default()));
+    read.map(Value::Object).map_err(damaged)
+}
+
+/// Fails unless the tenant has this workflow, readable or not.
+pub(super) async fn check(db: impl SqliteExecutor<'_>, tenant: TenantId, id: WorkflowId) -> Result<()> {
     let found: bool = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM wf_workflows WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL)",
     )
@@ -340,7 +363,7 @@ pub(super) async fn update(
         let value = get_even_deleted(&mut tx.conn, tenant, WorkflowId::from_uuid(first)).await?;
         return Ok(Created { value, replayed: true });
     }
-    let mut now = get(&mut tx.conn, tenant, id).await?;
+    let mut now = to_change(tx, tenant, id).await?;
     if let Some(expected) = change.expected_version
         && expected != now.version
     {
@@ -349,12 +372,17 @@ pub(super) async fn update(
     if let Some(warnings) = change.warnings {
         now.warnings = warnings;
     }
-    let content = content_digest(&now.definition);
-    let digest = change.definition.as_ref().map_or(content, content_digest);
-    now.definition = change.definition.unwrap_or(now.definition);
+    // A definition that cannot be read differs from any other, and only another can take its place.
+    let (content, present) = match definition_of(tx, id, now.version).await {
+        Ok(present) => (Some(content_digest(&present)), present),
+        Err(StoreError::DamagedWorkflow(_)) if change.definition.is_some() => (None, Value::Null),
+        Err(error) => return Err(error),
+    };
+    now.definition = change.definition.unwrap_or(present);
+    let digest = content_digest(&now.definition);
     let definition = now.definition.to_string();
     (now.node_count, now.edge_count) = (elements(&now.definition, "nodes"), elements(&now.definition, "edges"));
-    if digest == content {
+    if content == Some(digest) {
         // What is counted is content: the counts stay.
         sqlx::query(
             "UPDATE wf_workflow_versions SET definition = ?3, warnings = ?4 WHERE workflow_id = ?1 AND version = ?2",
@@ -400,7 +428,7 @@ pub(super) async fn update(
 }
 
 pub(super) async fn delete(tx: &mut Tx, tenant: TenantId, id: WorkflowId, open: OpenExecutions) -> Result<()> {
-    check(tx, tenant, id).await?;
+    check(&mut tx.conn, tenant, id).await?;
     let running: Vec<String> =
         sqlx::query_scalar("SELECT id FROM wf_executions WHERE workflow_id = ?1 AND status IN ('pending', 'running')")
             .bind(id.uuid().to_string())
@@ -426,7 +454,7 @@ pub(super) async fn versions(
     id: WorkflowId,
     page: PageRequest<u32>,
 ) -> Result<Page<WorkflowVersion, u32>> {
-    exists(db, tenant, id).await?;
+    check(db, tenant, id).await?;
     let rows = sqlx::query(
         "SELECT version, digest, NULL AS definition, node_count, change_summary, changed_by, created_at FROM wf_workflow_versions
          WHERE workflow_id = ?1 AND (?2 IS NULL OR version < ?2) ORDER BY version DESC LIMIT ?3",
@@ -441,7 +469,7 @@ pub(super) async fn versions(
 }
 
 pub(super) async fn count_versions(db: &SqlitePool, tenant: TenantId, id: WorkflowId) -> Result<u64> {
-    exists(db, tenant, id).await?;
+    check(db, tenant, id).await?;
     let counted =
         sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM wf_workflow_versions WHERE workflow_id = ?1 LIMIT ?2)")
             .bind(id.uuid().to_string())
@@ -457,14 +485,16 @@ pub(super) async fn version(
     id: WorkflowId,
     version: u32,
 ) -> Result<WorkflowVersion> {
-    exists(db, tenant, id).await?;
+    check(db, tenant, id).await?;
     sqlx::query_as::<_, VersionRow>("SELECT * FROM wf_workflow_versions WHERE workflow_id = ?1 AND version = ?2")
         .bind(id.uuid().to_string())
         .bind(version)
         .fetch_optional(db)
-        .await?
+        .await
+        .map_err(|error| damaged(error.into()))?
         .ok_or(StoreError::NotFound("workflow version"))?
         .try_into()
+        .map_err(damaged)
 }
 
 #[cfg(test)]

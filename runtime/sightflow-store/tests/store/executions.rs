@@ -156,6 +156,25 @@ pub(crate) async fn events_are_dense_under_appenders<B: Backend>(world: &mut Wor
     assert_eq!(world.store.execution(TENANT, lease.execution_id).await.expect("get").progress, json!({"percent": 19}));
 }
 
+pub(crate) async fn large_events_come_in_small_pages<B: Backend>(world: &mut World<B>) {
+    let lease = world.running().await.lease();
+    let large = json!({"text": "x".repeat(10_000)});
+    for _ in 0..20 {
+        let events = vec![NewEvent { kind: "node.progress".into(), payload: large.clone() }];
+        world.store.append_events(lease, Append { events, ..Append::default() }).await.expect("append");
+    }
+    let (mut after, mut pages) = (0, Vec::new());
+    loop {
+        let page = world.store.events_after(TENANT, lease.execution_id, after, 1000).await.expect("events");
+        let Some(last) = page.last() else { break };
+        assert_eq!(page.iter().map(|event| event.seq).collect::<Vec<_>>(), (after + 1..=last.seq).collect::<Vec<_>>());
+        after = last.seq;
+        pages.push(page.len());
+    }
+    // The first page begins with the small one that says that it has started.
+    assert_eq!(pages, [8, 7, 6]);
+}
+
 pub(crate) async fn deletion_takes_everything<B: Backend>(world: &mut World<B>) {
     let kept = world.submit().await;
     world.store.cancel(TENANT, kept.id).await.expect("cancel");

@@ -55,7 +55,7 @@ conformance!(on_sqlite, crate::sqlite::Sqlite:
     }
     executions {
         cancel_reaches_every_state, cancel_twice, cancel_against_claim_and_complete, finish_is_one_commit, finish_ends_open_jobs,
-        finish_after_cancel_is_refused, events_are_dense_under_appenders, deletion_takes_everything, signals_follow_the_commit,
+        finish_after_cancel_is_refused, events_are_dense_under_appenders, large_events_come_in_small_pages, deletion_takes_everything, signals_follow_the_commit,
     }
     retention {
         ended_executions_go_after_their_time, pruning_goes_by_pages, members_that_are_gone_are_forgotten, old_versions_go_unless_one_runs,

@@ -1,7 +1,8 @@
 //! Rows that cannot be read are set aside alone: nobody else waits for them.
 
 use sightflow_store::{
-    Definitions, ExecutionFilter, JobFilter, ModelFilter, ModelState, NewModel, PageRequest, WorkflowFilter,
+    Definitions, ExecutionFilter, JobFilter, ModelFilter, ModelState, NewModel, PageRequest, StoreError,
+    WorkflowChange, WorkflowFilter,
 };
 use sightflow_types::{ModelSource, Task};
 
@@ -142,6 +143,32 @@ async fn workers_claim_what_can_be_read() {
         assert_eq!(page.items.len(), 3, "{what}");
         world.check().await;
     }
+}
+
+#[tokio::test]
+async fn a_new_definition_takes_the_place_of_one_that_cannot_be_read() {
+    let world = World::<Sqlite>::new().await;
+    for value in ["'{'", "'[]'", "''", "CAST(x'ff' AS TEXT)"] {
+        let sound = world.workflow().await;
+        let id = sound.id.uuid().to_string();
+        let sql = format!(
+            "PRAGMA ignore_check_constraints = ON; UPDATE wf_workflow_versions SET definition = {value} WHERE workflow_id = '{id}'"
+        );
+        world.backend.execute(&sql).await.expect("poison");
+        assert!(matches!(world.store.workflow(TENANT, sound.id).await, Err(StoreError::DamagedWorkflow(_))), "{value}");
+        let version = world.store.workflow_version(TENANT, sound.id, 1).await;
+        assert!(matches!(version, Err(StoreError::DamagedWorkflow(_))), "{value}: {version:?}");
+        world.store.check_workflow(TENANT, sound.id).await.expect(value);
+        let rename = WorkflowChange { name: Some("other".into()), ..Default::default() };
+        let refused = world.store.update_workflow(TENANT, sound.id, rename).await;
+        assert!(matches!(refused, Err(StoreError::DamagedWorkflow(_))), "{value}: {refused:?}");
+        let mend = WorkflowChange { definition: Some(sound.definition.clone()), ..Default::default() };
+        let mended = world.store.update_workflow(TENANT, sound.id, mend).await.expect(value).value;
+        assert_eq!((mended.version, &mended.definition), (2, &sound.definition), "{value}");
+        assert_eq!(world.store.workflow(TENANT, sound.id).await.expect(value), mended);
+    }
+    let nobody = world.store.check_workflow(TENANT, sightflow_types::WorkflowId::new()).await;
+    assert!(matches!(nobody, Err(StoreError::NotFound(_))), "{nobody:?}");
 }
 
 #[tokio::test]

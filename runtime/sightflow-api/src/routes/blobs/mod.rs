@@ -146,7 +146,7 @@ const SNIFFED: [&str; 4] = ["", "application/octet-stream", "binary/octet-stream
 
 /// The bytes of a blob, or a range of them.
 #[utoipa::path(get, path = "/blobs/{digest}", tag = "blobs", params(("digest" = schema::Digest, Path), ("Range" = Option<String>, Header)),
-    responses((status = 200, description = "The bytes", content_type = "*/*"), (status = 206, description = "Part of them", content_type = "*/*"), (status = 304), (status = 404, body = ErrorBody), (status = 416, body = ErrorBody)))]
+    responses((status = 200, description = "The bytes", content_type = "*/*"), (status = 206, description = "Part of them", content_type = "*/*"), (status = 304), (status = 404, body = ErrorBody), (status = 409, description = "The stored bytes are damaged", body = ErrorBody), (status = 416, body = ErrorBody)))]
 pub(crate) async fn get(
     State(state): State<ApiState>,
     caller: Caller,
@@ -194,6 +194,7 @@ async fn content(
         }
     };
     let body = if method == Method::HEAD {
+        pieces::check(state, blob.digest, &part).await?;
         Body::empty()
     } else {
         pieces::body(state, blob.digest, blob.size, part.clone()).await?

@@ -47,8 +47,18 @@ impl Pieces {
     }
 }
 
+/// Refuses what is not stored to its end.
+pub(super) async fn check(state: &ApiState, digest: Digest, part: &Range<u64>) -> Result<(), ApiError> {
+    let size = state.blobs.size(&digest).await?;
+    if part.end <= size {
+        return Ok(());
+    }
+    Err(BlobError::Range { digest, start: part.start, end: part.end, size }.into())
+}
+
 /// A body of the bytes `part` of a blob that has `size`.
 pub(crate) async fn body(state: &ApiState, digest: Digest, size: u64, part: Range<u64>) -> Result<Body, ApiError> {
+    check(state, digest, &part).await?;
     let mut pieces = Pieces {
         blobs: state.blobs.clone(),
         digest,

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Deserialize;
-use sightflow_images::{Area, EncodeFormat, Fit, Image, ImageError};
+use sightflow_images::{Area, EncodeFormat, Fit, Image, ImageError, Work};
 use sightflow_types::{Digest, ImageRef};
 use utoipa::{IntoParams, ToSchema};
 
@@ -97,16 +97,14 @@ impl Wanted {
         })
     }
 
-    fn make(&self, bytes: Bytes, reference: &ImageRef) -> Result<Bytes, ImageError> {
+    fn make(&self, work: &Work, bytes: Bytes, reference: &ImageRef) -> Result<Bytes, ImageError> {
         let image = Image::from_reference(bytes, reference)?;
         let image = match self.crop {
             Some(area) => image.crop(area)?,
             None => image,
         };
-        sightflow_images::encode(
-            &sightflow_images::thumbnail(&image, self.width, self.height, self.fit)?,
-            self.encoding,
-        )
+        let small = sightflow_images::thumbnail_in(work, &image, self.width, self.height, self.fit)?;
+        sightflow_images::encode_in(work, &small, self.encoding)
     }
 }
 
@@ -124,7 +122,7 @@ fn area(text: &str) -> Result<Area, ApiError> {
 
 /// A small picture of an image blob.
 #[utoipa::path(get, path = "/blobs/{digest}/thumbnail", tag = "blobs", params(("digest" = schema::Digest, Path), ThumbnailQuery),
-    responses((status = 200, description = "The picture", content((Vec<u8> = "image/webp"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/png"))), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
+    responses((status = 200, description = "The picture", content((Vec<u8> = "image/webp"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/png"))), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, description = "The stored bytes are damaged", body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn thumbnail(
     State(state): State<ApiState>,
     caller: Caller,
@@ -144,7 +142,8 @@ pub(crate) async fn thumbnail(
         let reference = intake::reference(&blob);
         let media_type = wanted.encoding.source_format().media_type();
         let invalid = |error| ApiError::new(Code::ImageInvalid, format!("the blob {digest}: {error}"));
-        image_response(media_type, decode(&state, move || wanted.make(bytes, &reference), invalid).await?)?
+        let make = move |work: &Work, bytes| wanted.make(work, bytes, &reference);
+        image_response(media_type, decode(&state, bytes, make, invalid).await?)?
     };
     response.headers_mut().insert(header::ETAG, HeaderValue::from_str(&tag).map_err(ApiError::internal)?);
     response.headers_mut().insert(header::CACHE_CONTROL, IMMUTABLE);

@@ -88,7 +88,7 @@ pub(crate) async fn of_workflow(
             "`workflow_id` differs from the workflow in the path: there are no such executions",
         ));
     }
-    state.store.workflow(caller.tenant, id).await?;
+    state.store.check_workflow(caller.tenant, id).await?;
     list_page(&state, caller, ListQuery { workflow_id: Some(id), ..query }, &page).await.map(Json)
 }
 
@@ -105,7 +105,7 @@ pub(crate) struct GetQuery {
 
 /// One execution with everything.
 #[utoipa::path(get, path = "/executions/{id}", tag = "executions", params(("id" = schema::ExecutionId, Path), GetQuery),
-    responses((status = 200, body = ExecutionView), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
+    responses((status = 200, body = ExecutionView), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, description = "The stored bytes of an image that is to be inlined are damaged", body = ErrorBody), (status = 413, description = "The server has never enough memory for the images that are to be inlined", body = ErrorBody)))]
 pub(crate) async fn get(
     State(state): State<ApiState>,
     caller: Caller,
@@ -133,7 +133,8 @@ pub(crate) async fn cancel(
     Ok(Json(ExecutionView::from(state.store.cancel(caller.tenant, id).await?)))
 }
 
-/// Deletes an ended execution with its jobs, events and blob references.
+/// Deletes an ended execution with its jobs, events and blob references, and with the `Idempotency-Key` that started it: the
+/// same request starts another.
 #[utoipa::path(delete, path = "/executions/{id}", tag = "executions", params(("id" = schema::ExecutionId, Path)),
     responses((status = 200, body = Deleted), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
 pub(crate) async fn delete(

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sightflow_images::{EncodeFormat, Image};
+use sightflow_images::{EncodeFormat, Image, Work};
 use sightflow_types::{Digest, ExecutionId, ExecutionStatus, IMAGE_KEY, ImageRef};
 use utoipa::ToSchema;
 
@@ -58,7 +58,7 @@ pub(crate) async fn outputs(
 
 /// One result: an image as its bytes, anything else as JSON.
 #[utoipa::path(get, path = "/executions/{id}/outputs/{name}", tag = "executions", params(("id" = schema::ExecutionId, Path), ("name" = String, Path)),
-    responses((status = 200, description = "The image's bytes, or JSON", content((Vec<u8> = "image/*"), (Value = "application/json"))), (status = 304), (status = 404, body = ErrorBody)))]
+    responses((status = 200, description = "The image's bytes, or JSON", content((Vec<u8> = "image/*"), (Value = "application/json"))), (status = 304), (status = 404, body = ErrorBody), (status = 409, description = "The stored bytes are damaged", body = ErrorBody), (status = 422, description = "The server has never enough memory for the image", body = ErrorBody)))]
 pub(crate) async fn output(
     State(state): State<ApiState>,
     caller: Caller,
@@ -102,11 +102,11 @@ async fn picture(state: &ApiState, caller: Caller, reference: ImageRef) -> Resul
         return Ok(response);
     }
     let bytes = intake::load(state, &digest, blob.size).await?;
-    let make = move || {
+    let make = move |work: &Work, bytes| {
         let image = Image::from_reference(bytes, &reference)?;
-        sightflow_images::encode(&image, EncodeFormat::Png)
+        sightflow_images::encode_in(work, &Image::from_pixels(image.pixels_in(work)?), EncodeFormat::Png)
     };
-    image_response("image/png", decode(state, make, ApiError::internal).await?)
+    image_response("image/png", decode(state, bytes, make, ApiError::internal).await?)
 }
 
 /// What a byte of an inlined image takes: itself, and its text in base64 in the tree and in the answer.

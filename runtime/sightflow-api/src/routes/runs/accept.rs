@@ -151,7 +151,7 @@ async fn find(
 ) -> Result<(RunSource, Arc<Plan>), ApiError> {
     let Target::Workflow { id, version } = target else {
         let definition = inline.ok_or_else(|| ApiError::internal("an inline run without a definition"))?;
-        let plan = state.plan(caller.tenant, &definition).await?;
+        let plan = state.checked_plan(caller.tenant, &definition).await?;
         return Ok((RunSource::Inline(definition), plan));
     };
     let workflow = state.store.workflow(caller.tenant, id).await?;

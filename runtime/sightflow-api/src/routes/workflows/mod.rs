@@ -74,7 +74,7 @@ pub(crate) async fn create(
 
 /// One workflow.
 #[utoipa::path(get, path = "/workflows/{id}", tag = "workflows", params(("id" = schema::WorkflowId, Path)),
-    responses((status = 200, body = WorkflowView), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
+    responses((status = 200, body = WorkflowView), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, description = "The stored definition cannot be read", body = ErrorBody)))]
 pub(crate) async fn get(
     State(state): State<ApiState>,
     caller: Caller,
@@ -111,7 +111,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
 
 /// Changes a workflow. `If-Match` with the ETag that was read refuses to overwrite somebody else's change.
 #[utoipa::path(patch, path = "/workflows/{id}", tag = "workflows", params(("id" = schema::WorkflowId, Path), ("If-Match" = Option<String>, Header)), request_body = PatchWorkflow,
-    responses((status = 200, body = WorkflowView), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 412, body = ErrorBody), (status = 422, body = ErrorBody)))]
+    responses((status = 200, body = WorkflowView), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, description = "The stored definition cannot be read", body = ErrorBody), (status = 412, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn patch(
     State(state): State<ApiState>,
     caller: Caller,
@@ -131,13 +131,7 @@ pub(crate) async fn patch(
         }
     }
     let body: PatchWorkflow = typed(body)?;
-    let current = state.store.workflow(caller.tenant, id).await?;
-    if !etag::matches(&headers, &revision(&current)) {
-        return Err(ApiError::new(
-            Code::StaleVersion,
-            format!("the workflow has changed since (it is now at version {})", current.version),
-        ));
-    }
+    let expected_version = expected(&state, caller, id, &headers).await?;
     let warnings = match &body.definition {
         Some(definition) => Some(check(&state, caller, definition).await?),
         None => None,
@@ -150,11 +144,30 @@ pub(crate) async fn patch(
         warnings,
         change_summary: body.change_summary,
         changed_by: None,
-        expected_version: headers.contains_key(header::IF_MATCH).then_some(current.version),
+        expected_version,
         idempotency: None,
     };
     let changed = state.store.update_workflow(caller.tenant, id, change).await?;
     answer(changed.value, &HeaderMap::new())
+}
+
+/// The version that `If-Match` names, if it is sent; without it a workflow that cannot be read can be given a new definition.
+async fn expected(
+    state: &ApiState,
+    caller: Caller,
+    id: WorkflowId,
+    headers: &HeaderMap,
+) -> Result<Option<u32>, ApiError> {
+    if !headers.contains_key(header::IF_MATCH) {
+        state.store.check_workflow(caller.tenant, id).await?;
+        return Ok(None);
+    }
+    let current = state.store.workflow(caller.tenant, id).await?;
+    if etag::matches(headers, &revision(&current)) {
+        return Ok(Some(current.version));
+    }
+    let message = format!("the workflow has changed since (it is now at version {})", current.version);
+    Err(ApiError::new(Code::StaleVersion, message))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -288,7 +301,6 @@ pub(crate) async fn clear_executions(
     caller: Caller,
     Path(id): Path<WorkflowId>,
 ) -> Result<Json<Cleared>, ApiError> {
-    state.store.workflow(caller.tenant, id).await?;
     Ok(Json(Cleared { deleted_count: state.store.clear_executions(caller.tenant, id).await? }))
 }
 

@@ -36,7 +36,7 @@ pub(crate) async fn versions(
 
 /// One version with its definition.
 #[utoipa::path(get, path = "/workflows/{id}/versions/{version}", tag = "workflows", params(("id" = schema::WorkflowId, Path), ("version" = u32, Path, minimum = 1, maximum = 4294967295i64)),
-    responses((status = 200, body = VersionView), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
+    responses((status = 200, body = VersionView), (status = 304), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, description = "The stored definition cannot be read", body = ErrorBody)))]
 pub(crate) async fn get_version(
     State(state): State<ApiState>,
     caller: Caller,
@@ -97,7 +97,7 @@ pub(crate) struct DiffQuery {
 
 /// What changed between two versions.
 #[utoipa::path(get, path = "/workflows/{id}/diff", tag = "workflows", params(("id" = schema::WorkflowId, Path), DiffQuery),
-    responses((status = 200, body = Diff), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
+    responses((status = 200, body = Diff), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, description = "The stored definition cannot be read", body = ErrorBody)))]
 pub(crate) async fn diff(
     State(state): State<ApiState>,
     caller: Caller,

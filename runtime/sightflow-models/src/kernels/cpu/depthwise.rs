@@ -144,17 +144,17 @@ impl Sums<'_> {
         }
         for (at, weights) in self.taps {
             let (weights, _) = S::as_simd_f32s(&self.conv.weights[weights + channel..][..length]);
-            for pixel in 0..P {
+            for (pixel, sums) in sums.iter_mut().enumerate() {
                 let (inputs, _) = S::as_simd_f32s(&self.image[at + shift + pixel * self.step + channel..][..length]);
-                for vector in 0..N {
-                    sums[pixel][vector] = simd.mul_add_e_f32s(inputs[vector], weights[vector], sums[pixel][vector]);
+                for (vector, sum) in sums.iter_mut().enumerate() {
+                    *sum = simd.mul_add_e_f32s(inputs[vector], weights[vector], *sum);
                 }
             }
         }
         activate_in_registers::<S>(simd, sums.as_flattened_mut(), self.conv.activation);
-        for pixel in 0..P {
+        for (pixel, sums) in sums.iter().enumerate() {
             let (out, _) = S::as_mut_simd_f32s(&mut out[pixel * self.conv.channels + channel..][..length]);
-            out.copy_from_slice(&sums[pixel]);
+            out.copy_from_slice(sums);
         }
     }
 

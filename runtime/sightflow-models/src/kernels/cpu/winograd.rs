@@ -166,8 +166,10 @@ impl Run<'_> {
                 for row in &mut d {
                     *row = transform_line(simd, *row);
                 }
-                for column in 0..INPUT {
-                    let line = transform_line(simd, [d[0][column], d[1][column], d[2][column], d[3][column]]);
+                let [a, b, c, d] = d;
+                for (column, line) in a.into_iter().zip(b).zip(c).zip(d).enumerate() {
+                    let (((a, b), c), d) = line;
+                    let line = transform_line(simd, [a, b, c, d]);
                     for (element, value) in line.into_iter().enumerate() {
                         let at = ((element * INPUT + column) * self.group + tile) * row + channel;
                         S::as_mut_simd_f32s(&mut self.inputs[at..at + S::F32_LANES]).0[0] = value;
@@ -225,9 +227,10 @@ impl Run<'_> {
                     *to = shrink_line(simd, m);
                 }
                 let bias = S::as_simd_f32s(&self.conv.bias[channel..channel + S::F32_LANES]).0[0];
-                for column in 0..OUTPUT.min(width - across) {
-                    let results =
-                        shrink_line(simd, [rows[0][column], rows[1][column], rows[2][column], rows[3][column]]);
+                let [a, b, c, d] = rows;
+                for (column, line) in a.into_iter().zip(b).zip(c).zip(d).enumerate().take(width - across) {
+                    let (((a, b), c), d) = line;
+                    let results = shrink_line(simd, [a, b, c, d]);
                     for (result_row, result) in results.into_iter().enumerate().take(height - down) {
                         let mut result = simd.add_f32s(result, bias);
                         if let Some(activation) = self.conv.activation {
