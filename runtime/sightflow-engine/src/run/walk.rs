@@ -234,7 +234,7 @@ impl Walk {
             Arrival::Missing(reason) => return Ok(Prepared::Skip(reason)),
         };
         let (config, config_text) = arrive::config(index, &scope, &self.context, &mut room)?;
-        Ok(Prepared::Run(Task {
+        Ok(Prepared::Run(Box::new(Task {
             plan: Arc::clone(&self.plan),
             index,
             parts: self.parts.clone(),
@@ -249,7 +249,7 @@ impl Walk {
             trace: Arc::clone(&self.records[index].trace),
             kept: Arc::clone(&self.kept),
             given: room.taken(),
-        }))
+        })))
     }
 
     fn completed(&mut self, index: usize, delivered: Delivered) {
@@ -386,7 +386,7 @@ impl Walk {
 }
 
 enum Prepared {
-    Run(Task),
+    Run(Box<Task>),
     Skip(String),
 }
 

@@ -118,12 +118,12 @@ impl Server {
     }
 
     pub(crate) async fn submit(&self, definition: Value, input: Value) -> ExecutionId {
-        self.store.submit(run(definition, input)).await.unwrap().value.id
+        self.store.submit(run(definition, &input)).await.unwrap().value.id
     }
 
     /// A run that reads what was just stored, and does nothing.
     pub(crate) async fn submit_with(&self, new_blobs: Vec<NewBlob>) -> ExecutionId {
-        let new = NewExecution { new_blobs, ..run(json!({"nodes": []}), json!({})) };
+        let new = NewExecution { new_blobs, ..run(json!({"nodes": []}), &json!({})) };
         self.store.submit(new).await.unwrap().value.id
     }
 
@@ -184,7 +184,7 @@ impl Server {
     }
 }
 
-fn run(definition: Value, input: Value) -> NewExecution {
+fn run(definition: Value, input: &Value) -> NewExecution {
     NewExecution {
         tenant_id: TENANT,
         source: RunSource::Inline(definition),

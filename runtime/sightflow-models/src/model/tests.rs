@@ -77,7 +77,7 @@ fn a_cancelled_request_leaves_the_others_alone() {
 #[test]
 fn images_that_would_push_each_other_out_of_the_caches_go_one_by_one() {
     let (picture, params) = (picture(), Value::Null);
-    let requests = vec![Request { image: &picture, params: &params }; 9];
+    let requests = [Request { image: &picture, params: &params }; 9];
     let together = |width: u32, count: usize| {
         let sample = deep();
         let mut spec = sample.spec();

@@ -177,7 +177,7 @@ pub(crate) async fn warnings_are_kept_with_the_version<B: Backend>(world: &mut W
         let list = async |definitions| {
             world.store.workflows(TENANT, WorkflowFilter::default(), definitions, PageRequest::default()).await
         };
-        assert_eq!(list(Definitions::Include).await.expect("list").items, [changed.clone()]);
+        assert_eq!(list(Definitions::Include).await.expect("list").items, std::slice::from_ref(&changed));
         let light = Workflow { definition: Value::Null, ..changed };
         assert_eq!(list(Definitions::Omit).await.expect("list").items, [light]);
     }
