@@ -88,7 +88,11 @@ pub fn encode_in(work: &Work, image: &Image, format: EncodeFormat) -> Result<Byt
     }
     written.map_err(|error| ImageError::Invalid(format!("{}: {error}", format.source_format())))?;
     let Growing { mut bytes, mut held, .. } = out;
-    bytes.shrink_to_fit();
+    {
+        // Where it cannot shrink in its place, it is copied.
+        let _copy = work.take(bytes.len() as u64)?;
+        bytes.shrink_to_fit();
+    }
     if let Some(held) = &mut held {
         held.shrink_to(bytes.len() as u64);
     }
