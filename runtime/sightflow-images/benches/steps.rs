@@ -5,9 +5,10 @@
 use std::time::{Duration, Instant};
 
 use sightflow_images::{
-    Area, Canvas, DrawOp, Ellipse, Image, ImageError, Ink, Mask, Outside, Pasted, Path, PixelFormat, Pixels, Point,
-    Rectangle, ResizeFilter, Stroke, Text, Work, text_size_in,
+    Area, Canvas, DrawOp, Ellipse, EncodeFormat, Image, ImageError, Ink, Mask, Outside, Pasted, Path, PixelCache,
+    PixelFormat, Pixels, Point, ReadOptions, Rectangle, ResizeFilter, Stroke, Text, Work, encode, probe, text_size_in,
 };
+use sightflow_types::Digest;
 
 /// Nanoseconds a step in a release build; beyond it, a bound of 10 billion steps is no bound of half a minute.
 const MOST: f64 = 6.0;
@@ -27,6 +28,17 @@ fn draws(width: u32, height: u32, op: DrawOp) -> Operation {
     Box::new(move |work| {
         let mut canvas = Canvas::blank_in(work, width, height, [0; 3])?;
         canvas.draw_in(work, std::slice::from_ref(&op))
+    })
+}
+
+/// A file of this picture, unpacked each time.
+fn unpacks(format: EncodeFormat, picture: &Image) -> Operation {
+    let file = encode(picture, format).expect("written");
+    let found = probe(&file).expect("just written");
+    Box::new(move |work| {
+        let options = ReadOptions { cache: Some(PixelCache::new(0)), ..ReadOptions::default() };
+        let image = Image::from_encoded_with(file.clone(), Digest::from_bytes([1; 32]), found, options);
+        image.resize_in(work, 8, 8, ResizeFilter::Nearest).map(drop)
     })
 }
 
@@ -90,6 +102,9 @@ fn operations() -> Vec<(&'static str, Operation)> {
             on(&rgba, |image, work| image.resize_in(work, 5000, 500, ResizeFilter::Lanczos3).map(drop)),
         ),
         ("resize, one pixel", on(&rgb, |image, work| image.resize_in(work, 1, 1, ResizeFilter::Lanczos3).map(drop))),
+        ("jpeg", unpacks(EncodeFormat::Jpeg { quality: 90 }, &rgb)),
+        ("png", unpacks(EncodeFormat::Png, &rgb)),
+        ("webp", unpacks(EncodeFormat::Webp, &rgb)),
         ("rotate", on(&rgb, |image, work| image.rotate_in(work, 1, true).map(drop))),
         ("convert", on(&rgba, |image, work| image.convert_in(work, PixelFormat::Gray8).map(drop))),
         ("histogram", on(&rgb, |image, work| image.histogram_in(work).map(drop))),

@@ -165,6 +165,17 @@ impl Work {
         if over || self.go_on.as_ref().is_some_and(|go_on| !go_on()) { Err(ImageError::Stopped) } else { Ok(()) }
     }
 
+    /// Whether there is time for something that cannot be stopped once it has begun.
+    ///
+    /// # Errors
+    /// [`ImageError::Stopped`] if the deadline is nearer than that.
+    pub(crate) fn check_time_for(&self, duration: Duration) -> Result<(), ImageError> {
+        match self.deadline {
+            Some(deadline) if Instant::now() + duration > deadline => Err(ImageError::Stopped),
+            _ => self.check_time(),
+        }
+    }
+
     /// Takes bytes that are about to be allocated, waiting for them.
     ///
     /// # Errors

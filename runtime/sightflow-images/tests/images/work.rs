@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use sightflow_images::{
-    Allowance, Area, Canvas, DrawOp, Ellipse, Image, ImageError, Ink, Mask, Outside, Pasted, Path, Point, Rectangle,
-    ResizeFilter, Stroke, Text, TextBackground, Work, text_size_in,
+    Allowance, Area, Canvas, DrawOp, Ellipse, EncodeFormat, Image, ImageError, Ink, Mask, Outside, Pasted, Path,
+    PixelCache, Point, ReadOptions, Rectangle, ResizeFilter, Stroke, Text, TextBackground, Work, encode, probe,
+    text_size_in,
 };
+use sightflow_types::Digest;
 
 use crate::filled;
 
@@ -239,4 +241,20 @@ fn a_watcher_stops_what_runs() {
     let image: Image = filled(4000, 4000, [0; 3]);
     assert_eq!(image.blur_in(&work, 20.0).map(drop), Err(ImageError::Stopped));
     assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 4);
+}
+
+#[test]
+fn a_jpeg_that_would_take_too_long_is_not_begun() {
+    let image = filled(4000, 4000, [90, 120, 30]);
+    let jpeg = encode(&image, EncodeFormat::Jpeg { quality: 50 }).unwrap();
+    let decoded = |work: Work| {
+        let found = probe(&jpeg).unwrap();
+        let options = ReadOptions { cache: Some(PixelCache::new(0)), ..ReadOptions::default() };
+        let stored = Image::from_encoded_with(jpeg.clone(), Digest::from_bytes([3; 32]), found, options);
+        stored.resize_in(&work, 8, 8, ResizeFilter::Nearest)
+    };
+    // 16 million pixels are said to take 192 ms.
+    let refused = decoded(Work::default().until(Instant::now() + Duration::from_millis(150)));
+    assert!(matches!(refused, Err(ImageError::Stopped)), "{refused:?}");
+    assert!(decoded(Work::default()).is_ok());
 }
