@@ -25,13 +25,13 @@ pub(crate) struct DecodeOptions {
 /// What unpacking one pixel costs, in steps of [`Work`].
 const STEPS_PER_PIXEL: u64 = 16;
 
-/// Nanoseconds for a pixel of a JPEG, at most, in a release build; more if it was written in several scans.
+/// Nanoseconds for a pixel of a JPEG, about, in a release build; more for a WebP and for a JPEG of several scans.
 const JPEG_PIXEL: u64 = 12;
-const LAYERED_JPEG_PIXEL: u64 = 40;
+const SLOW_PIXEL: u64 = 40;
 
 /// Decodes the first frame to RGB (or RGBA, if asked for and present), upright. Everything that this allocates is taken
-/// from the budget of `work` first. A JPEG is unpacked in one piece, and not begun where the time would
-/// not suffice; the other formats look at the clock often.
+/// from the budget of `work` first. A JPEG or WebP is unpacked in one piece, and not begun where the
+/// time would not suffice; the other formats look at the clock often.
 ///
 /// # Errors
 /// [`ImageError::Undecodable`] with the decoder's reason, [`ImageError::TooLarge`], and those of `work`.
@@ -45,8 +45,9 @@ pub(crate) fn decode(work: &Work, bytes: &[u8], probe: &Probe, options: DecodeOp
         crate::check_size(width, height)?;
         let pixels = u64::from(width) * u64::from(height);
         work.spend(STEPS_PER_PIXEL * pixels)?;
-        if format == SourceFormat::Jpeg {
-            let each = if own > 1 { LAYERED_JPEG_PIXEL } else { JPEG_PIXEL };
+        // In one piece.
+        if matches!(format, SourceFormat::Jpeg | SourceFormat::Webp) {
+            let each = if own > 1 { SLOW_PIXEL } else { JPEG_PIXEL };
             work.check_time_for(Duration::from_nanos(each * pixels))?;
         }
         let (quarter_turns, mirror) = if options.ignore_orientation { (0, false) } else { probe.turns() };
