@@ -76,7 +76,7 @@ impl Plans {
     }
 
     fn reserve_in(&self, pool: &MemoryPool, count: usize, deadline: Instant) -> Result<Reservation, PassFailure> {
-        // More images than were planned for, in a measurement: their number times that of one.
+        // More images than should run together: the trial with two of them, when a model is loaded.
         let bytes = match self.peaks.get(count - 1) {
             Some(bytes) => *bytes,
             None => self.peaks.first().map_or(0, |one| one.saturating_mul(count as u64)),
