@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use semver::Version;
 use serde_json::Value;
 use sightflow_images::Image;
+use sightflow_types::document::Document;
 use sightflow_types::error::code;
 use sightflow_types::{Digest, ExecutionId, Problem};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,7 @@ pub struct BlockRef {
     pub digest: Option<Digest>,
 }
 
-/// Values across the boundary: one JSON object and the images that it names.
+/// What a block is given: one JSON object and the images that it names.
 #[derive(Debug, Clone, Default)]
 pub struct Payload {
     /// A JSON object; an image in it is `{"$image": n}`, `n` an index into `images`.
@@ -32,7 +33,7 @@ pub struct Payload {
     pub images: Vec<Image>,
 }
 
-/// The conditions of one call. Dropping the call's future takes the call back, too.
+/// The conditions of one call.
 #[derive(Debug, Clone, Default)]
 pub struct CallContext {
     /// For logs; none outside of an execution.
@@ -115,8 +116,10 @@ pub struct CallProfile {
 /// A successful call.
 #[derive(Debug, Clone, Default)]
 pub struct CallOutcome {
-    /// The answer: a JSON object whose images exist.
-    pub payload: Payload,
+    /// The answer: a JSON object whose image indices exist in `images`.
+    pub document: Document,
+    /// The images that it names.
+    pub images: Vec<Image>,
     /// What the block logged and used.
     pub trace: CallTrace,
 }
@@ -173,11 +176,12 @@ impl CallError {
 /// Runs component blocks. Implemented over the sandbox by the binary, and by scripts in tests.
 #[async_trait]
 pub trait BlockHost: Send + Sync {
-    /// One call. `config` is canonical JSON with every default. Dropping the future cancels.
+    /// One call, on the calling thread, which it blocks: never on one that runs tasks. `config` is canonical JSON with every
+    /// default.
     ///
     /// # Errors
     /// [`CallError`] with the code that the node's failure carries.
-    async fn call(
+    fn call(
         &self,
         block: &BlockRef,
         config: &str,

@@ -3,16 +3,21 @@
 //! An image is only ever such a handle, or a stored reference in a run's input, its parameters or a literal of its
 //! definition. No text becomes an image, and nothing that a run computes becomes a stored one.
 
+mod recipe;
 mod table;
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sightflow_images::{Image, PixelFormat, ReadOptions, probe};
 use sightflow_types::error::{RunError, code};
 use sightflow_types::{Digest, IMAGE_KEY, ImageRef, Rect};
 
-pub(crate) use table::ImageTable;
+pub(crate) use recipe::Recipe;
+pub(crate) use table::{Access, ImageTable, Origin, Picture};
 
 /// What a stored image is for; decides who may read it afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,23 +140,29 @@ async fn reopen(io: &dyn ImageIo, reference: &ImageRef, format: PixelFormat) -> 
     if image.format() == format {
         return Ok(image);
     }
-    crate::run::blocking(move || image.convert(format)).await?.map_err(broken)
+    crate::blocking::blocking(move || image.convert(format)).await?.map_err(broken)
 }
 
-/// Replaces stored references inside a value from outside by handles of this run. A handle cannot come from outside.
-pub(crate) async fn import(value: &mut Value, table: &ImageTable, io: &dyn ImageIo) -> Result<(), RunError> {
+/// Replaces stored references inside a value from outside by handles of this run; answers the images. A handle cannot come
+/// from outside.
+pub(crate) async fn import(
+    value: &mut Value,
+    table: &ImageTable,
+    io: &dyn ImageIo,
+) -> Result<Vec<Arc<Picture>>, RunError> {
     if any_image(value, &mut |image| handle(image).is_some()) {
         return Err(RunError::new(code::BAD_INPUT, "`$image` holds a number; it takes a stored image's reference"));
     }
-    open_references(value, table, io).await.map(drop)
+    open_references(value, table, io).await
 }
 
-/// Replaces stored references inside a value by handles of this run, which are answered; handles stay as they are.
+/// Replaces stored references inside a value by handles of this run; handles stay as they are. Answers the images that were
+/// opened.
 pub(crate) async fn open_references(
     value: &mut Value,
     table: &ImageTable,
     io: &dyn ImageIo,
-) -> Result<Vec<usize>, RunError> {
+) -> Result<Vec<Arc<Picture>>, RunError> {
     let mut references = Vec::new();
     let collected: Result<(), RunError> = for_each_image(value, &mut |place| {
         match (handle(place), place.get(IMAGE_KEY)) {
@@ -168,12 +179,12 @@ pub(crate) async fn open_references(
     for reference in &references {
         opened.push(table.add(open(io, reference).await?));
     }
-    let mut handles = opened.iter();
+    let mut pictures = opened.iter();
     let replaced: Result<(), RunError> = for_each_image(value, &mut |place| {
         if handle(place).is_none()
-            && let Some(opened) = handles.next()
+            && let Some(opened) = pictures.next()
         {
-            *place = handle_value(*opened);
+            *place = handle_value(opened.handle());
         }
         Ok(())
     });
@@ -182,28 +193,26 @@ pub(crate) async fn open_references(
 
 /// Replaces handles inside a value by stored references.
 pub(crate) async fn export(
-    value: &Value,
+    mut value: Value,
     table: &ImageTable,
-    io: &dyn ImageIo,
+    access: Access<'_>,
     purpose: Purpose,
 ) -> Result<Value, RunError> {
-    let mut value = value.clone();
-    let mut handles = Vec::new();
+    let gone = || RunError::new(code::IMAGE, "a value names an image that does not exist");
+    let mut pictures: Vec<Arc<Picture>> = Vec::new();
     for_each_image(&mut value, &mut |place| {
-        handles.push(
-            handle(place).ok_or_else(|| RunError::new(code::IMAGE, "a value names an image that does not exist"))?,
-        );
+        let picture = table.of(place).ok_or_else(gone)?;
+        if !pictures.iter().any(|known| known.handle() == picture.handle()) {
+            pictures.push(picture);
+        }
         Ok::<(), RunError>(())
     })?;
-    let mut references: Map<String, Value> = Map::new();
-    for handle in handles {
-        let key = handle.to_string();
-        if !references.contains_key(&key) {
-            references.insert(key, json!({IMAGE_KEY: table.store(handle, io, purpose).await?}));
-        }
+    let mut references: HashMap<usize, Value> = HashMap::with_capacity(pictures.len());
+    for picture in pictures {
+        references.insert(picture.handle(), json!({IMAGE_KEY: picture.store(access, purpose).await?}));
     }
     for_each_image(&mut value, &mut |place| {
-        if let Some(reference) = handle(place).and_then(|handle| references.get(&handle.to_string())) {
+        if let Some(reference) = handle(place).and_then(|handle| references.get(&handle)) {
             *place = reference.clone();
         }
         Ok::<(), RunError>(())

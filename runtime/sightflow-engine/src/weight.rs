@@ -1,23 +1,20 @@
 //! How many bytes values take in memory, about.
 
 use serde_json::Value;
-
-/// Bytes of a node of an object's tree: keys and values for eleven fields.
-const TREE_NODE: u64 = 640;
-const FIELDS_IN_NODE: usize = 11;
+use sightflow_types::document::object_bytes;
 
 /// Bytes of a value with everything below it, by its shape; nothing is copied.
 pub(crate) fn weigh(value: &Value) -> u64 {
-    size_of::<Value>() as u64
-        + match value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-            Value::String(text) => text.len() as u64,
-            Value::Array(items) => items.iter().map(weigh).sum(),
-            Value::Object(fields) => {
-                let nodes = fields.len().div_ceil(FIELDS_IN_NODE) as u64 * TREE_NODE;
-                nodes + fields.iter().map(|(key, value)| key.len() as u64 + weigh(value)).sum::<u64>()
-            }
+    let place = size_of::<Value>() as u64;
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => place,
+        Value::String(text) => place + text.len() as u64,
+        Value::Array(items) => place + items.iter().map(weigh).sum::<u64>(),
+        Value::Object(fields) => {
+            let inside = fields.iter().map(|(key, value)| key.len() as u64 + weigh(value));
+            object_bytes(fields.len()) + inside.sum::<u64>()
         }
+    }
 }
 
 /// Room for values that are copied for one purpose.
@@ -38,7 +35,12 @@ impl Room {
 
     /// Takes room for a value; the message says why there is none.
     pub(crate) fn take(&mut self, value: &Value) -> Result<(), String> {
-        self.taken = self.taken.saturating_add(weigh(value));
+        self.take_bytes(weigh(value))
+    }
+
+    /// Takes room for what weighs so much; the message says why there is none.
+    pub(crate) fn take_bytes(&mut self, bytes: u64) -> Result<(), String> {
+        self.taken = self.taken.saturating_add(bytes);
         if self.taken > self.most {
             return Err(format!("the values for this node take more than {} bytes", self.most));
         }

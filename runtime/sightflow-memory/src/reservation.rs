@@ -71,6 +71,12 @@ impl Reservation {
         OutOfBudget { wanted: full.wanted.saturating_add(self.bytes), used: full.used - own, ..full }
     }
 
+    /// Takes over what `other`, of the same pool and for the same use, holds.
+    pub fn absorb(&mut self, mut other: Self) {
+        debug_assert!(self.purpose == other.purpose, "bytes of another use");
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
     /// Gives back all but `bytes`; does nothing when fewer are held.
     pub fn shrink_to(&mut self, bytes: u64) {
         if bytes < self.bytes {

@@ -1,11 +1,12 @@
 //! What goes into a call and what comes out of it.
 
 use sightflow_images::Image;
+use sightflow_types::document::Document;
 use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
 
-/// Values across the boundary: one JSON object and the images that it names.
+/// What a block is given: one JSON object and the images that it names.
 #[derive(Debug, Clone)]
 pub struct Payload {
     /// A JSON object; an image in it is `{"$image": n}`, `n` an index into `images`.
@@ -77,8 +78,10 @@ pub struct Profile {
 /// A successful call.
 #[derive(Debug)]
 pub struct CallOutcome {
-    /// The answer, checked: a JSON object whose image indices exist.
-    pub payload: Payload,
+    /// The answer: a JSON object whose image indices exist in `images`.
+    pub document: Document,
+    /// The images that it names.
+    pub images: Vec<Image>,
     /// What the block logged.
     pub logs: Logs,
     /// What it used.

@@ -2,7 +2,7 @@
 
 use sightflow_images::Image;
 use sightflow_memory::Reservation;
-use sightflow_types::document;
+use sightflow_types::document::Document;
 use tokio_util::sync::CancellationToken;
 use wasmtime::{Engine, Store, Trap};
 
@@ -73,7 +73,7 @@ impl Guest<'_> {
         block: &str,
         config: &str,
         payload: Payload,
-    ) -> Result<(Payload, Profile, Logs), Box<CallFailure>> {
+    ) -> Result<((Document, Vec<Image>), Profile, Logs), Box<CallFailure>> {
         self.enter(|package, store| {
             let mut images = Vec::with_capacity(payload.images.len());
             for image in payload.images {
@@ -124,9 +124,9 @@ fn text_within(store: &Store<CallState>, text: String) -> Result<String, CallErr
     if text.len() as u64 > limit { Err(CallError::Limit { kind: LimitKind::OutputBytes, limit }) } else { Ok(text) }
 }
 
-fn take_outputs(store: &mut Store<CallState>, outputs: WirePayload) -> Result<Payload, CallError> {
-    let document = text_within(store, outputs.document)?;
-    document::check(&document, outputs.images.len()).map_err(CallError::InvalidOutput)?;
+fn take_outputs(store: &mut Store<CallState>, outputs: WirePayload) -> Result<(Document, Vec<Image>), CallError> {
+    let text = text_within(store, outputs.document)?;
+    let document = Document::check(text, outputs.images.len()).map_err(CallError::InvalidOutput)?;
     let state = store.data_mut();
     let mut images = Vec::with_capacity(outputs.images.len());
     state.clock.begin_operation();
@@ -136,7 +136,7 @@ fn take_outputs(store: &mut Store<CallState>, outputs: WirePayload) -> Result<Pa
         images.push(image.detached_in(&state.work).unwrap_or(image));
     }
     state.clock.end_operation();
-    Ok(Payload { document, images })
+    Ok((document, images))
 }
 
 fn block_error(error: BlockError) -> CallError {

@@ -216,8 +216,8 @@ impl Sandbox {
         known(package, block)?;
         let _running = self.0.ticker.enter();
         let guest = Guest { engine: &self.0.engine, pre: package.pre(), limits, cancel, memory };
-        let (payload, profile, logs) = guest.run(block, config, payload)?;
-        Ok(CallOutcome { payload, logs, profile })
+        let ((document, images), profile, logs) = guest.run(block, config, payload)?;
+        Ok(CallOutcome { document, images, logs, profile })
     }
 
     /// Runs `work` on the blocking pool once a slot is free; answers with the microseconds that it waited.

@@ -3,218 +3,216 @@
 //! (`"\u0024image"`) is the same key.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::value::RawValue;
 
 use crate::IMAGE_KEY;
 
-/// One entry of a document's object: an output port and its value.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PortValue {
-    /// The key.
-    pub port: String,
-    /// The value; images in it are what the caller made of them.
-    pub value: Value,
-    /// Whether an image is somewhere inside.
-    pub images: bool,
+/// Bytes of a value's place in memory.
+const VALUE_BYTES: u64 = size_of::<serde_json::Value>() as u64;
+/// Bytes of a node of an object's tree: keys and values for eleven fields.
+const TREE_NODE: u64 = 640;
+const FIELDS_IN_NODE: usize = 11;
+
+/// Bytes that an object takes in memory, about, beside its keys and values.
+#[must_use]
+pub const fn object_bytes(fields: usize) -> u64 {
+    VALUE_BYTES + fields.div_ceil(FIELDS_IN_NODE) as u64 * TREE_NODE
 }
 
-/// Checks that `document` is one JSON object whose image indices are below `images`. Reads the text once and builds
-/// nothing.
+/// What a value is at its outermost level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// `null`.
+    Null,
+    /// A boolean, a number or a string.
+    Scalar,
+    /// A list of so many values.
+    Array(usize),
+    /// An object of so many keys.
+    Object(usize),
+}
+
+/// What is known about a value whose text was read and not built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Survey {
+    /// Bytes that it would take in memory as a tree, about.
+    pub weight: u64,
+    /// Whether an image is somewhere inside.
+    pub images: bool,
+    /// Its outermost level.
+    pub shape: Shape,
+}
+
+/// One entry of a document's object: an output port and the text of its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortText {
+    /// The key.
+    pub port: String,
+    /// Where its value stands in the text.
+    pub span: Range<usize>,
+    /// What is known about the value.
+    pub survey: Survey,
+}
+
+/// A document that was checked: valid JSON, one object, every image in it exists. Its values stay text until somebody
+/// looks inside.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Document {
+    text: String,
+    ports: Vec<PortText>,
+}
+
+impl Document {
+    /// Checks that `text` is one JSON object whose image indices are below `images`. Builds no values. Of two entries for
+    /// one port the last counts.
+    ///
+    /// # Errors
+    /// What is wrong, for people.
+    pub fn check(text: String, images: usize) -> Result<Self, String> {
+        let mut reader = serde_json::Deserializer::from_str(&text);
+        let ports = reader.deserialize_map(Ports { text: &text, images });
+        let ports = ports.and_then(|ports| reader.end().map(|()| ports)).map_err(|error| error.to_string())?;
+        Ok(Self { text, ports })
+    }
+
+    /// The whole text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Its ports in the order of the text, each with the text of its value.
+    pub fn ports(&self) -> impl Iterator<Item = (&PortText, &str)> {
+        self.ports.iter().map(|port| (port, &self.text[port.span.clone()]))
+    }
+}
+
+/// Reads the text of any JSON value once and builds nothing; image indices in it are below `images`.
 ///
 /// # Errors
 /// What is wrong, for people.
-pub fn check(document: &str, images: usize) -> Result<(), String> {
-    let mut reader = serde_json::Deserializer::from_str(document);
-    let walk = Walk { images, whole: true };
-    reader.deserialize_map(walk).and_then(|()| reader.end()).map_err(|error| error.to_string())
+pub fn survey(text: &str, images: usize) -> Result<Survey, String> {
+    look(text, images).map_err(|error| error.to_string())
 }
 
-/// Reads a document that travels with `images` images: one value a port, each image replaced by what `image` makes of its
-/// index.
-///
-/// # Errors
-/// What is wrong with the document, as [`check`] says it.
-pub fn read(document: &str, images: usize, image: &mut dyn FnMut(usize) -> Value) -> Result<Vec<PortValue>, String> {
-    let mut reader = serde_json::Deserializer::from_str(document);
-    let mut build = Build { images, image, found: false };
-    reader.deserialize_map(Ports(&mut build)).and_then(|ports| reader.end().map(|()| ports)).map_err(|e| e.to_string())
+fn look(text: &str, images: usize) -> serde_json::Result<Survey> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let found = Walk { images }.deserialize(&mut reader)?;
+    reader.end().map(|()| found)
+}
+
+/// The document's own object.
+struct Ports<'t> {
+    text: &'t str,
+    images: usize,
+}
+
+impl<'de> Visitor<'de> for Ports<'de> {
+    type Value = Vec<PortText>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<PortText>, A::Error> {
+        let mut ports: Vec<PortText> = Vec::new();
+        while let Some(port) = map.next_key::<String>()? {
+            if port == IMAGE_KEY {
+                map.next_value_seed(Index(self.images))?;
+                return Err(itself());
+            }
+            let value: &RawValue = map.next_value()?;
+            let found = look(value.get(), self.images).map_err(A::Error::custom)?;
+            // The value is a part of the text.
+            let start = value.get().as_ptr() as usize - self.text.as_ptr() as usize;
+            ports.retain(|known| known.port != port);
+            ports.push(PortText { port, span: start..start + value.get().len(), survey: found });
+        }
+        Ok(ports)
+    }
 }
 
 /// A walk that builds nothing.
 #[derive(Clone, Copy)]
 struct Walk {
     images: usize,
-    whole: bool,
+}
+
+impl Survey {
+    fn scalar(bytes: usize) -> Self {
+        Self { weight: VALUE_BYTES + bytes as u64, images: false, shape: Shape::Scalar }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Walk {
-    type Value = ();
+    type Value = Survey;
 
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Survey, D::Error> {
         reader.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Walk {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.whole { "a JSON object" } else { "a JSON value" })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let inner = Self { whole: false, ..self };
-        let mut keys = Keys::default();
-        while let Some(image) = map.next_key_seed(IsImage)? {
-            keys.see(image)?;
-            if image {
-                map.next_value_seed(Index(self.images))?;
-                if self.whole {
-                    return Err(itself());
-                }
-            } else {
-                map.next_value_seed(inner)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while list.next_element_seed(Self { whole: false, ..self })?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-}
-
-/// A walk that builds values.
-struct Build<'a> {
-    images: usize,
-    image: &'a mut dyn FnMut(usize) -> Value,
-    found: bool,
-}
-
-/// The document's own object.
-struct Ports<'b, 'a>(&'b mut Build<'a>);
-
-impl<'de> Visitor<'de> for Ports<'_, '_> {
-    type Value = Vec<PortValue>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<PortValue>, A::Error> {
-        let mut ports: Vec<PortValue> = Vec::new();
-        while let Some(port) = map.next_key::<String>()? {
-            if port == IMAGE_KEY {
-                map.next_value_seed(Index(self.0.images))?;
-                return Err(itself());
-            }
-            self.0.found = false;
-            let value = map.next_value_seed(Inner(&mut *self.0))?;
-            ports.retain(|known| known.port != port);
-            ports.push(PortValue { port, value, images: self.0.found });
-        }
-        Ok(ports)
-    }
-}
-
-/// Any value inside of it.
-struct Inner<'b, 'a>(&'b mut Build<'a>);
-
-impl<'de> DeserializeSeed<'de> for Inner<'_, '_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
-        reader.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Inner<'_, '_> {
-    type Value = Value;
+    type Value = Survey;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        let mut made = None;
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Survey, A::Error> {
+        let (mut weight, mut images) = (0, false);
         let mut keys = Keys::default();
-        while let Some(key) = map.next_key::<String>()? {
-            let image = key == IMAGE_KEY;
-            keys.see(image)?;
-            if image {
-                let index = map.next_value_seed(Index(self.0.images))?;
-                self.0.found = true;
-                made = Some((self.0.image)(index));
+        while let Some(key) = map.next_key_seed(Key)? {
+            keys.see(key.image)?;
+            weight += key.bytes;
+            if key.image {
+                map.next_value_seed(Index(self.images))?;
+                images = true;
             } else {
-                let value = map.next_value_seed(Inner(&mut *self.0))?;
-                object.insert(key, value);
+                let inside = map.next_value_seed(self)?;
+                weight += inside.weight;
+                images |= inside.images;
             }
         }
-        Ok(made.unwrap_or(Value::Object(object)))
+        let fields = keys.images + keys.others;
+        Ok(Survey { weight: weight + object_bytes(fields), images, shape: Shape::Object(fields) })
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = list.next_element_seed(Inner(&mut *self.0))? {
-            items.push(item);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Survey, A::Error> {
+        let (mut weight, mut images, mut length) = (VALUE_BYTES, false, 0);
+        while let Some(inside) = list.next_element_seed(self)? {
+            weight += inside.weight;
+            images |= inside.images;
+            length += 1;
         }
-        Ok(Value::Array(items))
+        Ok(Survey { weight, images, shape: Shape::Array(length) })
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<Survey, E> {
+        Ok(Survey { shape: Shape::Null, ..Survey::scalar(0) })
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E>(self, _: bool) -> Result<Survey, E> {
+        Ok(Survey::scalar(0))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::from(value))
+    fn visit_i64<E>(self, _: i64) -> Result<Survey, E> {
+        Ok(Survey::scalar(0))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::from(value))
+    fn visit_u64<E>(self, _: u64) -> Result<Survey, E> {
+        Ok(Survey::scalar(0))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    fn visit_f64<E>(self, _: f64) -> Result<Survey, E> {
+        Ok(Survey::scalar(0))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::String(text.to_owned()))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Value, E> {
-        Ok(Value::String(text))
+    fn visit_str<E>(self, text: &str) -> Result<Survey, E> {
+        Ok(Survey::scalar(text.len()))
     }
 }
 
@@ -243,26 +241,31 @@ impl Keys {
     }
 }
 
-/// Whether a key is the image marker.
-struct IsImage;
+/// A key: whether it is the image marker, and its length.
+struct Key;
 
-impl<'de> DeserializeSeed<'de> for IsImage {
-    type Value = bool;
+struct KeyFound {
+    image: bool,
+    bytes: u64,
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<bool, D::Error> {
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = KeyFound;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<KeyFound, D::Error> {
         reader.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for IsImage {
-    type Value = bool;
+impl Visitor<'_> for Key {
+    type Value = KeyFound;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_str<E>(self, key: &str) -> Result<bool, E> {
-        Ok(key == IMAGE_KEY)
+    fn visit_str<E>(self, key: &str) -> Result<KeyFound, E> {
+        Ok(KeyFound { image: key == IMAGE_KEY, bytes: key.len() as u64 })
     }
 }
 
@@ -299,28 +302,29 @@ impl<'de> Visitor<'de> for Index {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{check, read};
+    use super::{Document, Shape, survey};
 
-    fn values(document: &str, images: usize) -> Result<Value, String> {
-        let ports = read(document, images, &mut |index| json!({"$image": 100 + index}))?;
-        for port in &ports {
-            assert_eq!(port.images, port.value.to_string().contains("$image"), "{document}");
-        }
-        Ok(ports.into_iter().map(|port| (port.port, port.value)).collect::<serde_json::Map<_, _>>().into())
+    fn values(text: &str, images: usize) -> Result<Value, String> {
+        let document = Document::check(text.to_owned(), images)?;
+        let ports = document.ports().map(|(port, text)| {
+            assert_eq!(survey(text, images).as_ref(), Ok(&port.survey), "{text}");
+            (port.port.clone(), serde_json::from_str(text).expect("valid"))
+        });
+        Ok(ports.collect::<serde_json::Map<_, _>>().into())
     }
 
     #[test]
     fn documents() {
         let nothing = r#"{"a":[1,-2,3.5,null,true,"x",{"b":{}}]}"#;
-        let cases: [(&str, usize, Result<Value, &str>); 17] = [
+        let cases: [(&str, usize, Result<Value, &str>); 18] = [
             ("{}", 0, Ok(json!({}))),
             (nothing, 0, Ok(serde_json::from_str(nothing).unwrap())),
             (
-                r#"{"image":{"$image":0},"list":[{"$image":1},2]}"#,
+                r#" {"image" : {"$image":0} , "list":[{"$image":1},2] } "#,
                 2,
-                Ok(json!({"image": {"$image": 100}, "list": [{"$image": 101}, 2]})),
+                Ok(json!({"image": {"$image": 0}, "list": [{"$image": 1}, 2]})),
             ),
-            (r#"{"image":{"\u0024image":0}}"#, 1, Ok(json!({"image": {"$image": 100}}))),
+            (r#"{"image":{"\u0024image":0}}"#, 1, Ok(json!({"image": {"$image": 0}}))),
             (r#"{"a":{"$image":0},"a":1}"#, 1, Ok(json!({"a": 1}))),
             (r#"{"image":{"$image":2}}"#, 2, Err("image 2 does not exist")),
             (r#"{"$image":0}"#, 1, Err("cannot be an image")),
@@ -330,15 +334,14 @@ mod tests {
             (r#"{"image":{"$image":"0"}}"#, 1, Err("an image index below 1")),
             (r#"{"image":{"\u0024image":7}}"#, 1, Err("image 7 does not exist")),
             (r#"{"image":{"$image":0,"x":1}}"#, 1, Err("has no other key")),
+            (r#"{"a":1e400}"#, 0, Err("out of range")),
             ("[]", 0, Err("a JSON object")),
             ("null", 0, Err("a JSON object")),
             ("{} {}", 0, Err("trailing characters")),
             ("", 0, Err("EOF")),
         ];
         for (document, images, expected) in cases {
-            let found = values(document, images);
-            assert_eq!(check(document, images).err(), found.clone().err(), "{document}");
-            match (found, expected) {
+            match (values(document, images), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{document}"),
                 (Err(error), Err(part)) => assert!(error.contains(part), "{document}: {error}"),
                 (found, expected) => panic!("{document}: {found:?}, expected {expected:?}"),
@@ -347,9 +350,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_about_a_value() {
+        let value = size_of::<Value>() as u64;
+        // Text; bytes as a tree; images; shape.
+        for (text, weight, images, shape) in [
+            ("1", value, false, Shape::Scalar),
+            ("null", value, false, Shape::Null),
+            (r#""four""#, value + 4, false, Shape::Scalar),
+            ("[1,[2]]", 4 * value, false, Shape::Array(2)),
+            ("{}", value, false, Shape::Object(0)),
+            (r#"{"a":1}"#, 2 * value + 640 + 1, false, Shape::Object(1)),
+            (r#"[{"$image":0}]"#, 2 * value + 640 + 6, true, Shape::Array(1)),
+        ] {
+            let found = survey(text, 1).expect(text);
+            assert_eq!((found.weight, found.images, found.shape), (weight, images, shape), "{text}");
+        }
+    }
+
+    #[test]
     fn a_deep_document_is_refused_and_harms_nothing() {
         let document = format!(r#"{{"a":{}}}"#, "[".repeat(1_000_000));
-        assert!(check(&document, 0).expect_err("too deep").contains("recursion limit"));
-        assert!(values(&document, 0).expect_err("too deep").contains("recursion limit"));
+        assert!(Document::check(document, 0).is_err());
+        let document = format!(r#"{{"a":{}{}}}"#, "[".repeat(1_000), "]".repeat(1_000));
+        assert!(Document::check(document, 0).expect_err("too deep").contains("recursion limit"));
     }
 }

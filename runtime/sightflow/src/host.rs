@@ -62,7 +62,7 @@ fn check_limits(deadline: Instant) -> Limits {
 
 #[async_trait]
 impl BlockHost for SandboxHost {
-    async fn call(
+    fn call(
         &self,
         block: &BlockRef,
         config: &str,
@@ -74,10 +74,10 @@ impl BlockHost for SandboxHost {
             Limits { wall: context.timeout.map_or(defaults.wall, |timeout| timeout.min(defaults.wall)), ..defaults };
         let payload = sightflow_sandbox::Payload { document: payload.document, images: payload.images };
         let conditions = sightflow_sandbox::CallContext { limits, cancel: context.cancel };
-        let called = self.sandbox.call(self.package(block)?, &block.name, config, payload, &conditions).await;
+        let called = self.sandbox.call_blocking(self.package(block)?, &block.name, config, payload, &conditions);
         let outcome = called.map_err(|failure| failed(*failure))?;
-        let payload = Payload { document: outcome.payload.document, images: outcome.payload.images };
-        Ok(CallOutcome { payload, trace: trace(outcome.logs, outcome.profile) })
+        let trace = trace(outcome.logs, outcome.profile);
+        Ok(CallOutcome { document: outcome.document, images: outcome.images, trace })
     }
 
     async fn check(

@@ -1,93 +1,152 @@
-//! The images of one run, by handle: held, stored, or no longer needed.
+//! The images of one run. Values name them by number; an image lives as long as a value that names it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use serde_json::Value;
 use sightflow_images::{Image, PixelFormat};
 use sightflow_types::ImageRef;
 use sightflow_types::error::{RunError, code};
 
-use super::{ImageIo, Purpose, handle, reopen};
+use super::{ImageIo, Purpose, Recipe, handle, reopen};
+use crate::host::BlockHost;
 
-/// The images of one run, by handle.
+/// Finds the images of one run by their numbers.
 #[derive(Debug, Default)]
-pub(crate) struct ImageTable(Mutex<Vec<Slot>>);
+pub(crate) struct ImageTable(Mutex<Vec<Weak<Picture>>>);
 
-#[derive(Debug, Clone)]
-enum Slot {
-    /// With its encoded bytes or pixels.
-    Held(Image),
-    /// As a blob, opened again when somebody looks.
-    Stored(ImageRef, PixelFormat),
-    /// Its last reader has run.
-    Gone,
+/// One image of a run: in memory, or only known how to get it again.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    handle: usize,
+    held: Mutex<Option<Image>>,
+    origin: Arc<Origin>,
+}
+
+/// How an image can be had again. At least one way exists, or its pixels stay in memory.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    /// As a blob, in the pixel format that it had.
+    stored: OnceLock<(ImageRef, PixelFormat)>,
+    /// As this image of what a block answers.
+    made: Option<(Arc<Recipe>, usize)>,
+    /// Not at all: the pixels themselves.
+    pixels: Option<Image>,
+}
+
+/// What opening an image takes.
+#[derive(Clone, Copy)]
+pub(crate) struct Access<'a> {
+    pub(crate) io: &'a dyn ImageIo,
+    pub(crate) host: &'a Arc<dyn BlockHost>,
 }
 
 impl ImageTable {
-    pub(crate) fn add(&self, image: Image) -> usize {
-        let mut slots = self.lock();
-        slots.push(Slot::Held(image));
-        slots.len() - 1
+    /// An image from outside or of the engine's own making.
+    pub(crate) fn add(&self, image: Image) -> Arc<Picture> {
+        self.insert(image, None)
     }
 
-    /// The image of a handle.
-    pub(crate) async fn get(&self, at: usize, io: &dyn ImageIo) -> Result<Image, RunError> {
-        match self.slot(at)? {
-            Slot::Held(image) => Ok(image),
-            Slot::Stored(reference, format) => reopen(io, &reference, format).await,
-            Slot::Gone => Err(missing()),
+    /// An image that a block made.
+    pub(crate) fn add_made(&self, image: Image, recipe: &Arc<Recipe>, ordinal: usize) -> Arc<Picture> {
+        self.insert(image, Some((Arc::clone(recipe), ordinal)))
+    }
+
+    fn insert(&self, image: Image, made: Option<(Arc<Recipe>, usize)>) -> Arc<Picture> {
+        let stored = OnceLock::new();
+        if let Some(reference) = image.reference() {
+            let _ = stored.set((reference, image.format()));
         }
+        let lasting = stored.get().is_none() && made.is_none();
+        let origin = Arc::new(Origin { stored, made, pixels: lasting.then(|| image.clone()) });
+        let mut all = self.lock();
+        let picture = Arc::new(Picture { handle: all.len(), held: Mutex::new(Some(image)), origin });
+        all.push(Arc::downgrade(&picture));
+        picture
     }
 
-    /// The handle behind a value `{"$image": n}`, if there is such an image.
-    pub(crate) fn handle(&self, value: &Value) -> Option<usize> {
-        handle(value).filter(|at| matches!(self.slot(*at), Ok(Slot::Held(_) | Slot::Stored(..))))
+    /// The image of a number, if it lives.
+    pub(crate) fn find(&self, handle: usize) -> Option<Arc<Picture>> {
+        self.lock().get(handle)?.upgrade()
     }
 
-    /// The stored reference of an image; an image that has none is stored first. From then on only the blob is kept.
-    pub(crate) async fn store(&self, at: usize, io: &dyn ImageIo, purpose: Purpose) -> Result<ImageRef, RunError> {
-        let image = match self.slot(at)? {
-            Slot::Held(image) => image,
-            Slot::Stored(reference, _) => return Ok(reference),
-            Slot::Gone => return Err(missing()),
-        };
-        let reference = io.store(&image, purpose).await?;
-        if let Some(slot @ Slot::Held(_)) = self.lock().get_mut(at) {
-            *slot = Slot::Stored(reference.clone(), image.format());
-        }
-        Ok(reference)
+    /// The image behind a value `{"$image": n}`, if there is such an image.
+    pub(crate) fn of(&self, value: &Value) -> Option<Arc<Picture>> {
+        self.find(handle(value)?)
     }
 
     /// Lets go of the bytes and pixels of every image that is a blob anyway: the run is about to wait.
     pub(crate) fn rest(&self) {
-        for slot in self.lock().iter_mut() {
-            if let Slot::Held(image) = slot
-                && let Some(reference) = image.reference()
-            {
-                *slot = Slot::Stored(reference, image.format());
-            }
+        self.release(|origin| origin.stored.get().is_some());
+    }
+
+    /// Lets go of everything that can be had again: the run waits for long.
+    pub(crate) fn shed(&self) {
+        self.release(|origin| origin.stored.get().is_some() || origin.made.is_some());
+    }
+
+    fn release(&self, free: impl Fn(&Origin) -> bool) {
+        for picture in self.lock().iter().filter_map(Weak::upgrade).filter(|picture| free(&picture.origin)) {
+            *picture.held() = None;
         }
     }
 
-    /// Nobody will ask for these any more.
-    pub(crate) fn let_go(&self, handles: impl IntoIterator<Item = usize>) {
-        let mut slots = self.lock();
-        for at in handles {
-            if let Some(slot) = slots.get_mut(at) {
-                *slot = Slot::Gone;
-            }
-        }
-    }
-
-    fn slot(&self, at: usize) -> Result<Slot, RunError> {
-        self.lock().get(at).cloned().ok_or_else(missing)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Slot>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Picture>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn missing() -> RunError {
-    RunError::new(code::BAD_INPUT, "a value names an image that does not exist")
+impl Picture {
+    /// Its number in the run's table.
+    pub(crate) fn handle(&self) -> usize {
+        self.handle
+    }
+
+    /// How it can be had again.
+    pub(crate) fn origin(&self) -> &Arc<Origin> {
+        &self.origin
+    }
+
+    /// Whether it is the same image, not only the same picture.
+    pub(crate) fn is(&self, image: &Image) -> bool {
+        self.held().as_ref().is_some_and(|held| held.is_same(image))
+    }
+
+    /// The image; got again, where it was let go.
+    pub(crate) async fn open(&self, access: Access<'_>) -> Result<Image, RunError> {
+        if let Some(image) = self.held().clone() {
+            return Ok(image);
+        }
+        let image = self.origin.open(access).await?;
+        *self.held() = Some(image.clone());
+        Ok(image)
+    }
+
+    /// The stored reference of the image; one that has none is stored first. From then on only the blob is needed.
+    pub(crate) async fn store(&self, access: Access<'_>, purpose: Purpose) -> Result<ImageRef, RunError> {
+        if let Some((reference, _)) = self.origin.stored.get() {
+            return Ok(reference.clone());
+        }
+        let image = self.open(access).await?;
+        let reference = access.io.store(&image, purpose).await?;
+        let _ = self.origin.stored.set((reference.clone(), image.format()));
+        *self.held() = None;
+        Ok(reference)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Image>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Origin {
+    /// The image, got again.
+    pub(crate) async fn open(&self, access: Access<'_>) -> Result<Image, RunError> {
+        if let Some((reference, format)) = self.stored.get() {
+            return reopen(access.io, reference, *format).await;
+        }
+        if let Some((recipe, ordinal)) = &self.made {
+            return recipe.make(*ordinal, access).await;
+        }
+        self.pixels.clone().ok_or_else(|| RunError::new(code::INTERNAL, "an image cannot be had again"))
+    }
 }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use sightflow_expressions::reference::{Resolved, TemplateError};
+use sightflow_expressions::reference::{Resolved, Root, TemplateError};
 use sightflow_types::Problem;
+use sightflow_types::document::Shape;
 use sightflow_types::error::{RunError, code};
 
-use super::cell::Cell;
-use super::values::Scope;
+use super::scope::Scope;
+use crate::cell::Cell;
 use crate::images::{for_each_image, holds_image};
-use crate::plan::{Feed, Plan, PlanInput, Wire};
+use crate::plan::{Dynamic, Feed, Plan, PlanInput, Wire};
 use crate::weight::Room;
 
 /// A node's inputs, by port.
@@ -27,30 +28,31 @@ pub(super) enum Arrival {
     Missing(String),
 }
 
-/// Gathers the inputs of a node from what its sources delivered. All are copied for it, at the latest as JSON.
-pub(super) fn inputs(index: usize, scope: &Scope<'_>, room: &mut Room) -> Result<Arrival, RunError> {
-    let node = &scope.plan.nodes[index];
+/// Gathers the inputs of a node from what its sources delivered. All are copied for it, at the latest as JSON. What a
+/// `collect` takes from each item is not among them.
+pub(super) fn inputs(index: usize, scope: Scope<'_>, room: &mut Room) -> Result<Arrival, RunError> {
+    let node = &scope.plan().nodes[index];
     let mut found: Inputs = Vec::with_capacity(node.inputs.len());
     let mut edges = Edges::default();
     let mut missing = None;
-    for input in &node.inputs {
+    for input in node.inputs.iter().filter(|input| node.gathers.is_none() || &*input.port != GATHERED) {
         let record = node.entry.schema.takes_record(&input.port);
         match gather(input, scope, record, &mut edges, room)? {
-            Some(cell) if cell.value.is_null() && input.required => {
+            Some(cell) if cell.is_null() && input.required => {
                 return Err(RunError::new(
                     code::BAD_INPUT,
-                    format!("the required input `{}` is null ({})", input.port, source_of(scope.plan, input)),
+                    format!("the required input `{}` is null ({})", input.port, source_of(scope.plan(), input)),
                 ));
             }
             // On an optional port null is absent.
-            Some(cell) if cell.value.is_null() => {}
+            Some(cell) if cell.is_null() => {}
             Some(cell) => {
-                room.take(&cell.value).map_err(no_room)?;
+                room.take_bytes(cell.weight()).map_err(no_room)?;
                 found.push((Arc::clone(&input.port), cell));
             }
             None if input.required => {
                 missing.get_or_insert_with(|| {
-                    format!("the required input `{}` is absent: {}", input.port, source_of(scope.plan, input))
+                    format!("the required input `{}` is absent: {}", input.port, source_of(scope.plan(), input))
                 });
             }
             None => {}
@@ -65,6 +67,37 @@ pub(super) fn inputs(index: usize, scope: &Scope<'_>, room: &mut Room) -> Result
     })
 }
 
+/// The port of a `collect` that takes a value from each item.
+const GATHERED: &str = "item";
+
+/// What a `collect` takes from the item at hand; nothing if nothing arrived.
+pub(super) fn gathered(index: usize, scope: Scope<'_>, room: &mut Room) -> Result<Option<Cell>, RunError> {
+    let node = &scope.plan().nodes[index];
+    let Some(input) = node.inputs.iter().find(|input| &*input.port == GATHERED) else { return Ok(None) };
+    let record = node.entry.schema.takes_record(&input.port);
+    let found = gather(input, scope, record, &mut Edges::default(), room)?;
+    Ok(found.filter(|cell| !cell.is_null()))
+}
+
+/// The nodes from which a `collect` takes.
+pub(super) fn sources(plan: &Plan, collect: usize) -> Vec<usize> {
+    let inputs = plan.nodes[collect].inputs.iter().filter(|input| &*input.port == GATHERED);
+    let each = inputs.flat_map(|input| match &input.feed {
+        Feed::First(wires) | Feed::Many(wires) => wires.iter().map(|wire| wire.node).collect(),
+        Feed::Value(dynamic) => named(plan, dynamic),
+    });
+    each.collect()
+}
+
+/// The nodes that a value names.
+fn named(plan: &Plan, dynamic: &Dynamic) -> Vec<usize> {
+    let nodes = dynamic.roots().into_iter().filter_map(|root| match root {
+        Root::Port { node, .. } | Root::Node(node) => plan.ids.get(node.as_str()).copied(),
+        Root::Input(_) | Root::Param(_) | Root::Item | Root::Index | Root::Total => None,
+    });
+    nodes.collect()
+}
+
 /// A node's edges, and those that delivered.
 #[derive(Default)]
 struct Edges {
@@ -75,16 +108,15 @@ struct Edges {
 /// The value of an input port.
 fn gather(
     input: &PlanInput,
-    scope: &Scope<'_>,
+    scope: Scope<'_>,
     record: bool,
     edges: &mut Edges,
     room: &mut Room,
 ) -> Result<Option<Cell>, RunError> {
     let mut arrives = |wire: &Wire| {
         edges.count += 1;
-        let source = &scope.records[wire.node];
-        let open = wire.gate.as_ref().is_none_or(|gate| source.output(gate).is_some());
-        let cell = source.output(&wire.port).filter(|_| open).map(|cell| wrap(cell, wire.wraps));
+        let open = wire.gate.as_ref().is_none_or(|gate| scope.output(wire.node, gate).is_some());
+        let cell = scope.output(wire.node, &wire.port).filter(|_| open).map(|cell| wrap(cell, wire.wraps));
         edges.present += usize::from(cell.is_some());
         cell
     };
@@ -96,27 +128,25 @@ fn gather(
                 [] => None,
                 [(_, only)] if wires.len() == 1 => Some(only.clone()),
                 _ => {
-                    found.iter().try_for_each(|(_, cell)| room.take(&cell.value)).map_err(no_room)?;
-                    Some(by_source(scope.plan, wires, found))
+                    found.iter().try_for_each(|(_, cell)| room.take_bytes(cell.weight())).map_err(no_room)?;
+                    Some(by_source(scope.plan(), wires, found))
                 }
             })
         }
         Feed::Many(wires) => {
-            let cells: Vec<Cell> = wires.iter().filter_map(&mut arrives).collect();
+            let cells: Vec<Option<Cell>> = wires.iter().filter_map(&mut arrives).map(Some).collect();
             if cells.is_empty() {
                 return Ok(None);
             }
-            cells.iter().try_for_each(|cell| room.take(&cell.value)).map_err(no_room)?;
-            let images = cells.iter().any(|cell| cell.images);
-            let list = cells.into_iter().map(|cell| Arc::unwrap_or_clone(cell.value)).collect();
-            Ok(Some(Cell { value: Arc::new(Value::Array(list)), images }))
+            cells.iter().flatten().try_for_each(|cell| room.take_bytes(cell.weight())).map_err(no_room)?;
+            Ok(Some(Cell::list(&cells)))
         }
         Feed::Value(dynamic) => {
             if let Some((node, port)) = dynamic.as_port() {
                 return Ok(scope.port(node, port).map(|cell| wrap(cell, input.wraps)));
             }
-            match dynamic.evaluate(scope, room).map_err(template_error)? {
-                Resolved::Value(value) => Ok(Some(Cell::new(value))),
+            match dynamic.evaluate(&scope, room).map_err(template_error)? {
+                Resolved::Value(value) => Ok(Some(Cell::new(value, &scope.walk.table))),
                 Resolved::Absent => Ok(None),
             }
         }
@@ -126,20 +156,20 @@ fn gather(
 /// The node's configuration with templates resolved, canonical and validated again.
 pub(super) fn config(
     index: usize,
-    scope: &Scope<'_>,
+    scope: Scope<'_>,
     context: &Value,
     room: &mut Room,
 ) -> Result<Resolution, RunError> {
-    let node = &scope.plan.nodes[index];
+    let node = &scope.plan().nodes[index];
     let schema = &node.entry.schema;
-    let params = schema.wants_params && !scope.parameters.is_empty();
+    let params = schema.wants_params && !scope.parameters().is_empty();
     let context = Some(context).filter(|context| schema.wants_context && !context.is_null());
     if node.config.dynamic.is_empty() && !params && context.is_none() {
         return Ok((Arc::clone(&node.config.fixed), node.config.text.clone()));
     }
     let mut config = (*node.config.fixed).clone();
     for (key, dynamic) in &node.config.dynamic {
-        match dynamic.evaluate(scope, room).map_err(template_error)? {
+        match dynamic.evaluate(&scope, room).map_err(template_error)? {
             Resolved::Value(value) if holds_image(&value) => {
                 let message = format!("`{key}` resolved to an image; images reach a block through its inputs");
                 return Err(RunError::new(code::BAD_CONFIG, message));
@@ -163,7 +193,7 @@ pub(super) fn config(
     // Two keys go beside the configuration and are no part of it: the schema does not know them.
     let mut config = canonical.config;
     if params {
-        config.insert("$params".to_owned(), without_images(scope.parameters));
+        config.insert("$params".to_owned(), without_images(scope.parameters()));
     }
     if let Some(context) = context {
         config.insert("$context".to_owned(), context.clone());
@@ -197,22 +227,22 @@ fn template_error(error: TemplateError) -> RunError {
 }
 
 fn wrap(cell: &Cell, wraps: bool) -> Cell {
-    if wraps && cell.value.is_object() {
-        return Cell { value: Arc::new(Value::Array(vec![(*cell.value).clone()])), images: cell.images };
+    match cell.shape() {
+        Shape::Object(_) if wraps => Cell::list(&[Some(cell.clone())]),
+        _ => cell.clone(),
     }
-    cell.clone()
 }
 
 /// `{source node: value}`, or `<node>.<port>` for a node that is wired more than once.
 fn by_source(plan: &Plan, wires: &[Wire], found: Vec<(&Wire, Cell)>) -> Cell {
-    let images = found.iter().any(|(_, cell)| cell.images);
+    let pictures = found.iter().flat_map(|(_, cell)| cell.pictures().iter().cloned()).collect();
     let record = found.into_iter().map(|(wire, cell)| {
         let id = &plan.nodes[wire.node].id;
         let alone = wires.iter().filter(|other| other.node == wire.node).count() == 1;
         let key = if alone { id.to_string() } else { format!("{id}.{}", wire.port) };
-        (key, Arc::unwrap_or_clone(cell.value))
+        (key, cell.into_value())
     });
-    Cell { value: Arc::new(Value::Object(record.collect())), images }
+    Cell::of(Value::Object(record.collect()), pictures)
 }
 
 fn source_of(plan: &Plan, input: &PlanInput) -> String {

@@ -1,13 +1,10 @@
 //! What a run keeps in memory: the values that its nodes deliver, taken from the process's budget while it lives.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sightflow_memory::{MemoryPool, Reservation, Use};
 use sightflow_types::error::{RunError, code};
-use tokio::sync::Mutex;
-
-use super::cell::Cell;
-use crate::weight::weigh;
 
 /// How long a node waits for memory.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,21 +44,38 @@ impl Kept {
         &self.limits
     }
 
-    /// Takes the bytes of what a node delivered; they are given back with the run.
-    pub(super) async fn keep(&self, outputs: &[(String, Cell)]) -> Result<(), RunError> {
-        let bytes: u64 = outputs.iter().map(|(_, cell)| weigh(&cell.value)).sum();
+    /// Bytes that are kept.
+    pub(super) fn bytes(&self) -> u64 {
+        self.held().bytes()
+    }
+
+    /// Takes the bytes of what a node delivered.
+    pub(super) async fn keep(&self, bytes: u64) -> Result<(), RunError> {
         let most = self.limits.values;
-        let mut held = self.held.lock().await;
-        if held.bytes() + bytes > most {
-            let message = format!(
-                "its outputs take {bytes} bytes, beside {} of this run; at most {most} are allowed",
-                held.bytes()
-            );
-            return Err(RunError::new(code::BLOCK_LIMIT, message));
+        let full = {
+            let mut held = self.held();
+            if held.bytes() + bytes > most {
+                let message = format!(
+                    "its outputs take {bytes} bytes, beside {} of this run; at most {most} are allowed",
+                    held.bytes()
+                );
+                return Err(RunError::new(code::BLOCK_LIMIT, message));
+            }
+            held.try_grow(bytes)
+        };
+        if full.is_ok() {
+            return Ok(());
         }
-        held.grow(bytes, PATIENCE)
-            .await
-            .map_err(|full| RunError::new(code::BLOCK_LIMIT, format!("no memory was free for its outputs: {full}")))
+        let more = self.lend(bytes).await?;
+        self.held().absorb(more);
+        Ok(())
+    }
+
+    /// Gives the bytes of values back that nobody needs any more.
+    pub(super) fn release(&self, bytes: u64) {
+        let mut held = self.held();
+        let left = held.bytes().saturating_sub(bytes);
+        held.shrink_to(left);
     }
 
     /// Takes the bytes of what a node is given, for as long as it works.
@@ -69,7 +83,11 @@ impl Kept {
         let mut lent = self.limits.memory.nothing(Use::Values);
         lent.grow(bytes, PATIENCE)
             .await
-            .map_err(|full| RunError::new(code::BLOCK_LIMIT, format!("no memory was free for its inputs: {full}")))?;
+            .map_err(|full| RunError::new(code::BLOCK_LIMIT, format!("no memory was free for its values: {full}")))?;
         Ok(lent)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Reservation> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,27 +1,42 @@
 //! Blocks that the engine runs itself: `image_input` and `parameter_input`.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
-use sightflow_images::{Image, ReadOptions, ResizeFilter, probe};
+use sightflow_images::{Image, ImageError, ReadOptions, ResizeFilter, probe};
 use sightflow_types::Digest;
 use sightflow_types::error::{RunError, code};
 
-use super::cell::Cell;
-use super::task::{Delivered, Task};
-use crate::images;
+use super::frame::Outputs;
+use super::task::Task;
+use crate::blocking::blocking;
+use crate::cell::Cell;
+use crate::images::{self, Recipe};
 use crate::input::ImageSource;
+use crate::plan::PlanNode;
 
-pub(super) async fn image_input(task: &Task) -> Result<Delivered, RunError> {
-    let node = &task.plan.nodes[task.index];
+/// Whether a node's work waits for storage or the network.
+pub(super) fn waits_for_others(node: &PlanNode) -> bool {
+    node.entry.manifest.run_image
+}
+
+/// What a native block delivers.
+pub(super) async fn run(task: &Task) -> Result<Outputs, RunError> {
+    if task.node().entry.manifest.run_image { image_input(task).await } else { Ok(parameter_input(task)) }
+}
+
+async fn image_input(task: &Task) -> Result<Outputs, RunError> {
+    let (node, ground) = (task.node(), &task.ground);
     let config = &task.config;
     let flag = |key: &str, default: bool| config.get(key).and_then(Value::as_bool).unwrap_or(default);
     let name = config.get("name").and_then(Value::as_str).unwrap_or(&node.id);
-    let only = task.plan.nodes.iter().filter(|node| node.entry.block_type == "image_input").count() == 1;
-    let Some(source) = task.run.image_for(name, only) else {
+    let only = ground.plan.nodes.iter().filter(|node| node.entry.manifest.run_image).count() == 1;
+    let Some(source) = ground.run.image_for(name, only) else {
         if flag("required", true) {
             return Err(RunError::new(code::BAD_INPUT, format!("the run gave no image `{name}`")));
         }
-        let outputs = node.entry.manifest.outputs.iter().map(|port| (port.name.clone(), Cell::plain(Value::Null)));
-        return Ok(Delivered { outputs: outputs.collect(), attempts: 1, ..Delivered::default() });
+        let ports = node.entry.manifest.outputs.iter();
+        return Ok(ports.map(|port| (Arc::from(port.name.as_str()), Cell::plain(Value::Null))).collect());
     };
     let (bytes, digest, url, reference) = match source {
         ImageSource::Reference(reference) => {
@@ -29,10 +44,10 @@ pub(super) async fn image_input(task: &Task) -> Result<Delivered, RunError> {
             let digest: Digest = text
                 .parse()
                 .map_err(|_| RunError::new(code::IMAGE, format!("the image `{name}` has no valid digest")))?;
-            (task.parts.images.load(&digest).await?, digest, None, Some(reference))
+            (ground.parts.images.load(&digest).await?, digest, None, Some(reference))
         }
         ImageSource::Url(url) => {
-            let (bytes, digest) = task.parts.images.fetch(&node.id, url).await?;
+            let (bytes, digest) = ground.parts.images.fetch(&node.id, url).await?;
             (bytes, digest, Some(url.clone()), None)
         }
     };
@@ -52,7 +67,7 @@ pub(super) async fn image_input(task: &Task) -> Result<Delivered, RunError> {
     let view = reference.and_then(|reference| reference.get("view")).filter(|view| !view.is_null());
     let image = if view.is_some() {
         // A view of a stored image: its coordinates are those of the upright picture.
-        images::open(task.parts.images.as_ref(), reference.unwrap_or(&Value::Null)).await?
+        images::open(ground.parts.images.as_ref(), reference.unwrap_or(&Value::Null)).await?
     } else {
         let options =
             ReadOptions { ignore_orientation: !upright, keep_alpha: !flag("convert_to_rgb", true), cache: None };
@@ -65,16 +80,24 @@ pub(super) async fn image_input(task: &Task) -> Result<Delivered, RunError> {
     }
     // The header promised an image; whether the rest keeps the promise is known here, once, and off the async threads.
     let target = if flag("auto_resize", false) { config.get("max_dimension").and_then(Value::as_u64) } else { None };
-    let image = blocking(move || {
+    let (whole, image) = blocking(move || {
         image.view()?;
-        match target.and_then(|longest| shrunk(original, longest)) {
-            Some((width, height)) => image.resize(width, height, ResizeFilter::Lanczos3),
-            None => Ok(image),
-        }
+        Ok::<_, ImageError>(match target.and_then(|longest| shrunk(original, longest)) {
+            Some((width, height)) => (Some(image.clone()), image.resize(width, height, ResizeFilter::Lanczos3)?),
+            None => (None, image),
+        })
     })
     .await?
     .map_err(|error| RunError::new(code::IMAGE, format!("the image `{name}`: {error}")))?;
-    let (width, height) = image.size();
+    let size @ (width, height) = image.size();
+    let picture = match whole {
+        // Made again from the stored one whenever that is needed.
+        Some(whole) => {
+            let from = Arc::clone(ground.table.add(whole).origin());
+            ground.table.add_made(image, &Arc::new(Recipe::Resize { from, size }), 0)
+        }
+        None => ground.table.add(image),
+    };
     let values = [
         ("width", json!(width)),
         ("height", json!(height)),
@@ -85,9 +108,9 @@ pub(super) async fn image_input(task: &Task) -> Result<Delivered, RunError> {
         ("was_rotated", json!(upright && found.orientation != 1)),
         ("image_url", json!(url)),
     ];
-    let mut outputs = vec![("image".to_owned(), Cell::image(&task.table, image))];
-    outputs.extend(values.into_iter().map(|(port, value)| (port.to_owned(), Cell::plain(value))));
-    Ok(Delivered { outputs, attempts: 1, ..Delivered::default() })
+    let mut outputs = vec![(Arc::from("image"), Cell::image(picture))];
+    outputs.extend(values.into_iter().map(|(port, value)| (Arc::from(port), Cell::plain(value))));
+    Ok(outputs)
 }
 
 /// The size with the longest side at `longest`, if that is smaller.
@@ -97,22 +120,12 @@ fn shrunk((width, height): (u32, u32), longest: u64) -> Option<(u32, u32)> {
     (side > longest).then(|| (scaled(width), scaled(height)))
 }
 
-/// Runs pixel work off the async threads.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, RunError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| RunError::new(code::INTERNAL, format!("image work stopped: {error}")))
-}
-
-pub(super) fn parameter_input(task: &Task) -> Delivered {
+fn parameter_input(task: &Task) -> Outputs {
     let parameters = &task.parameters;
     let name = task.config.get("parameter_name").and_then(Value::as_str);
     let value = name.and_then(|name| parameters.get(name)).cloned().unwrap_or(Value::Null);
-    let outputs = vec![
-        ("parameters".to_owned(), Cell::new(Value::Object((**parameters).clone()))),
-        ("value".to_owned(), Cell::new(value)),
-    ];
-    Delivered { outputs, attempts: 1, ..Delivered::default() }
+    let cell = |value| Cell::new(value, &task.ground.table);
+    vec![(Arc::from("parameters"), cell(Value::Object((**parameters).clone()))), (Arc::from("value"), cell(value))]
 }
 
 #[cfg(test)]

@@ -1,47 +1,102 @@
-//! The work of one node.
+//! The work of one frame: everything that it needs, owned, and what comes of it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
-use sightflow_types::error::{RunError, code};
+use sightflow_supervisor::Panicked;
+use sightflow_types::document::Shape;
+use sightflow_types::error::{RunError, chain, code};
 use sightflow_types::manifest::PortKind;
 use sightflow_types::{ExecutionId, JobId};
 use tokio_util::sync::CancellationToken;
 
-use super::cell::Cell;
+use super::frame::{Frame, Outputs, find};
+use super::jobs::{JobOutcome, JobRequest};
 use super::kept::Kept;
+use super::loops::LoopSpec;
+use super::request::RunParts;
 use super::trace::NodeTrace;
-use super::{RunParts, model, native, values};
+use super::{collect, model, native, values};
 use crate::catalog::EngineKind;
-use crate::host::{BlockRef, CallContext, CallError, FailureKind, Payload};
-use crate::images::{self, ImageTable};
+use crate::cell::Cell;
+use crate::host::{BlockRef, CallContext, CallError, FailureKind};
+use crate::images::{self, Access, ImageTable};
 use crate::input::RunInput;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanNode};
 
-/// What a node delivers.
+/// What all frames of a run share.
+pub(super) struct Ground {
+    pub(super) plan: Arc<Plan>,
+    pub(super) parts: RunParts,
+    pub(super) table: Arc<ImageTable>,
+    pub(super) run: RunInput,
+    pub(super) execution_id: Option<ExecutionId>,
+    pub(super) context: Value,
+    pub(super) kept: Kept,
+    /// By node: whether the end of an item reads it.
+    pub(super) lasting: Vec<bool>,
+}
+
+impl Ground {
+    pub(super) fn access(&self) -> Access<'_> {
+        Access { io: self.parts.images.as_ref(), host: &self.parts.host }
+    }
+}
+
+/// How far a piece of work is.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// At its beginning.
+    Begin,
+    /// A model node's jobs have ended.
+    Finish(Vec<JobId>, Vec<JobOutcome>),
+    /// A `collect` has what its items left.
+    Gather {
+        /// By item.
+        items: Vec<Option<Cell>>,
+        /// Place of the first item in the list that arrived at the `foreach`.
+        first: usize,
+        /// `{index, node, code, message}` of items without a result.
+        errors: Value,
+    },
+}
+
+/// What a piece of work comes to.
+pub(super) enum Step {
+    /// The frame delivers.
+    Delivered(Delivered),
+    /// These jobs first; then the task goes on.
+    Jobs(Box<Task>, Vec<JobRequest>),
+    /// A loop begins.
+    Loop(LoopSpec),
+}
+
+/// What a frame delivers.
 #[derive(Debug, Default)]
 pub(super) struct Delivered {
-    pub(super) outputs: Vec<(String, Cell)>,
-    pub(super) job_ids: Vec<JobId>,
+    pub(super) outputs: Outputs,
+    pub(super) jobs: Vec<JobId>,
     pub(super) queue_ms: Option<u64>,
+    /// Most attempts of its jobs.
     pub(super) attempts: u32,
 }
 
-/// Why a node did not deliver, and after how many attempts.
+/// Why a frame did not deliver.
 #[derive(Debug)]
 pub(super) struct NodeFailure {
     pub(super) error: RunError,
     /// Whether the same again may succeed.
     pub(super) repeat: bool,
+    /// Most attempts of its jobs.
     pub(super) attempts: u32,
-    pub(super) job_ids: Vec<JobId>,
+    pub(super) jobs: Vec<JobId>,
 }
 
 impl From<RunError> for NodeFailure {
     /// An error of the engine itself: what lies in storage, time or another machine may work the next time.
     fn from(error: RunError) -> Self {
         let repeat = [code::INTERNAL, code::TIMEOUT, code::IMAGE].contains(&error.code.as_str());
-        Self { error, repeat, attempts: 1, job_ids: Vec::new() }
+        Self { error, repeat, attempts: 0, jobs: Vec::new() }
     }
 }
 
@@ -55,101 +110,118 @@ impl From<CallError> for NodeFailure {
         };
         let mut run = RunError::new(&error.code, error.message);
         run.cause = error.cause;
-        Self { error: run, repeat, attempts: 1, job_ids: Vec::new() }
+        Self { error: run, repeat, attempts: 0, jobs: Vec::new() }
     }
 }
 
-/// Everything that one node's work needs, owned.
+/// A piece of work.
 pub(super) struct Task {
-    pub(super) plan: Arc<Plan>,
-    pub(super) index: usize,
-    pub(super) parts: RunParts,
-    pub(super) table: Arc<ImageTable>,
-    pub(super) run: Arc<RunInput>,
+    pub(super) ground: Arc<Ground>,
+    pub(super) frame: Frame,
+    /// Loop indexes of its pass.
+    pub(super) path: Arc<str>,
     /// The run's parameters, with handles for images.
     pub(super) parameters: Arc<Map<String, Value>>,
-    pub(super) inputs: Vec<(Arc<str>, Cell)>,
+    pub(super) inputs: Outputs,
     pub(super) config: Arc<Map<String, Value>>,
     pub(super) config_text: Option<Arc<str>>,
-    pub(super) execution_id: Option<ExecutionId>,
     pub(super) cancel: CancellationToken,
     pub(super) trace: Arc<Mutex<NodeTrace>>,
-    pub(super) kept: Arc<Kept>,
     /// Bytes of what it is given.
     pub(super) given: u64,
+    pub(super) phase: Phase,
+}
+
+impl std::fmt::Debug for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Task").field("node", &self.node().id).field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Whether a node's work begins with waiting for others: it is then no work for a thread that may block.
+pub(super) fn waits_for_others(node: &PlanNode) -> bool {
+    match node.entry.engine {
+        EngineKind::Model => true,
+        EngineKind::Native => native::waits_for_others(node),
+        EngineKind::Component => false,
+    }
 }
 
 impl Task {
-    /// Does the work, repeated as often as the node's `retry` allows.
-    pub(super) async fn run(mut self) -> Result<Delivered, NodeFailure> {
-        let _given = self.kept.lend(self.given).await?;
-        let opened = self.open_literals().await?;
-        let result = match self.check_images() {
-            Ok(()) => self.repeated().await,
-            Err(error) => Err(error.into()),
+    /// Does the work, once.
+    pub(super) async fn run(mut self: Box<Self>) -> Result<Step, NodeFailure> {
+        let ground = Arc::clone(&self.ground);
+        let _given = ground.kept.lend(self.given).await?;
+        self.open_literals().await?;
+        self.check_images()?;
+        let step = self.step().await?;
+        if let Step::Delivered(delivered) = &step {
+            let bytes = delivered.outputs.iter().map(|(_, cell)| cell.weight()).sum();
+            if let Err(error) = ground.kept.keep(bytes).await {
+                let (attempts, jobs) = (delivered.attempts, delivered.jobs.clone());
+                return Err(NodeFailure { error, repeat: false, attempts, jobs });
+            }
+        }
+        Ok(step)
+    }
+
+    async fn step(mut self: Box<Self>) -> Result<Step, NodeFailure> {
+        let delivered = |outputs| Step::Delivered(Delivered { outputs, ..Delivered::default() });
+        match std::mem::replace(&mut self.phase, Phase::Begin) {
+            Phase::Finish(jobs, outcomes) => model::finish(&self, jobs, outcomes).await.map(Step::Delivered),
+            Phase::Gather { items, first, errors } => {
+                Ok(delivered(collect::outputs(&self.config, items, first, errors)?))
+            }
+            Phase::Begin => match self.node().entry.engine {
+                EngineKind::Component => {
+                    let config = self.config_text.clone().unwrap_or_else(|| Arc::from("{}"));
+                    Ok(delivered(self.call(&self.node().entry.block, config, &self.inputs).await?))
+                }
+                EngineKind::Model => {
+                    let requests = model::requests(&self).await?;
+                    Ok(Step::Jobs(self, requests))
+                }
+                EngineKind::Native if self.node().opens.is_some() => Ok(Step::Loop(self.loop_spec()?)),
+                EngineKind::Native => Ok(delivered(native::run(&self).await?)),
+            },
+        }
+    }
+
+    fn loop_spec(&mut self) -> Result<LoopSpec, RunError> {
+        let mut take = |port: &str| {
+            let at = self.inputs.iter().position(|(name, _)| &**name == port)?;
+            Some(self.inputs.swap_remove(at).1)
         };
-        self.table.let_go(opened);
-        let delivered = result?;
-        match self.kept.keep(&delivered.outputs).await {
-            Ok(()) => Ok(delivered),
-            Err(error) => {
-                let Delivered { attempts, job_ids, .. } = delivered;
-                Err(NodeFailure { error, repeat: false, attempts, job_ids })
-            }
-        }
+        let missing = || RunError::new(code::INTERNAL, "a `foreach` was started without items");
+        let (items, context) = (take("items").ok_or_else(missing)?, take("context"));
+        LoopSpec::read(items, context, &self.config, &self.ground.table, self.ground.plan.loop_items)
     }
 
-    async fn repeated(&self) -> Result<Delivered, NodeFailure> {
-        let node = &self.plan.nodes[self.index];
-        // A finished job answers from its row, so a model node has nothing to repeat: its jobs have their own attempts.
-        let retries = if node.entry.engine == EngineKind::Model { 0 } else { node.retries };
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let once = self.once();
-            let result = match node.timeout {
-                Some(limit) => match tokio::time::timeout(limit, once).await {
-                    Ok(result) => result,
-                    Err(_) => {
-                        let message = format!("the node ran longer than its `timeout_ms` of {}", limit.as_millis());
-                        Err(NodeFailure::from(RunError::new(code::TIMEOUT, message)))
-                    }
-                },
-                None => once.await,
-            };
-            match result {
-                Ok(delivered) => {
-                    return Ok(Delivered { attempts: attempt.max(delivered.attempts), ..delivered });
-                }
-                Err(failure) if attempt > retries || !failure.repeat => {
-                    return Err(NodeFailure { attempts: attempt.max(failure.attempts), ..failure });
-                }
-                Err(_) => tokio::time::sleep(node.backoff.saturating_mul(1 << (attempt - 1).min(10))).await,
-            }
-        }
-    }
-
-    /// Stored images that the definition names in `inputs` get a handle of this run, for this node alone.
-    async fn open_literals(&mut self) -> Result<Vec<usize>, RunError> {
-        let mut opened = Vec::new();
+    /// Stored images that the definition names in `inputs` get a handle of this run, for this frame alone.
+    async fn open_literals(&mut self) -> Result<(), RunError> {
         for (_, cell) in &mut self.inputs {
-            if !cell.images || !images::holds_reference(&cell.value) {
+            // A value of a run names images that the run knows.
+            if !matches!(cell.shape(), Shape::Array(_) | Shape::Object(_)) || cell.is_text() {
                 continue;
             }
-            let mut value = (*cell.value).clone();
-            opened.extend(images::open_references(&mut value, &self.table, self.parts.images.as_ref()).await?);
-            *cell = Cell { value: Arc::new(value), images: true };
+            if images::holds_reference(cell.value()) {
+                let mut value = cell.value().clone();
+                let mut pictures = cell.pictures().to_vec();
+                let io = self.ground.parts.images.as_ref();
+                pictures.extend(images::open_references(&mut value, &self.ground.table, io).await?);
+                *cell = Cell::of(value, pictures);
+            }
         }
-        Ok(opened)
+        Ok(())
     }
 
     /// What arrives at a port for one image is an image; a text that looks like a digest is a text.
     fn check_images(&self) -> Result<(), RunError> {
-        let ports = &self.plan.nodes[self.index].entry.manifest.inputs;
+        let ports = &self.node().entry.manifest.inputs;
         for (name, cell) in &self.inputs {
             let single = ports.iter().any(|port| port.name == **name && port.kind == PortKind::Image && !port.many);
-            if single && self.table.handle(&cell.value).is_none() {
-                let what = match &*cell.value {
+            if single && cell.as_image().is_none() {
+                let what = match cell.value() {
                     Value::String(_) => "a text",
                     Value::Number(_) => "a number",
                     Value::Bool(_) => "a boolean",
@@ -162,40 +234,27 @@ impl Task {
         Ok(())
     }
 
-    async fn once(&self) -> Result<Delivered, NodeFailure> {
-        let node = &self.plan.nodes[self.index];
-        match node.entry.engine {
-            EngineKind::Component => {
-                let outputs =
-                    self.call(&node.entry.block, self.config_text.as_deref().unwrap_or("{}"), &self.inputs).await?;
-                Ok(Delivered { outputs, attempts: 1, ..Delivered::default() })
-            }
-            EngineKind::Native if node.entry.manifest.name == "image_input" => Ok(native::image_input(self).await?),
-            EngineKind::Native => Ok(native::parameter_input(self)),
-            EngineKind::Model => model::run(self).await,
-        }
-    }
-
-    /// One call of a component on behalf of this node; its outputs.
+    /// One call of a component on behalf of this frame, on this thread, which may block; its outputs.
     pub(super) async fn call(
         &self,
         block: &BlockRef,
-        config: &str,
+        config: Arc<str>,
         inputs: &[(Arc<str>, Cell)],
-    ) -> Result<Vec<(String, Cell)>, NodeFailure> {
-        let node = &self.plan.nodes[self.index];
-        let payload: Payload = values::payload(inputs, &self.table, self.parts.images.as_ref()).await?;
+    ) -> Result<Outputs, NodeFailure> {
+        let node = self.node();
+        let (payload, given) = values::payload(inputs, self.ground.access()).await?;
         let context = CallContext {
-            execution_id: self.execution_id,
+            execution_id: self.ground.execution_id,
             node_id: node.id.to_string(),
             timeout: node.timeout,
             cancel: self.cancel.clone(),
         };
         let keep = |trace| self.trace.lock().unwrap_or_else(PoisonError::into_inner).add(trace);
-        match self.parts.host.call(block, config, payload, context).await {
+        match self.ground.parts.host.call(block, &config, payload, context) {
             Ok(outcome) => {
                 keep(outcome.trace);
-                Ok(values::outputs(&outcome.payload, &self.table)?)
+                let recipe = || values::recipe(block, &config, inputs, &given);
+                Ok(values::outputs(&outcome.document, outcome.images, &given, &self.ground.table, recipe)?)
             }
             Err(mut error) => {
                 keep(*std::mem::take(&mut error.trace));
@@ -204,7 +263,33 @@ impl Task {
         }
     }
 
+    /// What a panic in it is to be logged with.
+    pub(super) fn named(&self) -> Named {
+        Named { execution: self.ground.execution_id, node: Arc::clone(&self.node().id), item: Arc::clone(&self.path) }
+    }
+
+    pub(super) fn node(&self) -> &PlanNode {
+        &self.ground.plan.nodes[self.frame.node]
+    }
+
     pub(super) fn input(&self, port: &str) -> Option<&Cell> {
-        self.inputs.iter().find(|(name, _)| &**name == port).map(|(_, cell)| cell)
+        find(&self.inputs, port)
+    }
+}
+
+/// Whose work it is.
+pub(super) struct Named {
+    execution: Option<ExecutionId>,
+    node: Arc<str>,
+    item: Arc<str>,
+}
+
+impl Named {
+    /// A panic inside a frame's work: logged here, with its cause; the frame fails.
+    pub(super) fn broken(&self, panicked: &Panicked) -> NodeFailure {
+        let Self { execution, node, item } = self;
+        tracing::error!(execution.id = execution.map(tracing::field::display), node.id = %node, node.item = %item, error = chain(panicked), "a node panicked");
+        let error = RunError::new(code::INTERNAL, "the engine failed in this node; its log has the reason");
+        NodeFailure { repeat: false, ..NodeFailure::from(error) }
     }
 }

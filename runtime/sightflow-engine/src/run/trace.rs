@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::host::{CallTrace, LogLine};
 
@@ -47,12 +47,23 @@ impl NodeTrace {
         *budget -= self.bytes;
     }
 
-    /// Adds `logs`, `logs_dropped` and `block_cpu_us` to a node's record, if it called a block.
-    pub(super) fn report(&self, record: &mut Value) {
-        let Some(record) = record.as_object_mut().filter(|_| self.called) else { return };
+    /// Processor time of the calls, µs.
+    pub(super) fn cpu_us(&self) -> u64 {
+        self.cpu_us
+    }
+
+    /// Adds `logs`, `logs_dropped` and `block_cpu_us` to a frame's record, if it called a block and there is something to say.
+    pub(super) fn report(&self, record: &mut Map<String, Value>) {
+        if !self.called {
+            return;
+        }
         let line = |line: &LogLine| json!({"level": line.level.as_str(), "message": line.message});
-        record.insert("logs".to_owned(), self.lines.iter().map(line).collect());
-        record.insert("logs_dropped".to_owned(), json!(self.dropped));
+        if !self.lines.is_empty() {
+            record.insert("logs".to_owned(), self.lines.iter().map(line).collect());
+        }
+        if self.dropped > 0 {
+            record.insert("logs_dropped".to_owned(), json!(self.dropped));
+        }
         record.insert("block_cpu_us".to_owned(), json!(self.cpu_us));
     }
 }

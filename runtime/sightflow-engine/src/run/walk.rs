@@ -1,387 +1,580 @@
-//! The walk: nodes start when everything that they wait for has settled.
+//! The walk: which frames may run, what their work made of the run, and when it has ended. It does no work itself, waits for
+//! nothing and has no task: whoever holds it asks for work and says what came of it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
-use futures::future::BoxFuture;
-use futures::stream::{FuturesUnordered, StreamExt};
 use serde_json::{Map, Value, json};
-use sightflow_expressions::reference::Root;
-use sightflow_supervisor::caught;
 use sightflow_types::definition::OnError;
-use sightflow_types::error::{RunError, chain, code};
-use sightflow_types::{ExecutionId, NodeStatus, event};
+use sightflow_types::error::{RunError, code};
+use sightflow_types::{JobId, event};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::arrive::{self, Arrival};
-use super::kept::Kept;
-use super::record::NodeRecord;
-use super::task::{Delivered, NodeFailure, Task};
-use super::values::Scope;
-use super::{End, RunOutcome, RunParts, RunRequest, outputs};
-use crate::images::{self, ImageTable};
-use crate::input::{ImageSource, RunInput};
-use crate::plan::{Feed, Plan};
+use super::frame::{Attempts, Completed, Failed, Frame, History, Inferring, Outputs, PassId, State};
+use super::jobs::{JobOutcome, JobRequest};
+use super::pass::Pass;
+use super::record;
+use super::report::Record;
+use super::scope::Scope;
+use super::tally::Tally;
+use super::task::{Delivered, Ground, NodeFailure, Phase, Step, Task};
+use super::{End, outputs, task};
+use crate::catalog::EngineKind;
+use crate::cell::Cell;
+use crate::images::{ImageTable, Picture};
+use crate::plan::{Plan, PlanNode};
 use crate::weight::Room;
 
-type Running = FuturesUnordered<BoxFuture<'static, (usize, Result<Delivered, NodeFailure>)>>;
-
-/// Bytes of log lines that all nodes of a run keep together.
+/// Bytes of log lines that all frames of a run keep together.
 const LOG_BYTES: usize = 1 << 20;
 
-/// Nodes that run now and are named: an event has room for as many of the longest ids.
-const RUNNING_SHOWN: usize = 64;
-
-struct Walk {
-    parts: RunParts,
-    plan: Arc<Plan>,
-    run: Arc<RunInput>,
-    inputs: HashMap<String, Value>,
-    parameters: Arc<Map<String, Value>>,
-    table: Arc<ImageTable>,
-    records: Vec<NodeRecord>,
-    /// Unsettled dependencies by node.
-    waits: Vec<usize>,
-    /// Unsettled readers of its outputs by node.
-    readers: Vec<usize>,
-    ready: VecDeque<usize>,
-    running: Running,
+/// A run: its frames and what they left behind.
+pub(super) struct Walk {
+    pub(super) ground: Arc<Ground>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) table: Arc<ImageTable>,
+    /// What expressions name as `inputs`.
+    pub(super) inputs: HashMap<String, Cell>,
+    pub(super) parameters: Arc<Map<String, Value>>,
+    /// Keeps the images of the parameters.
+    parameter_images: Vec<Arc<Picture>>,
+    pub(super) passes: HashMap<PassId, Pass>,
+    pub(super) next_pass: u64,
+    /// Ready: work for a thread that may block.
+    calls: VecDeque<Frame>,
+    /// Ready: work that waits for others.
+    errands: VecDeque<Frame>,
+    /// Frames whose jobs have ended.
+    finishing: VecDeque<Box<Task>>,
+    /// Jobs of this round.
+    requests: Vec<(Frame, Vec<JobRequest>)>,
+    /// Open jobs: who waits, and for which of its images.
+    jobs: HashMap<JobId, (Frame, usize)>,
+    /// When a frame must be looked at: its pause is over, or it waits too long.
+    alarms: BTreeSet<(Instant, Frame)>,
+    /// Pieces of work under way.
+    running: usize,
+    /// Bytes of what they were given.
+    given: u64,
+    /// Frames that run or wait for jobs.
+    pub(super) active: BTreeSet<Frame>,
     /// What is left of [`LOG_BYTES`].
     log_budget: usize,
-    kept: Arc<Kept>,
-    /// Bytes of what the nodes that run were given.
-    given: u64,
-    execution_id: Option<ExecutionId>,
-    context: Value,
-    cancel: CancellationToken,
-    failure: Option<RunError>,
-}
-
-/// Runs a plan to its end, or until it is stopped. A panic on the way fails the run, and what resolved before is kept.
-pub async fn run_plan(parts: &RunParts, request: RunRequest) -> RunOutcome {
-    let RunRequest { plan, input, execution_id, context, cancel, deadline } = request;
-    let node_count = plan.nodes.len();
-    let mut walk = Walk {
-        parts: parts.clone(),
-        waits: plan.nodes.iter().map(|node| node.depends_on.len()).collect(),
-        readers: plan.nodes.iter().map(|node| node.dependents.len()).collect(),
-        ready: (0..node_count).filter(|&index| plan.nodes[index].depends_on.is_empty()).collect(),
-        records: (0..node_count).map(|_| NodeRecord::default()).collect(),
-        inputs: HashMap::new(),
-        parameters: Arc::new(input.parameters.clone()),
-        run: Arc::new(input),
-        plan,
-        table: Arc::new(ImageTable::default()),
-        running: FuturesUnordered::new(),
-        log_budget: LOG_BYTES,
-        kept: Arc::new(Kept::new(parts.limits.clone())),
-        given: 0,
-        execution_id,
-        context,
-        // Calls stop with the run, whatever ends it.
-        cancel: cancel.child_token(),
-        failure: None,
-    };
-    let guard = walk.cancel.clone().drop_guard();
-    let end = caught(walk.drive(&cancel, deadline)).await.unwrap_or_else(|panicked| {
-        tracing::error!(
-            execution.id = execution_id.map(tracing::field::display),
-            error = chain(&panicked),
-            "a walk panicked"
-        );
-        End::Failed(RunError::new(
-            code::INTERNAL,
-            "the engine failed in the middle of this run; its log has the reason",
-        ))
-    });
-    drop(guard);
-    walk.conclude(end).await
+    /// By node: how its frames ended, for nodes inside of loops.
+    pub(super) tallies: Vec<Tally>,
+    /// Frames with news for the next report.
+    pub(super) touched: BTreeSet<Frame>,
+    /// News of frames that are gone.
+    pub(super) records: Vec<Record>,
+    pub(super) block_cpu_us: u64,
+    end: Option<End>,
 }
 
 impl Walk {
-    async fn drive(&mut self, cancel: &CancellationToken, deadline: Option<Instant>) -> End {
-        let cancelled = cancel.cancelled();
-        let timeout = async {
-            match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
+    pub(super) fn new(ground: Arc<Ground>, parameters: Map<String, Value>, cancel: CancellationToken) -> Self {
+        let plan = Arc::clone(&ground.plan);
+        let mut walk = Self {
+            table: Arc::clone(&ground.table),
+            inputs: HashMap::new(),
+            parameters: Arc::new(parameters),
+            parameter_images: Vec::new(),
+            passes: HashMap::new(),
+            next_pass: 1,
+            calls: VecDeque::new(),
+            errands: VecDeque::new(),
+            finishing: VecDeque::new(),
+            requests: Vec::new(),
+            jobs: HashMap::new(),
+            alarms: BTreeSet::new(),
+            running: 0,
+            given: 0,
+            active: BTreeSet::new(),
+            log_budget: LOG_BYTES,
+            tallies: plan.nodes.iter().map(|_| Tally::default()).collect(),
+            touched: BTreeSet::new(),
+            records: Vec::new(),
+            block_cpu_us: 0,
+            end: None,
+            ground,
+            plan,
         };
-        tokio::pin!(cancelled, timeout);
-        let late = || End::Failed(RunError::new(code::TIMEOUT, "the execution ran out of time (`timeout_seconds`)"));
-        tokio::select! {
-            biased;
-            () = &mut cancelled => return End::Stopped,
-            () = &mut timeout => return late(),
-            imported = self.import_inputs() => if let Err(error) = imported { return End::Failed(error) },
-        }
-        loop {
-            // What a node is given is copied for it. While a lot of that is under way, no more nodes start.
-            while self.given <= self.kept.limits().values
-                && let Some(index) = self.ready.pop_front()
-            {
-                self.start(index);
-                if let Some(failure) = self.failure.take() {
-                    return End::Failed(failure);
-                }
-            }
-            // Once for all that settled and started: what is said to run does.
-            if self.parts.observer.listens() {
-                self.parts.observer.progress(self.progress());
-            }
-            if self.running.is_empty() {
-                return End::Completed;
-            }
-            let (index, result) = tokio::select! {
-                biased;
-                () = &mut cancelled => return End::Stopped,
-                () = &mut timeout => return late(),
-                Some(done) = self.running.next() => done,
-            };
-            match result {
-                Ok(delivered) => self.completed(index, delivered),
-                Err(failure) => self.failed(index, failure),
-            }
-            if let Some(failure) = self.failure.take() {
-                return End::Failed(failure);
-            }
-        }
+        let root = Pass::new(&walk.plan, 0, cancel);
+        walk.enter(PassId::ROOT, root);
+        walk
     }
 
-    /// Makes the run's own values available to expressions, with images opened where one is named.
-    async fn import_inputs(&mut self) -> Result<(), RunError> {
-        let config_roots =
-            self.plan.nodes.iter().flat_map(|node| node.config.dynamic.iter().flat_map(|(_, value)| value.roots()));
-        let input_roots = self.plan.nodes.iter().flat_map(|node| &node.inputs).flat_map(|input| match &input.feed {
-            Feed::Value(value) => value.roots(),
-            _ => Vec::new(),
-        });
-        let output_roots = self.plan.outputs.iter().map(|output| &output.source.root);
-        let named: Vec<String> = config_roots
-            .chain(input_roots)
-            .chain(output_roots)
-            .filter_map(|root| match root {
-                Root::Input(name) => Some(name.clone()),
-                _ => None,
-            })
-            .collect();
-        let io = Arc::clone(&self.parts.images);
-        for name in named {
-            if self.inputs.contains_key(&name) {
-                continue;
-            }
-            let value = match (self.run.values.get(&name), name.as_str(), &self.run.image) {
-                (Some(value), _, _) => Some(value.clone()),
-                (None, "image", Some(source @ ImageSource::Reference(_))) => Some(source.to_value()),
-                (None, "image_url", Some(ImageSource::Url(url))) => Some(Value::String(url.clone())),
-                (None, _, _) => self.run.images.get(&name).map(|source| match source {
-                    ImageSource::Reference(_) => source.to_value(),
-                    ImageSource::Url(url) => Value::String(url.clone()),
-                }),
-            };
-            if let Some(mut value) = value {
-                images::import(&mut value, &self.table, io.as_ref()).await?;
-                self.inputs.insert(name, value);
-            }
-        }
-        if self.parameters.values().any(images::holds_image) {
-            let mut parameters = (*self.parameters).clone();
-            for value in parameters.values_mut() {
-                images::import(value, &self.table, io.as_ref()).await?;
-            }
-            self.parameters = Arc::new(parameters);
-        }
-        Ok(())
+    /// The run's own values, with their images opened.
+    pub(super) fn provide(
+        &mut self,
+        inputs: HashMap<String, Cell>,
+        parameters: Map<String, Value>,
+        parameter_images: Vec<Arc<Picture>>,
+    ) {
+        self.inputs = inputs;
+        self.parameters = Arc::new(parameters);
+        self.parameter_images = parameter_images;
     }
 
-    fn scope(&self) -> Scope<'_> {
-        Scope { plan: &self.plan, records: &self.records, inputs: &self.inputs, parameters: &self.parameters }
+    /// Adds a pass; its frames that wait for nothing are ready.
+    pub(super) fn enter(&mut self, id: PassId, mut pass: Pass) {
+        for (slot, &node) in self.plan.scopes[pass.scope].nodes.iter().enumerate() {
+            self.tallies[node].live += 1;
+            if matches!(pass.states[slot], State::Blocked(0)) {
+                pass.states[slot] = State::Ready;
+                let ready = queue(&self.plan, node, &mut self.calls, &mut self.errands);
+                ready.push_back(Frame { pass: id, node });
+            }
+        }
+        self.passes.insert(id, pass);
     }
 
-    fn start(&mut self, index: usize) {
-        self.records[index].started = Some(Instant::now());
-        match self.prepare(index) {
-            Ok(Prepared::Skip(reason)) => self.skipped(index, reason),
-            Err(error) => self.failed(index, NodeFailure::from(error)),
+    // ── What there is to do ─────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Work for a thread that may block, if there is some.
+    pub(super) fn call(&mut self) -> Option<Box<Task>> {
+        if self.end.is_some() {
+            return None;
+        }
+        if let Some(task) = self.finishing.pop_front() {
+            return Some(task);
+        }
+        self.take(|walk| &mut walk.calls)
+    }
+
+    /// Work that waits for others, if there is some.
+    pub(super) fn errand(&mut self) -> Option<Box<Task>> {
+        self.take(|walk| &mut walk.errands)
+    }
+
+    /// Frames that a thread could run now.
+    pub(super) fn calls(&self) -> usize {
+        if self.end.is_some() { 0 } else { self.calls.len() + self.finishing.len() }
+    }
+
+    fn take(&mut self, queue: impl Fn(&mut Self) -> &mut VecDeque<Frame>) -> Option<Box<Task>> {
+        // What a node is given is copied for it. While a lot of that is under way, no more nodes start.
+        while self.end.is_none() && (self.running == 0 || self.given <= self.ground.kept.limits().values) {
+            let frame = queue(self).pop_front()?;
+            if let Some(task) = self.begin(frame) {
+                return Some(task);
+            }
+        }
+        None
+    }
+
+    /// The jobs that are to be enqueued together now.
+    pub(super) fn round(&mut self) -> Vec<(Frame, Vec<JobRequest>)> {
+        let mut round = std::mem::take(&mut self.requests);
+        round.retain(|(frame, _)| matches!(self.state(*frame), Some(State::Inferring(_))));
+        round
+    }
+
+    pub(super) fn has_requests(&self) -> bool {
+        !self.requests.is_empty()
+    }
+
+    /// Jobs that somebody waits for.
+    pub(super) fn open_jobs(&self) -> Vec<JobId> {
+        self.jobs.keys().copied().collect()
+    }
+
+    pub(super) fn waits_for_jobs(&self) -> bool {
+        !self.jobs.is_empty()
+    }
+
+    /// When the walk must be looked at, whatever happens.
+    pub(super) fn alarm(&self) -> Option<Instant> {
+        self.alarms.first().map(|(at, _)| *at)
+    }
+
+    /// Nothing computes that could ask for more jobs.
+    pub(super) fn computes_nothing(&self) -> bool {
+        self.running == 0 && self.calls() == 0 && self.errands.is_empty()
+    }
+
+    /// Nothing computes and nothing is about to.
+    pub(super) fn idle(&self) -> bool {
+        self.computes_nothing() && self.requests.is_empty()
+    }
+
+    pub(super) fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    /// Ends the run; the first reason stays.
+    pub(super) fn stop(&mut self, end: End) {
+        self.end.get_or_insert(end);
+    }
+
+    // ── A frame begins ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn begin(&mut self, frame: Frame) -> Option<Box<Task>> {
+        let state = self.state(frame)?;
+        let attempts = match state {
+            State::Ready => {
+                let trace = Arc::default();
+                Attempts { started: Instant::now(), count: 1, trace }
+            }
+            State::Pausing(attempts) => Attempts { count: attempts.count + 1, ..attempts.clone() },
+            _ => return None,
+        };
+        match self.prepare(frame, &attempts) {
+            Ok(Prepared::Skip(reason)) => self.skipped(frame, reason),
+            Err(error) => self.failed(frame, attempts, NodeFailure::from(error)),
             Ok(Prepared::Run(task)) => {
-                let record = &mut self.records[index];
-                record.status = NodeStatus::Running;
-                record.given = task.given;
+                let first = attempts.count == 1;
                 self.given += task.given;
-                if self.parts.observer.listens() {
-                    let id = &*self.plan.nodes[index].id;
-                    self.parts.observer.event(event::NODE_STARTED, json!({"node_id": id}));
-                    self.parts.observer.node(id, self.records[index].metrics(&self.plan.nodes[index].entry.block_type));
+                self.work_begins(frame, attempts);
+                if first {
+                    self.tell(event::NODE_STARTED, frame, Map::new());
                 }
-                let named = (self.execution_id, Arc::clone(&self.plan.nodes[index].id));
-                self.running.push(Box::pin(async move {
-                    let result = caught(task.run()).await;
-                    match result {
-                        Ok(result) => (index, result),
-                        Err(panicked) => (index, Err(broken(&named, &panicked))),
-                    }
-                }));
+                return Some(task);
             }
         }
+        None
     }
 
-    fn prepare(&self, index: usize) -> Result<Prepared, RunError> {
-        let scope = self.scope();
-        let mut room = Room::new(self.kept.limits().values);
-        let inputs = match arrive::inputs(index, &scope, &mut room)? {
+    fn work_begins(&mut self, frame: Frame, attempts: Attempts) {
+        self.running += 1;
+        self.active.insert(frame);
+        if let Some(state) = self.state(frame) {
+            *state = State::Running(attempts);
+        }
+        self.touch(frame);
+    }
+
+    fn prepare(&self, frame: Frame, attempts: &Attempts) -> Result<Prepared, RunError> {
+        let Some(pass) = self.passes.get(&frame.pass) else {
+            return Ok(Prepared::Skip("its item has ended".to_owned()));
+        };
+        let scope = Scope { walk: self, pass: frame.pass };
+        let mut room = Room::new(self.ground.kept.limits().values);
+        let phase = match self.plan.nodes[frame.node].gathers {
+            None => Phase::Begin,
+            Some(inner) => match self.gathering(pass, inner, frame.node) {
+                Some(phase) => phase,
+                None => return Ok(Prepared::Skip("its loop did not run".to_owned())),
+            },
+        };
+        let inputs = match arrive::inputs(frame.node, scope, &mut room)? {
             Arrival::All(inputs) => inputs,
             Arrival::Missing(reason) => return Ok(Prepared::Skip(reason)),
         };
-        let (config, config_text) = arrive::config(index, &scope, &self.context, &mut room)?;
+        let (config, config_text) = arrive::config(frame.node, scope, &self.ground.context, &mut room)?;
         Ok(Prepared::Run(Box::new(Task {
-            plan: Arc::clone(&self.plan),
-            index,
-            parts: self.parts.clone(),
-            table: Arc::clone(&self.table),
-            run: Arc::clone(&self.run),
+            ground: Arc::clone(&self.ground),
+            frame,
+            path: Arc::clone(&pass.path),
             parameters: Arc::clone(&self.parameters),
             inputs,
             config,
             config_text,
-            execution_id: self.execution_id,
-            cancel: self.cancel.clone(),
-            trace: Arc::clone(&self.records[index].trace),
-            kept: Arc::clone(&self.kept),
+            cancel: pass.cancel.clone(),
+            trace: Arc::clone(&attempts.trace),
             given: room.taken(),
+            phase,
         })))
     }
 
-    fn completed(&mut self, index: usize, delivered: Delivered) {
-        let record = &mut self.records[index];
-        record.status = NodeStatus::Completed;
-        record.outputs = delivered.outputs;
-        record.job_ids = delivered.job_ids;
-        record.queue_ms = delivered.queue_ms;
-        record.attempts = delivered.attempts;
-        record.duration = record.started.map(|started| started.elapsed());
-        if self.parts.observer.listens() {
-            let record = &self.records[index];
-            let payload = json!({
-                "node_id": &*self.plan.nodes[index].id,
-                "item": null,
-                "duration_ms": record.duration.map(|duration| duration.as_millis() as u64),
-                "outputs_summary": record.summary(),
-            });
-            self.parts.observer.event(event::NODE_COMPLETED, payload);
-        }
-        self.settled(index);
-    }
+    // ── What came of it ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    fn skipped(&mut self, index: usize, reason: String) {
-        if self.parts.observer.listens() {
-            self.parts
-                .observer
-                .event(event::NODE_SKIPPED, json!({"node_id": &*self.plan.nodes[index].id, "reason": reason}));
-        }
-        let record = &mut self.records[index];
-        record.status = NodeStatus::Skipped;
-        record.skip_reason = Some(reason);
-        self.settled(index);
-    }
-
-    fn failed(&mut self, index: usize, failure: NodeFailure) {
-        let node = &self.plan.nodes[index];
-        let error = failure.error.at_node(&*node.id);
-        let record = &mut self.records[index];
-        record.status = NodeStatus::Failed;
-        record.duration = record.started.map(|started| started.elapsed());
-        record.attempts = failure.attempts;
-        record.job_ids = failure.job_ids;
-        record.error = Some(error.clone());
-        if self.parts.observer.listens() {
-            let continues = node.on_error == OnError::Continue;
-            self.parts
-                .observer
-                .event(event::NODE_FAILED, json!({"node_id": &*node.id, "error": error, "continues": continues}));
-        }
-        if node.on_error == OnError::Fail {
-            self.failure = Some(error);
-        }
-        self.settled(index);
-    }
-
-    fn settled(&mut self, index: usize) {
-        let plan = Arc::clone(&self.plan);
-        self.given -= std::mem::take(&mut self.records[index].given);
-        let trace = &self.records[index].trace;
-        trace.lock().unwrap_or_else(PoisonError::into_inner).settle(&mut self.log_budget);
-        // An image lives until its last reader has run.
-        if self.readers[index] == 0 {
-            self.let_go(index);
-        }
-        for &source in &plan.nodes[index].depends_on {
-            self.readers[source] -= 1;
-            if self.readers[source] == 0 {
-                self.let_go(source);
-            }
-        }
-        for &dependent in &plan.nodes[index].dependents {
-            self.waits[dependent] -= 1;
-            if self.waits[dependent] == 0 {
-                self.ready.push_back(dependent);
-            }
-        }
-        if self.parts.observer.listens() {
-            self.parts
-                .observer
-                .node(&plan.nodes[index].id, self.records[index].metrics(&plan.nodes[index].entry.block_type));
-        }
-    }
-
-    /// No node reads this one any more; what the run's outputs read stays.
-    fn let_go(&self, index: usize) {
-        let node = &self.plan.nodes[index];
-        let (needed, others): (Vec<_>, Vec<_>) =
-            self.records[index].images().into_iter().partition(|(port, _)| outputs::reads(&self.plan, node, port));
-        let free = others.into_iter().map(|(_, handle)| handle);
-        self.table.let_go(free.filter(|handle| !needed.iter().any(|(_, needed)| needed == handle)));
-    }
-
-    fn progress(&self) -> Value {
-        let total = self.records.len();
-        let done = self.records.iter().filter(|record| record.settled()).count();
-        let running =
-            self.plan.nodes.iter().zip(&self.records).filter(|(_, record)| record.status == NodeStatus::Running);
-        let running: Vec<&str> = running.map(|(node, _)| &*node.id).collect();
-        let (count, shown) = (running.len(), &running[..running.len().min(RUNNING_SHOWN)]);
-        let percent = (done * 100).checked_div(total).unwrap_or(100);
-        json!({"percent": percent, "completed_nodes": done, "total_nodes": total, "running_nodes": count, "running": shown})
-    }
-
-    async fn conclude(mut self, end: End) -> RunOutcome {
-        self.running.clear();
-        for record in self.records.iter_mut().filter(|record| !record.settled()) {
-            if record.status == NodeStatus::Running {
-                record.duration = record.started.map(|started| started.elapsed());
-            }
-            record.status = NodeStatus::Cancelled;
-        }
-        let node_metrics = self.plan.nodes.iter().zip(&self.records);
-        let node_metrics =
-            node_metrics.map(|(node, record)| (node.id.to_string(), record.metrics(&node.entry.block_type))).collect();
-        let mut outcome = RunOutcome {
-            end,
-            outputs: Value::Object(Map::new()),
-            node_metrics: Value::Object(node_metrics),
-            progress: self.progress(),
-            output_blobs: Vec::new(),
+    /// A piece of work has ended.
+    pub(super) fn settle(&mut self, frame: Frame, given: u64, result: Result<Step, NodeFailure>) {
+        self.running -= 1;
+        self.given -= given;
+        self.active.remove(&frame);
+        let attempts = match self.state(frame) {
+            Some(State::Running(attempts)) => attempts.clone(),
+            // Its item is over: nobody waits for it.
+            _ => return self.forget(result),
         };
-        if outcome.end != End::Stopped {
-            let (outputs, blobs, trouble) =
-                outputs::assemble(&self.scope(), &self.table, self.parts.images.as_ref(), self.kept.limits()).await;
-            outcome.outputs = outputs;
-            outcome.output_blobs = blobs;
-            if let (End::Completed, Some(error)) = (&outcome.end, trouble) {
-                outcome.end = End::Failed(error);
+        if self.end.is_some() {
+            return self.forget(result);
+        }
+        match result {
+            Ok(Step::Delivered(delivered)) => self.completed(frame, &attempts, delivered),
+            Ok(Step::Jobs(task, requests)) => self.infer(frame, attempts, task, requests),
+            Ok(Step::Loop(spec)) => self.open_loop(frame, attempts, spec),
+            Err(failure) => self.failed(frame, attempts, failure),
+        }
+    }
+
+    fn forget(&self, result: Result<Step, NodeFailure>) {
+        if let Ok(Step::Delivered(delivered)) = result {
+            self.ground.kept.release(weight(&delivered.outputs));
+        }
+    }
+
+    fn completed(&mut self, frame: Frame, attempts: &Attempts, delivered: Delivered) {
+        let Delivered { outputs, jobs, queue_ms, attempts: of_jobs } = delivered;
+        let history = History { queue_ms, attempts: attempts.count.max(of_jobs), jobs, ..History::of(attempts) };
+        let kept = weight(&outputs);
+        if self.listens() {
+            let more = json!({"duration_ms": history.duration_ms(), "outputs_summary": record::summary(&outputs)});
+            self.tell(event::NODE_COMPLETED, frame, fields(more));
+        }
+        if let Some(pass) = self.passes.get_mut(&frame.pass) {
+            pass.kept += kept;
+        }
+        self.leave(frame, State::Completed(Box::new(Completed { outputs, history, gathered: None })));
+    }
+
+    fn skipped(&mut self, frame: Frame, reason: String) {
+        self.tell(event::NODE_SKIPPED, frame, fields(json!({"reason": reason})));
+        self.leave(frame, State::Skipped(reason));
+    }
+
+    /// An attempt failed: the frame pauses and is repeated, or it has failed.
+    fn failed(&mut self, frame: Frame, attempts: Attempts, failure: NodeFailure) {
+        let node = &self.plan.nodes[frame.node];
+        // A finished job answers from its row, so a model node has nothing to repeat: its jobs have their own attempts.
+        let repeats = failure.repeat && node.entry.engine != EngineKind::Model && attempts.count <= node.retries;
+        if repeats {
+            let pause = node.backoff.saturating_mul(1 << (attempts.count - 1).min(10));
+            self.alarms.insert((Instant::now() + pause, frame));
+            if let Some(state) = self.state(frame) {
+                *state = State::Pausing(attempts);
+            }
+            return;
+        }
+        let NodeFailure { error, attempts: of_jobs, jobs, .. } = failure;
+        let history = History { attempts: attempts.count.max(of_jobs), jobs, ..History::of(&attempts) };
+        self.fail(frame, error, history);
+    }
+
+    /// A frame has failed: its item goes on without it, or fails with it.
+    pub(super) fn fail(&mut self, frame: Frame, mut error: RunError, history: History) {
+        let node = &self.plan.nodes[frame.node];
+        let continues = node.on_error == OnError::Continue;
+        if error.node_id.is_none() {
+            let path = self.passes.get(&frame.pass).map(|pass| Arc::clone(&pass.path)).unwrap_or_default();
+            let place = format!("{path}{}", error.item.as_deref().unwrap_or_default());
+            error.item = Some(place).filter(|place| !place.is_empty());
+            error.node_id = Some(node.id.to_string());
+        }
+        self.tell(event::NODE_FAILED, frame, fields(json!({"error": error, "continues": continues})));
+        let failed = State::Failed(Box::new(Failed { error: error.clone(), history }));
+        if continues {
+            return self.leave(frame, failed);
+        }
+        self.close(&failed);
+        if let Some(state) = self.state(frame) {
+            *state = failed;
+        }
+        self.touch(frame);
+        self.lose(frame.pass, error);
+    }
+
+    /// A frame has settled: what waits for it may go on.
+    pub(super) fn leave(&mut self, frame: Frame, state: State) {
+        let (plan, slot) = (Arc::clone(&self.plan), self.plan.nodes[frame.node].slot);
+        let node = &plan.nodes[frame.node];
+        self.close(&state);
+        self.touch(frame);
+        let Some(pass) = self.passes.get_mut(&frame.pass) else { return };
+        pass.states[slot] = state;
+        pass.unsettled -= 1;
+        let over = pass.unsettled == 0;
+        for &dependent in &node.dependents {
+            let place = plan.nodes[dependent].slot;
+            if let State::Blocked(open) = &mut pass.states[place] {
+                *open -= 1;
+                if *open == 0 {
+                    pass.states[place] = State::Ready;
+                    let ready = queue(&plan, dependent, &mut self.calls, &mut self.errands);
+                    ready.push_back(Frame { pass: frame.pass, node: dependent });
+                }
             }
         }
-        outcome
+        // Values live until their last reader has run.
+        if pass.readers[slot] == 0 {
+            self.let_go(frame);
+        }
+        for &source in &node.depends_on {
+            let Some(pass) = self.passes.get_mut(&frame.pass) else { return };
+            let place = plan.nodes[source].slot;
+            pass.readers[place] -= 1;
+            if pass.readers[place] == 0 {
+                self.let_go(Frame { node: source, ..frame });
+            }
+        }
+        if over && frame.pass != PassId::ROOT {
+            self.item_over(frame.pass);
+        }
+    }
+
+    /// Takes what its calls logged and used into the run's account.
+    fn close(&mut self, state: &State) {
+        if let Some(trace) = record::trace(state) {
+            let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
+            trace.settle(&mut self.log_budget);
+            self.block_cpu_us += trace.cpu_us();
+        }
+    }
+
+    /// No node reads this frame any more; what the end of its item or of the run reads stays.
+    fn let_go(&mut self, frame: Frame) {
+        let Self { plan, passes, ground, .. } = self;
+        let (node, Some(pass)) = (&plan.nodes[frame.node], passes.get_mut(&frame.pass)) else { return };
+        let State::Completed(completed) = &mut pass.states[node.slot] else { return };
+        if let Some(results) = &mut completed.gathered {
+            results.collected.clear();
+        }
+        if ground.lasting[frame.node] {
+            return;
+        }
+        let mut freed = 0;
+        completed.outputs.retain(|(port, cell)| {
+            let stays = frame.pass == PassId::ROOT && outputs::reads(plan, node, port);
+            freed += if stays { 0 } else { cell.weight() };
+            stays
+        });
+        completed.outputs.shrink_to_fit();
+        pass.kept = pass.kept.saturating_sub(freed);
+        ground.kept.release(freed);
+    }
+
+    // ── Jobs ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn infer(&mut self, frame: Frame, attempts: Attempts, task: Box<Task>, requests: Vec<JobRequest>) {
+        let timeout = self.plan.nodes[frame.node].timeout;
+        if let Some(limit) = timeout {
+            self.alarms.insert((attempts.started + limit, frame));
+        }
+        let count = requests.len();
+        let outcomes = (0..count).map(|_| None).collect();
+        let waiting = Inferring { attempts, task, jobs: Vec::with_capacity(count), outcomes, open: count };
+        self.active.insert(frame);
+        if let Some(state) = self.state(frame) {
+            *state = State::Inferring(Box::new(waiting));
+        }
+        if count == 0 {
+            return self.inferred(frame);
+        }
+        self.requests.push((frame, requests));
+    }
+
+    /// The jobs of a round are enqueued, or could not be.
+    pub(super) fn enqueued(
+        &mut self,
+        asked: Vec<(Frame, usize)>,
+        answers: Result<Vec<(JobId, Option<JobOutcome>)>, RunError>,
+    ) {
+        match answers {
+            Ok(answers) => {
+                let mut answers = answers.into_iter();
+                for (frame, count) in asked {
+                    for (at, (id, outcome)) in answers.by_ref().take(count).enumerate() {
+                        if let Some(State::Inferring(waiting)) = self.state(frame) {
+                            waiting.jobs.push(id);
+                            self.jobs.insert(id, (frame, at));
+                            if let Some(outcome) = outcome {
+                                self.ended(id, outcome);
+                            }
+                        }
+                    }
+                }
+            }
+            Err(error) => {
+                for (frame, _) in asked {
+                    if let Some(State::Inferring(waiting)) = self.state(frame) {
+                        let attempts = waiting.attempts.clone();
+                        self.active.remove(&frame);
+                        self.failed(frame, attempts, NodeFailure::from(error.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A job has ended.
+    pub(super) fn ended(&mut self, id: JobId, outcome: JobOutcome) {
+        let Some((frame, at)) = self.jobs.remove(&id) else { return };
+        let Some(State::Inferring(waiting)) = self.state(frame) else { return };
+        let Some(place) = waiting.outcomes.get_mut(at).filter(|place| place.is_none()) else { return };
+        *place = Some(outcome);
+        waiting.open -= 1;
+        if waiting.open == 0 {
+            self.inferred(frame);
+        }
+    }
+
+    /// Nobody waits for these any more.
+    pub(super) fn forget_jobs(&mut self, jobs: &[JobId]) {
+        jobs.iter().for_each(|job| drop(self.jobs.remove(job)));
+    }
+
+    /// All jobs of a frame have ended: its work goes on.
+    fn inferred(&mut self, frame: Frame) {
+        let Some(state) = self.state(frame) else { return };
+        let State::Inferring(waiting) = std::mem::replace(state, State::Cancelled(None)) else { return };
+        let Inferring { attempts, mut task, jobs, outcomes, .. } = *waiting;
+        if let Some(limit) = self.plan.nodes[frame.node].timeout {
+            self.alarms.remove(&(attempts.started + limit, frame));
+        }
+        task.phase = Phase::Finish(jobs, outcomes.into_iter().flatten().collect());
+        // Nothing is copied for it any more.
+        task.given = 0;
+        self.work_begins(frame, attempts);
+        self.finishing.push_back(task);
+    }
+
+    /// Looks at the frames whose time has come.
+    pub(super) fn ring(&mut self, now: Instant) {
+        while let Some((at, frame)) = self.alarms.first().copied().filter(|(at, _)| *at <= now) {
+            self.alarms.remove(&(at, frame));
+            match self.state(frame) {
+                Some(State::Pausing(_)) => {
+                    let ready = queue(&self.plan, frame.node, &mut self.calls, &mut self.errands);
+                    ready.push_back(frame);
+                }
+                Some(State::Inferring(waiting)) => {
+                    let (attempts, jobs) = (waiting.attempts.clone(), waiting.jobs.clone());
+                    self.forget_jobs(&jobs);
+                    self.active.remove(&frame);
+                    let limit = self.plan.nodes[frame.node].timeout.unwrap_or_default();
+                    let failure = NodeFailure { jobs, ..NodeFailure::from(out_of_time(limit)) };
+                    self.failed(frame, attempts, failure);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    // ── Helpers ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    pub(super) fn node(&self, frame: Frame) -> &PlanNode {
+        &self.plan.nodes[frame.node]
+    }
+
+    pub(super) fn state(&mut self, frame: Frame) -> Option<&mut State> {
+        let slot = self.plan.nodes[frame.node].slot;
+        self.passes.get_mut(&frame.pass).map(|pass| &mut pass.states[slot])
+    }
+
+    pub(super) fn touch(&mut self, frame: Frame) {
+        if self.listens() {
+            self.touched.insert(frame);
+        }
+    }
+
+    pub(super) fn listens(&self) -> bool {
+        self.ground.parts.observer.listens()
+    }
+
+    /// An event about a frame.
+    pub(super) fn tell(&self, kind: &'static str, frame: Frame, more: Map<String, Value>) {
+        let observer = &self.ground.parts.observer;
+        if !observer.listens() {
+            return;
+        }
+        let item = self.passes.get(&frame.pass).map(|pass| &*pass.path).filter(|path| !path.is_empty());
+        let mut payload = fields(json!({"node_id": &*self.node(frame).id, "item": item}));
+        payload.extend(more);
+        observer.event(kind, Value::Object(payload));
     }
 }
 
@@ -390,11 +583,56 @@ enum Prepared {
     Skip(String),
 }
 
-/// A panic inside a node: logged here, with its cause; the node fails.
-fn broken(
-    (execution, node): &(Option<ExecutionId>, Arc<str>),
-    panicked: &sightflow_supervisor::Panicked,
-) -> NodeFailure {
-    tracing::error!(execution.id = execution.map(tracing::field::display), node.id = %node, error = chain(panicked), "a node panicked");
-    RunError::new(code::INTERNAL, "the engine failed in this node; its log has the reason").into()
+impl History {
+    pub(super) fn of(attempts: &Attempts) -> Self {
+        Self {
+            duration: attempts.started.elapsed(),
+            attempts: attempts.count,
+            queue_ms: None,
+            jobs: Vec::new(),
+            trace: Arc::clone(&attempts.trace),
+        }
+    }
+
+    pub(super) fn duration_ms(&self) -> u64 {
+        u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX)
+    }
 }
+
+/// The queue in which a ready node waits.
+fn queue<'q>(
+    plan: &Plan,
+    node: usize,
+    calls: &'q mut VecDeque<Frame>,
+    errands: &'q mut VecDeque<Frame>,
+) -> &'q mut VecDeque<Frame> {
+    if task::waits_for_others(&plan.nodes[node]) { errands } else { calls }
+}
+
+pub(super) fn out_of_time(limit: Duration) -> RunError {
+    RunError::new(code::TIMEOUT, format!("the node ran longer than its `timeout_ms` of {}", limit.as_millis()))
+}
+
+fn weight(outputs: &Outputs) -> u64 {
+    outputs.iter().map(|(_, cell)| cell.weight()).sum()
+}
+
+/// The fields of an object.
+pub(super) fn fields(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// Nodes whose values the end of an item reads: what a `collect` takes, and what the run's outputs read.
+pub(super) fn lasting(plan: &Plan) -> Vec<bool> {
+    let mut lasting = vec![false; plan.nodes.len()];
+    for scope in plan.scopes.iter().skip(1) {
+        scope.exports.iter().for_each(|&node| lasting[node] = true);
+        let taken = scope.collects.iter().flat_map(|&collect| arrive::sources(plan, collect));
+        taken.for_each(|node| lasting[node] = true);
+    }
+    lasting
+}
+

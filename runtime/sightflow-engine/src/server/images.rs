@@ -17,7 +17,7 @@ use sightflow_types::{Digest, ExecutionId, ImageRef, TenantId, event};
 
 use super::{EngineParts, FetchError, ImageFetcher};
 use crate::images::{ImageIo, Purpose};
-use crate::run::blocking;
+use crate::blocking::blocking;
 
 /// [`ImageIo`] over blobs; of an execution, also over the store that knows what its tenant may read.
 pub struct StoredImages {

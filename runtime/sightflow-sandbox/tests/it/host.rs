@@ -68,7 +68,7 @@ fn a_log_cannot_move_a_cursor_and_keeps_nothing_large() {
 #[test]
 fn memory_that_is_refused_is_no_death() {
     let bench = Bench::new();
-    assert_eq!(bench.ok("grow_refused", "").payload.document, r#"{"refused":true,"granted":true}"#);
+    assert_eq!(bench.ok("grow_refused", "").document.text(), r#"{"refused":true,"granted":true}"#);
 }
 
 #[test]

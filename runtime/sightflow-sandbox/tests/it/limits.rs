@@ -100,7 +100,7 @@ fn a_guest_that_breaks_down_is_a_trap_with_its_last_words() {
         assert_eq!(error.code(), code::BLOCK_TRAP, "{block}: {error}");
         assert!(error.to_string().contains(words), "{block}: {error}");
     }
-    assert_eq!(bench.ok("echo", "").payload.images.len(), 1, "the sandbox goes on");
+    assert_eq!(bench.ok("echo", "").images.len(), 1, "the sandbox goes on");
 }
 
 #[test]
@@ -194,7 +194,7 @@ async fn more_calls_than_slots_wait_instead_of_failing() {
             sandbox
                 .call(&package, "echo", "", payload, &CallContext::default())
                 .await
-                .map(|outcome| outcome.payload.document)
+                .map(|outcome| outcome.document.text().to_owned())
         });
     }
     let answers = calls.join_all().await;
@@ -208,7 +208,7 @@ fn a_pool_that_the_host_refuses_is_replaced_by_memory_for_each_call() {
     let held: Vec<_> = (0..12).map(|_| Bench::with(&SandboxConfig { slots: 1024, ..config() })).collect();
     let last = held.last().expect("twelve");
     assert_eq!(last.sandbox.allocation(), Allocation::OnDemand);
-    assert_eq!(last.ok("echo", "").payload.images.len(), 1);
+    assert_eq!(last.ok("echo", "").images.len(), 1);
     assert_eq!(last.error("grow", "", limits(|l| l.memory_bytes = 32 << 20)), CallError::Memory(32 << 20));
     assert_eq!(last.error("recurse", "", Limits::default()).code(), code::BLOCK_TRAP);
 }

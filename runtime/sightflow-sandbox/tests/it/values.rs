@@ -9,8 +9,8 @@ use crate::guests::{Bench, picture};
 #[test]
 fn an_image_comes_back_as_the_same_image() {
     let outcome = Bench::new().ok("echo", "");
-    assert_eq!(outcome.payload.document, r#"{"image":{"$image":0}}"#);
-    assert_eq!(outcome.payload.images[0].pixels().expect("pixels").data(), picture().pixels().expect("pixels").data());
+    assert_eq!(outcome.document.text(), r#"{"image":{"$image":0}}"#);
+    assert_eq!(outcome.images[0].pixels().expect("pixels").data(), picture().pixels().expect("pixels").data());
     assert_eq!(outcome.profile.bytes_copied, 0, "handles copy no pixels");
 }
 
@@ -21,7 +21,7 @@ fn regions_are_read_and_written() {
     let inverted = [255 - 15, 255 - 25, 255 - 35, 255 - 16, 255 - 26, 255 - 36];
     let mut expected = picture().pixels().expect("pixels").data().to_vec();
     expected[15..21].copy_from_slice(&inverted);
-    let images = &outcome.payload.images;
+    let images = &outcome.images;
     assert_eq!(images[0].pixels().expect("pixels").data(), expected);
     assert_eq!((images[1].size(), images[1].format()), ((2, 1), PixelFormat::Rgb8));
     assert_eq!(images[1].pixels().expect("pixels").data(), inverted);

@@ -3,9 +3,13 @@
 use serde_json::{Value, json};
 use sightflow_types::error::{RunError, code};
 
-use super::cell::Cell;
+use super::Values;
 
-pub(super) fn outputs(results: &[Value], mut metadata: Value) -> Result<Vec<(String, Cell)>, RunError> {
+/// Settings that ride in a job.
+pub(super) const PARAMS: [&str; 4] = ["input_size", "normalize", "pooling", "gem_p"];
+
+/// What a node delivers for the results of its images, in order.
+pub(crate) fn outputs(results: &[Value], mut metadata: Value) -> Result<Values, RunError> {
     let vectors = results.iter().map(|result| {
         result
             .get("embedding")
@@ -23,11 +27,10 @@ pub(super) fn outputs(results: &[Value], mut metadata: Value) -> Result<Vec<(Str
         object.insert("normalized".to_owned(), reported("normalized"));
         object.insert("pooling".to_owned(), reported("pooling"));
     }
-    let values = [
+    Ok(vec![
         ("embedding", embeddings.first().cloned().unwrap_or_default()),
         ("embeddings", Value::Array(embeddings)),
         ("dimension", json!(dimension)),
         ("metadata", metadata),
-    ];
-    Ok(values.into_iter().map(|(port, value)| (port.to_owned(), Cell::plain(value))).collect())
+    ])
 }

@@ -3,17 +3,19 @@
 use serde_json::{Map, Value, json};
 use sightflow_types::error::{RunError, code};
 
-use super::cell::Cell;
-use super::model::{class_mapping, rename};
-use super::task::Task;
+use super::Values;
+use super::classes::{class_mapping, rename};
 
-pub(super) fn outputs(
-    task: &Task,
+/// Settings that ride in a job.
+pub(super) const PARAMS: [&str; 6] = ["input_size", "top_k", "mode", "temperature", "tta", "tta_merge"];
+
+/// What a node delivers for the results of its images, in order. `single`: it was given one image, not a list.
+pub(crate) fn outputs(
+    config: &Map<String, Value>,
     results: &[Value],
     single: bool,
     metadata: Value,
-) -> Result<Vec<(String, Cell)>, RunError> {
-    let config = &task.config;
+) -> Result<Values, RunError> {
     let predictions: Vec<Value> =
         results.iter().map(|result| classification(config, result)).collect::<Result<_, _>>()?;
     let first = predictions.first();
@@ -34,7 +36,7 @@ pub(super) fn outputs(
     let decision = if single { decisions.first().cloned().unwrap_or_default() } else { Value::Array(decisions) };
     let labels: Vec<Value> =
         predictions.iter().map(|prediction| prediction.get("class_name").cloned().unwrap_or_default()).collect();
-    let values = [
+    Ok(vec![
         ("top_prediction", first.cloned().unwrap_or_default()),
         ("label", of_first("class_name")),
         ("confidence", of_first("confidence")),
@@ -44,8 +46,7 @@ pub(super) fn outputs(
         ("decision", decision),
         ("metadata", metadata),
         ("predictions", Value::Array(predictions)),
-    ];
-    Ok(values.into_iter().map(|(port, value)| (port.to_owned(), Cell::plain(value))).collect())
+    ])
 }
 
 /// One image's classification: `{class_id, class_name, confidence, top_k, decision?, reason?}`.

@@ -1,0 +1,78 @@
+//! What a run is given and what it leaves behind.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use sightflow_types::error::RunError;
+use sightflow_types::{Digest, ExecutionId};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::jobs::JobRunner;
+use super::kept::RunLimits;
+use super::lanes::Lanes;
+use super::report::{Observer, Report};
+use crate::host::BlockHost;
+use crate::images::ImageIo;
+use crate::input::RunInput;
+use crate::plan::Plan;
+
+/// What a run needs from outside.
+#[derive(Clone)]
+pub struct RunParts {
+    /// Component blocks.
+    pub host: Arc<dyn BlockHost>,
+    /// Inference jobs.
+    pub jobs: Arc<dyn JobRunner>,
+    /// Bytes of images.
+    pub images: Arc<dyn ImageIo>,
+    /// Who is told what happens.
+    pub observer: Arc<dyn Observer>,
+    /// How much it may keep.
+    pub limits: RunLimits,
+    /// The threads on which blocks compute.
+    pub lanes: Lanes,
+}
+
+/// One run of a plan.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// What to run.
+    pub plan: Arc<Plan>,
+    /// Checked input.
+    pub input: RunInput,
+    /// For logs and calls; none outside of an execution.
+    pub execution_id: Option<ExecutionId>,
+    /// For blocks whose schema asks for it (`x-context`): `{workflow_id, execution_id, version}`.
+    pub context: Value,
+    /// Stops the run: its outcome is then [`End::Stopped`].
+    pub cancel: CancellationToken,
+    /// The run fails with `E-TIMEOUT` then.
+    pub deadline: Option<Instant>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    /// No node failed, except under `on_error: continue` and in loops that skip.
+    Completed,
+    /// A node failed, or time ran out.
+    Failed(RunError),
+    /// [`RunRequest::cancel`] fired; nothing is known about the rest.
+    Stopped,
+}
+
+/// What a run leaves behind.
+#[derive(Debug, Clone)]
+pub struct RunOutcome {
+    /// How it ended.
+    pub end: End,
+    /// What resolved; images are stored references.
+    pub outputs: Value,
+    /// Blobs that the outputs name.
+    pub output_blobs: Vec<Digest>,
+    /// What changed since the last report.
+    pub report: Report,
+    /// Processor time of its component blocks, µs.
+    pub block_cpu_us: u64,
+}
