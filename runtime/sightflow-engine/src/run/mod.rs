@@ -28,7 +28,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use kept::RunLimits;
-pub(crate) use model::job_params;
 pub(crate) use native::blocking;
 pub use walk::run_plan;
 

@@ -9,33 +9,7 @@ use sightflow_types::{JobId, Task as ModelTask};
 use super::task::{Delivered, NodeFailure, Task};
 use super::{JobOutcome, JobRequest, classify, detect, embed};
 use crate::images::Purpose;
-
-/// The settings that ride in a job, out of a canonical configuration.
-pub(crate) fn job_params(task: ModelTask, config: &Map<String, Value>) -> Value {
-    let keys: &[&str] = match task {
-        ModelTask::Detection => &[
-            "input_size",
-            "confidence",
-            "iou_threshold",
-            "agnostic_nms",
-            "max_detections",
-            "classes",
-            "class_ids",
-            "tta",
-        ],
-        ModelTask::Classification => &["input_size", "top_k", "mode", "temperature", "tta", "tta_merge"],
-        ModelTask::Embedding => &["input_size", "normalize", "pooling", "gem_p"],
-        ModelTask::Segmentation => &[],
-    };
-    let mut params: Map<String, Value> =
-        keys.iter().filter_map(|key| Some(((*key).to_owned(), config.get(*key)?.clone()))).collect();
-    if config.get("decision_mode").and_then(Value::as_str) == Some("binary_decision")
-        && let Some(target) = config.get("target_class")
-    {
-        params.insert("target_class".to_owned(), target.clone());
-    }
-    Value::Object(params)
-}
+use crate::tasks::job_params;
 
 pub(super) async fn run(task: &Task) -> Result<Delivered, NodeFailure> {
     let node = &task.plan.nodes[task.index];

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use sightflow_images::{Image, ReadOptions, ResizeFilter, probe};
 use sightflow_types::Digest;
 use sightflow_types::error::{RunError, code};
+use sightflow_types::manifest::Role;
 
 use super::cell::Cell;
 use super::task::{Delivered, Task};
@@ -15,7 +16,7 @@ pub(super) async fn image_input(task: &Task) -> Result<Delivered, RunError> {
     let config = &task.config;
     let flag = |key: &str, default: bool| config.get(key).and_then(Value::as_bool).unwrap_or(default);
     let name = config.get("name").and_then(Value::as_str).unwrap_or(&node.id);
-    let only = task.plan.nodes.iter().filter(|node| node.entry.block_type == "image_input").count() == 1;
+    let only = task.plan.nodes.iter().filter(|node| node.entry.plays(Role::RunImage)).count() == 1;
     let Some(source) = task.run.image_for(name, only) else {
         if flag("required", true) {
             return Err(RunError::new(code::BAD_INPUT, format!("the run gave no image `{name}`")));

@@ -5,49 +5,14 @@ use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write};
 
 use serde_json::{Map, Value};
-use sightflow_expressions::reference::Root;
 use sightflow_types::error::{RunError, code};
-use sightflow_types::manifest::Port;
 use sightflow_types::{Digest, IMAGE_KEY};
 
 use super::RunLimits;
 use super::values::{Found, Scope};
 use crate::images::{ImageIo, ImageTable, Purpose, any_image, export, for_each_image, holds_image};
-use crate::plan::{Plan, PlanNode, PlanOutput};
+use crate::plan::{PlanOutput, WELL_KNOWN};
 use crate::weight::Room;
-
-/// Keys that are offered at the top level when one node alone produces them.
-const WELL_KNOWN: [&str; 13] = [
-    "detections",
-    "annotated_image",
-    "predictions",
-    "label",
-    "count",
-    "crops",
-    "image",
-    "results",
-    "json",
-    "embeddings",
-    "class_counts",
-    "confidence",
-    "result",
-];
-
-/// Whether the run's outputs read a port of a node: its images are then needed to the end.
-pub(super) fn reads(plan: &Plan, node: &PlanNode, port: &str) -> bool {
-    if plan.outputs.is_empty() {
-        return !node.has_outgoing_edge || WELL_KNOWN.contains(&port);
-    }
-    plan.outputs.iter().any(|output| match &output.source.root {
-        Root::Node(id) => **id == *node.id,
-        Root::Port { node: id, port: named } => {
-            let mut ports = node.entry.manifest.outputs.iter();
-            let own = |own: &&Port| own.name == port && own.aliases.iter().any(|alias| alias == named);
-            **id == *node.id && (named == port || ports.any(|port| own(&port)))
-        }
-        Root::Input(_) | Root::Param(_) => false,
-    })
-}
 
 /// Resolves the outputs; images become stored references. What cannot be resolved or does not fit is null, and the first
 /// reason is returned beside it.
@@ -176,7 +141,7 @@ fn automatic<'r>(scope: &'r Scope<'_>) -> Raw<'r> {
     for key in WELL_KNOWN {
         // An optional output that was not delivered, such as the boxes of a resize without boxes, does not count.
         let mut producers = scope.plan.nodes.iter().zip(scope.records).filter(|(node, record)| {
-            let port = node.entry.manifest.outputs.iter().find(|port| port.name == key);
+            let port = node.outputs().iter().find(|port| port.name == key);
             port.is_some_and(|port| port.required || record.output(key).is_some_and(|cell| !cell.value.is_null()))
         });
         let (Some((_, record)), None) = (producers.next(), producers.next()) else {

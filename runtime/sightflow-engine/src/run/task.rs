@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 use sightflow_types::error::{RunError, code};
-use sightflow_types::manifest::PortKind;
+use sightflow_types::manifest::{PortKind, Role};
 use sightflow_types::{ExecutionId, JobId};
 use tokio_util::sync::CancellationToken;
 
@@ -170,8 +170,11 @@ impl Task {
                     self.call(&node.entry.block, self.config_text.as_deref().unwrap_or("{}"), &self.inputs).await?;
                 Ok(Delivered { outputs, attempts: 1, ..Delivered::default() })
             }
-            EngineKind::Native if node.entry.manifest.name == "image_input" => Ok(native::image_input(self).await?),
-            EngineKind::Native => Ok(native::parameter_input(self)),
+            EngineKind::Native => match node.entry.manifest.role {
+                Some(Role::RunImage) => Ok(native::image_input(self).await?),
+                Some(Role::RunParameters) => Ok(native::parameter_input(self)),
+                role => Err(RunError::new(code::INTERNAL, format!("no node runs as {role:?}")).into()),
+            },
             EngineKind::Model => model::run(self).await,
         }
     }

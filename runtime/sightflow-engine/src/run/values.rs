@@ -10,6 +10,7 @@ use sightflow_types::error::{RunError, code};
 
 use super::cell::Cell;
 use super::record::NodeRecord;
+use crate::catalog::ports;
 use crate::host::Payload;
 use crate::images::{ImageIo, ImageTable, for_each_image, handle, handle_value, holds_image};
 use crate::plan::Plan;
@@ -27,8 +28,7 @@ impl Scope<'_> {
     pub(super) fn port(&self, node: &str, port: &str) -> Option<&Cell> {
         let index = *self.plan.ids.get(node)?;
         self.records[index].output(port).or_else(|| {
-            let outputs = &self.plan.nodes[index].entry.manifest.outputs;
-            let canonical = outputs.iter().find(|output| output.aliases.iter().any(|alias| alias == port))?;
+            let canonical = ports::find(self.plan.nodes[index].outputs(), port)?;
             self.records[index].output(&canonical.name)
         })
     }
@@ -45,6 +45,7 @@ impl Scope<'_> {
                 let record = &self.records[*self.plan.ids.get(node.as_str())?];
                 (!record.outputs.is_empty()).then_some(Found::Ports(&record.outputs))
             }
+            Root::Item | Root::Index | Root::Total => None,
         }
     }
 }

@@ -338,7 +338,7 @@ impl Walk {
     fn let_go(&self, index: usize) {
         let node = &self.plan.nodes[index];
         let (needed, others): (Vec<_>, Vec<_>) =
-            self.records[index].images().into_iter().partition(|(port, _)| outputs::reads(&self.plan, node, port));
+            self.records[index].images().into_iter().partition(|(port, _)| self.plan.reads(node, port));
         let free = others.into_iter().map(|(_, handle)| handle);
         self.table.let_go(free.filter(|handle| !needed.iter().any(|(_, needed)| needed == handle)));
     }
