@@ -18,6 +18,7 @@ struct Arguments {
     check: Option<Path>,
     examples: Option<Path>,
     effect: bool,
+    role: Option<String>,
 }
 
 pub(crate) fn expand(arguments: TokenStream, function: &ItemFn) -> Result<TokenStream> {
@@ -36,6 +37,7 @@ pub(crate) fn expand(arguments: TokenStream, function: &ItemFn) -> Result<TokenS
             "check" => given.check = Some(meta.value()?.parse()?),
             "examples" => given.examples = Some(meta.value()?.parse()?),
             "effect" => given.effect = true,
+            "role" => given.role = Some(string(&meta)?),
             _ => return Err(meta.error("unknown argument of #[block]")),
         }
         Ok(())
@@ -53,6 +55,7 @@ pub(crate) fn expand(arguments: TokenStream, function: &ItemFn) -> Result<TokenS
     let name = given.name.unwrap_or_else(|| ident.to_string());
     let title = given.title.unwrap_or_else(|| title_of(&name));
     let icon = given.icon.map_or(quote!(None), |icon| quote!(Some(#icon)));
+    let role = given.role.map_or(quote!(None), |role| quote!(Some(#role)));
     let (aliases, capabilities, effect) = (given.aliases, given.capabilities, given.effect);
     let examples = given.examples.map_or(quote!(::std::vec::Vec::new()), |path| quote!(#path()));
     let check = given.check.map(|path| {
@@ -105,6 +108,7 @@ pub(crate) fn expand(arguments: TokenStream, function: &ItemFn) -> Result<TokenS
                         aliases: &[#(#aliases),*],
                         capabilities: &[#(#capabilities),*],
                         effect: #effect,
+                        role: #role,
                     },
                     #examples,
                 )

@@ -15,7 +15,7 @@ use syn::{DeriveInput, ItemFn, parse_macro_input};
 /// description. Accepted in the brackets: `category = "logic"` (required), `name = "…"` (default: the function's name),
 /// `title = "…"`, `icon = "…"`, `aliases("…", …)` for other type names, `check = path` (a function
 /// `fn(&CheckContext, &Map<String, Value>) -> Vec<Problem>`), `examples = path` (a function `fn() -> Vec<Example>`),
-/// `capabilities("http:api.example.com", …)` and `effect`.
+/// `capabilities("http:api.example.com", …)`, `effect` and `role = "…"`.
 #[proc_macro_attribute]
 pub fn block(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let function = parse_macro_input!(item as ItemFn);
@@ -35,7 +35,8 @@ pub fn inputs(item: TokenStream) -> TokenStream {
 /// Makes a struct the output ports of a block, one field a port, in order.
 ///
 /// As for `Inputs`; an `Option` that is `None` is delivered as null, or with `#[port(skippable)]` not at all, which skips
-/// what is wired to the port.
+/// what is wired to the port. `exclusive` is `skippable`, and promises that exactly one port of all that are exclusive is
+/// delivered, so that what is wired to them may meet again in one port.
 #[proc_macro_derive(Outputs, attributes(port))]
 pub fn outputs(item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as DeriveInput);

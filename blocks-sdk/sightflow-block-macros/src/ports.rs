@@ -13,12 +13,20 @@ struct PortField<'f> {
     aliases: Vec<String>,
     many: bool,
     skippable: bool,
+    exclusive: bool,
 }
 
 impl<'f> PortField<'f> {
     fn parse(field: &'f Field, output: bool) -> Result<Self> {
-        let mut port =
-            Self { field, name: json_name(field), kind: None, aliases: Vec::new(), many: false, skippable: false };
+        let mut port = Self {
+            field,
+            name: json_name(field),
+            kind: None,
+            aliases: Vec::new(),
+            many: false,
+            skippable: false,
+            exclusive: false,
+        };
         for attribute in field.attrs.iter().filter(|a| a.path().is_ident("port")) {
             attribute.parse_nested_meta(|meta| {
                 if meta.path.is_ident("name") {
@@ -31,6 +39,8 @@ impl<'f> PortField<'f> {
                     port.many = true;
                 } else if meta.path.is_ident("skippable") && output {
                     port.skippable = true;
+                } else if meta.path.is_ident("exclusive") && output {
+                    (port.skippable, port.exclusive) = (true, true);
                 } else {
                     return Err(meta.error("unknown argument of #[port]"));
                 }
@@ -38,7 +48,7 @@ impl<'f> PortField<'f> {
             })?;
         }
         if port.skippable && port.inner().is_none() {
-            return Err(Error::new_spanned(&field.ty, "a skippable port is an `Option`"));
+            return Err(Error::new_spanned(&field.ty, "a port that may be skipped is an `Option`"));
         }
         Ok(port)
     }
@@ -54,7 +64,7 @@ impl<'f> PortField<'f> {
 
     /// An expression of type `Port`.
     fn describe(&self) -> Result<TokenStream> {
-        let Self { name, aliases, many, .. } = self;
+        let Self { name, aliases, many, exclusive, .. } = self;
         let description = doc(&self.field.attrs);
         if description.is_empty() {
             return Err(Error::new_spanned(self.field, "a port needs a doc comment: it becomes the description"));
@@ -74,6 +84,7 @@ impl<'f> PortField<'f> {
                 kind: #kind,
                 required: #required,
                 many: #many,
+                exclusive: #exclusive,
                 aliases: ::std::vec![#(#aliases.to_owned()),*],
                 description: #description.to_owned(),
             }

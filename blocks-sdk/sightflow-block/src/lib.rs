@@ -22,7 +22,7 @@ pub mod testing;
 pub use serde_json::{Map, Value, json};
 pub use sightflow_block_macros::{Choice, Config, Inputs, Outputs, block};
 pub use sightflow_types::detection::{BoundingBox, Detection, DetectionInput, FoundBox};
-pub use sightflow_types::manifest::{Example, Manifest, Port, PortKind};
+pub use sightflow_types::manifest::{Example, Manifest, NamedOutputs, Port, PortKind, Role};
 pub use sightflow_types::{Problem, Rect, detection, round_to};
 
 pub use crate::block::{Block, CheckContext, Entry};

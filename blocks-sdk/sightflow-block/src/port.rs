@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sightflow_types::detection::{Detection, DetectionInput};
-use sightflow_types::manifest::{Port, PortKind};
+use sightflow_types::manifest::{NamedOutputs, Port, PortKind};
 
 use crate::{BlockError, Image};
 
@@ -23,6 +23,11 @@ pub trait Inputs: Sized {
 pub trait Outputs: Serialize {
     /// The output ports, in order.
     fn ports() -> Vec<Port>;
+
+    /// Further output ports, which the configuration names.
+    fn named() -> Option<NamedOutputs> {
+        None
+    }
 }
 
 /// A type that knows the kind of a port that carries it. Where the type cannot tell, say `#[port(kind = "…")]`.

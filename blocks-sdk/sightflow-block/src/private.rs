@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, Visitor};
 use serde_json::{Value, json};
-use sightflow_types::manifest::{Example, Manifest, PortKind};
+use sightflow_types::manifest::{Example, Manifest, PortKind, Role};
 
 #[cfg(target_family = "wasm")]
 pub use crate::guest;
@@ -27,6 +27,7 @@ pub struct About {
     pub aliases: &'static [&'static str],
     pub capabilities: &'static [&'static str],
     pub effect: bool,
+    pub role: Option<&'static str>,
 }
 
 /// The manifest of a block; its types follow from the function.
@@ -49,6 +50,8 @@ where
         config: C::schema(),
         capabilities: owned(about.capabilities),
         effect: about.effect,
+        role: about.role.map(role),
+        named_outputs: O::named(),
         examples,
     }
 }
@@ -115,6 +118,11 @@ pub fn at_key<E: de::Error>(error: &E, key: &str) -> E {
 /// The kind with this name. Names come from `#[port(kind = "…")]`, so a wrong one shows in the first call of `catalog`.
 pub fn kind(name: &str) -> PortKind {
     serde_json::from_value(Value::from(name)).unwrap_or_else(|_| panic!("`{name}` is not a kind of port"))
+}
+
+/// The role with this name; a wrong one shows as a wrong kind does.
+fn role(name: &str) -> Role {
+    serde_json::from_value(Value::from(name)).unwrap_or_else(|_| panic!("`{name}` is not a role"))
 }
 
 /// Reads a key as its index in a list; a key that is not listed is `usize::MAX`.

@@ -67,6 +67,12 @@ struct Answers {
     /// Absent is skipped.
     #[port(skippable)]
     branch: Option<bool>,
+    /// One of two.
+    #[port(exclusive)]
+    left: Option<bool>,
+    /// The other of them.
+    #[port(exclusive)]
+    right: Option<bool>,
 }
 
 /// Tries everything.
@@ -86,6 +92,8 @@ fn try_all(given: &Given, settings: &Settings) -> Result<Answers, BlockError> {
         detections: found.into_iter().map(|found| found.detection).collect(),
         nothing: None,
         branch: None,
+        left: None,
+        right: Some(true),
     })
 }
 
@@ -113,7 +121,10 @@ fn manifest() {
     );
     let kinds: Vec<_> =
         manifest["outputs"].as_array().unwrap().iter().map(|port| port["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["image", "images", "array", "string", "detections", "number", "boolean"]);
+    assert_eq!(kinds, ["image", "images", "array", "string", "detections", "number", "boolean", "boolean", "boolean"]);
+    let outputs = manifest["outputs"].as_array().unwrap();
+    let exclusive: Vec<_> = outputs.iter().filter(|port| port["exclusive"] == true).map(|port| &port["name"]).collect();
+    assert_eq!(exclusive, ["left", "right"]);
 
     let mut config = manifest["config"].clone();
     let color = config["properties"].as_object_mut().unwrap().remove("color").unwrap();
@@ -160,6 +171,7 @@ fn one_call() {
     assert_eq!(answer.value("detections")[0]["shelf"], 1);
     assert_eq!(answer.outputs.get("nothing"), Some(&Value::Null));
     assert_eq!(answer.outputs.get("branch"), None);
+    assert_eq!((answer.outputs.get("left"), answer.outputs.get("right")), (None, Some(&json!(true))));
 }
 
 #[test]

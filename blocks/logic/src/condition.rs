@@ -55,10 +55,10 @@ pub struct ConditionOutputs {
     /// The answer again.
     pub passed: bool,
     /// The input if the answer is yes; else everything that is wired here is skipped.
-    #[port(kind = "any", skippable, aliases("true", "then"))]
+    #[port(kind = "any", exclusive, aliases("true", "then"))]
     pub true_output: Option<Carried>,
     /// The input if the answer is no; else everything that is wired here is skipped.
-    #[port(kind = "any", skippable, aliases("false", "else"))]
+    #[port(kind = "any", exclusive, aliases("false", "else"))]
     pub false_output: Option<Carried>,
     /// Positions of the conditions that are true.
     #[port(kind = "numbers")]

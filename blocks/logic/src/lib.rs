@@ -4,6 +4,7 @@ pub mod condition;
 pub mod filter;
 pub mod keys;
 pub mod map;
+pub mod switch;
 pub mod transform;
 
-sightflow_block::export_package!(condition::condition, filter::filter, map::map);
+sightflow_block::export_package!(condition::condition, filter::filter, map::map, switch::switch);

@@ -116,7 +116,7 @@ pub struct DrawBoxesOutputs {
 }
 
 /// Draws detections on an image: boxes in one of nine styles, then labels. Later boxes lie over earlier ones.
-#[block(category = "visualization", title = "Draw boxes", icon = "square-dashed", check = check)]
+#[block(category = "visualization", title = "Draw boxes", icon = "square-dashed", role = "draw_detections", check = check)]
 pub fn draw_boxes(inputs: DrawBoxesInputs, config: &DrawBoxesConfig) -> Result<DrawBoxesOutputs, BlockError> {
     let size = inputs.image.size();
     let found = boxes(&inputs.detections, "detections", size)?;

@@ -2,12 +2,15 @@
 
 pub mod catalog;
 pub mod host;
+mod image_source;
 mod images;
 mod input;
 mod models;
 pub mod plan;
 pub mod run;
 pub mod server;
+mod tasks;
+mod validate;
 mod weight;
 
 pub use catalog::{BlockEntry, Catalog, CatalogError, EngineKind, Package};
@@ -18,9 +21,10 @@ pub use host::{
 pub use images::{ImageIo, Purpose};
 pub use input::{ImageSource, RunInput, validate_run};
 pub use models::{ModelCatalog, ModelEntry};
-pub use plan::{Compiled, Limits, PROBLEMS_SHOWN, Plan, compile, validate};
+pub use plan::{Compiled, Limits, PROBLEMS_SHOWN, Plan, compile};
 pub use run::{
     End, JobOutcome, JobRequest, JobRunner, Observer, RunLimits, RunOutcome, RunParts, RunRequest, Silent, run_plan,
 };
 pub use server::{Engine, EngineConfig, EngineHealth, EngineParts, FetchError, ImageFetcher, load_models};
 pub use sightflow_supervisor::{Faults, Health, Restarts};
+pub use validate::validate;

@@ -14,6 +14,12 @@ use crate::path::{Lookup, Path, Step};
 /// The free names of an expression outside loops.
 pub const ROOT_NAMES: [&str; 3] = ["inputs", "params", "nodes"];
 
+/// The further names of an expression in a loop; each is a value of the innermost one.
+pub const LOOP_NAMES: [(&str, Root); 3] = [("item", Root::Item), ("index", Root::Index), ("total", Root::Total)];
+
+/// Every name that an expression can use.
+const NAMES: [&str; 6] = ["inputs", "params", "nodes", "item", "index", "total"];
+
 /// Longest text that a template makes, in bytes.
 const MAX_TEXT_BYTES: usize = 16 << 20;
 
@@ -33,6 +39,12 @@ pub enum Root {
     },
     /// `$nodes.<id>.*`: an object of all outputs of a node.
     Node(String),
+    /// `{{ item }}`: what the loop is about to work on.
+    Item,
+    /// `{{ index }}`: the item's position, from 0.
+    Index,
+    /// `{{ total }}`: how many items the loop has.
+    Total,
 }
 
 /// A parsed reference: where it starts and the path below.
@@ -263,12 +275,15 @@ impl Reference {
         };
         let space = name().unwrap_or_default();
         if !ROOT_NAMES.contains(&space.as_str()) {
-            return Err(TemplateError {
-                code: "E-REFERENCE",
-                message: format!(
+            return Err(if LOOP_NAMES.iter().any(|(name, _)| *name == space) {
+                let message = format!("`${space}` does not exist; what a loop is at stands in an expression");
+                TemplateError { suggestion: Some(format!("{{{{ {inside} }}}}")), ..reference_error(message) }
+            } else {
+                let message = format!(
                     "`${space}` does not exist; there are `$inputs`, `$params` and `$nodes`, and `$$` writes a literal `$`"
-                ),
-                suggestion: nearest(&space, ROOT_NAMES.into_iter()).map(|name| format!("${name}")),
+                );
+                let suggestion = nearest(&space, ROOT_NAMES.into_iter()).map(|name| format!("${name}"));
+                TemplateError { suggestion, ..reference_error(message) }
             });
         }
         let Some(first) = name() else {
@@ -318,6 +333,9 @@ impl std::fmt::Display for Root {
             Self::Param(name) => write!(f, "$params.{name}"),
             Self::Port { node, port } => write!(f, "$nodes.{node}.{port}"),
             Self::Node(node) => write!(f, "$nodes.{node}.*"),
+            Self::Item => f.write_str("item"),
+            Self::Index => f.write_str("index"),
+            Self::Total => f.write_str("total"),
         }
     }
 }
@@ -344,14 +362,15 @@ fn describe(value: &Value) -> String {
 
 impl Compiled {
     /// Compiles an expression of a definition: its names are `inputs`, `params` and `nodes`, and what it takes from
-    /// them is known without running it.
+    /// them is known without running it; besides [`LOOP_NAMES`], which mean something in loops only.
     ///
     /// # Errors
     /// As [`Expression::compile`]; unknown names; `E-REFERENCE` for `nodes` and the others used as a whole.
     pub fn compile(source: &str) -> Result<Self, TemplateError> {
         let expression = Expression::compile(source)?;
-        expression.check_names(&ROOT_NAMES)?;
-        let roots = roots_of(expression.source())?;
+        expression.check_names(&NAMES)?;
+        let mut roots = roots_of(expression.source())?;
+        roots.extend(LOOP_NAMES.into_iter().filter(|(name, _)| expression.uses(name)).map(|(_, root)| root));
         Ok(Self { expression, roots })
     }
 
@@ -368,10 +387,16 @@ impl Compiled {
     fn evaluate(&self, values: &dyn Resolve) -> Result<Resolved, TemplateError> {
         let (mut inputs, mut params) = (Map::new(), Map::new());
         let mut nodes: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+        let mut variables = Variables::new();
         let mut absent = false;
         for root in &self.roots {
-            let value = values.resolve(root).map(Cow::into_owned);
+            let value = values.resolve(root);
             absent |= value.is_none();
+            if let (Some((name, _)), Some(value)) = (LOOP_NAMES.iter().find(|(_, own)| own == root), &value) {
+                variables.set(name, value);
+                continue;
+            }
+            let value = value.map(Cow::into_owned);
             match root {
                 Root::Input(name) => {
                     inputs.extend(value.map(|value| (name.clone(), value)));
@@ -387,10 +412,10 @@ impl Compiled {
                         nodes.entry(node).or_default().extend(all);
                     }
                 }
+                Root::Item | Root::Index | Root::Total => {}
             }
         }
         let nodes = nodes.into_iter().map(|(id, ports)| (id.to_owned(), Value::Object(ports))).collect();
-        let mut variables = Variables::new();
         for (name, object) in [("inputs", inputs), ("params", params), ("nodes", nodes)] {
             if self.expression.uses(name) {
                 variables.set(name, &Value::Object(object));

@@ -79,6 +79,15 @@ fn check(manifest: &Manifest, problem: &mut dyn FnMut(String)) {
             }
         }
     }
+    if let Some(role) = manifest.role.filter(|role| role.is_native()) {
+        problem(format!("the role {role:?} is played by the engine's own blocks"));
+    }
+    if let Some(named) = &manifest.named_outputs {
+        let list = manifest.config.pointer(&format!("/properties/{}/type", named.key));
+        if list.is_none_or(|kind| kind != "array") {
+            problem(format!("`named_outputs` takes names from `{}`, which is no list of the configuration", named.key));
+        }
+    }
     // Grants are given at link time; a package that asks for one must not run as if it had it.
     for capability in &manifest.capabilities {
         problem(format!("the capability `{capability}` is not available to blocks of the `block-package` world"));
@@ -150,6 +159,10 @@ mod tests {
                 Some("`a` occurs twice"),
             ),
             (json!([manifest(|m| m["capabilities"] = json!(["http:example.com"]))]), Some("http:example.com")),
+            (json!([manifest(|m| m["role"] = json!("draw_detections"))]), None),
+            (json!([manifest(|m| m["role"] = json!("loop"))]), Some("the role Loop")),
+            (json!([manifest(|m| m["role"] = json!("king"))]), Some("unknown variant `king`")),
+            (json!([manifest(|m| m["named_outputs"] = json!({"key": "cases", "field": "name"}))]), Some("`cases`")),
             (json!([manifest(|m| m["colour"] = json!("red"))]), Some("unknown field `colour`")),
             (json!([manifest(|m| m["title"] = json!(" "))]), Some("`title` is empty")),
         ];

@@ -34,9 +34,49 @@ pub struct Manifest {
     /// True for a block whose call changes the outside world.
     #[serde(default)]
     pub effect: bool,
+    /// What a workflow needs the block for, where that is more than its call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// Output ports that the configuration names; they come after `outputs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named_outputs: Option<NamedOutputs>,
     /// Calls that must give the stated outputs.
     #[serde(default)]
     pub examples: Vec<Example>,
+}
+
+/// A part that a block plays in a workflow. All but [`Role::DrawDetections`] are played by blocks of the engine itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Brings an image of the run.
+    RunImage,
+    /// Brings the parameters of the run.
+    RunParameters,
+    /// Repeats what follows it, for each item of its input.
+    Loop,
+    /// Gathers what a loop makes of its items; the loop ends there.
+    Collect,
+    /// Draws for model blocks that show what they detected: an `image` with `detections`.
+    DrawDetections,
+}
+
+impl Role {
+    /// Whether only a block of the engine itself can play it.
+    pub const fn is_native(self) -> bool {
+        !matches!(self, Self::DrawDetections)
+    }
+}
+
+/// Output ports that a configuration names: one for each entry of a list of objects. They carry anything, and of them and
+/// the other exclusive outputs exactly one delivers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedOutputs {
+    /// The configuration key of the list.
+    pub key: String,
+    /// The field of an entry that is the port's name.
+    pub field: String,
 }
 
 /// One input or output port.
@@ -53,6 +93,9 @@ pub struct Port {
     /// Inputs: takes any number of edges as a list in edge order.
     #[serde(default)]
     pub many: bool,
+    /// Outputs: of all outputs that are exclusive, exactly one delivers in each call.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exclusive: bool,
     /// Other names that mean this port.
     #[serde(default)]
     pub aliases: Vec<String>,

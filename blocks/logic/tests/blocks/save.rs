@@ -23,6 +23,17 @@ fn problems_at_save() {
             vec![("E-EXPRESSION", "/config/custom_expression", Some("c1"))],
         ),
         ("condition", json!({}), vec![]),
+        (
+            "switch",
+            json!({"cases": [{"name": "a", "operator": "=>", "value": 5}, {"name": "b", "valeu": 1}]}),
+            vec![
+                ("E-OPERATOR", "/config/cases/0/operator", Some(">=")),
+                ("E-CONFIG-KEY", "/config/cases/1/valeu", Some("value")),
+            ],
+        ),
+        ("switch", json!({"cases": [{"operator": "exists"}]}), vec![("E-CONFIG-VALUE", "/config/cases/0", None)]),
+        ("switch", json!({"cases": []}), vec![("E-CONFIG-VALUE", "/config/cases", None)]),
+        ("switch", json!({"cases": [{"name": "a", "operator": "eq", "value": 1}, {"name": "b"}]}), vec![]),
         ("filter", json!({}), vec![("E-CONFIG", "/config", None)]),
         ("filter", json!({"sort_by": "a", "sort_enabled": false}), vec![("E-CONFIG", "/config", None)]),
         ("filter", json!({"invert": true, "class_filter": ["a"]}), vec![("E-CONFIG", "/config/invert", None)]),

@@ -1,5 +1,6 @@
 //! Every block that a definition can name, with its compiled configuration schema.
 
+pub mod ports;
 mod schema;
 
 use std::collections::HashMap;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use semver::{Version, VersionReq};
 use sightflow_expressions::reference::nearest;
 use sightflow_types::Digest;
-use sightflow_types::manifest::Manifest;
+use sightflow_types::manifest::{Manifest, Role};
 
 pub(crate) use schema::pointer_token;
 pub use schema::{Canonical, ConfigSchema, SchemaError};
@@ -53,6 +54,17 @@ pub struct BlockEntry {
     pub manifest: Manifest,
     /// The configuration schema, compiled.
     pub schema: ConfigSchema,
+}
+
+impl BlockEntry {
+    /// Whether it plays this role in a workflow.
+    pub fn plays(&self, role: Role) -> bool {
+        self.manifest.role == Some(role)
+    }
+
+    fn is_first_party(&self) -> bool {
+        is_first_party(&self.block)
+    }
 }
 
 /// A loaded package of component blocks.
@@ -102,16 +114,11 @@ pub struct Catalog {
 }
 
 /// Types that the specification names and that a later version brings.
-const LATER: [&str; 13] = [
-    "foreach",
-    "for_each",
-    "collect",
+const LATER: [&str; 8] = [
     "similarity_search",
     "vector_search",
     "segmentation",
     "segment",
-    "switch",
-    "switch_case",
     "webhook",
     "aggregation",
     "api_response",
@@ -152,7 +159,7 @@ impl Catalog {
 
     fn add(&mut self, engine: EngineKind, block: BlockRef, manifest: Manifest) -> Result<(), CatalogError> {
         let full = format!("{}/{}", block.package, manifest.name);
-        let first_party = block.package.split('/').next() == Some(FIRST_PARTY);
+        let first_party = is_first_party(&block);
         let block_type = if first_party { manifest.name.clone() } else { full.clone() };
         let schema = ConfigSchema::compile(&manifest.config)
             .map_err(|source| CatalogError::Schema { block: block_type.clone(), source })?;
@@ -176,6 +183,11 @@ impl Catalog {
     /// Every block, the engine's own first.
     pub fn entries(&self) -> &[Arc<BlockEntry>] {
         &self.entries
+    }
+
+    /// The block that comes with the server and plays this role.
+    pub fn playing(&self, role: Role) -> Option<&Arc<BlockEntry>> {
+        self.entries.iter().find(|entry| entry.is_first_party() && entry.manifest.role == Some(role))
     }
 
     /// The block that a definition's `type` means: a type, an alias, or `namespace/package/block@req`. Case and `-`
@@ -223,6 +235,10 @@ impl Catalog {
         let suggestion = nearest(&fold(name), names);
         UnknownType { message: format!("there is no block `{name}`"), suggestion }
     }
+}
+
+fn is_first_party(block: &BlockRef) -> bool {
+    block.package.split('/').next() == Some(FIRST_PARTY)
 }
 
 /// Type and enum names ignore case and read `-` as `_`.

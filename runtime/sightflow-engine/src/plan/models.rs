@@ -7,10 +7,10 @@ use sightflow_types::model::validate_params;
 use sightflow_types::{ModelSource, Problem, Task};
 
 use super::PlanModel;
-use super::compile::Draft;
+use super::draft::Draft;
 use crate::catalog::EngineKind;
 use crate::models::ModelCatalog;
-use crate::run::job_params;
+use crate::tasks::{self, Settings};
 
 pub(super) fn check(draft: &mut Draft, registry: &ModelCatalog, problems: &mut Vec<Problem>) -> Option<PlanModel> {
     let entry = draft.entry.clone().filter(|entry| entry.engine == EngineKind::Model)?;
@@ -63,41 +63,17 @@ pub(super) fn check(draft: &mut Draft, registry: &ModelCatalog, problems: &mut V
         problems.push(unknown(format!("the model `{id}` is disabled or broken"), None));
         return None;
     }
-    let params = job_params(task, &draft.config.canonical);
+    let params = tasks::job_params(task, &draft.config.canonical);
     for problem in validate_params(&model.spec, &params) {
         let pointer = format!("/nodes/{}/config{}", draft.at, problem.pointer);
         problems.push(Problem::new("E-CONFIG", pointer, problem.message).suggest(problem.suggestion));
     }
-    if task == Task::Classification {
-        check_decisions(draft, &model.spec.labels, problems);
+    let later: Vec<&str> = draft.config.dynamic.iter().map(|(_, (key, _))| key.as_str()).collect();
+    let settings = Settings { config: &draft.config.canonical, later: &later };
+    for flaw in tasks::check(task, &settings, &model.spec.labels) {
+        problems.push(Problem::new("E-CONFIG", place(flaw.key), flaw.message));
     }
     Some(PlanModel { id, source, task, digest: model.digest, labels: Arc::new(model.spec.labels.clone()) })
-}
-
-fn check_decisions(draft: &Draft, labels: &[String], problems: &mut Vec<Problem>) {
-    let config = &draft.config.canonical;
-    let is_dynamic = |key: &str| draft.config.dynamic.iter().any(|(_, (name, _))| name == key);
-    let mut report = |key: &str, message: String| {
-        problems.push(Problem::new("E-CONFIG", format!("/nodes/{}/config/{key}", draft.at), message));
-    };
-    if config.get("decision_mode").and_then(Value::as_str) == Some("binary_decision") {
-        match config.get("target_class").and_then(Value::as_str) {
-            None if !is_dynamic("target_class") => {
-                report("target_class", "`binary_decision` needs a `target_class`".to_owned());
-            }
-            Some(name) if !labels.iter().any(|label| label == name) => {
-                report("target_class", format!("the model has no class `{name}`"));
-            }
-            _ => {}
-        }
-    }
-    let number = |key: &str| config.get(key).and_then(Value::as_f64);
-    if number("reject_threshold")
-        .zip(number("uncertainty_threshold"))
-        .is_some_and(|(reject, uncertain)| reject > uncertain)
-    {
-        report("reject_threshold", "`reject_threshold` is greater than `uncertainty_threshold`".to_owned());
-    }
 }
 
 /// Another name of the same weights.

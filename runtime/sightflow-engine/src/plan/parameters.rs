@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use sightflow_types::Problem;
 use sightflow_types::definition::Parameter;
 
-use crate::input::coerce;
+use super::coerce::coerce;
 
 pub(super) fn read(raw: &[(usize, Map<String, Value>)], problems: &mut Vec<Problem>) -> Vec<Parameter> {
     let mut parameters: Vec<Parameter> = Vec::new();

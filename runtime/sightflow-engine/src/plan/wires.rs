@@ -3,27 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sightflow_expressions::reference::{Root, nearest};
+use sightflow_expressions::reference::nearest;
 use sightflow_types::Problem;
 use sightflow_types::manifest::{Port, PortKind};
 
-use super::compile::{Draft, Names};
 use super::document::{Document, RawEdge};
+use super::draft::Draft;
 use super::dynamic::{Dynamic, Misfit};
-use super::{Feed, PlanInput, Wire, gated_output};
+use super::names::Names;
+use super::{Feed, PlanInput, Wire};
+use crate::catalog::ports::find;
 use crate::catalog::{BlockEntry, pointer_token};
-
-/// The output port of this name or alias.
-pub(super) fn output<'e>(entry: &'e BlockEntry, name: &str) -> Option<&'e Port> {
-    port(&entry.manifest.outputs, name)
-}
-
-fn port<'p>(ports: &'p [Port], name: &str) -> Option<&'p Port> {
-    ports
-        .iter()
-        .find(|port| port.name == name)
-        .or_else(|| ports.iter().find(|port| port.aliases.iter().any(|alias| alias == name)))
-}
 
 /// An edge with its ends resolved.
 struct Ends<'d> {
@@ -40,32 +30,28 @@ pub(super) fn connect(document: &Document, drafts: &mut [Draft], problems: &mut 
             continue;
         };
         drafts[ends.source].has_outgoing_edge = true;
-        drafts[ends.target].depends_on.insert(ends.source);
-        let (Some(from), Some(to)) = (drafts[ends.source].entry.clone(), drafts[ends.target].entry.clone()) else {
+        drafts[ends.target].fed_by.insert(ends.source);
+        let (Some(from), Some(to)) = (&drafts[ends.source].entry, &drafts[ends.target].entry) else {
             continue;
         };
-        let Ok(gate) = gate(&ends, &from, problems) else {
+        let outputs = drafts[ends.source].outputs();
+        let Ok(gate) = gate(&ends, from, outputs, problems) else {
             continue;
         };
         let source_port = match (&edge.source_handle, gate) {
-            (Some((name, key)), _) => match named(
-                &from,
-                &from.manifest.outputs,
-                name,
-                &format!("/edges/{}/{key}", edge.at),
-                "output",
-                problems,
-            ) {
-                Some(port) => Some(port),
-                None => continue,
-            },
-            (None, Some(gate)) => port(&from.manifest.outputs, gate),
+            (Some((name, key)), _) => {
+                match named(from, outputs, name, &format!("/edges/{}/{key}", edge.at), "output", problems) {
+                    Some(port) => Some(port),
+                    None => continue,
+                }
+            }
+            (None, Some(gate)) => find(outputs, gate),
             (None, None) => None,
         };
         let target_port = match &edge.target_handle {
             Some((name, key)) => {
-                match named(&to, &to.manifest.inputs, name, &format!("/edges/{}/{key}", edge.at), "input", problems) {
-                    Some(port) => Some(image_for_images(&to, port, source_port)),
+                match named(to, &to.manifest.inputs, name, &format!("/edges/{}/{key}", edge.at), "input", problems) {
+                    Some(port) => Some(image_for_images(to, port, source_port)),
                     None => continue,
                 }
             }
@@ -80,8 +66,7 @@ pub(super) fn connect(document: &Document, drafts: &mut [Draft], problems: &mut 
             }
             _ => open.push((
                 ends,
-                from.clone(),
-                to.clone(),
+                Arc::clone(to),
                 source_port.map(|port| port.name.clone()),
                 target_port.map(|port| port.name.clone()),
                 gate,
@@ -89,17 +74,20 @@ pub(super) fn connect(document: &Document, drafts: &mut [Draft], problems: &mut 
         }
     }
     // Inference sees every port that is named somewhere as taken.
-    for (ends, from, to, source, target, gate) in open {
+    for (ends, to, source, target, gate) in open {
         let free = |input: &&Port| {
             input.many
                 || (!taken.contains_key(&(ends.target, input.name.clone()))
                     && !document.nodes[ends.target]
                         .inputs
                         .keys()
-                        .any(|key| port(&to.manifest.inputs, key).is_some_and(|port| port.name == input.name)))
+                        .any(|key| find(&to.manifest.inputs, key).is_some_and(|port| port.name == input.name)))
         };
-        let outputs: Vec<&Port> =
-            from.manifest.outputs.iter().filter(|port| source.as_ref().is_none_or(|name| *name == port.name)).collect();
+        let outputs: Vec<&Port> = drafts[ends.source]
+            .outputs()
+            .iter()
+            .filter(|port| source.as_ref().is_none_or(|name| *name == port.name))
+            .collect();
         let inputs: Vec<&Port> = match &target {
             Some(name) => to.manifest.inputs.iter().filter(|port| port.name == *name).collect(),
             None => to.manifest.inputs.iter().filter(free).collect(),
@@ -162,11 +150,17 @@ fn ends<'d>(document: &Document, edge: &'d RawEdge, problems: &mut Vec<Problem>)
 }
 
 /// The gating port of an edge with `condition`.
-fn gate(ends: &Ends<'_>, from: &BlockEntry, problems: &mut Vec<Problem>) -> Result<Option<&'static str>, ()> {
+fn gate(
+    ends: &Ends<'_>,
+    from: &BlockEntry,
+    outputs: &[Port],
+    problems: &mut Vec<Problem>,
+) -> Result<Option<&'static str>, ()> {
     let Some(side) = ends.edge.condition else {
         return Ok(None);
     };
-    if from.block_type != "condition" {
+    let gates = ["true_output", "false_output"];
+    if !gates.iter().all(|gate| outputs.iter().any(|port| port.exclusive && port.name == *gate)) {
         let message = format!(
             "`condition` belongs on an edge that leaves a `condition` node; `{}` is `{}`",
             ends.edge.source, from.block_type
@@ -174,7 +168,7 @@ fn gate(ends: &Ends<'_>, from: &BlockEntry, problems: &mut Vec<Problem>) -> Resu
         problems.push(Problem::new("E-EDGE-SOURCE", format!("/edges/{}/condition", ends.edge.at), message));
         return Err(());
     }
-    Ok(Some(gated_output(side)))
+    Ok(Some(if side { gates[0] } else { gates[1] }))
 }
 
 fn named<'p>(
@@ -185,7 +179,7 @@ fn named<'p>(
     what: &str,
     problems: &mut Vec<Problem>,
 ) -> Option<&'p Port> {
-    if let Some(found) = port(ports, name) {
+    if let Some(found) = find(ports, name) {
         if found.name != name {
             let message = format!("the {what} `{name}` is written `{}` now", found.name);
             problems.push(Problem::new("W-ALIAS", pointer, message).suggest(Some(found.name.as_str())));
@@ -272,17 +266,9 @@ pub(super) fn read_inputs(names: &Names<'_>, drafts: &mut [Draft], problems: &mu
             for Misfit { pointer, error } in misfits {
                 problems.push(Problem::new(error.code, pointer, error.message).suggest(error.suggestion));
             }
-            for root in dynamic.roots() {
-                if matches!(root, Root::Node(_)) {
-                    problems.push(Problem::new(
-                        "E-REFERENCE",
-                        &pointer,
-                        format!("`{root}` can only be used in `outputs`"),
-                    ));
-                }
-                let source = names.check(root, drafts, &pointer, problems);
-                drafts[index].depends_on.extend(source);
-            }
+            let found = names.of(&dynamic, true, drafts, &pointer, problems);
+            drafts[index].fed_by.extend(found.sources);
+            drafts[index].loop_names.extend(found.loop_names);
             let wraps = check_reference_kind(&dynamic, names, drafts, port, &pointer, problems);
             check_literal(&dynamic, port, &pointer, problems);
             let feed = PlanInput {
@@ -314,7 +300,7 @@ fn check_reference_kind(
     let Some((node, port)) = dynamic.as_port() else {
         return false;
     };
-    let source = names.index(node).and_then(|index| drafts[index].entry.as_ref()).and_then(|entry| output(entry, port));
+    let source = names.index(node).and_then(|index| find(drafts[index].outputs(), port));
     let Some(source) = source else { return false };
     if !fits(source, target) {
         let message = format!(

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sightflow_images::{Image, ImageError, ReadOptions, ResizeFilter, probe};
 use sightflow_types::Digest;
 use sightflow_types::error::{RunError, code};
+use sightflow_types::manifest::Role;
 
 use super::frame::Outputs;
 use super::task::Task;
@@ -17,12 +18,12 @@ use crate::plan::PlanNode;
 
 /// Whether a node's work waits for storage or the network.
 pub(super) fn waits_for_others(node: &PlanNode) -> bool {
-    node.entry.manifest.run_image
+    node.entry.plays(Role::RunImage)
 }
 
 /// What a native block delivers.
 pub(super) async fn run(task: &Task) -> Result<Outputs, RunError> {
-    if task.node().entry.manifest.run_image { image_input(task).await } else { Ok(parameter_input(task)) }
+    if task.node().entry.plays(Role::RunImage) { image_input(task).await } else { Ok(parameter_input(task)) }
 }
 
 async fn image_input(task: &Task) -> Result<Outputs, RunError> {
@@ -30,7 +31,7 @@ async fn image_input(task: &Task) -> Result<Outputs, RunError> {
     let config = &task.config;
     let flag = |key: &str, default: bool| config.get(key).and_then(Value::as_bool).unwrap_or(default);
     let name = config.get("name").and_then(Value::as_str).unwrap_or(&node.id);
-    let only = ground.plan.nodes.iter().filter(|node| node.entry.manifest.run_image).count() == 1;
+    let only = ground.plan.nodes.iter().filter(|node| node.entry.plays(Role::RunImage)).count() == 1;
     let Some(source) = ground.run.image_for(name, only) else {
         if flag("required", true) {
             return Err(RunError::new(code::BAD_INPUT, format!("the run gave no image `{name}`")));

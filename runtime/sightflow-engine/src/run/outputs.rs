@@ -8,7 +8,6 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use sightflow_expressions::reference::{Reference, Root};
 use sightflow_types::error::{RunError, code};
-use sightflow_types::manifest::Port;
 use sightflow_types::{Digest, IMAGE_KEY};
 
 use super::RunLimits;
@@ -19,41 +18,8 @@ use super::task::Ground;
 use super::walk::Walk;
 use crate::cell::Cell;
 use crate::images::{Picture, Purpose, any_image, export, for_each_image, holds_image};
-use crate::plan::{Plan, PlanNode, PlanOutput};
+use crate::plan::{PlanOutput, WELL_KNOWN};
 use crate::weight::Room;
-
-/// Keys that are offered at the top level when one node alone produces them.
-const WELL_KNOWN: [&str; 13] = [
-    "detections",
-    "annotated_image",
-    "predictions",
-    "label",
-    "count",
-    "crops",
-    "image",
-    "results",
-    "json",
-    "embeddings",
-    "class_counts",
-    "confidence",
-    "result",
-];
-
-/// Whether the run's outputs read a port of a node: its images are then needed to the end.
-pub(super) fn reads(plan: &Plan, node: &PlanNode, port: &str) -> bool {
-    if plan.outputs.is_empty() {
-        return !node.has_outgoing_edge || WELL_KNOWN.contains(&port);
-    }
-    plan.outputs.iter().any(|output| match &output.source.root {
-        Root::Node(id) => **id == *node.id,
-        Root::Port { node: id, port: named } => {
-            let mut ports = node.entry.manifest.outputs.iter();
-            let own = |own: &&Port| own.name == port && own.aliases.iter().any(|alias| alias == named);
-            **id == *node.id && (named == port || ports.any(|port| own(&port)))
-        }
-        Root::Input(_) | Root::Param(_) | Root::Item | Root::Index | Root::Total => false,
-    })
-}
 
 /// The outputs as they lie in the run, before images are stored.
 pub(super) struct Raw {
@@ -311,7 +277,7 @@ fn automatic(walk: &Walk) -> Found<'_> {
     for key in WELL_KNOWN {
         // An optional output that was not delivered, such as the boxes of a resize without boxes, does not count.
         let mut producers = (0..walk.plan.nodes.len()).filter(|&index| {
-            let port = walk.plan.nodes[index].outputs.iter().find(|port| port.name == key);
+            let port = walk.plan.nodes[index].outputs().iter().find(|port| port.name == key);
             port.is_some_and(|port| port.required || delivers(walk, index, key))
         });
         let (Some(index), None) = (producers.next(), producers.next()) else {

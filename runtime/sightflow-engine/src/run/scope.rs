@@ -8,6 +8,7 @@ use sightflow_expressions::reference::{Resolve, Root};
 
 use super::frame::{Frame, PassId, find};
 use super::walk::Walk;
+use crate::catalog::ports;
 use crate::cell::Cell;
 use crate::plan::{Plan, PlanNode};
 
@@ -103,12 +104,7 @@ impl<'r> Found<'r> {
 
 /// The name of the output that a reference names, perhaps by an alias.
 pub(super) fn canonical<'n>(node: &'n PlanNode, named: &'n str) -> &'n str {
-    let ports = &node.outputs;
-    if ports.iter().any(|port| port.name == named) {
-        return named;
-    }
-    let alias = ports.iter().find(|port| port.aliases.iter().any(|alias| alias == named));
-    alias.map_or(named, |port| port.name.as_str())
+    ports::find(node.outputs(), named).map_or(named, |port| port.name.as_str())
 }
 
 /// Everything that a node delivered, by port.

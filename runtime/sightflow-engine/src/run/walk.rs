@@ -21,7 +21,7 @@ use super::report::Record;
 use super::scope::Scope;
 use super::tally::Tally;
 use super::task::{Delivered, Ground, NodeFailure, Phase, Step, Task};
-use super::{End, outputs, task};
+use super::{End, task};
 use crate::catalog::EngineKind;
 use crate::cell::Cell;
 use crate::images::{ImageTable, Picture};
@@ -428,7 +428,7 @@ impl Walk {
         }
         let mut freed = 0;
         completed.outputs.retain(|(port, cell)| {
-            let stays = frame.pass == PassId::ROOT && outputs::reads(plan, node, port);
+            let stays = frame.pass == PassId::ROOT && plan.reads(node, port);
             freed += if stays { 0 } else { cell.weight() };
             stays
         });

@@ -1,13 +1,48 @@
-//! Outputs of `classification`: top k, thresholds, decisions.
+//! `classification`: top k, thresholds, decisions.
 
 use serde_json::{Map, Value, json};
 use sightflow_types::error::{RunError, code};
 
-use super::Values;
 use super::classes::{class_mapping, rename};
+use super::{Flaw, Settings, Values, taken};
 
-/// Settings that ride in a job.
-pub(super) const PARAMS: [&str; 6] = ["input_size", "top_k", "mode", "temperature", "tta", "tta_merge"];
+pub(super) fn job_params(config: &Map<String, Value>) -> Map<String, Value> {
+    let mut params = taken(config, &["input_size", "top_k", "mode", "temperature", "tta", "tta_merge"]);
+    // The decision is about all classes, also those beyond `top_k`.
+    if decides_about_one(config) {
+        params.extend(taken(config, &["target_class"]));
+    }
+    params
+}
+
+/// Decisions whose class the model lacks, or whose thresholds contradict each other.
+pub(super) fn check(settings: &Settings<'_>, labels: &[String]) -> Vec<Flaw> {
+    let Settings { config, later } = settings;
+    let mut flaws = Vec::new();
+    if decides_about_one(config) {
+        match config.get("target_class").and_then(Value::as_str) {
+            None if !later.contains(&"target_class") => {
+                let message = "`binary_decision` needs a `target_class`".to_owned();
+                flaws.push(Flaw { key: "target_class", message });
+            }
+            Some(name) if !labels.iter().any(|label| label == name) => {
+                flaws.push(Flaw { key: "target_class", message: format!("the model has no class `{name}`") });
+            }
+            _ => {}
+        }
+    }
+    let number = |key: &str| config.get(key).and_then(Value::as_f64);
+    let thresholds = number("reject_threshold").zip(number("uncertainty_threshold"));
+    if thresholds.is_some_and(|(reject, uncertain)| reject > uncertain) {
+        let message = "`reject_threshold` is greater than `uncertainty_threshold`".to_owned();
+        flaws.push(Flaw { key: "reject_threshold", message });
+    }
+    flaws
+}
+
+fn decides_about_one(config: &Map<String, Value>) -> bool {
+    config.get("decision_mode").and_then(Value::as_str) == Some("binary_decision")
+}
 
 /// What a node delivers for the results of its images, in order. `single`: it was given one image, not a list.
 pub(crate) fn outputs(
@@ -80,7 +115,7 @@ fn classification(config: &Map<String, Value>, result: &Value) -> Result<Value, 
 
 /// For `binary_decision`: the probability of the target among all classes.
 fn binary(config: &Map<String, Value>, result: &Value, all: &[Value]) -> Result<Option<f64>, RunError> {
-    if config.get("decision_mode").and_then(Value::as_str) != Some("binary_decision") {
+    if !decides_about_one(config) {
         return Ok(None);
     }
     let target = config.get("target_class").and_then(Value::as_str);

@@ -1,22 +1,17 @@
-//! Outputs of `detection`.
+//! `detection`.
 
 use serde_json::{Map, Value, json};
 use sightflow_types::error::{RunError, code};
 
-use super::Values;
 use super::classes::{class_mapping, rename};
+use super::{Values, taken};
 
-/// Settings that ride in a job.
-pub(super) const PARAMS: [&str; 8] = [
-    "input_size",
-    "confidence",
-    "iou_threshold",
-    "agnostic_nms",
-    "max_detections",
-    "classes",
-    "class_ids",
-    "tta",
-];
+pub(super) fn job_params(config: &Map<String, Value>) -> Map<String, Value> {
+    taken(
+        config,
+        &["input_size", "confidence", "iou_threshold", "agnostic_nms", "max_detections", "classes", "class_ids", "tta"],
+    )
+}
 
 /// What was found.
 pub(crate) struct Detected {

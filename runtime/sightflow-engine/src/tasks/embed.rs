@@ -1,12 +1,16 @@
-//! Outputs of `embedding`.
+//! `embedding`.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sightflow_types::error::{RunError, code};
 
-use super::Values;
+use super::{Values, taken};
 
 /// Settings that ride in a job.
 pub(super) const PARAMS: [&str; 4] = ["input_size", "normalize", "pooling", "gem_p"];
+
+pub(super) fn job_params(config: &Map<String, Value>) -> Map<String, Value> {
+    taken(config, &["input_size", "normalize", "pooling", "gem_p"])
+}
 
 /// What a node delivers for the results of its images, in order.
 pub(crate) fn outputs(results: &[Value], mut metadata: Value) -> Result<Values, RunError> {

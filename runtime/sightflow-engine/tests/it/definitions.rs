@@ -46,7 +46,7 @@ fn each_problem_has_a_code_and_a_place() {
             ],
         ),
         ("type", json!({"nodes": [node("a", "ecko")]}), vec!["E-TYPE-UNKNOWN /nodes/0/type → echo"]),
-        ("later type", json!({"nodes": [node("a", "foreach")]}), vec!["E-TYPE-UNKNOWN /nodes/0/type"]),
+        ("later type", json!({"nodes": [node("a", "webhook")]}), vec!["E-TYPE-UNKNOWN /nodes/0/type"]),
         (
             "version requirement",
             json!({"nodes": [node("a", "number@^9")]}),

@@ -2,6 +2,7 @@
 
 mod definitions;
 mod images;
+mod loops;
 mod runs;
 mod script;
 mod server;

@@ -15,7 +15,7 @@ use sightflow_engine::{
 };
 use sightflow_images::{Image, PixelFormat, Pixels};
 use sightflow_types::error::RunError;
-use sightflow_types::manifest::Manifest;
+use sightflow_types::manifest::{Manifest, NamedOutputs, Role};
 use sightflow_types::model::{Decoder, ModelSpec};
 use sightflow_types::{Digest, ModelSource, Problem, Task};
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,8 @@ pub(crate) fn released(version: semver::Version, digest: Digest) -> Catalog {
             "condition",
             json!([port("value", "any")]),
             json!([port("result", "boolean"), port("passed", "boolean"),
-                {"name": "true_output", "kind": "any", "aliases": ["true", "then"]}, {"name": "false_output", "kind": "any", "aliases": ["false"]}]),
+                {"name": "true_output", "kind": "any", "exclusive": true, "aliases": ["true", "then"]},
+                {"name": "false_output", "kind": "any", "exclusive": true, "aliases": ["false"]}]),
             config(
                 json!({"field": {"type": "string"}, "value": {}, "operator": {"type": "string", "x-value-aliases": {">": "greater_than"}}})
             )
@@ -73,6 +74,14 @@ pub(crate) fn released(version: semver::Version, digest: Digest) -> Catalog {
             config(json!({}))
         ),
         block(
+            "switch",
+            json!([port("value", "any")]),
+            json!([{"name": "default", "kind": "any", "exclusive": true, "aliases": ["else"]}]),
+            config(
+                json!({"cases": {"type": "array", "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "value": {}}}}})
+            )
+        ),
+        block(
             "draw_boxes",
             json!([port("image", "image"), port("detections", "detections")]),
             json!([port("image", "image"), port("count", "number")]),
@@ -81,7 +90,14 @@ pub(crate) fn released(version: semver::Version, digest: Digest) -> Catalog {
             )
         ),
     ]);
-    let manifests: Vec<Manifest> = serde_json::from_value(manifests).expect("valid manifests");
+    let mut manifests: Vec<Manifest> = serde_json::from_value(manifests).expect("valid manifests");
+    for manifest in &mut manifests {
+        match manifest.name.as_str() {
+            "draw_boxes" => manifest.role = Some(Role::DrawDetections),
+            "switch" => manifest.named_outputs = Some(NamedOutputs { key: "cases".into(), field: "name".into() }),
+            _ => {}
+        }
+    }
     Catalog::new([Package { name: "sightflow/test".into(), version, digest, manifests }]).expect("a valid catalogue")
 }
 

@@ -16,6 +16,8 @@ impl Resolve for Run {
                 Some(Cow::Owned(json!([{"class_name": "cat", "n": 1}, {"class_name": "dog", "n": 2}])))
             }
             "$nodes.my-node.count" => Some(Cow::Owned(json!(5))),
+            "item" => Some(Cow::Owned(json!({"sku": "B2", "index": 7}))),
+            "index" => Some(Cow::Owned(json!(3))),
             _ => None,
         }
     }
@@ -48,6 +50,10 @@ fn templates_resolve() {
         ("{{ params.k }}{{ params.k }}", json!("22")),
         ("sku {{ inputs.sku }}: {{ [1, params.k] }}", json!("sku A7: [1,2]")),
         ("{{ nodes.skipped.value | default(3) }}", json!(3)),
+        ("{{ item.sku }}", json!("B2")),
+        ("{{ item.index + index }}", json!(10)),
+        ("#{{ index }}", json!("#3")),
+        ("{{ {'item': 1}.item }}", json!(1)),
     ];
     for (text, expected) in cases {
         assert_eq!(evaluate(text), Ok(Resolved::Value(expected)), "{text}");
@@ -61,6 +67,8 @@ fn what_touches_an_absent_value_is_absent() {
         "$nodes.skipped.value.deeper",
         "$params.missing",
         "{{ nodes.skipped.value }}",
+        "{{ total }}",
+        "{{ total + 1 }}",
         "{{ nodes.skipped.value.deeper[0] }}",
         "x {{ nodes.skipped.value + 1 }}",
         "{{ 1 - nodes.skipped.value }}",
@@ -135,6 +143,10 @@ fn mistakes_have_a_code() {
         ("$node.a.b", "E-REFERENCE", Some("$nodes")),
         ("$params", "E-REFERENCE", None),
         ("$5", "E-REFERENCE", None),
+        ("$item.sku", "E-REFERENCE", Some("{{ item.sku }}")),
+        ("$index", "E-REFERENCE", Some("{{ index }}")),
+        ("{{ itm.sku }}", "E-EXPRESSION", Some("item")),
+        ("{{ item.colour }}", "E-REFERENCE", None),
         ("$nodes.a", "E-REFERENCE", None),
         ("$nodes.a.*.b", "E-REFERENCE", None),
         ("$params.a + 1", "E-REFERENCE", None),
@@ -168,4 +180,6 @@ fn what_a_template_names_is_known() {
         ["$nodes.a.b", "$nodes.c-d.e", "$params.p"]
     );
     assert_eq!(roots("{{ inputs.i | map(attribute='nodes') | list }}"), ["$inputs.i"]);
+    assert_eq!(roots("{{ total - index }} {{ item.index ~ params.p }}"), ["index", "total", "$params.p", "item"]);
+    assert_eq!(roots("{{ params.item + params['index'] + 'total' }}"), ["$params.item", "$params.index"]);
 }
