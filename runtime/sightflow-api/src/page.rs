@@ -115,6 +115,11 @@ impl Window {
             .transpose()
     }
 
+    /// The name after which the page starts, for lists that are ordered by name.
+    pub(crate) fn after_name(&self) -> Result<Option<&str>, ApiError> {
+        self.after.as_deref().map(|bytes| std::str::from_utf8(bytes).map_err(|_| broken())).transpose()
+    }
+
     /// The page of a list that is here as a whole, sorted; `follows` says whether an item comes after a key.
     pub(crate) fn slice<T, K: AsRef<[u8]>>(
         &self,

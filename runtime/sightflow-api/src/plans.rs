@@ -3,7 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::Value;
 use sightflow_engine::{ModelCatalog, Plan};
 use sightflow_types::Digest;
 
@@ -12,7 +11,7 @@ const KEPT: usize = 256;
 /// Most bytes that they take together.
 const KEPT_BYTES: u64 = 64 << 20;
 
-/// Plans by the digest of their definition.
+/// Plans by the digest of what their definition means.
 #[derive(Default)]
 pub(crate) struct Plans(Mutex<Kept>);
 
@@ -36,12 +35,6 @@ pub(crate) struct Known {
 }
 
 impl Plans {
-    /// The digest under which a definition's plan is kept.
-    pub(crate) fn key(definition: &Value) -> Digest {
-        // The text of a value is one: keys are sorted.
-        sightflow_blobs::digest_of(definition.to_string().as_bytes())
-    }
-
     /// What is known of a definition, if its plan was made with just these models.
     pub(crate) fn get(&self, key: &Digest, models: &Arc<ModelCatalog>) -> Option<Known> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,6 +66,7 @@ impl Plans {
 mod tests {
     use serde_json::json;
     use sightflow_engine::{Catalog, Limits};
+    use sightflow_store::definition_digest;
 
     use super::*;
 
@@ -83,7 +77,7 @@ mod tests {
         let plan = sightflow_engine::compile(&json!({}), &catalog, &models, &Limits::default()).plan.unwrap();
         let known = Known { plan: Arc::clone(&plan), models: Arc::clone(&models), checked: true };
         let plans = Plans::default();
-        let key = |n: usize| Plans::key(&json!({"viewport": n}));
+        let key = |n: usize| definition_digest(&json!({"nodes": n}));
         assert!(plans.get(&key(0), &models).is_none());
         plans.keep(key(0), known.clone());
         assert!(plans.get(&key(0), &models).is_some_and(|kept| Arc::ptr_eq(&kept.plan, &plan) && kept.checked));
@@ -105,7 +99,7 @@ mod tests {
         let plan = sightflow_engine::compile(&definition, &catalog, &models, &Limits::default()).plan.unwrap();
         let most = KEPT_BYTES / plan.bytes;
         assert!(most < KEPT as u64, "the bytes are the bound here: {} each", plan.bytes);
-        let key = |n: u64| Plans::key(&json!({"viewport": n}));
+        let key = |n: u64| definition_digest(&json!({"nodes": n}));
         for n in 0..=most {
             plans.keep(key(n), Known { plan: Arc::clone(&plan), models: Arc::clone(&models), checked: true });
         }

@@ -6,8 +6,8 @@ use serde_json::Value;
 use sightflow_blobs::BlobStore;
 use sightflow_engine::{BlockHost, Catalog, Compiled, Limits, ModelCatalog, Plan};
 use sightflow_memory::MemoryPool;
-use sightflow_store::{SharedStore, StoreError};
-use sightflow_types::{Problem, TenantId};
+use sightflow_store::{Followers, SharedStore, StoreError, definition_digest};
+use sightflow_types::{Digest, Problem, TenantId};
 use tokio::sync::{Semaphore, watch};
 
 use crate::error::{ApiError, Code};
@@ -53,6 +53,8 @@ pub struct ApiState {
     pub(crate) blobs: BlobStore,
     pub(crate) catalog: Arc<Catalog>,
     host: Arc<dyn BlockHost>,
+    /// Who waits for news of an execution.
+    pub(crate) followers: Arc<Followers>,
     models: Arc<Models>,
     plans: Arc<Plans>,
     /// What else must be well for `/readyz`.
@@ -66,7 +68,8 @@ pub struct ApiState {
 }
 
 impl ApiState {
-    /// Puts the parts together. The engine itself is not among them: what the API accepts, the engine finds in the store.
+    /// Puts the parts together, within a runtime. The engine itself is not among them: what the API accepts, the engine finds
+    /// in the store.
     pub fn new(
         store: SharedStore,
         blobs: BlobStore,
@@ -75,6 +78,7 @@ impl ApiState {
         outgoing: Outgoing,
         config: ApiConfig,
     ) -> Self {
+        let followers = Arc::new(Followers::new(&*store));
         let models = Arc::new(Models::new(&store));
         let decodes = std::thread::available_parallelism().map_or(2, |cores| cores.get().div_ceil(2).max(2));
         Self {
@@ -82,6 +86,7 @@ impl ApiState {
             blobs,
             catalog,
             host,
+            followers,
             models,
             plans: Arc::default(),
             checks: Arc::from([]),
@@ -128,23 +133,27 @@ impl ApiState {
         Ok(compiled)
     }
 
-    /// The plan of a saved definition that is to run: its blocks were asked when it was saved.
-    pub(crate) async fn plan(&self, tenant: TenantId, definition: &Value) -> Result<Arc<Plan>, ApiError> {
+    /// The plan of a stored definition, which has this digest: its blocks were asked when it was saved.
+    pub(crate) async fn plan(
+        &self,
+        tenant: TenantId,
+        digest: Digest,
+        definition: &Value,
+    ) -> Result<Arc<Plan>, ApiError> {
         let models = self.models.snapshot(&self.store, tenant).await?;
-        let key = Plans::key(definition);
-        if let Some(known) = self.plans.get(&key, &models) {
+        if let Some(known) = self.plans.get(&digest, &models) {
             return Ok(known.plan);
         }
         let compiled = sightflow_engine::compile(definition, &self.catalog, &models, &self.config.limits);
         let plan = planned(compiled)?;
-        self.plans.keep(key, Known { plan: Arc::clone(&plan), models, checked: false });
+        self.plans.keep(digest, Known { plan: Arc::clone(&plan), models, checked: false });
         Ok(plan)
     }
 
     /// The plan of a definition that came with a run: its blocks are asked, unless they were before.
     pub(crate) async fn checked_plan(&self, tenant: TenantId, definition: &Value) -> Result<Arc<Plan>, ApiError> {
         let models = self.models.snapshot(&self.store, tenant).await?;
-        match self.plans.get(&Plans::key(definition), &models) {
+        match self.plans.get(&definition_digest(definition), &models) {
             Some(Known { plan, checked: true, .. }) => Ok(plan),
             _ => planned(self.ask_blocks(definition, models).await),
         }
@@ -156,7 +165,7 @@ impl ApiState {
         let compiled = sightflow_engine::validate(definition, &self.catalog, &models, limits, &*self.host).await;
         if let Some(plan) = &compiled.plan {
             let known = Known { plan: Arc::clone(plan), models, checked: true };
-            self.plans.keep(Plans::key(definition), known);
+            self.plans.keep(definition_digest(definition), known);
         }
         compiled
     }

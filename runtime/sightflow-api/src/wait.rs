@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use sightflow_store::{Execution, SharedStore, Signal};
+use sightflow_store::{Execution, Follower, SharedStore};
 use sightflow_types::{ExecutionId, TenantId, event};
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::error::ApiError;
@@ -13,8 +12,7 @@ use crate::state::ApiState;
 
 /// Signals about one execution. Subscribe, then read the store, then [`News::next`].
 pub(crate) struct News {
-    id: ExecutionId,
-    signals: broadcast::Receiver<Signal>,
+    follower: Follower,
     draining: watch::Receiver<bool>,
 }
 
@@ -29,7 +27,7 @@ pub(crate) enum Woken {
 
 impl News {
     pub(crate) fn of(state: &ApiState, id: ExecutionId) -> Self {
-        Self { id, signals: state.store.subscribe(), draining: state.draining() }
+        Self { follower: state.followers.follow(id), draining: state.draining() }
     }
 
     /// Until there may be something new.
@@ -37,18 +35,10 @@ impl News {
         if *self.draining.borrow() {
             return Woken::Stopping;
         }
-        loop {
-            tokio::select! {
-                signal = self.signals.recv() => match signal {
-                    Ok(Signal::ExecutionNews(ids) | Signal::Cancelled(ids)) if ids.contains(&self.id) => return Woken::News,
-                    Ok(_) => {}
-                    // Hints were missed; one of them may have been ours.
-                    Err(RecvError::Lagged(_)) => return Woken::News,
-                    Err(RecvError::Closed) => return Woken::Stopping,
-                },
-                // An error means that the state is gone: the server has stopped.
-                _ = self.draining.changed() => return Woken::Stopping,
-            }
+        tokio::select! {
+            more = self.follower.changed() => if more { Woken::News } else { Woken::Stopping },
+            // An error means that the state is gone: the server has stopped.
+            _ = self.draining.changed() => Woken::Stopping,
         }
     }
 }

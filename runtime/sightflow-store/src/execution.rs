@@ -33,7 +33,7 @@ pub struct Execution {
     pub parameters: Map<String, Value>,
     /// What resolved; none before the end, and in lists.
     pub outputs: Option<Value>,
-    /// A record per node; empty in lists.
+    /// What is recorded about each node as a whole, by node id; empty in lists.
     pub node_metrics: Value,
     /// `percent`, `completed_nodes`, `total_nodes`, `running_nodes`, `running`; `{}` before the start.
     pub progress: Value,
@@ -61,6 +61,8 @@ pub struct Execution {
     pub traceparent: Option<String>,
     /// Its inference jobs by class.
     pub jobs: JobCounts,
+    /// What it cost; complete when it has ended.
+    pub cost: Cost,
     /// First start.
     pub started_at: Option<Timestamp>,
     /// End.
@@ -84,6 +86,17 @@ pub struct JobCounts {
     pub failed: u32,
     /// Cancelled.
     pub cancelled: u32,
+}
+
+/// What a run cost so far, in time. None: not known, or not all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cost {
+    /// Processor time of its component blocks, repeated work included, microseconds.
+    pub block_cpu_us: Option<u64>,
+    /// Compute time of its completed inference jobs on CPUs, each its share of its batch. Counted when the run ends.
+    pub worker_cpu_ms: Option<u64>,
+    /// The same on GPUs.
+    pub gpu_ms: Option<u64>,
 }
 
 /// What a run executes.
@@ -154,13 +167,22 @@ pub struct ExecutionLease {
     pub token: i64,
 }
 
+/// The definition that an execution runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunDefinition {
+    /// What it means: [`definition_digest`](crate::definition_digest).
+    pub digest: Digest,
+    /// The definition itself.
+    pub definition: Value,
+}
+
 /// An execution that an engine now runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StartedExecution {
-    /// Its row, status `running`.
+    /// Its row, status `running`, without node records.
     pub execution: Execution,
-    /// The definition to run.
-    pub definition: Value,
+    /// Which definition it runs; the definition itself is [`Store::execution_definition`](crate::Store::execution_definition).
+    pub definition_digest: Digest,
 }
 
 impl StartedExecution {
@@ -195,13 +217,28 @@ pub struct Event {
     pub payload: Value,
 }
 
+/// What is recorded about a node, or about one item of a node in a loop.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeRecord {
+    /// Which node.
+    pub node_id: String,
+    /// Loop indexes (`3`, `3/1`); empty: the node as a whole.
+    pub item_path: String,
+    /// An object. Its null fields are not kept, at the top level.
+    pub record: Value,
+}
+
 /// What an engine records about a running execution, in one step.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Append {
     /// Events, in order.
     pub events: Vec<NewEvent>,
-    /// The newest progress; none leaves it as it is.
-    pub progress: Option<Progress>,
+    /// Records that are new or changed; each takes the place of the former one of its node and item.
+    pub records: Vec<NodeRecord>,
+    /// The newest progress: `percent`, `completed_nodes`, `total_nodes`, `running_nodes`, `running`; none leaves it as it is.
+    pub progress: Option<Value>,
+    /// Processor time of component blocks since the last append, microseconds.
+    pub block_cpu_us: u64,
     /// Which blocks and models the execution uses; none leaves them as they are.
     pub pins: Option<Value>,
 }
@@ -213,10 +250,12 @@ pub struct FinishedExecution {
     pub error: Option<RunError>,
     /// What resolved.
     pub outputs: Value,
-    /// A record per node.
-    pub node_metrics: Value,
+    /// Records that are new or changed since the last append.
+    pub records: Vec<NodeRecord>,
     /// Last progress.
     pub progress: Value,
+    /// Processor time of component blocks since the last append, microseconds.
+    pub block_cpu_us: u64,
     /// Stored blobs that the outputs name.
     pub output_blobs: Vec<Digest>,
     /// The last events, recorded before the terminal one.
@@ -229,12 +268,3 @@ pub struct FinishedExecution {
 pub const CRASH_LOOP: u32 = 5;
 /// How long the engine that runs an execution may take beyond the deadline before the store ends it.
 pub const DEADLINE_GRACE_MS: i64 = 10_000;
-
-/// A running execution's progress, to be stored beside its events.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Progress {
-    /// `percent`, `completed_nodes`, `total_nodes`, `running_nodes`, `running`.
-    pub progress: Value,
-    /// A record per node.
-    pub node_metrics: Value,
-}

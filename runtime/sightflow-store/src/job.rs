@@ -74,6 +74,19 @@ pub struct Job {
     pub updated_at: Timestamp,
 }
 
+/// What is told of a job beside others of its execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobSummary {
+    /// Its id.
+    pub id: JobId,
+    /// The node that asked.
+    pub node_id: String,
+    /// As [`Job::item_path`].
+    pub item_path: String,
+    /// How long it waited; none before it was claimed.
+    pub queue_ms: Option<u64>,
+}
+
 closed_set!(
 /// Why a job could not be run; decides what happens next.
 FailureClass, "failure class", {

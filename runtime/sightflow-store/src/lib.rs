@@ -2,8 +2,10 @@
 
 mod blob;
 mod clock;
+mod digest;
 mod error;
 mod execution;
+mod followers;
 mod job;
 mod model;
 mod page;
@@ -20,20 +22,22 @@ pub use blob::{
     BUSY_ATTEMPTS, BUSY_PAUSE, Blob, BlobRef, DELETION_KNOWN_MS, NewBlob, RefKind, SECOND_LOOK_MS, UPLOAD_TTL_MS,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use digest::definition_digest;
 pub use error::{Result, StoreError};
 pub use execution::{
-    Append, CRASH_LOOP, DEADLINE_GRACE_MS, EVENT_PAGE_BYTES, Event, Execution, ExecutionFilter, ExecutionLease,
-    FinishedExecution, JobCounts, NewEvent, NewExecution, Progress, RunSource, StartedExecution,
+    Append, CRASH_LOOP, Cost, DEADLINE_GRACE_MS, EVENT_PAGE_BYTES, Event, Execution, ExecutionFilter, ExecutionLease,
+    FinishedExecution, JobCounts, NewEvent, NewExecution, NodeRecord, RunDefinition, RunSource, StartedExecution,
 };
+pub use followers::{Follower, Followers};
 pub use job::{
     ClaimRequest, ClaimedJob, FailureClass, FailureOutcome, Job, JobFailure, JobFilter, JobLease, JobResult,
-    MODEL_WAIT_MS, ModelHead, NewJob, RESCUE_PAGE, RescuedJob, SILENCE_MS, breaker_hold_ms,
+    JobSummary, MODEL_WAIT_MS, ModelHead, NewJob, RESCUE_PAGE, RescuedJob, SILENCE_MS, breaker_hold_ms,
 };
 pub use model::{ModelFilter, ModelRow, ModelState, NewModel};
 pub use page::{COUNT_CAP, Page, PageRequest};
 pub use retention::{Pruned, Retention};
 pub use search::fold;
-pub use signal::Signal;
+pub use signal::{EndedJob, Signal};
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use store::{QueueDepth, SharedStore, Store, StoreStatistics};
 pub use worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker, WorkerRole, WorkerState};

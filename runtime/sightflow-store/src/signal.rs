@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sightflow_types::ExecutionId;
+use sightflow_types::{ExecutionId, JobId};
 
 /// One kind of news. A hint, never the truth: read the store to learn what happened.
 ///
@@ -16,12 +16,21 @@ pub enum Signal {
     ExecutionsReady,
     /// These executions have new events: for engines that wait for jobs, and for event streams.
     ExecutionNews(Vec<ExecutionId>),
-    /// Jobs of these executions ended: for engines that wait for their results.
-    JobsEnded(Vec<ExecutionId>),
+    /// These jobs ended: for engines that wait for their results ([`Store::ended_jobs`](crate::Store::ended_jobs)).
+    JobsEnded(Vec<EndedJob>),
     /// These executions were cancelled: stop their work.
     Cancelled(Vec<ExecutionId>),
     /// The model registry changed.
     ModelsChanged,
+}
+
+/// A job that ended, and whose it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndedJob {
+    /// Its execution.
+    pub execution_id: ExecutionId,
+    /// The job.
+    pub job_id: JobId,
 }
 
 /// What one transaction wants to tell; merged over a group commit.
@@ -30,7 +39,7 @@ pub(crate) struct Signals {
     jobs: BTreeSet<String>,
     executions_ready: bool,
     news: BTreeSet<ExecutionId>,
-    ended: BTreeSet<ExecutionId>,
+    ended: BTreeSet<EndedJob>,
     cancelled: BTreeSet<ExecutionId>,
     models: bool,
 }
@@ -48,8 +57,8 @@ impl Signals {
         self.news.insert(execution);
     }
 
-    pub(crate) fn jobs_ended(&mut self, execution: ExecutionId) {
-        self.ended.insert(execution);
+    pub(crate) fn job_ended(&mut self, job: EndedJob) {
+        self.ended.insert(job);
     }
 
     pub(crate) fn cancelled(&mut self, execution: ExecutionId) {

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde_json::Value;
 use sightflow_types::{Digest, ExecutionId, JobId, TenantId, Timestamp, WorkerId, WorkflowId};
 use tokio::sync::broadcast;
 
 use crate::blob::{Blob, BlobRef, NewBlob};
 use crate::error::Result;
 use crate::execution::{
-    Append, Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, NewExecution, StartedExecution,
+    Append, Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, NewExecution, NodeRecord,
+    RunDefinition, StartedExecution,
 };
 use crate::job::{
-    ClaimRequest, ClaimedJob, FailureOutcome, Job, JobFailure, JobFilter, JobLease, JobResult, ModelHead, NewJob,
-    RescuedJob,
+    ClaimRequest, ClaimedJob, FailureOutcome, Job, JobFailure, JobFilter, JobLease, JobResult, JobSummary, ModelHead,
+    NewJob, RescuedJob,
 };
 use crate::model::{ModelFilter, ModelRow, ModelState, NewModel};
 use crate::page::{Page, PageRequest};
@@ -104,10 +104,32 @@ pub trait Store: Send + Sync + 'static {
     /// Accepts a run: key, row, ready row, new blobs and references in one transaction.
     /// `NotFound` (workflow or version), `Archived`, `MissingBlob`, `BlobBusy`, `IdempotencyConflict`.
     async fn submit(&self, new: NewExecution) -> Result<Created<Execution>>;
-    /// An execution with everything.
+    /// An execution with everything, but without records of items.
     async fn execution(&self, tenant: TenantId, id: ExecutionId) -> Result<Execution>;
-    /// The definition that an execution runs: its own, or its workflow version's.
-    async fn execution_definition(&self, tenant: TenantId, id: ExecutionId) -> Result<Value>;
+    /// The definition that an execution runs: its own, or its workflow version's. `Corrupt` when it cannot be read.
+    async fn execution_definition(&self, tenant: TenantId, id: ExecutionId) -> Result<RunDefinition>;
+    /// What is recorded about a node, or about one item of it; none when nothing is. `NotFound` (execution).
+    async fn node_record(
+        &self,
+        tenant: TenantId,
+        id: ExecutionId,
+        node_id: &str,
+        item_path: &str,
+    ) -> Result<Option<NodeRecord>>;
+    /// Records of a node's items, in the order of their indexes, after the item `after`; at most `limit` (1..=100).
+    /// `NotFound` (execution).
+    async fn node_items(
+        &self,
+        tenant: TenantId,
+        id: ExecutionId,
+        node_id: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<NodeRecord, String>>;
+    /// How many items of a node have a record, counted to [`COUNT_CAP`](crate::COUNT_CAP). `NotFound` (execution).
+    async fn count_node_items(&self, tenant: TenantId, id: ExecutionId, node_id: &str) -> Result<u64>;
+    /// The jobs of an execution, or of one of its nodes, in the order in which they were enqueued. `NotFound` (execution).
+    async fn job_summaries(&self, tenant: TenantId, id: ExecutionId, node_id: Option<&str>) -> Result<Vec<JobSummary>>;
     /// Executions, newest first, without input, outputs and node metrics. One that cannot be read is shown with
     /// `E-INTERNAL` and the reason.
     async fn executions(
@@ -143,14 +165,17 @@ pub trait Store: Send + Sync + 'static {
     /// [`CRASH_LOOP`](crate::CRASH_LOOP) of both without a newly completed node or job it fails with `E-CRASH-LOOP` instead.
     /// `StaleLease`.
     async fn give_up(&self, lease: ExecutionLease) -> Result<()>;
-    /// Records events, in order, and what is given beside them. `StaleLease`.
+    /// Records events, in order, and what is given beside them: all or nothing. `StaleLease`.
     async fn append_events(&self, lease: ExecutionLease, append: Append) -> Result<()>;
     /// Enqueues jobs and answers one row for each, in the same order: new ones, or what an earlier engine enqueued
-    /// under the same node and item, with its state and result. `StaleLease`.
+    /// under the same node and item, with its state and result. As few statements for thousands of jobs, of many nodes, as
+    /// for one. `StaleLease`.
     async fn enqueue_jobs(&self, lease: ExecutionLease, jobs: Vec<NewJob>) -> Result<Vec<Job>>;
-    /// All jobs of an execution with their results, in the order in which they were enqueued.
-    async fn jobs_of(&self, execution: ExecutionId) -> Result<Vec<Job>>;
-    /// Ends an execution: last events, outputs, metrics, error, open jobs failed, workflow statistics, terminal event. `StaleLease`.
+    /// Those of these jobs that have ended, with their results, in the given order. A job that cannot be read has failed
+    /// with `E-INTERNAL`; one that is unknown is absent.
+    async fn ended_jobs(&self, ids: Vec<JobId>) -> Result<Vec<Job>>;
+    /// Ends an execution: last events, outputs, records, error, cost, open jobs failed, workflow statistics, terminal event.
+    /// `StaleLease`.
     async fn finish(&self, lease: ExecutionLease, end: FinishedExecution) -> Result<()>;
     /// Which of these leases are lost: cancelled, ended or taken over.
     async fn lost_leases(&self, leases: Vec<ExecutionLease>) -> Result<Vec<ExecutionId>>;

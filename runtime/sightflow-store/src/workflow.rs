@@ -18,6 +18,8 @@ pub struct Workflow {
     pub description: Option<String>,
     /// The newest definition, as the client sent it; null in a list without definitions.
     pub definition: Value,
+    /// What the newest definition means: [`definition_digest`](crate::definition_digest).
+    pub digest: Digest,
     /// Nodes of the newest definition.
     pub node_count: u32,
     /// Edges of the newest definition.

@@ -4,6 +4,7 @@ pub(crate) mod base64;
 pub(crate) mod body;
 pub(crate) mod document;
 pub(crate) mod fields;
+mod item;
 mod json;
 mod multipart;
 mod path;
@@ -11,6 +12,7 @@ mod query;
 mod seconds;
 
 pub use document::read_document;
+pub(crate) use item::ItemPath;
 pub(crate) use json::{Json, media_type, parse_object, require_json, typed};
 pub(crate) use multipart::Multipart;
 pub(crate) use path::{Path, Qualified};

@@ -40,6 +40,7 @@ pub(crate) fn api() -> OpenApiRouter<ApiState> {
         .routes(routes!(executions::outputs))
         .routes(routes!(executions::output))
         .routes(routes!(executions::nodes))
+        .routes(routes!(executions::node))
         .routes(routes!(events::get))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sightflow_store::Execution;
+use sightflow_store::{Cost, Execution};
 use sightflow_types::error::RunError;
 use sightflow_types::{BatchId, ExecutionId, ExecutionMode, ExecutionStatus, Timestamp, WorkflowId};
 use utoipa::ToSchema;
 
-use super::images;
+use super::{images, node};
 use crate::schema;
 
 /// One run of a workflow, as lists hold it: without `input`, `parameters`, `outputs`, `output_data`, `node_metrics` and
@@ -33,9 +33,8 @@ pub(crate) struct ExecutionItem {
     pub(crate) error: Option<ErrorView>,
     pub(crate) progress: Progress,
     pub(crate) inference_jobs: JobCounts,
-    /// Not known without accounting; always null in this version.
-    #[schema(value_type = Option<Object>)]
-    pub(crate) cost: Option<Value>,
+    /// Null until it has ended.
+    pub(crate) cost: Option<CostView>,
     #[schema(value_type = Option<schema::BatchId>)]
     pub(crate) batch_id: Option<BatchId>,
     #[schema(value_type = Option<schema::ExecutionId>)]
@@ -76,7 +75,7 @@ impl From<Execution> for ExecutionView {
             parameters,
             output_data: outputs.clone(),
             outputs,
-            node_metrics: row.node_metrics.take(),
+            node_metrics: node::whole(row.node_metrics.take()),
             metadata: row.metadata.take(),
         };
         Self { item: row.into(), documents }
@@ -103,7 +102,7 @@ impl From<Execution> for ExecutionItem {
                 failed: row.jobs.failed,
                 cancelled: row.jobs.cancelled,
             },
-            cost: None,
+            cost: row.status.is_terminal().then(|| row.cost.into()),
             batch_id: row.batch_id,
             replayed_from: row.replayed_from,
             resume_count: row.resume_count,
@@ -176,6 +175,34 @@ pub(crate) struct Progress {
     pub(crate) total_nodes: u32,
     /// Ids of the nodes that run now.
     pub(crate) running: Vec<String>,
+}
+
+/// What an execution cost. A null time is not known, or not all of it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Cost)]
+pub(crate) struct CostView {
+    /// Price in millionths; null: there is no price list.
+    amount_micros: Option<u64>,
+    /// Of the price; null with it.
+    currency: Option<String>,
+    /// Compute time of its completed inference jobs on GPUs, each its share of its batch.
+    gpu_ms: Option<u64>,
+    /// The same on CPUs.
+    worker_cpu_ms: Option<u64>,
+    /// Processor time of its component blocks.
+    block_cpu_ms: Option<u64>,
+}
+
+impl From<Cost> for CostView {
+    fn from(cost: Cost) -> Self {
+        Self {
+            amount_micros: None,
+            currency: None,
+            gpu_ms: cost.gpu_ms,
+            worker_cpu_ms: cost.worker_cpu_ms,
+            block_cpu_ms: cost.block_cpu_us.map(|us| (us + 500) / 1000),
+        }
+    }
 }
 
 /// Inference jobs of an execution by state; `pending` counts all that have not ended.

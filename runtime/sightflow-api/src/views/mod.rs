@@ -6,4 +6,5 @@ pub(crate) mod fleet;
 pub(crate) mod images;
 pub(crate) mod job;
 pub(crate) mod model;
+pub(crate) mod node;
 pub(crate) mod workflow;

@@ -68,6 +68,12 @@ async fn an_execution_carries_every_field_and_both_names() {
         (&failed["status"], &failed["outputs"], &failed["output_data"]),
         (&json!("failed"), &json!({"people": 2}), &json!({"people": 2}))
     );
+    let cost = json!({"amount_micros": null, "currency": null, "gpu_ms": 0, "worker_cpu_ms": 0, "block_cpu_ms": 3});
+    assert_eq!((&pending.ok(200)["cost"], &failed["cost"]), (&json!(null), &cost));
+    assert_eq!(
+        failed["node_metrics"],
+        json!({"photo": {"status": "completed", "type": "image_input", "duration_ms": 3, "items": null, "error": null, "queue_ms": null, "skip_reason": null}})
+    );
     assert_eq!(app.get(&format!("{path}/outputs")).await.ok(200), json!({"outputs": {"people": 2}, "complete": false}));
 
     app.request(Method::POST, &format!("{path}/cancel"), &[], "").await.error(409, "already_terminal");

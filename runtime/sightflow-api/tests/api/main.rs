@@ -7,6 +7,7 @@ mod events;
 mod executions;
 mod fleet;
 mod health;
+mod nodes;
 mod openapi;
 mod outgoing;
 mod runs;

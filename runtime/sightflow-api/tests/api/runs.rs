@@ -231,7 +231,8 @@ async fn an_inline_definition_runs_and_is_kept() {
     let accepted = app.post("/api/v1/run", &json!({"definition": settings_graph()})).await.ok(202);
     assert_eq!(accepted["workflow_id"], json!(null));
     let started = app.start().await;
-    assert_eq!(started.definition, settings_graph());
+    let run = app.store.execution_definition(sightflow_types::TenantId::BUILT_IN, started.execution.id).await.unwrap();
+    assert_eq!((run.digest, run.definition), (started.definition_digest, settings_graph()));
     let broken = json!({"definition": {"nodes": [{"id": "a", "type": "nothing"}]}});
     app.post("/api/v1/run", &broken).await.error(422, "definition_invalid");
     for body in [json!({}), json!({"definition": 3})] {

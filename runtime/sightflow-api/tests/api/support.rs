@@ -18,7 +18,7 @@ use sightflow_engine::{
 };
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_store::{
-    Append, FinishedExecution, NewEvent, NewModel, NewWorker, SharedStore, SqliteOptions, SqliteStore,
+    Append, FinishedExecution, NewEvent, NewModel, NewWorker, NodeRecord, SharedStore, SqliteOptions, SqliteStore,
     StartedExecution, WorkerRole,
 };
 use sightflow_types::error::RunError;
@@ -247,7 +247,12 @@ impl TestApp {
         let end = FinishedExecution {
             error,
             outputs,
-            node_metrics: json!({"photo": {"status": "completed", "type": "image_input", "duration_ms": 3, "items": null}}),
+            records: vec![record(
+                "photo",
+                "",
+                json!({"status": "completed", "type": "image_input", "duration_ms": 3, "items": null}),
+            )],
+            block_cpu_us: 2_600,
             progress: json!({"percent": 100, "completed_nodes": 1, "total_nodes": 1, "running": []}),
             output_blobs,
             events: Vec::new(),
@@ -270,6 +275,11 @@ impl TestApp {
         };
         self.store.upsert_model(new).await.unwrap();
     }
+}
+
+/// What an engine records about a node, or an item of it.
+pub(crate) fn record(node: &str, item: &str, record: Value) -> NodeRecord {
+    NodeRecord { node_id: node.into(), item_path: item.into(), record }
 }
 
 /// One request and its whole answer.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, json};
 use sightflow_store::{
-    FinishedExecution, NewBlob, NewEvent, NewExecution, NewWorker, RunSource, SqliteOptions, SqliteStore, Store,
-    WorkerRole,
+    FinishedExecution, NewBlob, NewEvent, NewExecution, NewWorker, NodeRecord, RunSource, SqliteOptions, SqliteStore,
+    Store, WorkerRole,
 };
 use sightflow_types::{Digest, ExecutionMode, TenantId, WorkerId};
 
@@ -130,7 +130,12 @@ async fn finish_all(store: &Arc<dyn Store>, runs: u32) -> Result<(), Failure> {
                 let end = FinishedExecution {
                     error: None,
                     outputs: json!({"count": 3}),
-                    node_metrics: json!({"a": {"status": "completed", "duration_ms": 3}}),
+                    records: vec![NodeRecord {
+                        node_id: "a".into(),
+                        item_path: String::new(),
+                        record: json!({"status": "completed", "duration_ms": 3}),
+                    }],
+                    block_cpu_us: 0,
                     progress: json!({"percent": 100}),
                     output_blobs: Vec::new(),
                     events: vec![event; 20],

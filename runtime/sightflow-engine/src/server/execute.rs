@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use sightflow_store::{FinishedExecution, StartedExecution, StoreError};
 use sightflow_supervisor::caught;
 use sightflow_types::error::{RunError, chain, code};
@@ -43,7 +43,8 @@ fn failure(error: RunError) -> FinishedExecution {
     FinishedExecution {
         error: Some(error),
         outputs: json!({}),
-        node_metrics: json!({}),
+        records: Vec::new(),
+        block_cpu_us: 0,
         progress: json!({}),
         output_blobs: Vec::new(),
         events: Vec::new(),
@@ -150,7 +151,7 @@ async fn walk(
 
 async fn prepare(shared: &Shared, started: &StartedExecution) -> Result<(Arc<Plan>, RunInput, Pinned), Stop> {
     let execution = &started.execution;
-    let plan = shared.plan(execution.tenant_id, &started.definition).await?;
+    let plan = shared.plan(started).await?;
     let input = validate_run(&plan, &execution.input, &execution.parameters)
         .map_err(|found| Stop::Fail(problems(found, "the input does not fit the definition")))?;
     let pinned = pins::settle(&execution.pins, plan.pins()).map_err(Stop::Fail)?;
@@ -159,15 +160,21 @@ async fn prepare(shared: &Shared, started: &StartedExecution) -> Result<(Arc<Pla
 
 /// How an outcome is recorded, with what the journal has left.
 fn ended(outcome: RunOutcome, journal: &Journal) -> FinishedExecution {
-    let (events, pins) = journal.rest();
+    let records = match outcome.node_metrics {
+        Value::Object(records) => records,
+        _ => Map::new(),
+    };
+    let block_cpu_us = records.values().filter_map(|record| record["block_cpu_us"].as_u64()).sum();
+    let (events, pins, records) = journal.rest(records);
     FinishedExecution {
         error: match outcome.end {
             End::Failed(error) => Some(error),
             End::Completed | End::Stopped => None,
         },
         outputs: outcome.outputs,
-        node_metrics: outcome.node_metrics,
+        records,
         progress: outcome.progress,
+        block_cpu_us,
         output_blobs: outcome.output_blobs,
         events,
         pins,

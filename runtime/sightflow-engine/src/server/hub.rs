@@ -111,7 +111,10 @@ pub(super) async fn listen(shared: Arc<Shared>, mut signals: Receiver<Signal>) {
         };
         shared.config.faults.at("engine.listen");
         match signal {
-            Ok(Signal::JobsEnded(ids)) => hub.each(&ids, Handle::look_again),
+            Ok(Signal::JobsEnded(jobs)) => {
+                let ids: Vec<ExecutionId> = jobs.iter().map(|job| job.execution_id).collect();
+                hub.each(&ids, Handle::look_again);
+            }
             Ok(Signal::Cancelled(ids)) => hub.each(&ids, |handle| handle.lost.cancel()),
             Ok(Signal::ExecutionsReady) => hub.ready.notify_one(),
             Ok(Signal::ModelsChanged) => shared.forget_plans(),

@@ -70,15 +70,15 @@ impl JobRunner for StoreJobs {
         let lease = self.handle.lease;
         // Enqueued twice, a job is there once.
         let mut jobs = self.ask(|| self.store.enqueue_jobs(lease, new.clone())).await?;
-        let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
         while !jobs.iter().all(|job| job.status.is_terminal()) {
             if news.changed().await.is_err() {
                 return Err(RunError::new(code::INTERNAL, "the engine stopped listening"));
             }
-            let all = self.ask(|| self.store.jobs_of(lease.execution_id)).await?;
-            jobs = ids.iter().filter_map(|id| all.iter().find(|job| job.id == *id)).cloned().collect();
-            if jobs.len() != ids.len() {
-                return Err(RunError::new(code::INTERNAL, "a job of this execution has vanished"));
+            let open: Vec<JobId> = jobs.iter().filter(|job| !job.status.is_terminal()).map(|job| job.id).collect();
+            for ended in self.ask(|| self.store.ended_jobs(open.clone())).await? {
+                if let Some(job) = jobs.iter_mut().find(|job| job.id == ended.id) {
+                    *job = ended;
+                }
             }
         }
         Ok(jobs.into_iter().map(outcome).collect())

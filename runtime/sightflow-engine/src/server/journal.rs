@@ -1,10 +1,11 @@
 //! Events of one execution, written in batches so that a logic node does not cost a transaction.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use sightflow_store::{Append, NewEvent, Progress, Store, StoreError};
+use sightflow_store::{Append, NewEvent, NodeRecord, Store, StoreError};
 use sightflow_types::error::chain;
 use sightflow_types::event;
 use tokio::sync::Notify;
@@ -20,8 +21,8 @@ const MAX_PAYLOAD: usize = 15 << 10;
 /// Pause after the store could not write.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// The store takes the record of every node at once, so while nodes settle one after another they are written this often.
-const METRICS_EVERY: Duration = Duration::from_millis(250);
+/// While nodes settle one after another, progress and their records are written this often.
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
 /// What happened and was not written yet. Whoever ends the execution takes what is left.
 pub(super) struct Journal {
@@ -35,11 +36,14 @@ pub(super) struct Journal {
 #[derive(Default)]
 struct Pages {
     events: Vec<NewEvent>,
-    metrics: Map<String, Value>,
+    /// Records that were not written yet, by node.
+    fresh: BTreeMap<String, Value>,
+    /// Records as they were written last, by node.
+    written: BTreeMap<String, Value>,
     progress: Option<Value>,
     pins: Option<Value>,
-    /// When metrics were last written.
-    written: Option<Instant>,
+    /// When progress was last written.
+    progressed: Option<Instant>,
 }
 
 impl Journal {
@@ -74,7 +78,7 @@ impl Journal {
                 biased;
                 () = self.closing.cancelled() => return Ok(()),
                 () = self.wake.notified() => {}
-                () = self.metrics_due() => {}
+                () = self.progress_due() => {}
             }
             // Let the events of quick nodes gather.
             tokio::select! {
@@ -109,19 +113,22 @@ impl Journal {
         self.write(true).await
     }
 
-    /// Takes the events and pins that are left, for the transaction that ends the execution.
-    pub(super) fn rest(&self) -> (Vec<NewEvent>, Option<Value>) {
+    /// Takes the events, pins and records that are left, for the transaction that ends the execution; `last` are the records
+    /// of all nodes.
+    pub(super) fn rest(&self, last: Map<String, Value>) -> (Vec<NewEvent>, Option<Value>, Vec<NodeRecord>) {
         let mut pages = self.lock();
         let mut events = std::mem::take(&mut pages.events);
         events.extend(pages.progress.take().map(progressed));
-        (events, pages.pins.take())
+        let changed = last.into_iter().filter(|(node, record)| pages.written.get(node) != Some(record));
+        let changed = changed.map(|(node, record)| of_node(node, record)).collect();
+        (events, pages.pins.take(), changed)
     }
 
-    /// Resolves when metrics that were held back may be written; never while there are none.
-    async fn metrics_due(&self) {
+    /// Resolves when progress that was held back may be written; never while there is none.
+    async fn progress_due(&self) {
         let due = {
             let pages = self.lock();
-            pages.progress.as_ref().and(pages.written).map(|written| written + METRICS_EVERY)
+            pages.progress.as_ref().and(pages.progressed).map(|written| written + PROGRESS_EVERY)
         };
         match due {
             Some(due) => tokio::time::sleep_until(due).await,
@@ -130,30 +137,39 @@ impl Journal {
     }
 
     async fn write(&self, all: bool) -> Result<(), StoreError> {
-        let append = {
+        let (events, fresh, progress, pins) = {
             let mut pages = self.lock();
-            let fresh = pages.written.is_some_and(|written| written.elapsed() < METRICS_EVERY);
-            let progress = if fresh && !all { None } else { pages.progress.take() };
-            let progress =
-                progress.map(|progress| Progress { progress, node_metrics: Value::Object(pages.metrics.clone()) });
-            Append { events: std::mem::take(&mut pages.events), progress, pins: pages.pins.take() }
+            let early = pages.progressed.is_some_and(|written| written.elapsed() < PROGRESS_EVERY);
+            let held_back = early && !all;
+            let progress = if held_back { None } else { pages.progress.take() };
+            let fresh = if held_back { BTreeMap::new() } else { std::mem::take(&mut pages.fresh) };
+            (std::mem::take(&mut pages.events), fresh, progress, pages.pins.take())
         };
-        if append.events.is_empty() && append.progress.is_none() && append.pins.is_none() {
+        if events.is_empty() && fresh.is_empty() && progress.is_none() && pins.is_none() {
             return Ok(());
         }
-        let (events, pins) = (append.events.clone(), append.pins.clone());
-        let progress = append.progress.as_ref().map(|progress| progress.progress.clone());
-        let mut append = append;
-        append.events.extend(progress.clone().map(progressed));
+        let append = Append {
+            events: events.iter().cloned().chain(progress.clone().map(progressed)).collect(),
+            records: fresh.iter().map(|(node, record)| of_node(node.clone(), record.clone())).collect(),
+            progress: progress.clone(),
+            block_cpu_us: 0,
+            pins: pins.clone(),
+        };
         let written = self.store.append_events(self.handle.lease, append).await;
         let mut pages = self.lock();
         if written.is_err() {
             let newer = std::mem::replace(&mut pages.events, events);
             pages.events.extend(newer);
+            for (node, record) in fresh {
+                pages.fresh.entry(node).or_insert(record);
+            }
             pages.progress = pages.progress.take().or(progress);
             pages.pins = pages.pins.take().or(pins);
-        } else if progress.is_some() {
-            pages.written = Some(Instant::now());
+        } else {
+            pages.written.extend(fresh);
+            if progress.is_some() {
+                pages.progressed = Some(Instant::now());
+            }
         }
         written
     }
@@ -161,6 +177,10 @@ impl Journal {
     fn lock(&self) -> MutexGuard<'_, Pages> {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn of_node(node_id: String, record: Value) -> NodeRecord {
+    NodeRecord { node_id, item_path: String::new(), record }
 }
 
 fn progressed(progress: Value) -> NewEvent {
@@ -183,7 +203,7 @@ impl Observer for Journal {
     }
 
     fn node(&self, node_id: &str, metrics: Value) {
-        self.lock().metrics.insert(node_id.to_owned(), metrics);
+        self.lock().fresh.insert(node_id.to_owned(), metrics);
     }
 
     fn progress(&self, progress: Value) {

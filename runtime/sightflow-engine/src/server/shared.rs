@@ -2,12 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::Value;
-use sightflow_blobs::digest_of;
-use sightflow_store::StoreError;
+use sightflow_store::{StartedExecution, StoreError};
 use sightflow_supervisor::Health;
 use sightflow_types::error::{RunError, code};
-use sightflow_types::{Problem, TenantId, WorkerId};
+use sightflow_types::{Problem, WorkerId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -95,16 +93,23 @@ impl Shared {
         self.plans.forget();
     }
 
-    pub(super) async fn plan(&self, tenant: TenantId, definition: &Value) -> Result<Arc<Plan>, Stop> {
-        let bytes = serde_json::to_vec(definition)
-            .map_err(|failure| Stop::Fail(RunError::new(code::INTERNAL, failure.to_string())))?;
-        let key = (tenant, digest_of(&bytes));
+    /// The plan of what an execution runs; its definition is read only if no plan of it is kept.
+    pub(super) async fn plan(&self, started: &StartedExecution) -> Result<Arc<Plan>, Stop> {
+        let tenant = started.execution.tenant_id;
+        let key = (tenant, started.definition_digest);
         if let Some(plan) = self.plans.get(&key) {
             return Ok(plan);
         }
         let changes = self.plans.changes();
         let models = load_models(self.parts.store.as_ref(), tenant).await.map_err(Stop::Store)?;
-        let compiled = compile(definition, &self.parts.catalog, &models, &self.config.limits);
+        let read = self.parts.store.execution_definition(tenant, started.execution.id).await;
+        let definition = read.map_err(|failure| match failure {
+            StoreError::Corrupt(_) => {
+                Stop::Fail(RunError::new(code::INTERNAL, format!("the definition cannot be read: {failure}")))
+            }
+            other => Stop::Store(other),
+        })?;
+        let compiled = compile(&definition.definition, &self.parts.catalog, &models, &self.config.limits);
         let Some(plan) = compiled.plan else {
             return Err(Stop::Fail(problems(compiled.errors, "the definition is not valid any more")));
         };

@@ -9,7 +9,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
 
 use super::events;
-use super::jobs::{self, JobRow, make_ready};
+use super::jobs::{self, JobRow};
+use super::narrow::make_ready;
 use super::row::{Reading, columns_of, parse, stored, unreadable};
 use super::writer::Tx;
 use crate::error::{Result, StoreError};

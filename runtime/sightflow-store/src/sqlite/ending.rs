@@ -4,12 +4,11 @@ use serde_json::json;
 use sightflow_types::{ExecutionId, ExecutionStatus, TenantId, WorkflowId, error, event};
 use sqlx::SqlitePool;
 
-use super::events;
 use super::row::parse;
 use super::writer::Tx;
-use super::{blobs, executions, workflows};
+use super::{blobs, costs, events, narrow};
 use crate::error::{Result, StoreError};
-use crate::execution::{DEADLINE_GRACE_MS, Execution};
+use crate::execution::DEADLINE_GRACE_MS;
 
 /// How jobs and executions end together.
 struct End<'a> {
@@ -24,12 +23,11 @@ struct End<'a> {
     error: Option<(&'a str, &'a str)>,
 }
 
-pub(super) async fn cancel(tx: &mut Tx, tenant: TenantId, id: ExecutionId) -> Result<Execution> {
+pub(super) async fn cancel(tx: &mut Tx, tenant: TenantId, id: ExecutionId) -> Result<()> {
     if status(tx, tenant, id).await?.is_terminal() {
         return Err(StoreError::AlreadyTerminal);
     }
-    cancel_all(tx, &[id.uuid().to_string()]).await?;
-    executions::get(&mut tx.conn, tenant, id).await
+    cancel_all(tx, &[id.uuid().to_string()]).await
 }
 
 async fn status(tx: &mut Tx, tenant: TenantId, id: ExecutionId) -> Result<ExecutionStatus> {
@@ -91,6 +89,7 @@ async fn end_all(tx: &mut Tx, executions: &[String], end: &End<'_>) -> Result<()
     .bind(end.error.map(|error| error.1))
     .execute(&mut tx.conn)
     .await?;
+    costs::count(tx, &ids).await?;
     let payload = end.error.map_or_else(|| json!({}), |(code, message)| json!({ "code": code, "message": message }));
     news.extend(executions.iter().map(|id| events::Entry::new(id, end.event, payload.clone())));
     for id in executions {
@@ -129,18 +128,11 @@ async fn end_jobs(
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
-    sqlx::query(
-        "DELETE FROM wf_job_leases WHERE job_id IN (SELECT value FROM json_each(?1));
-         DELETE FROM wf_ready_jobs WHERE job_id IN (SELECT value FROM json_each(?1));
-         DELETE FROM wf_timers WHERE kind = 'job' AND ref_id IN (SELECT value FROM json_each(?1));
-         INSERT INTO wf_failed_jobs (job_id, tenant_id, model_id, error_code, failed_at)
-         SELECT j.id, j.tenant_id, j.model_id, j.error_code, ?2 FROM json_each(?1) i CROSS JOIN wf_inference_jobs j
-         WHERE j.id = i.value AND j.status = 'failed'",
-    )
-    .bind(json!(jobs.iter().map(|job| &job.0).collect::<Vec<_>>()).to_string())
-    .bind(tx.now)
-    .execute(&mut tx.conn)
-    .await?;
+    let ids = json!(jobs.iter().map(|job| &job.0).collect::<Vec<_>>()).to_string();
+    narrow::drop_open(tx, &ids).await?;
+    if error.is_some() {
+        narrow::list_failed(tx, &ids).await?;
+    }
     let extra = error.map_or_else(|| json!({}), |error| json!({ "code": error.0 }));
     // A job whose ids cannot be read ends without an event.
     let events = jobs.iter().filter_map(|(id, execution, node, item)| {
@@ -185,8 +177,7 @@ pub(super) async fn delete(tx: &mut Tx, tenant: TenantId, id: ExecutionId) -> Re
 }
 
 /// Deletes up to `limit` ended executions of a workflow; how many.
-pub(super) async fn clear(tx: &mut Tx, tenant: TenantId, workflow: WorkflowId, limit: u32) -> Result<u64> {
-    workflows::check(&mut tx.conn, tenant, workflow).await?;
+pub(super) async fn clear(tx: &mut Tx, workflow: WorkflowId, limit: u32) -> Result<u64> {
     let ended: Vec<String> = sqlx::query_scalar(
         "SELECT id FROM wf_executions WHERE workflow_id = ?1 AND status IN ('completed', 'failed', 'cancelled') LIMIT ?2",
     )

@@ -7,9 +7,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
 
 use super::executions::ExecutionRow;
-use super::row::{Reading, columns_of, json, parse, unreadable};
+use super::row::{Reading, columns_of, parse, stored, unreadable};
 use super::writer::Tx;
-use super::{blobs, ending, events};
+use super::{blobs, costs, ending, events, records};
 use crate::error::{Result, StoreError};
 use crate::execution::{Append, CRASH_LOOP, ExecutionLease, FinishedExecution, NewEvent, StartedExecution};
 
@@ -116,7 +116,7 @@ async fn announce(tx: &mut Tx, taken: Vec<(String, i64)>) -> Result<Vec<StartedE
         .collect();
     events::record(tx, &entries).await?;
     let rows = sqlx::query(
-        "SELECT e.*, w.name AS workflow_name, coalesce(e.definition, v.definition) AS run_definition
+        "SELECT e.*, w.name AS workflow_name, coalesce(e.definition_digest, v.digest) AS run_digest
          FROM json_each(?1) i CROSS JOIN wf_executions e LEFT JOIN wf_workflows w ON w.id = e.workflow_id
            LEFT JOIN wf_workflow_versions v ON v.workflow_id = e.workflow_id AND v.version = e.workflow_version
          WHERE e.id = i.value ORDER BY 11 - e.priority, e.id",
@@ -145,10 +145,9 @@ async fn announce(tx: &mut Tx, taken: Vec<(String, i64)>) -> Result<Vec<StartedE
 
 fn read(row: &SqliteRow) -> Result<StartedExecution> {
     let execution = columns_of::<ExecutionRow>(row)?.read(&mut Reading::Strict)?;
-    let definition: Option<String> = row.try_get("run_definition")?;
-    let definition = definition.ok_or_else(|| StoreError::Corrupt("its workflow version is gone".to_owned()))?;
-    let definition = Reading::Strict.take("definition", json(&definition), || Value::Null)?;
-    Ok(StartedExecution { execution, definition })
+    let digest: Option<String> = row.try_get("run_digest")?;
+    let digest = digest.ok_or_else(|| StoreError::Corrupt("its definition is gone or cannot be read".to_owned()))?;
+    Ok(StartedExecution { execution, definition_digest: parse(&digest)? })
 }
 
 /// Counts as a takeover does, so that a run which no engine can go on with ends.
@@ -205,23 +204,25 @@ fn entries(lease: ExecutionLease, new: Vec<NewEvent>) -> Vec<events::Entry> {
 }
 
 pub(super) async fn append(tx: &mut Tx, lease: ExecutionLease, append: Append) -> Result<()> {
+    let id = lease.execution_id.uuid().to_string();
     let entries = entries(lease, append.events);
-    let progress = append.progress.as_ref();
     let last: Option<i64> = sqlx::query_scalar(
-        "UPDATE wf_executions SET event_seq = event_seq + ?3, progress = coalesce(?4, progress), node_metrics = coalesce(?5, node_metrics),
-           pins = coalesce(?6, pins), updated_at = max(?7, updated_at + 1)
+        "UPDATE wf_executions SET event_seq = event_seq + ?3, progress = coalesce(?4, progress), pins = coalesce(?5, pins),
+           block_cpu_us = block_cpu_us + ?6, updated_at = max(?7, updated_at + 1)
          WHERE id = ?1 AND lease_token = ?2 AND status = 'running' RETURNING event_seq",
     )
-    .bind(lease.execution_id.uuid().to_string())
+    .bind(&id)
     .bind(lease.token)
     .bind(entries.len() as i64)
-    .bind(progress.map(|progress| progress.progress.to_string()))
-    .bind(progress.map(|progress| progress.node_metrics.to_string()))
+    .bind(append.progress.map(|progress| progress.to_string()))
     .bind(append.pins.map(|pins| pins.to_string()))
+    .bind(stored(append.block_cpu_us)?)
     .bind(tx.now)
     .fetch_optional(&mut tx.conn)
     .await?;
-    events::insert(tx, lease.execution_id, &entries, last.ok_or(StoreError::StaleLease)?).await
+    let last = last.ok_or(StoreError::StaleLease)?;
+    records::keep(tx, &id, append.records).await?;
+    events::insert(tx, lease.execution_id, &entries, last).await
 }
 
 pub(super) async fn finish(tx: &mut Tx, lease: ExecutionLease, end: FinishedExecution) -> Result<()> {
@@ -231,16 +232,16 @@ pub(super) async fn finish(tx: &mut Tx, lease: ExecutionLease, end: FinishedExec
         Some(_) => ("failed", event::EXECUTION_FAILED),
     };
     let error = end.error.as_ref();
-    let ended: Option<(String, Option<String>, i64, i64)> = sqlx::query_as(
-        "UPDATE wf_executions SET status = ?2, output_data = ?3, node_metrics = ?4, progress = ?5, error_code = ?6, error_message = ?7,
+    let ended: Option<(String, Option<String>, i64, i64, i64)> = sqlx::query_as(
+        "UPDATE wf_executions SET status = ?2, output_data = ?3, block_cpu_us = block_cpu_us + ?4, progress = ?5, error_code = ?6, error_message = ?7,
            error_node_id = ?8, error_item = ?9, error_cause = ?10, completed_at = ?11, duration_ms = ?11 - started_at,
            pins = coalesce(?12, pins), updated_at = max(?11, updated_at + 1)
-         WHERE id = ?1 AND lease_token = ?13 AND status = 'running' RETURNING tenant_id, workflow_id, duration_ms, inference_jobs_pending",
+         WHERE id = ?1 AND lease_token = ?13 AND status = 'running' RETURNING tenant_id, workflow_id, duration_ms, inference_jobs_pending, inference_jobs_completed",
     )
     .bind(&id)
     .bind(status)
     .bind(end.outputs.to_string())
-    .bind(end.node_metrics.to_string())
+    .bind(stored(end.block_cpu_us)?)
     .bind(end.progress.to_string())
     .bind(error.map(|error| error.code.as_str()))
     .bind(error.map(|error| error.message.as_str()))
@@ -252,7 +253,11 @@ pub(super) async fn finish(tx: &mut Tx, lease: ExecutionLease, end: FinishedExec
     .bind(lease.token)
     .fetch_optional(&mut tx.conn)
     .await?;
-    let (tenant, workflow, duration_ms, open_jobs) = ended.ok_or(StoreError::StaleLease)?;
+    let (tenant, workflow, duration_ms, open_jobs, completed_jobs) = ended.ok_or(StoreError::StaleLease)?;
+    records::keep(tx, &id, end.records).await?;
+    if completed_jobs > 0 {
+        costs::count(tx, &json!([id]).to_string()).await?;
+    }
     let mut entries = entries(lease, end.events);
     if open_jobs > 0 {
         entries.extend(ending::fail_open_jobs(tx, &id).await?);

@@ -10,6 +10,7 @@ use super::row::{json, parse};
 use super::writer::Tx;
 use crate::error::Result;
 use crate::execution::{EVENT_PAGE_BYTES, Event};
+use crate::signal::EndedJob;
 
 /// An event on its way into the database.
 #[derive(Debug, Serialize)]
@@ -20,11 +21,14 @@ pub(super) struct Entry {
     kind: String,
     #[serde(rename = "p")]
     payload: Value,
+    /// The job that ended with it.
+    #[serde(skip)]
+    ended: Option<EndedJob>,
 }
 
 impl Entry {
     pub(super) fn new(execution: &str, kind: &str, payload: Value) -> Self {
-        Self { execution: execution.to_owned(), kind: kind.to_owned(), payload }
+        Self { execution: execution.to_owned(), kind: kind.to_owned(), payload, ended: None }
     }
 }
 
@@ -49,7 +53,9 @@ impl<'a> Subject<'a> {
         if let (Some(payload), Value::Object(extra)) = (payload.as_object_mut(), extra) {
             payload.extend(extra);
         }
-        Entry::new(&self.execution.uuid().to_string(), kind, payload)
+        let ended = matches!(kind, event::JOB_COMPLETED | event::JOB_FAILED | event::JOB_CANCELLED);
+        let ended = ended.then_some(EndedJob { execution_id: self.execution, job_id: self.job });
+        Entry { ended, ..Entry::new(&self.execution.uuid().to_string(), kind, payload) }
     }
 }
 
@@ -81,9 +87,9 @@ pub(super) async fn record(tx: &mut Tx, entries: &[Entry]) -> Result<()> {
         // Nobody can follow an execution whose id cannot be read.
         if let Ok(execution) = parse(&entry.execution) {
             tx.signals.news(execution);
-            if matches!(entry.kind.as_str(), event::JOB_COMPLETED | event::JOB_FAILED | event::JOB_CANCELLED) {
-                tx.signals.jobs_ended(execution);
-            }
+        }
+        if let Some(job) = entry.ended {
+            tx.signals.job_ended(job);
         }
     }
     Ok(())

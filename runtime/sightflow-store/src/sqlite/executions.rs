@@ -5,13 +5,15 @@ use sightflow_types::error::{RunError, code};
 use sightflow_types::{ExecutionId, ExecutionMode, ExecutionStatus, TenantId, Timestamp};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Sqlite, SqliteExecutor, SqlitePool};
+use sqlx::{Row, Sqlite, SqlitePool};
 
+use super::records;
 use super::row::{
     Reading, before, columns_of, counted, json, listed, number, number_some, object, parse, parse_some, time,
 };
+use crate::digest::definition_digest;
 use crate::error::{Result, StoreError};
-use crate::execution::{Execution, ExecutionFilter, JobCounts};
+use crate::execution::{Cost, Execution, ExecutionFilter, JobCounts, RunDefinition};
 use crate::page::{COUNT_CAP, Page, PageRequest};
 
 columns! {
@@ -27,7 +29,6 @@ columns! {
         priority: i64,
         input_data: String,
         output_data: Option<String>,
-        node_metrics: String,
         progress: String,
         error_code: Option<String>,
         error_message: Option<String>,
@@ -48,6 +49,9 @@ columns! {
         inference_jobs_completed: i64,
         inference_jobs_failed: i64,
         inference_jobs_cancelled: i64,
+        block_cpu_us: Option<i64>,
+        worker_cpu_ms: Option<i64>,
+        gpu_ms: Option<i64>,
         started_at: Option<i64>,
         completed_at: Option<i64>,
         duration_ms: Option<i64>,
@@ -89,7 +93,7 @@ impl ExecutionRow {
             input,
             parameters: reading.take("input_data", parameters, Map::new)?,
             outputs: reading.take("output_data", self.output_data.as_deref().map(json).transpose(), || Some(none))?,
-            node_metrics: reading.take("node_metrics", map(&self.node_metrics), || json!({}))?,
+            node_metrics: json!({}),
             progress: reading.take("progress", map(&self.progress), || json!({}))?,
             error,
             metadata: reading.take("metadata", map(&self.metadata), || json!({}))?,
@@ -108,6 +112,11 @@ impl ExecutionRow {
                 failed: reading.take("inference_jobs_failed", number(self.inference_jobs_failed), || 0)?,
                 cancelled: reading.take("inference_jobs_cancelled", number(self.inference_jobs_cancelled), || 0)?,
             },
+            cost: Cost {
+                block_cpu_us: reading.take("block_cpu_us", number_some(self.block_cpu_us), || None)?,
+                worker_cpu_ms: reading.take("worker_cpu_ms", number_some(self.worker_cpu_ms), || None)?,
+                gpu_ms: reading.take("gpu_ms", number_some(self.gpu_ms), || None)?,
+            },
             started_at: time(self.started_at),
             completed_at: time(self.completed_at),
             duration_ms: reading.take("duration_ms", number_some(self.duration_ms), || None)?,
@@ -122,11 +131,11 @@ impl ExecutionRow {
 }
 
 /// What people see: what cannot be read is named in its `error`.
-fn shown(row: &SqliteRow) -> Result<Execution> {
-    columns_of::<ExecutionRow>(row)?.read(&mut Reading::lenient())
+fn shown(row: &SqliteRow, reading: &mut Reading) -> Result<Execution> {
+    columns_of::<ExecutionRow>(row)?.read(reading)
 }
 
-pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: ExecutionId) -> Result<Execution> {
+pub(super) async fn get(db: &SqlitePool, tenant: TenantId, id: ExecutionId) -> Result<Execution> {
     let row = sqlx::query(
         "SELECT e.*, w.name AS workflow_name FROM wf_executions e LEFT JOIN wf_workflows w ON w.id = e.workflow_id
          WHERE e.id = ?1 AND e.tenant_id = ?2",
@@ -134,13 +143,27 @@ pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: Execu
     .bind(id.uuid().to_string())
     .bind(tenant.uuid().to_string())
     .fetch_optional(db)
-    .await?;
-    shown(&row.ok_or(StoreError::NotFound("execution"))?)
+    .await?
+    .ok_or(StoreError::NotFound("execution"))?;
+    let mut reading = Reading::lenient();
+    let node_metrics = records::of_nodes(db, id, &mut reading).await?;
+    Ok(Execution { node_metrics, ..shown(&row, &mut reading)? })
 }
 
-pub(super) async fn definition(db: &SqlitePool, tenant: TenantId, id: ExecutionId) -> Result<Value> {
-    let text: Option<String> = sqlx::query_scalar(
-        "SELECT coalesce(e.definition, v.definition) FROM wf_executions e
+/// Fails unless the tenant has this execution.
+pub(super) async fn check(db: &SqlitePool, tenant: TenantId, id: ExecutionId) -> Result<()> {
+    let found: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM wf_executions WHERE id = ?1 AND tenant_id = ?2)")
+            .bind(id.uuid().to_string())
+            .bind(tenant.uuid().to_string())
+            .fetch_one(db)
+            .await?;
+    if found { Ok(()) } else { Err(StoreError::NotFound("execution")) }
+}
+
+pub(super) async fn definition(db: &SqlitePool, tenant: TenantId, id: ExecutionId) -> Result<RunDefinition> {
+    let row = sqlx::query(
+        "SELECT coalesce(e.definition, v.definition) AS definition, coalesce(e.definition_digest, v.digest) AS digest FROM wf_executions e
            LEFT JOIN wf_workflow_versions v ON v.workflow_id = e.workflow_id AND v.version = e.workflow_version
          WHERE e.id = ?1 AND e.tenant_id = ?2",
     )
@@ -149,7 +172,11 @@ pub(super) async fn definition(db: &SqlitePool, tenant: TenantId, id: ExecutionI
     .fetch_optional(db)
     .await?
     .ok_or(StoreError::NotFound("execution"))?;
-    json(&text.ok_or(StoreError::NotFound("workflow version"))?)
+    let (text, digest): (Option<String>, Option<String>) = (row.try_get("definition")?, row.try_get("digest")?);
+    let definition = json(&text.ok_or(StoreError::NotFound("workflow version"))?)?;
+    // A run that ended before definitions had a digest has none.
+    let digest = parse_some(digest.as_deref())?.unwrap_or_else(|| definition_digest(&definition));
+    Ok(RunDefinition { digest, definition })
 }
 
 /// One choice of executions, listed without the large parts and counted. Both take the same arguments.
@@ -164,10 +191,10 @@ macro_rules! statements {
         Statements {
             list: matching!(
                 "SELECT e.id, e.tenant_id, e.workflow_id, w.name AS workflow_name, e.workflow_version, '{}' AS pins, e.status, e.execution_mode,
-                   e.priority, '{}' AS input_data, NULL AS output_data, '{}' AS node_metrics, e.progress, e.error_code, e.error_message,
+                   e.priority, '{}' AS input_data, NULL AS output_data, e.progress, e.error_code, e.error_message,
                    e.error_node_id, e.error_item, e.error_cause, e.metadata, e.timeout_seconds, e.deadline_at, e.max_retries, e.resume_count,
                    e.replayed_from, e.batch_id, e.lease_token, e.event_seq, e.traceparent, e.inference_jobs_pending, e.inference_jobs_completed,
-                   e.inference_jobs_failed, e.inference_jobs_cancelled, e.started_at, e.completed_at, e.duration_ms, e.created_at, e.updated_at
+                   e.inference_jobs_failed, e.inference_jobs_cancelled, e.block_cpu_us, e.worker_cpu_ms, e.gpu_ms, e.started_at, e.completed_at, e.duration_ms, e.created_at, e.updated_at
                  FROM wf_executions e LEFT JOIN wf_workflows w ON w.id = e.workflow_id",
                 $condition,
                 "ORDER BY e.id DESC LIMIT ?7"
@@ -225,7 +252,7 @@ pub(super) async fn list(
     page: PageRequest<ExecutionId>,
 ) -> Result<Page<Execution, ExecutionId>> {
     let rows = query(tenant, &filter, (page.before, page.rows()), |of| of.list).fetch_all(db).await?;
-    let read = |row: SqliteRow| listed("execution", shown(&row));
+    let read = |row: SqliteRow| listed("execution", shown(&row, &mut Reading::lenient()));
     Ok(Page::cut(rows, page.rows(), read, |execution| execution.id))
 }
 

@@ -7,7 +7,7 @@ use sightflow_types::{JobStatus, Timestamp, WorkerId, error, event};
 use sqlx::SqlitePool;
 
 use super::claims::take_leases;
-use super::jobs::{defer, make_ready};
+use super::narrow::{defer, list_failed, make_ready};
 use super::row::{parse, time};
 use super::writer::Tx;
 use super::{events, models};
@@ -125,15 +125,7 @@ async fn settle(tx: &mut Tx, changed: &[Changed]) -> Result<()> {
     let ids = json!(changed.iter().map(|job| &job.id).collect::<Vec<_>>()).to_string();
     make_ready(tx, &ids).await?;
     defer(tx, &ids).await?;
-    sqlx::query(
-        "INSERT INTO wf_failed_jobs (job_id, tenant_id, model_id, error_code, failed_at)
-         SELECT j.id, j.tenant_id, j.model_id, j.error_code, ?2 FROM json_each(?1) i CROSS JOIN wf_inference_jobs j
-         WHERE j.id = i.value AND j.status = 'failed'",
-    )
-    .bind(&ids)
-    .bind(tx.now)
-    .execute(&mut tx.conn)
-    .await?;
+    list_failed(tx, &ids).await?;
     let entries: Vec<_> = changed
         .iter()
         .map(|job| {

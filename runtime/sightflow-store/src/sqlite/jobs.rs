@@ -9,10 +9,10 @@ use sqlx::{Sqlite, SqliteExecutor, SqlitePool};
 
 use super::row::{Reading, before, columns_of, counted, json, listed, number, number_some, parse, parse_some, time};
 use super::writer::Tx;
-use super::{events, models};
+use super::{events, models, narrow};
 use crate::error::{Result, StoreError};
 use crate::execution::ExecutionLease;
-use crate::job::{Job, JobFilter, NewJob};
+use crate::job::{Job, JobFilter, JobSummary, NewJob};
 use crate::page::{COUNT_CAP, Page, PageRequest};
 
 columns! {
@@ -128,12 +128,33 @@ pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: JobId
     shown(&row.ok_or(StoreError::NotFound("inference job"))?)
 }
 
-pub(super) async fn of_execution(db: &SqlitePool, execution: ExecutionId) -> Result<Vec<Job>> {
-    let rows = sqlx::query("SELECT * FROM wf_inference_jobs WHERE execution_id = ?1 ORDER BY id")
-        .bind(execution.uuid().to_string())
-        .fetch_all(db)
-        .await?;
+/// Those of these jobs that have ended, in the given order.
+pub(super) async fn ended(db: &SqlitePool, ids: &[JobId]) -> Result<Vec<Job>> {
+    // What is neither open nor known cannot be read: it is shown as failed.
+    let rows = sqlx::query(
+        "SELECT j.* FROM json_each(?1) i CROSS JOIN wf_inference_jobs j
+         WHERE j.id = i.value AND j.status NOT IN ('pending', 'queued', 'running') ORDER BY i.key",
+    )
+    .bind(Value::from_iter(ids.iter().map(|id| id.uuid().to_string())).to_string())
+    .fetch_all(db)
+    .await?;
     rows.iter().map(shown).collect()
+}
+
+/// The jobs of an execution, or of one of its nodes, in the order in which they were enqueued.
+pub(super) async fn summaries(db: &SqlitePool, execution: ExecutionId, node: Option<&str>) -> Result<Vec<JobSummary>> {
+    let rows: Vec<(String, String, String, Option<i64>)> = sqlx::query_as(
+        "SELECT id, node_id, item_path, queue_ms FROM wf_inference_jobs
+         WHERE execution_id = ?1 AND (?2 IS NULL OR node_id = ?2) ORDER BY id",
+    )
+    .bind(execution.uuid().to_string())
+    .bind(node)
+    .fetch_all(db)
+    .await?;
+    let read = |(id, node_id, item_path, queue_ms): (String, _, _, _)| {
+        Ok(JobSummary { id: parse(&id)?, node_id, item_path, queue_ms: number_some(queue_ms)? })
+    };
+    Ok(rows.into_iter().filter_map(|row| listed("job", read(row))).collect())
 }
 
 /// Fails a job whose row cannot be read, past everything that would have to read it.
@@ -264,7 +285,7 @@ columns! {
     }
 }
 
-pub(super) async fn enqueue(tx: &mut Tx, lease: ExecutionLease, jobs: Vec<NewJob>) -> Result<Vec<Job>> {
+pub(super) async fn enqueue(tx: &mut Tx, lease: ExecutionLease, jobs: Vec<NewJob>) -> Result<()> {
     let execution = lease.execution_id.uuid().to_string();
     let run: Run = sqlx::query_as(
         "SELECT tenant_id, workflow_id, priority, max_retries, traceparent FROM wf_executions
@@ -276,7 +297,7 @@ pub(super) async fn enqueue(tx: &mut Tx, lease: ExecutionLease, jobs: Vec<NewJob
     .await?
     .ok_or(StoreError::StaleLease)?;
     if jobs.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let blocked = models::blocked(tx, &run.tenant_id, jobs.iter().map(|job| job.model_id.as_str())).await?;
     let list: Vec<Value> = jobs
@@ -309,54 +330,36 @@ pub(super) async fn enqueue(tx: &mut Tx, lease: ExecutionLease, jobs: Vec<NewJob
     .bind(tx.now)
     .fetch_all(&mut tx.conn)
     .await?;
-    if !new.is_empty() {
-        let ids = json!(new.iter().map(|job| &job.0).collect::<Vec<_>>()).to_string();
-        make_ready(tx, &ids).await?;
-        defer(tx, &ids).await?;
-        let entries: Vec<_> = new
-            .iter()
-            .map(|(id, node, item)| {
-                Ok(events::Subject::of(&execution, id, node, item)?.event(event::JOB_QUEUED, json!({})))
-            })
-            .collect::<Result<_>>()?;
-        events::record(tx, &entries).await?;
+    if new.is_empty() {
+        return Ok(());
     }
+    let ids = json!(new.iter().map(|job| &job.0).collect::<Vec<_>>()).to_string();
+    narrow::make_ready(tx, &ids).await?;
+    narrow::defer(tx, &ids).await?;
+    let entries: Vec<_> = new
+        .iter()
+        .map(
+            |(id, node, item)| Ok(events::Subject::of(&execution, id, node, item)?.event(event::JOB_QUEUED, json!({}))),
+        )
+        .collect::<Result<_>>()?;
+    events::record(tx, &entries).await
+}
+
+/// Names of jobs within an execution, `[node, item]`, as [`named`] takes them.
+pub(super) fn names(jobs: &[NewJob]) -> Vec<Value> {
+    jobs.iter().map(|job| json!([job.node_id, job.item_path])).collect()
+}
+
+/// The jobs with these names, one for each, in the same order.
+pub(super) async fn named(db: &SqlitePool, execution: ExecutionId, names: Vec<Value>) -> Result<Vec<Job>> {
+    let wanted = names.len();
     let rows = sqlx::query(
         "SELECT j.* FROM json_each(?1) i CROSS JOIN wf_inference_jobs j
-         WHERE j.execution_id = ?2 AND j.node_id = i.value ->> 'node' AND j.item_path = i.value ->> 'item' ORDER BY i.key",
+         WHERE j.execution_id = ?2 AND j.node_id = i.value ->> 0 AND j.item_path = i.value ->> 1 ORDER BY i.key",
     )
-    .bind(&list)
-    .bind(&execution)
-    .fetch_all(&mut tx.conn)
+    .bind(Value::from(names).to_string())
+    .bind(execution.uuid().to_string())
+    .fetch_all(db)
     .await?;
-    rows.iter().map(shown).collect()
-}
-
-/// Ready rows for those of the jobs that are queued.
-pub(super) async fn make_ready(tx: &mut Tx, ids: &str) -> Result<()> {
-    let models: Vec<String> = sqlx::query_scalar(
-        "INSERT INTO wf_ready_jobs (model_id, rank, vt, job_id, execution_id, tenant_id, pixels, queued_at, aged_at)
-         SELECT j.model_id, 11 - j.priority, j.vt, j.id, j.execution_id, j.tenant_id, j.pixels, ?2, ?2
-         FROM json_each(?1) i CROSS JOIN wf_inference_jobs j WHERE j.id = i.value AND j.status = 'queued' RETURNING model_id",
-    )
-    .bind(ids)
-    .bind(tx.now)
-    .fetch_all(&mut tx.conn)
-    .await?;
-    for model in models {
-        tx.signals.jobs_ready(model);
-    }
-    Ok(())
-}
-
-/// Timers for those of the jobs that are pending.
-pub(super) async fn defer(tx: &mut Tx, ids: &str) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO wf_timers (due_at, kind, ref_id)
-         SELECT j.run_at, 'job', j.id FROM json_each(?1) i CROSS JOIN wf_inference_jobs j WHERE j.id = i.value AND j.status = 'pending'",
-    )
-    .bind(ids)
-    .execute(&mut tx.conn)
-    .await?;
-    Ok(())
+    if rows.len() == wanted { rows.iter().map(shown).collect() } else { Err(StoreError::StaleLease) }
 }

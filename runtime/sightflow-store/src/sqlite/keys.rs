@@ -1,14 +1,13 @@
 //! `wf_idempotency_keys`.
 
-use sightflow_types::{ExecutionId, TenantId, WorkflowId};
+use sightflow_types::TenantId;
 use sqlx::SqlitePool;
 use uuid::Uuid;
 
 use super::row::parse;
 use super::writer::Tx;
-use super::{executions, workflows};
 use crate::error::{Result, StoreError};
-use crate::workflow::{Idempotency, Replayed};
+use crate::workflow::Idempotency;
 
 /// How long an idempotency key is remembered.
 const KEY_TTL_MS: i64 = 86_400_000;
@@ -48,13 +47,8 @@ pub(super) async fn claim(tx: &mut Tx, tenant: TenantId, key: &Idempotency, reso
     made_by(key, first).map(Claim::Taken)
 }
 
-/// What an earlier request with this key made.
-pub(super) async fn replayed(
-    db: &SqlitePool,
-    tenant: TenantId,
-    key: &Idempotency,
-    now: i64,
-) -> Result<Option<Replayed>> {
+/// What an earlier request with this key made, if the key is remembered.
+pub(super) async fn taken(db: &SqlitePool, tenant: TenantId, key: &Idempotency, now: i64) -> Result<Option<Uuid>> {
     let first: Option<(Vec<u8>, String)> = sqlx::query_as(
         "SELECT request_hash, resource_id FROM wf_idempotency_keys WHERE tenant_id = ?1 AND key = ?2 AND expires_at > ?3",
     )
@@ -63,15 +57,7 @@ pub(super) async fn replayed(
     .bind(now)
     .fetch_optional(db)
     .await?;
-    let Some(first) = first else { return Ok(None) };
-    let resource = made_by(key, first)?;
-    match executions::get(db, tenant, ExecutionId::from_uuid(resource)).await {
-        Ok(execution) => return Ok(Some(Replayed::Execution(Box::new(execution)))),
-        Err(StoreError::NotFound(_)) => {}
-        Err(error) => return Err(error),
-    }
-    let workflow = workflows::get_even_deleted(db, tenant, WorkflowId::from_uuid(resource)).await?;
-    Ok(Some(Replayed::Workflow(Box::new(workflow))))
+    first.map(|first| made_by(key, first)).transpose()
 }
 
 fn made_by(key: &Idempotency, (hash, resource): (Vec<u8>, String)) -> Result<Uuid> {

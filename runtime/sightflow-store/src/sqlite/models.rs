@@ -7,7 +7,7 @@ use sightflow_types::{ModelSource, Task, TenantId, Timestamp};
 use sqlx::{SqliteExecutor, SqlitePool};
 
 use super::blobs;
-use super::jobs::defer;
+use super::narrow::defer;
 use super::row::{Reading, columns_of, listed, number_some, object, parse, parse_some, stored, time};
 use super::writer::Tx;
 use crate::error::{Result, StoreError};

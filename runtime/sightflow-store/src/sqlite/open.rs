@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{SqlSafeStr, SqliteConnection};
+use sqlx::{Row, SqlSafeStr, SqliteConnection};
 
+use super::row::json;
 use super::writer::Tx;
 use super::{models, workers, workflows};
 use crate::blob::UPLOAD_TTL_MS;
+use crate::digest::definition_digest;
 use crate::error::{Result, StoreError};
 use crate::job::MODEL_WAIT_MS;
 
@@ -23,6 +25,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     migration!("0001_first_schema.sql"),
     migration!("0002_recovery_and_retention.sql"),
     migration!("0003_definitions_apart.sql"),
+    migration!("0004_records_apart.sql"),
 ];
 
 /// The number before the first `_` of a file's name is the version.
@@ -77,6 +80,7 @@ pub(super) async fn mend(tx: &mut Tx) -> Result<()> {
     // Nobody of that process is alive: it held the lock on the file.
     workers::all_gone(tx).await?;
     fill_search(tx).await?;
+    fill_digests(tx).await?;
     // What waits for a time that only a wrong clock can have set waits no longer than it ever may.
     sqlx::query(
         "UPDATE wf_timers SET due_at = ?1 WHERE due_at > ?1 + ?2;
@@ -95,6 +99,28 @@ pub(super) async fn mend(tx: &mut Tx) -> Result<()> {
     .bind(UPLOAD_TTL_MS)
     .execute(&mut tx.conn)
     .await?;
+    Ok(())
+}
+
+/// Definitions of runs that were accepted before they had a digest. One that cannot be read gets none: its run fails.
+async fn fill_digests(tx: &mut Tx) -> Result<()> {
+    let undigested = sqlx::query(
+        "SELECT id, definition FROM wf_executions
+         WHERE status IN ('pending','running') AND definition IS NOT NULL AND definition_digest IS NULL",
+    )
+    .fetch_all(&mut tx.conn)
+    .await?;
+    for row in undigested {
+        let (Ok(id), Ok(text)) = (row.try_get::<String, _>("id"), row.try_get::<String, _>("definition")) else {
+            continue;
+        };
+        let Ok(definition) = json(&text) else { continue };
+        sqlx::query("UPDATE wf_executions SET definition_digest = ?2 WHERE id = ?1")
+            .bind(id)
+            .bind(definition_digest(&definition).to_string())
+            .execute(&mut tx.conn)
+            .await?;
+    }
     Ok(())
 }
 

@@ -1,22 +1,23 @@
 //! The trait, operation by operation: which module does it, and whether it reads or writes.
 
 use async_trait::async_trait;
-use serde_json::Value;
 use sightflow_types::{Digest, ExecutionId, JobId, TenantId, Timestamp, WorkerId, WorkflowId};
 use tokio::sync::broadcast;
 
+use super::submit::Submitted;
 use super::{
-    SqliteStore, blobs, claims, ending, engines, events, executions, failures, jobs, keys, models, probe, prune, row,
-    submit, workers, workflows,
+    SqliteStore, blobs, claims, ending, engines, events, executions, failures, jobs, models, probe, prune, records,
+    replay, row, submit, workers, workflows,
 };
 use crate::blob::{Blob, BlobRef, NewBlob};
 use crate::error::Result;
 use crate::execution::{
-    Append, Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, NewExecution, StartedExecution,
+    Append, Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, NewExecution, NodeRecord,
+    RunDefinition, StartedExecution,
 };
 use crate::job::{
-    ClaimRequest, ClaimedJob, FailureOutcome, Job, JobFailure, JobFilter, JobLease, JobResult, ModelHead, NewJob,
-    RescuedJob,
+    ClaimRequest, ClaimedJob, FailureOutcome, Job, JobFailure, JobFilter, JobLease, JobResult, JobSummary, ModelHead,
+    NewJob, RescuedJob,
 };
 use crate::model::{ModelFilter, ModelRow, ModelState, NewModel};
 use crate::page::{Page, PageRequest};
@@ -91,19 +92,58 @@ impl Store for SqliteStore {
     }
 
     async fn replayed(&self, tenant: TenantId, key: &Idempotency) -> Result<Option<Replayed>> {
-        keys::replayed(&self.readers, tenant, key, self.time.now().millis()).await
+        replay::replayed(&self.readers, tenant, key, self.time.now().millis()).await
     }
 
     async fn submit(&self, new: NewExecution) -> Result<Created<Execution>> {
-        self.write(move |tx| Box::pin(submit::submit(tx, new))).await
+        let tenant = new.tenant_id;
+        Ok(match self.write(move |tx| Box::pin(submit::submit(tx, new))).await? {
+            Submitted::New(execution) => Created { value: *execution, replayed: false },
+            Submitted::Known(id) => {
+                Created { value: executions::get(&self.readers, tenant, id).await?, replayed: true }
+            }
+        })
     }
 
     async fn execution(&self, tenant: TenantId, id: ExecutionId) -> Result<Execution> {
         executions::get(&self.readers, tenant, id).await
     }
 
-    async fn execution_definition(&self, tenant: TenantId, id: ExecutionId) -> Result<Value> {
+    async fn execution_definition(&self, tenant: TenantId, id: ExecutionId) -> Result<RunDefinition> {
         executions::definition(&self.readers, tenant, id).await
+    }
+
+    async fn node_record(
+        &self,
+        tenant: TenantId,
+        id: ExecutionId,
+        node_id: &str,
+        item_path: &str,
+    ) -> Result<Option<NodeRecord>> {
+        executions::check(&self.readers, tenant, id).await?;
+        records::one(&self.readers, id, node_id, item_path).await
+    }
+
+    async fn node_items(
+        &self,
+        tenant: TenantId,
+        id: ExecutionId,
+        node_id: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<NodeRecord, String>> {
+        executions::check(&self.readers, tenant, id).await?;
+        records::items(&self.readers, id, node_id, after, limit).await
+    }
+
+    async fn count_node_items(&self, tenant: TenantId, id: ExecutionId, node_id: &str) -> Result<u64> {
+        executions::check(&self.readers, tenant, id).await?;
+        records::count_items(&self.readers, id, node_id).await
+    }
+
+    async fn job_summaries(&self, tenant: TenantId, id: ExecutionId, node_id: Option<&str>) -> Result<Vec<JobSummary>> {
+        executions::check(&self.readers, tenant, id).await?;
+        jobs::summaries(&self.readers, id, node_id).await
     }
 
     async fn executions(
@@ -124,7 +164,8 @@ impl Store for SqliteStore {
     }
 
     async fn cancel(&self, tenant: TenantId, id: ExecutionId) -> Result<Execution> {
-        self.write(move |tx| Box::pin(ending::cancel(tx, tenant, id))).await
+        self.write(move |tx| Box::pin(ending::cancel(tx, tenant, id))).await?;
+        executions::get(&self.readers, tenant, id).await
     }
 
     async fn delete_execution(&self, tenant: TenantId, id: ExecutionId) -> Result<()> {
@@ -132,9 +173,10 @@ impl Store for SqliteStore {
     }
 
     async fn clear_executions(&self, tenant: TenantId, workflow: WorkflowId) -> Result<u64> {
+        workflows::check(&self.readers, tenant, workflow).await?;
         let mut deleted = 0;
         loop {
-            let page = self.write(move |tx| Box::pin(ending::clear(tx, tenant, workflow, DELETE_PAGE))).await?;
+            let page = self.write(move |tx| Box::pin(ending::clear(tx, workflow, DELETE_PAGE))).await?;
             deleted += page;
             if page < u64::from(DELETE_PAGE) {
                 return Ok(deleted);
@@ -169,11 +211,14 @@ impl Store for SqliteStore {
     }
 
     async fn enqueue_jobs(&self, lease: ExecutionLease, jobs: Vec<NewJob>) -> Result<Vec<Job>> {
-        self.write(move |tx| Box::pin(jobs::enqueue(tx, lease, jobs))).await
+        let names = jobs::names(&jobs);
+        self.write(move |tx| Box::pin(jobs::enqueue(tx, lease, jobs))).await?;
+        // They can be thousands: nobody's write waits for them to be read.
+        jobs::named(&self.readers, lease.execution_id, names).await
     }
 
-    async fn jobs_of(&self, execution: ExecutionId) -> Result<Vec<Job>> {
-        jobs::of_execution(&self.readers, execution).await
+    async fn ended_jobs(&self, ids: Vec<JobId>) -> Result<Vec<Job>> {
+        jobs::ended(&self.readers, &ids).await
     }
 
     async fn finish(&self, lease: ExecutionLease, end: FinishedExecution) -> Result<()> {

@@ -1,15 +1,15 @@
 //! Accepting a run.
 
 use serde_json::{Value, json};
-use sightflow_types::{ExecutionId, ExecutionStatus, Timestamp, WorkflowId};
+use sightflow_types::{Digest, ExecutionId, ExecutionStatus, Timestamp, WorkflowId};
 
+use super::blobs;
 use super::keys::{self, Claim};
 use super::row::{parse, stored};
 use super::writer::Tx;
-use super::{blobs, executions};
+use crate::digest::definition_digest;
 use crate::error::{Result, StoreError};
-use crate::execution::{Execution, JobCounts, NewExecution, RunSource};
-use crate::workflow::Created;
+use crate::execution::{Cost, Execution, JobCounts, NewExecution, RunSource};
 
 /// What the run executes, as its row names it.
 #[derive(Default)]
@@ -17,20 +17,33 @@ struct Source {
     workflow: Option<WorkflowId>,
     name: Option<String>,
     version: Option<u32>,
+    /// Of a definition that came with the run.
+    digest: Option<Digest>,
     definition: Option<String>,
 }
 
-pub(super) async fn submit(tx: &mut Tx, new: NewExecution) -> Result<Created<Execution>> {
+/// What became of a run that was sent.
+pub(super) enum Submitted {
+    /// It was accepted.
+    New(Box<Execution>),
+    /// An earlier request with the same key made this one.
+    Known(ExecutionId),
+}
+
+pub(super) async fn submit(tx: &mut Tx, new: NewExecution) -> Result<Submitted> {
     let id = ExecutionId::new();
     if let Some(key) = &new.idempotency
         && let Claim::Taken(first) = keys::claim(tx, new.tenant_id, key, id.uuid()).await?
     {
-        let value = executions::get(&mut tx.conn, new.tenant_id, ExecutionId::from_uuid(first)).await?;
-        return Ok(Created { value, replayed: true });
+        return Ok(Submitted::Known(ExecutionId::from_uuid(first)));
     }
     let tenant = new.tenant_id.uuid().to_string();
     let source = match &new.source {
-        RunSource::Inline(definition) => Source { definition: Some(definition.to_string()), ..Source::default() },
+        RunSource::Inline(definition) => Source {
+            digest: Some(definition_digest(definition)),
+            definition: Some(definition.to_string()),
+            ..Source::default()
+        },
         RunSource::Workflow { id, version } => runnable(tx, &tenant, *id, *version).await?,
     };
     let deadline = tx.now + i64::from(new.timeout_seconds) * 1000;
@@ -40,8 +53,8 @@ pub(super) async fn submit(tx: &mut Tx, new: NewExecution) -> Result<Created<Exe
     }
     sqlx::query(
         "INSERT INTO wf_executions (id, tenant_id, workflow_id, workflow_version, definition, execution_mode, priority, input_data, metadata,
-           timeout_seconds, max_retries, traceparent, deadline_at, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14);
+           timeout_seconds, max_retries, traceparent, deadline_at, created_at, updated_at, definition_digest, block_cpu_us, worker_cpu_ms, gpu_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14, ?15, 0, 0, 0);
          INSERT INTO wf_ready_executions (rank, vt, execution_id, tenant_id, queued_at) VALUES (11 - ?7, 0, ?1, ?2, ?14)",
     )
     .bind(id.uuid().to_string())
@@ -58,13 +71,13 @@ pub(super) async fn submit(tx: &mut Tx, new: NewExecution) -> Result<Created<Exe
     .bind(&new.traceparent)
     .bind(deadline)
     .bind(tx.now)
+    .bind(source.digest.map(|digest| digest.to_string()))
     .execute(&mut tx.conn)
     .await?;
     blobs::record(tx, &new.new_blobs).await?;
     blobs::hold_inputs(tx, new.tenant_id, id, &new.input_blobs, &new.new_blobs).await?;
     tx.signals.execution_ready();
-    let value = accepted(tx.now, id, deadline, new, source);
-    Ok(Created { value, replayed: false })
+    Ok(Submitted::New(Box::new(accepted(tx.now, id, deadline, new, source))))
 }
 
 /// The row as it was just written.
@@ -96,6 +109,7 @@ fn accepted(now: i64, id: ExecutionId, deadline: i64, new: NewExecution, source:
         event_seq: 0,
         traceparent: new.traceparent,
         jobs: JobCounts::default(),
+        cost: Cost { block_cpu_us: Some(0), worker_cpu_ms: Some(0), gpu_ms: Some(0) },
         started_at: None,
         completed_at: None,
         duration_ms: None,
@@ -121,5 +135,5 @@ async fn runnable(tx: &mut Tx, tenant: &str, id: WorkflowId, wanted: Option<u32>
         return Err(StoreError::Archived);
     }
     let version = version.ok_or(StoreError::NotFound("workflow version"))?;
-    Ok(Source { workflow: Some(id), name: Some(name), version: Some(version), definition: None })
+    Ok(Source { workflow: Some(id), name: Some(name), version: Some(version), ..Source::default() })
 }

@@ -1,7 +1,6 @@
 //! `wf_workflows`, `wf_workflow_versions`.
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use sightflow_types::error::code;
 use sightflow_types::{Digest, TenantId, Timestamp, WorkflowId, WorkflowStatus};
 use sqlx::sqlite::SqliteRow;
@@ -11,6 +10,7 @@ use super::ending;
 use super::keys::{self, Claim};
 use super::row::{Reading, before, columns_of, listed, number, number_some, object, parse, time};
 use super::writer::Tx;
+use crate::digest::definition_digest;
 use crate::error::{Result, StoreError};
 use crate::page::{COUNT_CAP, Page, PageRequest};
 use crate::search::fold;
@@ -25,6 +25,7 @@ columns! {
         name: String,
         description: Option<String>,
         definition: Option<String>,
+        digest: String,
         warnings: String,
         node_count: i64,
         edge_count: i64,
@@ -52,6 +53,7 @@ impl WorkflowRow {
             name: self.name,
             description: self.description,
             definition: reading.take("definition", definition, empty)?,
+            digest: reading.take("digest", parse(&self.digest), || definition_digest(&Value::Null))?,
             node_count: reading.take("node_count", number(self.node_count), || 0)?,
             edge_count: reading.take("edge_count", number(self.edge_count), || 0)?,
             warnings: Value::Null,
@@ -99,50 +101,6 @@ impl TryFrom<VersionRow> for WorkflowVersion {
     }
 }
 
-/// Hash of what a definition means: without layout, keys sorted.
-pub(super) fn content_digest(definition: &Value) -> Digest {
-    let mut hash = Sha256::new();
-    hash_value(&mut hash, definition, &["viewport"], true);
-    Digest::from_bytes(hash.finalize().into())
-}
-
-fn hash_value(hash: &mut Sha256, value: &Value, skip: &[&str], top: bool) {
-    match value {
-        Value::Object(map) => {
-            let mut keys: Vec<_> = map.keys().filter(|key| !skip.contains(&key.as_str())).collect();
-            keys.sort_unstable();
-            hash.update(b"{");
-            for key in keys {
-                hash.update(Value::from(key.as_str()).to_string());
-                hash.update(b":");
-                match &map[key.as_str()] {
-                    // The nodes of the document itself: their position is layout.
-                    Value::Array(nodes) if top && key == "nodes" => {
-                        hash.update(b"[");
-                        for node in nodes {
-                            hash_value(hash, node, &["position"], false);
-                            hash.update(b",");
-                        }
-                        hash.update(b"]");
-                    }
-                    inner => hash_value(hash, inner, &[], false),
-                }
-                hash.update(b",");
-            }
-            hash.update(b"}");
-        }
-        Value::Array(items) => {
-            hash.update(b"[");
-            for item in items {
-                hash_value(hash, item, &[], false);
-                hash.update(b",");
-            }
-            hash.update(b"]");
-        }
-        scalar => hash.update(scalar.to_string()),
-    }
-}
-
 pub(super) async fn create(tx: &mut Tx, new: NewWorkflow) -> Result<Created<Workflow>> {
     let id = WorkflowId::new();
     if let Some(key) = &new.idempotency
@@ -170,7 +128,7 @@ pub(super) async fn create(tx: &mut Tx, new: NewWorkflow) -> Result<Created<Work
         definition: &definition,
         node_count: elements(&new.definition, "nodes"),
         edge_count: elements(&new.definition, "edges"),
-        digest: content_digest(&new.definition),
+        digest: definition_digest(&new.definition),
         warnings: &new.warnings,
         change_summary: None,
         changed_by: new.changed_by,
@@ -229,7 +187,7 @@ macro_rules! select_workflows {
             "SELECT w.id, w.tenant_id, w.name, w.description, ",
             $definition,
             " AS definition, w.status, w.current_version, w.run_count, w.last_run_at, w.avg_duration_ms, w.created_at, w.updated_at,
-               coalesce(v.warnings, '[]') AS warnings, coalesce(v.node_count, 0) AS node_count, coalesce(v.edge_count, 0) AS edge_count
+               coalesce(v.digest, '') AS digest, coalesce(v.warnings, '[]') AS warnings, coalesce(v.node_count, 0) AS node_count, coalesce(v.edge_count, 0) AS edge_count
              FROM wf_workflows w LEFT JOIN wf_workflow_versions v ON v.workflow_id = w.id AND v.version = w.current_version WHERE ",
             $condition
         )
@@ -374,12 +332,13 @@ pub(super) async fn update(
     }
     // A definition that cannot be read differs from any other, and only another can take its place.
     let (content, present) = match definition_of(tx, id, now.version).await {
-        Ok(present) => (Some(content_digest(&present)), present),
+        Ok(present) => (Some(definition_digest(&present)), present),
         Err(StoreError::DamagedWorkflow(_)) if change.definition.is_some() => (None, Value::Null),
         Err(error) => return Err(error),
     };
     now.definition = change.definition.unwrap_or(present);
-    let digest = content_digest(&now.definition);
+    let digest = definition_digest(&now.definition);
+    now.digest = digest;
     let definition = now.definition.to_string();
     (now.node_count, now.edge_count) = (elements(&now.definition, "nodes"), elements(&now.definition, "edges"));
     if content == Some(digest) {
@@ -495,25 +454,4 @@ pub(super) async fn version(
         .ok_or(StoreError::NotFound("workflow version"))?
         .try_into()
         .map_err(damaged)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::content_digest;
-
-    #[test]
-    fn only_layout_is_left_out_of_the_digest() {
-        let base = json!({"nodes": [{"id": "a", "position": {"x": 1}, "config": {"position": 1, "viewport": 2}}], "viewport": {"zoom": 1}, "edges": []});
-        let same = json!({"edges": [], "nodes": [{"config": {"viewport": 2, "position": 1}, "id": "a", "position": {"x": 9}}]});
-        assert_eq!(content_digest(&base), content_digest(&same));
-        for other in [
-            json!({"nodes": [{"id": "a", "config": {"position": 2, "viewport": 2}}], "edges": []}),
-            json!({"nodes": [{"id": "a", "config": {"position": 1}}], "edges": []}),
-            json!({"nodes": [{"id": "b", "config": {"position": 1, "viewport": 2}}], "edges": []}),
-        ] {
-            assert_ne!(content_digest(&base), content_digest(&other), "{other}");
-        }
-    }
 }

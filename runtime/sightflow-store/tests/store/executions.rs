@@ -1,7 +1,7 @@
 //! Cancel, finish, events: cases 36-38, 42, 43, 48.
 
 use serde_json::json;
-use sightflow_store::{Append, FinishedExecution, NewEvent, NewExecution, Progress, RunSource, Signal, StoreError};
+use sightflow_store::{Append, EndedJob, FinishedExecution, NewEvent, NewExecution, RunSource, Signal, StoreError};
 use sightflow_types::error::RunError;
 use sightflow_types::{ExecutionStatus, JobStatus};
 
@@ -82,7 +82,7 @@ pub(crate) async fn finish_is_one_commit<B: Backend>(world: &mut World<B>) {
         );
         assert_eq!(
             (ended.outputs, ended.node_metrics, ended.error),
-            (Some(json!({"count": 3})), json!({"photo": {}}), None)
+            (Some(json!({"count": 3})), json!({"photo": {"status": "completed"}}), None)
         );
         assert_eq!(ended.pins, json!({"blocks": {"draw": "sha256:…"}}));
         let workflow = world.store.workflow(TENANT, workflow.id).await.expect("workflow");
@@ -95,7 +95,7 @@ pub(crate) async fn finish_is_one_commit<B: Backend>(world: &mut World<B>) {
 }
 
 pub(crate) async fn finish_ends_open_jobs<B: Backend>(world: &mut World<B>) {
-    let (lease, _) = world.with_jobs(3).await;
+    let (lease, jobs) = world.with_jobs(3).await;
     let worker = world.worker().await;
     let claimed = world.claim(worker, 2).await;
     world.store.complete_jobs(worker, vec![result_of(&claimed[0])]).await.expect("complete");
@@ -106,8 +106,9 @@ pub(crate) async fn finish_ends_open_jobs<B: Backend>(world: &mut World<B>) {
     let ended = world.store.execution(TENANT, lease.execution_id).await.expect("get");
     assert_eq!((ended.status, ended.error), (ExecutionStatus::Failed, Some(error)));
     assert_eq!((ended.jobs.completed, ended.jobs.failed), (1, 2));
+    let ids = jobs.iter().map(|job| job.id).collect();
     let codes: Vec<_> =
-        world.store.jobs_of(lease.execution_id).await.expect("jobs").into_iter().map(|job| job.error_code).collect();
+        world.store.ended_jobs(ids).await.expect("jobs").into_iter().map(|job| job.error_code).collect();
     assert_eq!(codes, [None, Some("E-EXECUTION-ENDED".to_owned()), Some("E-EXECUTION-ENDED".to_owned())]);
     assert_eq!(world.kinds(lease).await.last().map(String::as_str), Some("execution.failed"));
 }
@@ -132,11 +133,8 @@ pub(crate) async fn events_are_dense_under_appenders<B: Backend>(world: &mut Wor
                         payload: json!({"by": appender, "n": n * 2 + k}),
                     })
                     .collect();
-                let progress = Progress { progress: json!({"percent": n}), node_metrics: json!({}) };
-                store
-                    .append_events(lease, Append { events: pair, progress: Some(progress), pins: None })
-                    .await
-                    .expect("append");
+                let append = Append { events: pair, progress: Some(json!({"percent": n})), ..Append::default() };
+                store.append_events(lease, append).await.expect("append");
             }
         });
     }
@@ -191,6 +189,7 @@ pub(crate) async fn deletion_takes_everything<B: Backend>(world: &mut World<B>) 
         ("wf_inference_jobs", 0),
         ("wf_failed_jobs", 0),
         ("wf_execution_events", 1),
+        ("wf_node_records", 0),
         ("wf_idempotency_keys", 0),
     ] {
         assert_eq!(world.count(&format!("SELECT count(*) FROM {table}")).await, expected, "{table}");
@@ -213,19 +212,19 @@ pub(crate) async fn signals_follow_the_commit<B: Backend>(world: &mut World<B>) 
     let (engine, worker) = (world.engine().await, world.worker().await);
     let lease = world.store.start_executions(engine, 1).await.expect("start")[0].lease();
     assert_eq!(told(), [Signal::ExecutionNews(vec![run.id])]);
-    world.store.enqueue_jobs(lease, vec![new_job("0"), new_job("1")]).await.expect("enqueue");
+    let jobs = world.store.enqueue_jobs(lease, vec![new_job("0"), new_job("1")]).await.expect("enqueue");
     assert_eq!(told(), [Signal::ExecutionNews(vec![run.id]), Signal::JobsReady(vec!["m".into()])]);
     let claimed = world.claim(worker, 1).await;
     told();
     world.store.complete_jobs(worker, claimed.iter().map(result_of).collect()).await.expect("complete");
-    assert_eq!(told(), [Signal::ExecutionNews(vec![run.id]), Signal::JobsEnded(vec![run.id])]);
+    let ended = |job_id| Signal::JobsEnded(vec![EndedJob { execution_id: run.id, job_id }]);
+    assert_eq!(told(), [Signal::ExecutionNews(vec![run.id]), ended(jobs[0].id)]);
     assert!(
         world.store.complete_jobs(worker, claimed.iter().map(result_of).collect()).await.expect("stale").is_empty()
     );
     assert_eq!(told(), [], "nothing happened");
     world.store.cancel(TENANT, run.id).await.expect("cancel");
-    let ended = Signal::JobsEnded(vec![run.id]);
-    assert_eq!(told(), [Signal::Cancelled(vec![run.id]), Signal::ExecutionNews(vec![run.id]), ended]);
+    assert_eq!(told(), [Signal::Cancelled(vec![run.id]), Signal::ExecutionNews(vec![run.id]), ended(jobs[1].id)]);
     assert!(world.store.cancel(TENANT, run.id).await.is_err());
     assert_eq!(told(), [], "a refused transaction tells nothing");
 }

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use serde_json::{Map, json};
 use sightflow_store::{
     ClaimRequest, ClaimedJob, ExecutionLease, FailureClass, FinishedExecution, Idempotency, Job, JobFailure, JobResult,
-    ManualClock, NewExecution, NewJob, NewWorker, NewWorkflow, RunSource, SharedStore, StartedExecution, WorkerRole,
-    Workflow,
+    ManualClock, NewExecution, NewJob, NewWorker, NewWorkflow, NodeRecord, RunSource, SharedStore, StartedExecution,
+    WorkerRole, Workflow,
 };
 use sightflow_types::{ExecutionMode, ModelSource, Task, TenantId, Timestamp, WorkerId, WorkflowStatus};
 
@@ -95,6 +95,18 @@ const INVARIANTS: &[(&str, &str)] = &[
     (
         "the terminal event is the last",
         "SELECT v.execution_id FROM wf_execution_events v JOIN wf_executions e ON e.id = v.execution_id WHERE v.kind IN ('execution.completed', 'execution.failed', 'execution.cancelled') AND v.seq <> e.event_seq",
+    ),
+    (
+        "no orphan node record",
+        "SELECT execution_id FROM wf_node_records WHERE execution_id NOT IN (SELECT id FROM wf_executions)",
+    ),
+    (
+        "node records leave out what is null",
+        "SELECT execution_id FROM wf_node_records r, json_each(r.record) f WHERE json_type(r.record) <> 'object' OR f.type = 'null'",
+    ),
+    (
+        "open executions know what they run",
+        "SELECT id FROM wf_executions e WHERE status IN ('pending', 'running') AND (definition IS NULL) = (definition_digest IS NOT NULL)",
     ),
     (
         "every workflow has its newest version",
@@ -281,11 +293,16 @@ pub(crate) fn failure_of(job: &ClaimedJob, class: FailureClass) -> JobFailure {
     }
 }
 
+pub(crate) fn record(node: &str, item: &str, record: serde_json::Value) -> NodeRecord {
+    NodeRecord { node_id: node.into(), item_path: item.into(), record }
+}
+
 pub(crate) fn completed() -> FinishedExecution {
     FinishedExecution {
         error: None,
         outputs: json!({"count": 3}),
-        node_metrics: json!({"photo": {}}),
+        records: vec![record("photo", "", json!({"status": "completed", "error": null}))],
+        block_cpu_us: 2_000,
         progress: json!({"percent": 100}),
         output_blobs: Vec::new(),
         events: Vec::new(),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sightflow_store::{
-    Append, ClaimRequest, ClaimedJob, FailureClass, Heartbeat, JobFailure, JobLease, Progress, RescuedJob, StoreError,
+    Append, ClaimRequest, ClaimedJob, FailureClass, Heartbeat, JobFailure, JobLease, RescuedJob, StoreError,
 };
 use sightflow_types::{ExecutionStatus, JobStatus, WorkerId};
 
@@ -109,7 +109,7 @@ pub(crate) async fn takeover_fences_the_old_engine<B: Backend>(world: &mut World
     let engine = world.engine().await;
     let new = world.store.take_over(engine, 10).await.expect("take over").remove(0);
     assert_eq!((new.execution.id, new.lease().token), (old.execution.id, old.lease().token + 1));
-    assert_eq!((new.execution.resume_count, &new.definition), (1, &old.definition));
+    assert_eq!((new.execution.resume_count, new.definition_digest), (1, old.definition_digest));
     assert!(matches!(world.store.append_events(old.lease(), Append::default()).await, Err(StoreError::StaleLease)));
     assert!(matches!(world.store.finish(old.lease(), completed()).await, Err(StoreError::StaleLease)));
     assert!(matches!(world.store.hand_back(old.lease()).await, Err(StoreError::StaleLease)));
@@ -209,8 +209,7 @@ pub(crate) async fn a_crash_loop_ends<B: Backend>(world: &mut World<B>) {
         assert_eq!(taken.len(), 1, "takeover {takeover}");
         assert_eq!(taken[0].execution.resume_count, takeover);
         if takeover == 3 {
-            let progress = Progress { progress: json!({"completed_nodes": 1}), node_metrics: json!({}) };
-            let append = Append { progress: Some(progress), ..Append::default() };
+            let append = Append { progress: Some(json!({"completed_nodes": 1})), ..Append::default() };
             world.store.append_events(taken[0].lease(), append).await.expect("append");
         }
     }
@@ -232,8 +231,7 @@ pub(crate) async fn giving_up_again_and_again_ends<B: Backend>(world: &mut World
         world.store.hand_back(run.lease()).await.expect("hand back");
         let run = world.store.start_executions(engine, 10).await.expect("start").remove(0);
         if round == 2 {
-            let progress = Progress { progress: json!({"completed_nodes": 1}), node_metrics: json!({}) };
-            let append = Append { progress: Some(progress), ..Append::default() };
+            let append = Append { progress: Some(json!({"completed_nodes": 1})), ..Append::default() };
             world.store.append_events(run.lease(), append).await.expect("append");
         }
         world.store.give_up(run.lease()).await.expect("give up");

@@ -6,6 +6,7 @@ mod harness;
 mod leases;
 mod poison;
 mod queue;
+mod records;
 mod registry;
 mod retention;
 mod retries;
@@ -40,7 +41,7 @@ conformance!(on_sqlite, crate::sqlite::Sqlite:
         enqueue_twice_adds_nothing, enqueue_needs_a_live_lease, loop_items_are_separate, claims_follow_rank_vt_id, two_claimers_share_nothing,
         the_pixel_budget_holds, capped_tenants_are_passed_over, an_urgent_late_arrival_is_found, a_claim_sets_everything,
         completion_is_one_commit, stale_completions_are_named, a_mixed_batch_records_what_is_valid, complete_and_claim_is_one_step,
-        heads_name_each_model_once, lists_by_status,
+        heads_name_each_model_once, lists_by_status, thousands_are_enqueued_at_once, ended_jobs_are_found_by_id,
     }
     retries {
         a_retry_waits_for_its_time, attempts_end, oom_in_a_batch_costs_nothing, oom_alone_costs_an_attempt, poison_fails_at_once,
@@ -57,6 +58,7 @@ conformance!(on_sqlite, crate::sqlite::Sqlite:
         cancel_reaches_every_state, cancel_twice, cancel_against_claim_and_complete, finish_is_one_commit, finish_ends_open_jobs,
         finish_after_cancel_is_refused, events_are_dense_under_appenders, large_events_come_in_small_pages, deletion_takes_everything, signals_follow_the_commit,
     }
+    records { records_take_the_place_of_former_ones, items_come_in_the_order_of_their_indexes, stale_leases_record_nothing, costs_add_up }
     retention {
         ended_executions_go_after_their_time, pruning_goes_by_pages, members_that_are_gone_are_forgotten, old_versions_go_unless_one_runs,
         a_run_refers_to_its_pictures_alone, admission_counts_exactly, commits_per_run,

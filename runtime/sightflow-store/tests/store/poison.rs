@@ -1,12 +1,13 @@
 //! Rows that cannot be read are set aside alone: nobody else waits for them.
 
+use serde_json::json;
 use sightflow_store::{
-    Definitions, ExecutionFilter, JobFilter, ModelFilter, ModelState, NewModel, PageRequest, StoreError,
+    Append, Definitions, ExecutionFilter, JobFilter, ModelFilter, ModelState, NewModel, PageRequest, StoreError,
     WorkflowChange, WorkflowFilter,
 };
 use sightflow_types::{ModelSource, Task};
 
-use crate::harness::{Backend, TENANT, World, new_workflow};
+use crate::harness::{Backend, TENANT, World, new_workflow, record};
 use crate::sqlite::Sqlite;
 
 /// What no statement of the store writes: a column and a value that passes as its type.
@@ -14,7 +15,7 @@ const EXECUTIONS: &[(&str, &str)] = &[
     ("input_data", "'[1]'"),
     ("input_data", "'{\"parameters\": 7}'"),
     ("input_data", "'{'"),
-    ("definition", "'{'"),
+    ("definition_digest", "'sha256:short'"),
     ("metadata", "'nope'"),
     ("progress", "'[]'"),
     ("pins", "'7'"),
@@ -87,6 +88,39 @@ async fn engines_start_what_can_be_read() {
     }
 }
 
+/// The definition is read apart from the row: whoever asks for it learns that it cannot be read.
+#[tokio::test]
+async fn a_definition_that_cannot_be_read_is_named() {
+    let world = World::<Sqlite>::new().await;
+    for value in ["'{'", "CAST(x'ff' AS TEXT)"] {
+        let run = world.running().await;
+        poison(&world, "wf_executions", &run.execution.id.uuid().to_string(), "definition", value).await;
+        let read = world.store.execution_definition(TENANT, run.execution.id).await;
+        assert!(matches!(read, Err(StoreError::Corrupt(_))), "{value}: {read:?}");
+    }
+    // Neither does it hinder a new process.
+    let mut world = world;
+    world.reopen().await;
+}
+
+/// A record that cannot be read is shown as empty, and the execution names it.
+#[tokio::test]
+async fn a_record_that_cannot_be_read_hides_nothing_else() {
+    let world = World::<Sqlite>::new().await;
+    for value in ["'{'", "'7'", "CAST(x'ff' AS TEXT)"] {
+        let run = world.running().await;
+        let records = vec![record("a", "", json!({"n": 1})), record("b", "", json!({"n": 2}))];
+        world.store.append_events(run.lease(), Append { records, ..Append::default() }).await.expect("append");
+        let sql = format!(
+            "PRAGMA ignore_check_constraints = ON; UPDATE wf_node_records SET record = {value} WHERE node_id = 'a'"
+        );
+        world.backend.execute(&sql).await.expect("poison");
+        let shown = world.store.execution(TENANT, run.execution.id).await.expect(value);
+        assert_eq!(shown.node_metrics, json!({"a": {}, "b": {"n": 2}}), "{value}");
+        assert_eq!(shown.error.expect(value).code, "E-INTERNAL");
+    }
+}
+
 #[tokio::test]
 async fn engines_take_over_what_can_be_read() {
     for (column, value) in EXECUTIONS {
@@ -136,8 +170,9 @@ async fn workers_claim_what_can_be_read() {
         assert!(world.claim(worker, 10).await.is_empty(), "{what}");
         assert!(world.kinds(lease).await.contains(&"job.failed".to_owned()), "its execution is told: {what}");
         if *column != "error_message" {
-            let all = world.store.jobs_of(lease.execution_id).await.expect(&what);
-            assert_eq!(all[1].error_code.as_deref(), Some("E-INTERNAL"), "{what}");
+            let ended = world.store.ended_jobs(jobs.iter().map(|job| job.id).collect()).await.expect(&what);
+            let codes: Vec<_> = ended.iter().map(|job| job.error_code.as_deref()).collect();
+            assert_eq!(codes, [Some("E-INTERNAL")], "{what}");
         }
         let page = world.store.jobs(TENANT, JobFilter::default(), PageRequest::default()).await.expect(&what);
         assert_eq!(page.items.len(), 3, "{what}");

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use sightflow_store::{
-    ClaimRequest, ExecutionLease, JobFilter, JobLease, NewExecution, NewJob, PageRequest, StoreError,
+    ClaimRequest, ExecutionLease, FailureClass, JobFilter, JobLease, NewExecution, NewJob, PageRequest, StoreError,
 };
-use sightflow_types::{JobStatus, TenantId};
+use sightflow_types::{JobId, JobStatus, TenantId};
 
-use crate::harness::{Backend, TENANT, World, claim_of, completed, inline_run, new_job, result_of};
+use crate::harness::{Backend, TENANT, World, claim_of, completed, failure_of, inline_run, new_job, result_of};
 
 pub(crate) async fn enqueue_twice_adds_nothing<B: Backend>(world: &mut World<B>) {
     let (lease, first) = world.with_jobs(3).await;
@@ -23,7 +23,58 @@ pub(crate) async fn enqueue_twice_adds_nothing<B: Backend>(world: &mut World<B>)
         (JobStatus::Completed, Some(json!({"count": 1, "score": 0.1})))
     );
     assert_eq!(world.kinds(lease).await.len(), events.len() + 2, "job.running and job.completed only");
-    assert_eq!(world.store.jobs_of(lease.execution_id).await.expect("jobs"), again);
+    let summaries = world.store.job_summaries(TENANT, lease.execution_id, Some("detect")).await.expect("jobs");
+    assert_eq!(
+        summaries.iter().map(|job| (job.id, job.item_path.as_str(), job.queue_ms)).collect::<Vec<_>>(),
+        [(again[0].id, "0", Some(0)), (again[1].id, "1", None), (again[2].id, "2", None)]
+    );
+    assert_eq!(world.store.job_summaries(TENANT, lease.execution_id, None).await.expect("jobs"), summaries);
+    assert_eq!(world.store.job_summaries(TENANT, lease.execution_id, Some("other")).await.expect("jobs"), []);
+}
+
+/// Thousands of jobs of many nodes are one transaction of few statements, and still one event each.
+pub(crate) async fn thousands_are_enqueued_at_once<B: Backend>(world: &mut World<B>) {
+    let lease = world.running().await.lease();
+    let job = |n: usize| NewJob { node_id: format!("n{}", n % 50), ..new_job(&(n / 50).to_string()) };
+    let before = world.store.statistics();
+    let jobs = world.store.enqueue_jobs(lease, (0..5_000).map(job).collect()).await.expect("enqueue");
+    let after = world.store.statistics();
+    assert_eq!((after.commits - before.commits, after.transactions - before.transactions), (1, 1));
+    let names: Vec<_> = jobs.iter().map(|job| (job.node_id.clone(), job.item_path.clone())).collect();
+    let expected: Vec<_> = (0..5_000).map(|n| (format!("n{}", n % 50), (n / 50).to_string())).collect();
+    assert_eq!(names, expected);
+    assert_eq!(world.count("SELECT count(*) FROM wf_execution_events WHERE kind = 'job.queued'").await, 5_000);
+    assert_eq!(world.count("SELECT count(*) FROM wf_ready_jobs").await, 5_000);
+    assert_eq!(world.store.ended_jobs(jobs.iter().map(|job| job.id).collect()).await.expect("none"), []);
+}
+
+/// Results are asked for by id: what has ended, in the order of the question.
+pub(crate) async fn ended_jobs_are_found_by_id<B: Backend>(world: &mut World<B>) {
+    let (lease, jobs) = world.with_jobs(5).await;
+    let worker = world.worker().await;
+    let claimed = world.claim(worker, 3).await;
+    world.store.complete_jobs(worker, vec![result_of(&claimed[0])]).await.expect("complete");
+    world.store.fail_jobs(worker, vec![failure_of(&claimed[1], FailureClass::Poison)]).await.expect("fail");
+    let all: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+    let asked = |ids: &[JobId]| {
+        let (store, ids) = (world.store.clone(), ids.to_vec());
+        async move {
+            let ended = store.ended_jobs(ids).await.expect("ended");
+            ended.into_iter().map(|job| (job.item_path, job.status, job.result.is_some())).collect::<Vec<_>>()
+        }
+    };
+    let (completed, failed) =
+        (("0".to_owned(), JobStatus::Completed, true), ("1".to_owned(), JobStatus::Failed, false));
+    for (ids, expected) in [
+        (vec![], vec![]),
+        (all.clone(), vec![completed.clone(), failed.clone()]),
+        (vec![all[1], JobId::new(), all[4], all[0]], vec![failed.clone(), completed]),
+        (vec![JobId::new()], vec![]),
+    ] {
+        assert_eq!(asked(&ids).await, expected, "{ids:?}");
+    }
+    world.store.cancel(TENANT, lease.execution_id).await.expect("cancel");
+    assert_eq!(asked(&all[1..3]).await, [failed, ("2".to_owned(), JobStatus::Cancelled, false)]);
 }
 
 pub(crate) async fn enqueue_needs_a_live_lease<B: Backend>(world: &mut World<B>) {

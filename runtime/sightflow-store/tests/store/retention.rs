@@ -169,7 +169,7 @@ pub(crate) async fn commits_per_run<B: Backend>(world: &mut World<B>) {
     let new_blobs = vec![blob(world, 1)];
     world.store.submit(NewExecution { new_blobs, ..inline_run() }).await.expect("submit");
     let run = world.store.start_executions(engine, 1).await.expect("start").remove(0);
-    let append = Append { events: vec![event("node.started")], pins: Some(json!({"blocks": {}})), progress: None };
+    let append = Append { events: vec![event("node.started")], pins: Some(json!({"blocks": {}})), ..Append::default() };
     world.store.append_events(run.lease(), append).await.expect("append");
     let output =
         BlobRef { tenant_id: TENANT, kind: RefKind::Output, ref_id: run.execution.id.uuid(), expires_at: None };

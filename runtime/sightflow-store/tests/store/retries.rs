@@ -127,8 +127,9 @@ pub(crate) async fn a_broken_model_holds_its_jobs<B: Backend>(world: &mut World<
     world.store.fail_jobs(worker, vec![broken]).await.expect("fail");
     let until = world.store.now().plus_millis(5000);
     assert_eq!(world.store.model(TENANT, "m").await.expect("model").blocked_until, Some(until));
-    world.store.enqueue_jobs(lease, vec![new_job("late")]).await.expect("enqueue");
-    for job in world.store.jobs_of(lease.execution_id).await.expect("jobs") {
+    let late = world.store.enqueue_jobs(lease, vec![new_job("late")]).await.expect("enqueue").remove(0);
+    for job in jobs.iter().chain([&late]) {
+        let job = world.job(job).await;
         assert_eq!((job.status, job.run_at, job.attempt), (JobStatus::Pending, Some(until), 0), "{}", job.item_path);
     }
     world.check().await;

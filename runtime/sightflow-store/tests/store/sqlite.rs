@@ -9,7 +9,7 @@ use sightflow_types::Timestamp;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
-use crate::harness::{Backend, World, inline_run, keyed, new_workflow};
+use crate::harness::{Backend, World, inline_run, keyed, new_workflow, record};
 
 pub(crate) struct Sqlite {
     directory: tempfile::TempDir,
@@ -98,9 +98,16 @@ async fn pragmas_and_strict_tables() {
     assert_eq!(world.backend.column("SELECT * FROM pragma_page_size").await, ["4096"]);
     let lax = world.backend.column("SELECT name FROM pragma_table_list WHERE name LIKE 'wf_%' AND strict = 0").await;
     assert!(lax.is_empty(), "{lax:?}");
-    let wide: Vec<_> =
-        ["wf_ready_jobs", "wf_job_leases", "wf_timers", "wf_failed_jobs", "wf_ready_executions", "wf_execution_leases"]
-            .into();
+    let wide: Vec<_> = [
+        "wf_ready_jobs",
+        "wf_job_leases",
+        "wf_timers",
+        "wf_failed_jobs",
+        "wf_ready_executions",
+        "wf_execution_leases",
+        "wf_node_records",
+    ]
+    .into();
     for table in wide {
         let sql = format!("SELECT wr FROM pragma_table_list WHERE name = '{table}'");
         assert_eq!(world.backend.column(&sql).await, ["1"], "{table} is WITHOUT ROWID");
@@ -218,8 +225,7 @@ async fn the_log_is_bounded() {
     let mut longest = 0;
     for n in 0..250 {
         let metrics = serde_json::json!({"text": "x".repeat(1 << 20), "n": n});
-        let progress = sightflow_store::Progress { progress: serde_json::json!({}), node_metrics: metrics };
-        let append = sightflow_store::Append { progress: Some(progress), ..Default::default() };
+        let append = sightflow_store::Append { records: vec![record("n", "", metrics)], ..Default::default() };
         world.store.append_events(lease, append).await.expect("append");
         longest = longest.max(std::fs::metadata(&wal).expect("log").len());
     }
@@ -259,8 +265,10 @@ async fn a_file_of_the_first_schema_is_brought_up_to_date() {
         INSERT INTO wf_executions (id, definition, timeout_seconds, created_at, updated_at)
         VALUES ('01900000-0000-7000-8000-000000000002', '{}', 300, 1, 1);
         INSERT INTO wf_ready_executions VALUES (6, 0, '01900000-0000-7000-8000-000000000002', '00000000-0000-7000-8000-000000000000', 1);
-        INSERT INTO wf_executions (id, definition, status, lease_token, started_at, deadline_at, created_at, updated_at)
-        VALUES ('01900000-0000-7000-8000-000000000003', '{}', 'running', 1, 1, 1, 1, 1);
+        INSERT INTO wf_executions (id, definition, node_metrics, status, lease_token, started_at, deadline_at, created_at, updated_at)
+        VALUES ('01900000-0000-7000-8000-000000000003', '{\"nodes\": []}', '{\"n\": {\"status\": \"running\"}}', 'running', 1, 1, 1, 1, 1);
+        INSERT INTO wf_executions (id, definition, status, completed_at, created_at, updated_at)
+        VALUES ('01900000-0000-7000-8000-000000000005', '{\"old\": 1}', 'completed', 1, 1, 1);
         INSERT INTO wf_execution_leases VALUES ('01900000-0000-7000-8000-000000000003', 'e', 1, '00000000-0000-7000-8000-000000000000', NULL, 1);
         INSERT INTO wf_inference_jobs (id, execution_id, node_id, task, model_id, status, attempt, lease_token, submitted_at, created_at, updated_at)
         VALUES ('01900000-0000-7000-8000-000000000004', '01900000-0000-7000-8000-000000000003', 'n', 'detection', 'm', 'running', 1, 1, 1, 1, 1);
@@ -290,7 +298,15 @@ async fn a_file_of_the_first_schema_is_brought_up_to_date() {
     assert_eq!(rescued.len(), 1, "the worker of that process is gone");
     assert_eq!(world.store.condemn_blobs(10).await.expect("condemn").len(), 1);
     let engine = world.engine().await;
-    assert_eq!(world.store.take_over(engine, 10).await.expect("take over").len(), 1);
+    let taken = world.store.take_over(engine, 10).await.expect("take over");
+    let digest = sightflow_store::definition_digest(&serde_json::json!({"nodes": []}));
+    assert_eq!(taken.iter().map(|run| run.definition_digest).collect::<Vec<_>>(), [digest]);
+    let running = world.store.execution(crate::harness::TENANT, taken[0].execution.id).await.expect("get");
+    assert_eq!(running.node_metrics, serde_json::json!({"n": {"status": "running"}}));
+    assert_eq!(running.cost, sightflow_store::Cost::default(), "what it cost before is not known");
+    let ended = "01900000-0000-7000-8000-000000000005".parse().expect("an id");
+    let old = world.store.execution_definition(crate::harness::TENANT, ended).await.expect("definition");
+    assert_eq!(old.digest, sightflow_store::definition_digest(&serde_json::json!({"old": 1})));
     assert_eq!(world.store.expire_executions(10).await.expect("both are long past their time").len(), 2);
     world.check().await;
 }

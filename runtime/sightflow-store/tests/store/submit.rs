@@ -75,7 +75,8 @@ pub(crate) async fn what_cannot_run_is_refused_whole<B: Backend>(world: &mut Wor
     }
     let run = world.store.submit(run(fine.id, None)).await.expect("runs").value;
     assert_eq!((run.workflow_version, run.workflow_name.as_deref()), (Some(1), Some("privacy blur")));
-    assert_eq!(world.store.execution_definition(TENANT, run.id).await.expect("definition"), fine.definition);
+    let definition = world.store.execution_definition(TENANT, run.id).await.expect("definition");
+    assert_eq!((definition.digest, &definition.definition), (fine.digest, &fine.definition));
 }
 
 pub(crate) async fn other_tenants_see_nothing<B: Backend>(world: &mut World<B>) {
@@ -92,6 +93,10 @@ pub(crate) async fn other_tenants_see_nothing<B: Backend>(world: &mut World<B>) 
         store.clear_executions(other, workflow.id).await.err(),
         store.execution(other, execution).await.err(),
         store.execution_definition(other, execution).await.err(),
+        store.node_record(other, execution, "detect", "").await.err(),
+        store.node_items(other, execution, "detect", None, 10).await.err(),
+        store.count_node_items(other, execution, "detect").await.err(),
+        store.job_summaries(other, execution, None).await.err(),
         store.events_after(other, execution, 0, 10).await.err(),
         store.cancel(other, execution).await.err(),
         store.delete_execution(other, execution).await.err(),

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
-use serde_json::{Map, Value};
-use sightflow_types::{ExecutionId, JobId, TenantId, Timestamp};
-use utoipa::ToSchema;
+use serde_json::Value;
+use sightflow_store::{JobSummary, RunDefinition};
+use sightflow_types::{ExecutionId, TenantId};
 
 use crate::caller::Caller;
 use crate::error::{ApiError, Code, ErrorBody};
@@ -15,40 +14,7 @@ use crate::extract::Path;
 use crate::page::Page;
 use crate::schema;
 use crate::state::ApiState;
-
-/// What became of one node.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ExecutionNode)]
-pub(crate) struct NodeView {
-    node_id: String,
-    /// Block type.
-    #[serde(rename = "type")]
-    #[schema(value_type = Option<String>)]
-    block_type: Value,
-    /// `pending`, `running`, `completed`, `skipped`, `failed` or `cancelled`.
-    #[schema(value_type = String)]
-    status: Value,
-    /// Why it did not run.
-    #[schema(value_type = Option<String>)]
-    skip_reason: Value,
-    #[schema(value_type = u32)]
-    attempts: Value,
-    #[schema(value_type = Option<u64>)]
-    duration_ms: Value,
-    /// Longest wait of its inference jobs.
-    #[schema(value_type = Option<u64>)]
-    queue_ms: Value,
-    #[schema(value_type = Option<Object>)]
-    items: Value,
-    #[schema(value_type = Option<Object>)]
-    error: Value,
-    /// Its inference jobs.
-    #[schema(value_type = Vec<schema::JobId>)]
-    job_ids: Vec<JobId>,
-    /// What its block logged, in order: `{"level", "message"}`.
-    #[schema(value_type = Vec<Object>)]
-    logs: Value,
-}
+use crate::views::node::NodeView;
 
 /// The nodes of an execution in plan order.
 #[utoipa::path(get, path = "/executions/{id}/nodes", tag = "executions", params(("id" = schema::ExecutionId, Path)),
@@ -59,63 +25,38 @@ pub(crate) async fn nodes(
     Path(id): Path<ExecutionId>,
 ) -> Result<Json<Page<NodeView>>, ApiError> {
     let execution = state.store.execution(caller.tenant, id).await?;
-    let (definition, jobs) =
-        tokio::try_join!(state.store.execution_definition(caller.tenant, id), state.store.jobs_of(id))?;
-    let Value::Object(mut metrics) = execution.node_metrics else {
-        return Err(ApiError::internal("node metrics are no object"));
+    let (run, jobs) = tokio::try_join!(
+        state.store.execution_definition(caller.tenant, id),
+        state.store.job_summaries(caller.tenant, id, None)
+    )?;
+    let Value::Object(mut records) = execution.node_metrics else {
+        return Err(ApiError::internal("node records are no object"));
     };
-    let mut by_node: HashMap<String, Vec<(JobId, Option<u64>, Timestamp)>> = HashMap::new();
+    let mut by_node: HashMap<String, Vec<JobSummary>> = HashMap::new();
     for job in jobs {
-        by_node.entry(job.node_id).or_default().push((job.id, job.queue_ms, job.submitted_at));
+        by_node.entry(job.node_id.clone()).or_default().push(job);
     }
-    let levels = levels(&state, caller.tenant, &definition).await?;
-    let items = order(&definition, &levels)
+    let levels = levels(&state, caller.tenant, &run).await?;
+    let items = order(&run.definition, &levels)
         .into_iter()
         .map(|(node_id, block_type)| {
-            let record = match metrics.remove(&node_id) {
-                Some(Value::Object(record)) => record,
-                _ => Map::new(),
-            };
+            let record = records.remove(&node_id).unwrap_or_default();
             let jobs = by_node.remove(&node_id).unwrap_or_default();
-            view(node_id, block_type, record, jobs)
+            NodeView::new(node_id, block_type, record, &jobs)
         })
         .collect();
     Ok(Json(Page { items, next_cursor: None, total: None, total_capped: None }))
 }
 
-fn view(
-    node_id: String,
-    block_type: Option<String>,
-    mut record: Map<String, Value>,
-    jobs: Vec<(JobId, Option<u64>, Timestamp)>,
-) -> NodeView {
-    let mut take = |key: &str| record.remove(key).unwrap_or_default();
-    let or = |value: Value, default: Value| if value.is_null() { default } else { value };
-    let waited = jobs.iter().filter_map(|job| job.1).max();
-    NodeView {
-        block_type: or(take("type"), block_type.into()),
-        status: or(take("status"), "pending".into()),
-        skip_reason: take("skip_reason"),
-        attempts: or(take("attempts"), 0.into()),
-        duration_ms: take("duration_ms"),
-        queue_ms: or(take("queue_ms"), waited.into()),
-        items: take("items"),
-        error: take("error"),
-        logs: or(take("logs"), Value::Array(Vec::new())),
-        job_ids: jobs.into_iter().map(|job| job.0).collect(),
-        node_id,
-    }
-}
-
 /// The level of each node: above those of all that it depends on.
-async fn levels(state: &ApiState, tenant: TenantId, definition: &Value) -> Result<HashMap<String, usize>, ApiError> {
-    match state.plan(tenant, definition).await {
+async fn levels(state: &ApiState, tenant: TenantId, run: &RunDefinition) -> Result<HashMap<String, usize>, ApiError> {
+    match state.plan(tenant, run.digest, &run.definition).await {
         Ok(plan) => {
             let levels = plan.order().into_iter().enumerate();
             Ok(levels.flat_map(|(level, ids)| ids.into_iter().map(move |id| (id, level))).collect())
         }
         // It ran once, but a model that it names has gone since, for instance: the edges still say most of it.
-        Err(error) if error.code == Code::DefinitionInvalid => Ok(levels_by_edges(definition)),
+        Err(error) if error.code == Code::DefinitionInvalid => Ok(levels_by_edges(&run.definition)),
         Err(error) => Err(error),
     }
 }

@@ -162,13 +162,15 @@ async fn find(
         ));
     }
     let version = version.unwrap_or(workflow.version);
-    let definition = if version == workflow.version {
-        workflow.definition
+    let (digest, definition) = if version == workflow.version {
+        (workflow.digest, workflow.definition)
     } else {
-        state.store.workflow_version(caller.tenant, id, version).await?.definition
+        let older = state.store.workflow_version(caller.tenant, id, version).await?;
+        (older.digest, older.definition)
     };
+    let plan = state.plan(caller.tenant, digest, &definition).await?;
     // The version that was checked is the version that runs, whatever is saved meanwhile.
-    Ok((RunSource::Workflow { id, version: Some(version) }, state.plan(caller.tenant, &definition).await?))
+    Ok((RunSource::Workflow { id, version: Some(version) }, plan))
 }
 
 /// Input that does not fit the workflow; pointers follow the spelling of the request.
