@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+mod blocking;
 pub mod catalog;
+mod cell;
 pub mod host;
 mod image_source;
 mod images;
@@ -23,7 +25,8 @@ pub use input::{ImageSource, RunInput, validate_run};
 pub use models::{ModelCatalog, ModelEntry};
 pub use plan::{Compiled, Limits, PROBLEMS_SHOWN, Plan, compile};
 pub use run::{
-    End, JobOutcome, JobRequest, JobRunner, Observer, RunLimits, RunOutcome, RunParts, RunRequest, Silent, run_plan,
+    End, JobOutcome, JobRequest, JobRunner, Lanes, Observer, Pause, Record, Report, Run, RunLimits, RunOutcome, RunParts,
+    RunRequest, Silent, run_plan,
 };
 pub use server::{Engine, EngineConfig, EngineHealth, EngineParts, FetchError, ImageFetcher, load_models};
 pub use sightflow_supervisor::{Faults, Health, Restarts};

@@ -27,6 +27,9 @@ use super::{import, outputs};
 /// How long the jobs of a round wait for those of items that still compute.
 const ROUND: Duration = Duration::from_millis(5);
 
+/// How long the end of a run waits for work that was taken back.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 /// A lane that has computed this long ends when others wait for one.
 const TURN: Duration = Duration::from_millis(10);
 
@@ -247,15 +250,22 @@ impl Run {
     async fn conclude(&self, end: End) -> RunOutcome {
         let shared = &self.shared;
         shared.work.cancel();
-        let (raw, report, block_cpu_us) = {
+        // What is under way sees that within milliseconds; its memory is given back before the run is said to have ended.
+        let back = async {
+            while *shared.lanes() > 0 {
+                shared.news.notified().await;
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE, back).await;
+        let (raw, report) = {
             let mut walk = shared.walk();
             walk.stop(end.clone());
             walk.close_all();
             let raw = (end != End::Stopped).then(|| outputs::resolve(&walk, shared.ground.kept.limits()));
-            (raw, walk.report(), walk.block_cpu_us)
+            (raw, walk.report())
         };
-        let mut outcome =
-            RunOutcome { end, outputs: Value::Object(Map::new()), output_blobs: Vec::new(), report, block_cpu_us };
+        let outputs = Value::Object(Map::new());
+        let mut outcome = RunOutcome { end, outputs, output_blobs: Vec::new(), report };
         if let Some(raw) = raw {
             let (outputs, blobs, trouble) = outputs::store(raw, &shared.ground).await;
             (outcome.outputs, outcome.output_blobs) = (outputs, blobs);

@@ -129,10 +129,6 @@ impl State {
             _ => &[],
         }
     }
-
-    pub(super) fn output(&self, port: &str) -> Option<&Cell> {
-        find(self.outputs(), port)
-    }
 }
 
 /// The value of a port.

@@ -211,32 +211,33 @@ impl Output<'_> {
 type Found<'r> = Vec<(String, Output<'r>)>;
 
 fn explicit(walk: &Walk) -> Found<'_> {
-    let view = Scope { walk, pass: PassId::ROOT };
-    let find = |output: &PlanOutput| -> Option<Output<'_>> {
-        let source = &output.source;
-        Some(match &source.root {
-            Root::Port { node, port } => {
-                let index = *walk.plan.ids.get(node.as_str())?;
-                let port = canonical(&walk.plan.nodes[index], port);
-                match by_item(walk, index) {
-                    Some(items) => Output::Items(items?, Some(port), Some(source)),
-                    None => Output::Cell(view.output(index, port)?, Some(source)),
-                }
-            }
-            Root::Node(node) => {
-                let index = *walk.plan.ids.get(node.as_str())?;
-                match by_item(walk, index) {
-                    Some(items) => Output::Items(items?, None, None),
-                    None => Some(view.delivered(index)).filter(|ports| !ports.is_empty()).map(Output::Ports)?,
-                }
-            }
-            Root::Input(name) => Output::Cell(walk.inputs.get(name)?, Some(source)),
-            Root::Param(name) => Output::Plain(walk.parameters.get(name)?, source),
-            Root::Item | Root::Index | Root::Total => return None,
-        })
-    };
     let outputs = walk.plan.outputs.iter();
-    outputs.map(|output| (output.name.clone(), find(output).unwrap_or(Output::Absent))).collect()
+    outputs.map(|output| (output.name.clone(), named(walk, output).unwrap_or(Output::Absent))).collect()
+}
+
+fn named<'w>(walk: &'w Walk, output: &'w PlanOutput) -> Option<Output<'w>> {
+    let view = Scope { walk, pass: PassId::ROOT };
+    let source = &output.source;
+    Some(match &source.root {
+        Root::Port { node, port } => {
+            let index = *walk.plan.ids.get(node.as_str())?;
+            let port = canonical(&walk.plan.nodes[index], port);
+            match by_item(walk, index) {
+                Some(items) => Output::Items(items?, Some(port), Some(source)),
+                None => Output::Cell(view.output(index, port)?, Some(source)),
+            }
+        }
+        Root::Node(node) => {
+            let index = *walk.plan.ids.get(node.as_str())?;
+            match by_item(walk, index) {
+                Some(items) => Output::Items(items?, None, None),
+                None => Some(view.delivered(index)).filter(|ports| !ports.is_empty()).map(Output::Ports)?,
+            }
+        }
+        Root::Input(name) => Output::Cell(walk.inputs.get(name)?, Some(source)),
+        Root::Param(name) => Output::Plain(walk.parameters.get(name)?, source),
+        Root::Item | Root::Index | Root::Total => return None,
+    })
 }
 
 /// For a node whose values are kept by item: these, if its loop has run.

@@ -98,7 +98,7 @@ impl Walk {
             let sums: Vec<Record> = nodes.into_iter().filter_map(|id| self.sum(*self.plan.ids.get(id)?)).collect();
             records.extend(sums);
         }
-        Report { records, progress: self.progress() }
+        Report { records, progress: self.progress(), block_cpu_us: std::mem::take(&mut self.block_cpu_us) }
     }
 
     /// The record of a node inside of a loop as a whole.

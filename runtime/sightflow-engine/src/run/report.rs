@@ -31,6 +31,8 @@ pub struct Report {
     pub records: Vec<Record>,
     /// `percent`, `completed_nodes`, `total_nodes`, `running_nodes`, and `running`: names of the first of those that run.
     pub progress: Value,
+    /// Processor time of component blocks, µs.
+    pub block_cpu_us: u64,
 }
 
 /// What is known about a node, or about one item of it.

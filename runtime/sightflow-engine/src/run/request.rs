@@ -73,6 +73,4 @@ pub struct RunOutcome {
     pub output_blobs: Vec<Digest>,
     /// What changed since the last report.
     pub report: Report,
-    /// Processor time of its component blocks, µs.
-    pub block_cpu_us: u64,
 }

@@ -101,10 +101,11 @@ mod tests {
             let (mut trace, before, count) = (NodeTrace::default(), budget, calls.len());
             calls.into_iter().for_each(|call| trace.add(call));
             trace.settle(&mut budget);
-            let mut record = json!({});
+            let mut record = Map::new();
             trace.report(&mut record);
-            let logs = record["logs"].as_array().unwrap();
-            assert_eq!((logs.len(), record["logs_dropped"].as_u64()), (kept, Some(dropped)));
+            let logs = record.get("logs").and_then(Value::as_array).map_or(0, Vec::len);
+            let said = record.get("logs_dropped").and_then(Value::as_u64).unwrap_or(0);
+            assert_eq!((logs, said), (kept, dropped));
             assert_eq!(record["block_cpu_us"], 3 * count);
             assert_eq!(before - budget, trace.bytes);
         }
@@ -112,8 +113,8 @@ mod tests {
 
     #[test]
     fn a_node_that_calls_nothing_says_nothing() {
-        let mut record = json!({"status": "completed"});
+        let mut record = Map::new();
         NodeTrace::default().report(&mut record);
-        assert_eq!(record, json!({"status": "completed"}));
+        assert_eq!(record, Map::new());
     }
 }

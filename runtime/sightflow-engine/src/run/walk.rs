@@ -504,7 +504,9 @@ impl Walk {
 
     /// Nobody waits for these any more.
     pub(super) fn forget_jobs(&mut self, jobs: &[JobId]) {
-        jobs.iter().for_each(|job| drop(self.jobs.remove(job)));
+        for job in jobs {
+            self.jobs.remove(job);
+        }
     }
 
     /// All jobs of a frame have ended: its work goes on.

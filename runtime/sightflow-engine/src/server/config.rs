@@ -12,7 +12,7 @@ use sightflow_supervisor::{Faults, Restarts};
 use crate::catalog::Catalog;
 use crate::host::BlockHost;
 use crate::plan::Limits;
-use crate::run::RunLimits;
+use crate::run::{Lanes, RunLimits};
 
 /// Fetches run images from URLs. Implemented where HTTP lives.
 #[async_trait]
@@ -55,8 +55,14 @@ pub struct EngineParts {
 pub struct EngineConfig {
     /// Its name in the fleet.
     pub name: String,
-    /// Executions that it runs at once; the others wait as rows. At least 1.
+    /// Executions that compute at once, those that only wait for jobs not counted; the others wait as rows. At least 1.
     pub max_running: usize,
+    /// Executions that it has at once, those that only wait included.
+    pub max_held: usize,
+    /// How long an execution that only waits keeps its task and its pixels.
+    pub grace: Duration,
+    /// The threads on which blocks compute.
+    pub lanes: Lanes,
     /// Bound of one attempt of an inference job, milliseconds.
     pub job_timeout_ms: u32,
     /// Bounds of definitions.
@@ -82,6 +88,9 @@ impl Default for EngineConfig {
         Self {
             name: "engine".to_owned(),
             max_running: 256,
+            max_held: 20_000,
+            grace: Duration::from_millis(500),
+            lanes: Lanes::default(),
             job_timeout_ms: 60_000,
             limits: Limits::default(),
             run_limits: RunLimits::default(),

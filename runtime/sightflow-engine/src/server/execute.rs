@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
-use sightflow_store::{FinishedExecution, StartedExecution, StoreError};
-use sightflow_supervisor::caught;
+use serde_json::json;
+use sightflow_memory::MemoryPool;
+use sightflow_store::{FinishedExecution, NewEvent, StartedExecution, StoreError};
+use sightflow_supervisor::{Panicked, caught};
 use sightflow_types::error::{RunError, chain, code};
+use sightflow_types::{ExecutionId, TenantId, event};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -15,21 +18,96 @@ use super::hub::Handle;
 use super::images::StoredImages;
 use super::jobs::StoreJobs;
 use super::journal::Journal;
-use super::pins::{self, Pinned};
+use super::parked::{Active, Parked};
+use super::pins;
 use super::shared::{Shared, Stop, problems};
-use crate::input::{RunInput, validate_run};
-use crate::plan::Plan;
-use crate::run::{End, RunOutcome, RunParts, RunRequest, run_plan};
+use crate::input::validate_run;
+use crate::run::{End, Pause, Run, RunOutcome, RunParts, RunRequest};
 
-/// Runs an execution that was taken. It ends recorded or given back, or, if even that fails, with a lease that the next
-/// lease check gives back.
-pub(super) async fn execute(shared: &Shared, handle: &Arc<Handle>, started: &StartedExecution) {
+/// Runs an execution that was taken, as long as it computes. It ends recorded or given back, or it is parked; if even that
+/// fails, with a lease that the next lease check gives back.
+pub(super) fn begin(shared: &Arc<Shared>, started: StartedExecution, slot: OwnedSemaphorePermit) {
+    // Known before its task first runs: the lease check takes what is not known for left behind.
+    let handle = shared.hub.enter(started.lease());
+    let owner = Arc::clone(shared);
+    shared.tasks.spawn(async move {
+        let known = Arc::clone(&handle);
+        let work = async {
+            owner.config.faults.at("engine.execute");
+            if let Some(active) = prepare(&owner, &handle, started, Vec::new()).await {
+                go_on(&owner, active, Some(slot)).await;
+            }
+        };
+        guarded(&owner, &known, work).await;
+    });
+}
+
+/// Goes on with an execution that waits, if it does.
+pub(super) fn wake(shared: &Arc<Shared>, id: ExecutionId) {
+    let Some(parked) = shared.hub.unpark(id) else { return };
+    let owner = Arc::clone(shared);
+    shared.tasks.spawn(async move {
+        let known = Arc::clone(match &parked {
+            Parked::Warm(active) => &active.handle,
+            Parked::Cold(handle, _) => handle,
+        });
+        guarded(&owner, &known, unparked(&owner, parked)).await;
+    });
+}
+
+async fn unparked(shared: &Arc<Shared>, parked: Parked) {
+    match parked {
+        Parked::Warm(active) => go_on(shared, *active, None).await,
+        Parked::Cold(handle, tenant) => {
+            let lost = tokio::select! {
+                biased;
+                () = handle.lost.cancelled() => true,
+                () = shared.stop.cancelled() => true,
+                active = walked_again(shared, &handle, tenant) => {
+                    if let Some(active) = active {
+                        go_on(shared, active, None).await;
+                    }
+                    false
+                }
+            };
+            if lost {
+                shared.hub.leave(&handle);
+            }
+        }
+    }
+}
+
+/// An execution of which nothing was kept.
+async fn walked_again(shared: &Arc<Shared>, handle: &Arc<Handle>, tenant: TenantId) -> Option<Active> {
     let id = handle.lease.execution_id;
-    if let Err(panicked) = caught(run(shared, handle, started)).await {
+    let store = &shared.parts.store;
+    let read = async {
+        let execution = store.execution(tenant, id).await?;
+        let definition_digest = store.execution_definition(tenant, id).await?.digest;
+        Ok(StartedExecution { execution, definition_digest })
+    };
+    match read.await {
+        Ok(started) => {
+            let payload = json!({"resume_count": started.execution.resume_count});
+            let resumed = NewEvent { kind: event::EXECUTION_RESUMED.to_owned(), payload };
+            prepare(shared, handle, started, vec![resumed]).await
+        }
+        Err(failure) => {
+            give_back(shared, handle, &failure).await;
+            None
+        }
+    }
+}
+
+/// A panic here ends the execution.
+async fn guarded(shared: &Shared, handle: &Arc<Handle>, work: impl Future<Output = ()>) {
+    let id = handle.lease.execution_id;
+    if let Err(panicked) = caught(work).await {
         error!(execution.id = %id, error = chain(&panicked), "an execution's task panicked");
         if let Err(panicked) = caught(finish(shared, handle, failure(broken()))).await {
             error!(execution.id = %id, error = chain(&panicked), "recording the end panicked as well");
             handed_back(handle, "its end cannot be recorded", shared.parts.store.give_up(handle.lease).await);
+            shared.hub.leave(handle);
         }
     }
 }
@@ -44,112 +122,68 @@ fn failure(error: RunError) -> FinishedExecution {
         error: Some(error),
         outputs: json!({}),
         records: Vec::new(),
-        block_cpu_us: 0,
         progress: json!({}),
         output_blobs: Vec::new(),
+        block_cpu_us: 0,
         events: Vec::new(),
         pins: None,
     }
 }
 
-async fn run(shared: &Shared, handle: &Arc<Handle>, started: &StartedExecution) {
-    shared.config.faults.at("engine.execute");
-    let (plan, input, (pins, repinned)) = match prepare(shared, started).await {
-        Ok(ready) => ready,
-        Err(Stop::Fail(error)) => return finish(shared, handle, failure(error)).await,
-        // Not the execution's fault: it goes back and is taken again.
-        Err(Stop::Store(failure)) => return give_back(shared, handle, &failure).await,
-    };
-    for event in &repinned {
-        info!(execution.id = %started.execution.id, pin = %event.payload, "a block was replaced by an upgrade; the execution goes on with it");
-    }
-    let journal = Journal::new(Arc::clone(&shared.parts.store), Arc::clone(handle), pins, repinned);
-    let (outcome, kept) = walk(shared, handle, started, plan, input, &journal).await;
-    if handle.lost.is_cancelled() {
-        return info!(execution.id = %started.execution.id, "execution stopped: cancelled or taken over");
-    }
-    if let Err(panicked) = kept {
-        error!(execution.id = %started.execution.id, error = chain(&panicked), "an execution's journal panicked");
-        return finish(shared, handle, ended(RunOutcome { end: End::Failed(broken()), ..outcome }, &journal)).await;
-    }
-    if outcome.end != End::Stopped {
-        return finish(shared, handle, ended(outcome, &journal)).await;
-    }
-    if let Err(failure) = journal.flush().await {
-        warn!(execution.id = %started.execution.id, error = chain(&failure), "the last events could not be written");
-    }
-    handed_back(handle, "the engine stops", shared.parts.store.hand_back(handle.lease).await);
-}
-
-/// Walks the plan and keeps the journal beside it. Cancelled by a client, taken over, this engine's stop, or a journal that
-/// can write nothing any more: the walk stops.
-async fn walk(
+/// Makes a run of an execution, or ends it.
+async fn prepare(
     shared: &Shared,
     handle: &Arc<Handle>,
-    started: &StartedExecution,
-    plan: Arc<Plan>,
-    input: RunInput,
-    journal: &Arc<Journal>,
-) -> (RunOutcome, Result<(), sightflow_supervisor::Panicked>) {
+    started: StartedExecution,
+    mut events: Vec<NewEvent>,
+) -> Option<Active> {
+    let (plan, input, (pins, repinned)) = match ready(shared, &started).await {
+        Ok(ready) => ready,
+        Err(Stop::Fail(error)) => {
+            finish(shared, handle, failure(error)).await;
+            return None;
+        }
+        // Not the execution's fault: it goes back and is taken again.
+        Err(Stop::Store(failure)) => {
+            give_back(shared, handle, &failure).await;
+            return None;
+        }
+    };
     let execution = &started.execution;
+    for event in &repinned {
+        info!(execution.id = %execution.id, pin = %event.payload, "a block was replaced by an upgrade; the execution goes on with it");
+    }
+    events.extend(repinned);
+    let journal = Journal::new(Arc::clone(&shared.parts.store), Arc::clone(handle), pins, events);
+    let store = Arc::clone(&shared.parts.store);
     let parts = RunParts {
         host: Arc::clone(&shared.parts.host),
-        jobs: Arc::new(StoreJobs::new(
-            Arc::clone(&shared.parts.store),
-            Arc::clone(handle),
-            shared.config.job_timeout_ms,
-        )),
+        jobs: Arc::new(StoreJobs::new(store, Arc::clone(handle), shared.config.job_timeout_ms)),
         images: Arc::new(StoredImages::for_execution(&shared.parts, execution, handle.lease)),
-        observer: Arc::clone(journal) as Arc<dyn crate::run::Observer>,
+        observer: Arc::clone(&journal) as Arc<dyn crate::run::Observer>,
         limits: shared.config.run_limits.clone(),
+        lanes: shared.config.lanes.clone(),
     };
     let left = execution.deadline_at.map(|deadline| deadline.millis_since(shared.parts.store.now()).max(0));
     let deadline =
         left.and_then(|ms| Instant::now().checked_add(Duration::from_millis(u64::try_from(ms).unwrap_or(0))));
-    let cancel = CancellationToken::new();
     let request = RunRequest {
         plan,
         input,
         execution_id: Some(execution.id),
         context: json!({"workflow_id": execution.workflow_id, "execution_id": execution.id, "version": execution.workflow_version}),
-        cancel: cancel.clone(),
+        // Whatever stops the walk drops its run, too; see `drive`.
+        cancel: CancellationToken::new(),
         deadline,
     };
-    let unkept = CancellationToken::new();
-    let walking = async {
-        let walk = run_plan(&parts, request);
-        tokio::pin!(walk);
-        let outcome = tokio::select! {
-            biased;
-            outcome = &mut walk => outcome,
-            () = async { tokio::select! {
-                () = handle.lost.cancelled() => {}
-                () = shared.stop.cancelled() => {}
-                () = unkept.cancelled() => {}
-            } } => {
-                cancel.cancel();
-                walk.await
-            }
-        };
-        journal.close();
-        outcome
-    };
-    let keeping = async {
-        let kept = caught(async {
-            shared.config.faults.at("engine.journal");
-            journal.keep(shared.config.linger).await
-        })
-        .await;
-        if kept.is_err() {
-            unkept.cancel();
-        }
-        // A stale lease is known by the handle.
-        kept.map(drop)
-    };
-    tokio::join!(walking, keeping)
+    let run = Run::new(parts, request);
+    Some(Active { handle: Arc::clone(handle), tenant: execution.tenant_id, run, journal })
 }
 
-async fn prepare(shared: &Shared, started: &StartedExecution) -> Result<(Arc<Plan>, RunInput, Pinned), Stop> {
+async fn ready(
+    shared: &Shared,
+    started: &StartedExecution,
+) -> Result<(Arc<crate::plan::Plan>, crate::input::RunInput, pins::Pinned), Stop> {
     let execution = &started.execution;
     let plan = shared.plan(started).await?;
     let input = validate_run(&plan, &execution.input, &execution.parameters)
@@ -158,26 +192,138 @@ async fn prepare(shared: &Shared, started: &StartedExecution) -> Result<(Arc<Pla
     Ok((plan, input, pinned))
 }
 
+/// How driving a run came to a stop.
+enum Stopped {
+    Paused(Pause),
+    /// Cancelled by a client, taken over, or ended by somebody else.
+    Lost,
+    /// This engine stops.
+    Leaving,
+    /// Its journal panicked.
+    Unkept(Panicked),
+}
+
+/// Drives an execution until it ends or waits for long; while it only waits it holds no slot.
+async fn go_on(shared: &Arc<Shared>, active: Active, mut slot: Option<OwnedSemaphorePermit>) {
+    let mut parked = Some(active);
+    while let Some(active) = parked.take() {
+        if slot.is_none() {
+            slot = tokio::select! {
+                biased;
+                () = active.handle.lost.cancelled() => None,
+                () = shared.stop.cancelled() => None,
+                slot = shared.slot() => slot,
+            };
+        }
+        let stopped = drive(shared, &active).await;
+        drop(slot.take());
+        match stopped {
+            Stopped::Paused(Pause::Ended(outcome)) => {
+                return finish(shared, &active.handle, ended(outcome, &active.journal)).await;
+            }
+            Stopped::Paused(Pause::Waiting(until)) => {
+                parked = wait(shared, active, until).await;
+            }
+            Stopped::Lost => {
+                info!(execution.id = %active.handle.lease.execution_id, "execution stopped: cancelled or taken over");
+                return shared.hub.leave(&active.handle);
+            }
+            Stopped::Leaving => return leave(shared, &active).await,
+            Stopped::Unkept(panicked) => {
+                let id = active.handle.lease.execution_id;
+                error!(execution.id = %id, error = chain(&panicked), "an execution's journal panicked");
+                return finish(shared, &active.handle, failure(broken())).await;
+            }
+        }
+    }
+}
+
+/// Waits a while for news, then parks the execution. Answers it if it has something to do.
+async fn wait(shared: &Arc<Shared>, active: Active, until: Option<Instant>) -> Option<Active> {
+    let grace = if MemoryPool::process().is_contended() { Duration::ZERO } else { shared.config.grace };
+    let news = tokio::select! {
+        biased;
+        () = active.handle.lost.cancelled() => true,
+        () = shared.stop.cancelled() => true,
+        () = active.run.waited(until) => true,
+        () = tokio::time::sleep(grace) => false,
+    };
+    if news {
+        return Some(active);
+    }
+    match active.journal.flush(&active.run).await {
+        Ok(()) => {}
+        Err(StoreError::StaleLease) => {
+            active.handle.lost.cancel();
+            return Some(active);
+        }
+        // What was not written is written by whoever goes on with it.
+        Err(failure) => {
+            warn!(execution.id = %active.handle.lease.execution_id, error = chain(&failure), "events wait to be written");
+        }
+    }
+    let handle = Arc::clone(&active.handle);
+    shared.config.faults.at("engine.park");
+    match shared.hub.park(&handle, active.park(), until)? {
+        Parked::Warm(active) => Some(*active),
+        cold @ Parked::Cold(..) => {
+            Box::pin(unparked(shared, cold)).await;
+            None
+        }
+    }
+}
+
+/// Drives a run and keeps the journal beside it.
+async fn drive(shared: &Shared, active: &Active) -> Stopped {
+    let Active { handle, run, journal, .. } = active;
+    if handle.lost.is_cancelled() {
+        return Stopped::Lost;
+    }
+    let closing = CancellationToken::new();
+    let walking = async {
+        let stopped = tokio::select! {
+            biased;
+            () = handle.lost.cancelled() => Stopped::Lost,
+            () = shared.stop.cancelled() => Stopped::Leaving,
+            // The journal has panicked.
+            () = closing.cancelled() => Stopped::Lost,
+            pause = run.drive() => Stopped::Paused(pause),
+        };
+        closing.cancel();
+        stopped
+    };
+    let keeping = async {
+        let kept = caught(async {
+            shared.config.faults.at("engine.journal");
+            journal.keep(run, shared.config.linger, &closing).await
+        })
+        .await;
+        closing.cancel();
+        // A stale lease is known by the handle.
+        kept.map(drop)
+    };
+    match tokio::join!(walking, keeping) {
+        (_, Err(panicked)) => Stopped::Unkept(panicked),
+        (stopped, Ok(())) => stopped,
+    }
+}
+
 /// How an outcome is recorded, with what the journal has left.
 fn ended(outcome: RunOutcome, journal: &Journal) -> FinishedExecution {
-    let records = match outcome.node_metrics {
-        Value::Object(records) => records,
-        _ => Map::new(),
-    };
-    let block_cpu_us = records.values().filter_map(|record| record["block_cpu_us"].as_u64()).sum();
-    let (events, pins, records) = journal.rest(records);
+    let progress = outcome.report.progress.clone();
+    let rest = journal.rest(outcome.report);
     FinishedExecution {
         error: match outcome.end {
             End::Failed(error) => Some(error),
             End::Completed | End::Stopped => None,
         },
         outputs: outcome.outputs,
-        records,
-        progress: outcome.progress,
-        block_cpu_us,
+        records: rest.records,
+        progress,
         output_blobs: outcome.output_blobs,
-        events,
-        pins,
+        block_cpu_us: rest.block_cpu_us,
+        events: rest.events,
+        pins: rest.pins,
     }
 }
 
@@ -192,7 +338,7 @@ async fn finish(shared: &Shared, handle: &Arc<Handle>, end: FinishedExecution) {
         }
         Err(failure @ StoreError::Unavailable(_)) => {
             error!(execution.id = %id, error = chain(&failure), "cannot record the end of an execution");
-            give_back(shared, handle, &failure).await;
+            return give_back(shared, handle, &failure).await;
         }
         // The same end would be refused again, and again after a takeover.
         Err(refused) => {
@@ -200,10 +346,21 @@ async fn finish(shared: &Shared, handle: &Arc<Handle>, end: FinishedExecution) {
             let error = RunError::new(code::INTERNAL, "the result of this execution could not be recorded");
             if let Err(failure) = shared.parts.store.finish(handle.lease, self::failure(error)).await {
                 error!(execution.id = %id, error = chain(&failure), "cannot record the end of an execution");
-                give_back(shared, handle, &failure).await;
+                return give_back(shared, handle, &failure).await;
             }
         }
     }
+    shared.hub.leave(handle);
+}
+
+/// This engine stops: somebody else goes on.
+async fn leave(shared: &Shared, active: &Active) {
+    if let Err(failure) = active.journal.flush(&active.run).await {
+        let id = active.handle.lease.execution_id;
+        warn!(execution.id = %id, error = chain(&failure), "the last events could not be written");
+    }
+    handed_back(&active.handle, "the engine stops", shared.parts.store.hand_back(active.handle.lease).await);
+    shared.hub.leave(&active.handle);
 }
 
 /// A database that cannot be reached or is full costs an execution nothing but time. Whatever else fails is counted, and ends
@@ -214,6 +371,7 @@ async fn give_back(shared: &Shared, handle: &Arc<Handle>, failure: &StoreError) 
         _ => shared.parts.store.give_up(handle.lease).await,
     };
     handed_back(handle, &chain(failure), given);
+    shared.hub.leave(handle);
 }
 
 /// If this failed, the lease check tries again: the store says that the execution is leased here, and no task runs it.

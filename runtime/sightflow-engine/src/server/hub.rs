@@ -1,62 +1,172 @@
-//! Wake-ups: from the store's signals to the executions that this engine runs.
+//! The executions of this engine: those that compute, and those that only wait. Signals of the store reach them here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sightflow_store::{ExecutionLease, Signal, Store};
-use sightflow_types::ExecutionId;
+use sightflow_store::{ExecutionLease, Store};
 use sightflow_types::error::chain;
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Notify, watch};
+use sightflow_types::{ExecutionId, JobId};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::shared::Shared;
+use super::parked::Parked;
 
-/// One running execution.
+/// One execution that this engine has.
 pub(super) struct Handle {
     pub(super) lease: ExecutionLease,
     /// Fires when it was cancelled, taken over or ended by someone else: stop, write nothing.
     pub(super) lost: CancellationToken,
-    /// Counts news of its jobs; waiting job runners look at the store when it moves.
-    pub(super) news: watch::Sender<u64>,
+    ended: Mutex<Ended>,
+    wake: Notify,
+}
+
+/// Jobs that have ended and were not looked at.
+#[derive(Default)]
+struct Ended {
+    jobs: Vec<JobId>,
+    /// News may have been lost: look at all.
+    all: bool,
 }
 
 impl Handle {
+    fn new(lease: ExecutionLease) -> Self {
+        Self { lease, lost: CancellationToken::new(), ended: Mutex::default(), wake: Notify::new() }
+    }
+
+    /// Resolves when jobs have ended that nobody has looked at.
+    pub(super) async fn news(&self) {
+        loop {
+            let woken = self.wake.notified();
+            if self.has_news() {
+                return;
+            }
+            woken.await;
+        }
+    }
+
+    pub(super) fn has_news(&self) -> bool {
+        let ended = self.ended();
+        ended.all || !ended.jobs.is_empty()
+    }
+
+    /// Of these jobs, those that may have ended.
+    pub(super) fn take_news(&self, open: Vec<JobId>) -> Vec<JobId> {
+        let Ended { jobs, all } = std::mem::take(&mut *self.ended());
+        if all {
+            return open;
+        }
+        let open: BTreeSet<JobId> = open.into_iter().collect();
+        jobs.into_iter().filter(|job| open.contains(job)).collect()
+    }
+
+    /// These could not be looked at.
+    pub(super) fn put_back(&self, jobs: Vec<JobId>) {
+        self.ended().jobs.extend(jobs);
+        self.wake.notify_one();
+    }
+
+    fn job_ended(&self, job: JobId) {
+        self.ended().jobs.push(job);
+        self.wake.notify_one();
+    }
+
     fn look_again(&self) {
-        self.news.send_modify(|count| *count = count.wrapping_add(1));
+        self.ended().all = true;
+        self.wake.notify_one();
+    }
+
+    fn ended(&self) -> MutexGuard<'_, Ended> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// All running executions of this engine.
+/// All executions of this engine.
 #[derive(Default)]
 pub(super) struct Hub {
-    handles: Mutex<HashMap<ExecutionId, Arc<Handle>>>,
+    all: Mutex<Executions>,
     ready: Notify,
+    /// The first alarm may have changed.
+    alarms: Notify,
+}
+
+#[derive(Default)]
+struct Executions {
+    handles: HashMap<ExecutionId, Arc<Handle>>,
+    /// Those without a task.
+    parked: HashMap<ExecutionId, (Parked, Option<Instant>)>,
+    /// When parked ones must be looked at.
+    alarms: BTreeSet<(Instant, ExecutionId)>,
 }
 
 impl Hub {
     pub(super) fn enter(&self, lease: ExecutionLease) -> Arc<Handle> {
-        let handle = Arc::new(Handle { lease, lost: CancellationToken::new(), news: watch::Sender::new(0) });
-        let former = self.lock().insert(lease.execution_id, Arc::clone(&handle));
+        let handle = Arc::new(Handle::new(lease));
+        let former = self.lock().handles.insert(lease.execution_id, Arc::clone(&handle));
         if let Some(former) = former {
             // The same engine took it over from its own former self.
             former.lost.cancel();
+            drop(self.unpark(lease.execution_id));
         }
         handle
     }
 
     pub(super) fn leave(&self, handle: &Handle) {
-        let mut handles = self.lock();
-        if handles.get(&handle.lease.execution_id).is_some_and(|present| present.lease == handle.lease) {
-            handles.remove(&handle.lease.execution_id);
+        let mut all = self.lock();
+        if all.handles.get(&handle.lease.execution_id).is_some_and(|present| present.lease == handle.lease) {
+            all.handles.remove(&handle.lease.execution_id);
         }
     }
 
-    /// Whether a task runs under this lease.
+    /// How many executions this engine has.
+    pub(super) fn len(&self) -> usize {
+        self.lock().handles.len()
+    }
+
+    /// Whether somebody here goes on with what is under this lease.
     pub(super) fn runs(&self, lease: ExecutionLease) -> bool {
-        self.lock().get(&lease.execution_id).is_some_and(|handle| handle.lease == lease)
+        self.lock().handles.get(&lease.execution_id).is_some_and(|handle| handle.lease == lease)
+    }
+
+    /// Keeps an execution that only waits, at most until then. Answers it again if it has news meanwhile.
+    pub(super) fn park(&self, handle: &Arc<Handle>, parked: Parked, until: Option<Instant>) -> Option<Parked> {
+        let id = handle.lease.execution_id;
+        {
+            let mut all = self.lock();
+            all.parked.insert(id, (parked, until));
+            all.alarms.extend(until.map(|at| (at, id)));
+        }
+        self.alarms.notify_one();
+        // Whoever brought news before it lay there found nothing to wake.
+        if handle.has_news() || handle.lost.is_cancelled() { self.unpark(id) } else { None }
+    }
+
+    /// Takes an execution out that waits.
+    pub(super) fn unpark(&self, id: ExecutionId) -> Option<Parked> {
+        let mut all = self.lock();
+        let (parked, until) = all.parked.remove(&id)?;
+        if let Some(at) = until {
+            all.alarms.remove(&(at, id));
+        }
+        Some(parked)
+    }
+
+    /// Executions whose time has come.
+    pub(super) fn due(&self, now: Instant) -> Vec<ExecutionId> {
+        self.lock().alarms.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect()
+    }
+
+    /// Resolves when the first alarm rings, or may have changed.
+    pub(super) async fn alarm(&self) {
+        let first = self.lock().alarms.first().map(|(at, _)| *at);
+        tokio::select! {
+            () = self.alarms.notified() => {}
+            () = async { match first {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            } } => {}
+        }
     }
 
     /// Resolves when an execution may be waiting for an engine.
@@ -64,70 +174,59 @@ impl Hub {
         self.ready.notified().await;
     }
 
-    /// Wakes everything that waits, in case its wake-up was lost.
-    pub(super) fn look_again(&self) {
+    pub(super) fn execution_ready(&self) {
         self.ready.notify_one();
-        self.lock().values().for_each(|handle| handle.look_again());
     }
 
-    /// Stops the executions whose leases are lost.
-    pub(super) async fn check_leases(&self, store: &dyn Store) {
-        let leases: Vec<ExecutionLease> = self.lock().values().map(|handle| handle.lease).collect();
+    /// Tells an execution that a job of it has ended; whether there is one.
+    pub(super) fn job_ended(&self, id: ExecutionId, job: JobId) -> bool {
+        let found = self.lock().handles.get(&id).cloned();
+        found.is_some_and(|handle| {
+            handle.job_ended(job);
+            true
+        })
+    }
+
+    /// Stops an execution: it is somebody else's, or over.
+    pub(super) fn lose(&self, id: ExecutionId) {
+        if let Some(handle) = self.lock().handles.get(&id) {
+            handle.lost.cancel();
+        }
+    }
+
+    /// Wakes everything that waits, in case its wake-up was lost; answers what is parked.
+    pub(super) fn look_again(&self) -> Vec<ExecutionId> {
+        self.ready.notify_one();
+        let all = self.lock();
+        all.handles.values().for_each(|handle| handle.look_again());
+        all.parked.keys().copied().collect()
+    }
+
+    /// Stops the executions whose leases are lost; answers them.
+    pub(super) async fn check_leases(&self, store: &dyn Store) -> Vec<ExecutionId> {
+        let leases: Vec<ExecutionLease> = self.lock().handles.values().map(|handle| handle.lease).collect();
         if leases.is_empty() {
-            return;
+            return Vec::new();
         }
         match store.lost_leases(leases.clone()).await {
             Ok(lost) => {
-                let handles = self.lock();
+                let lost: BTreeSet<ExecutionId> = lost.into_iter().collect();
+                let all = self.lock();
                 // A newer lease of the same execution, taken meanwhile, is not the one that was asked about.
                 let asked = leases.iter().filter(|lease| lost.contains(&lease.execution_id));
                 asked
-                    .filter_map(|lease| handles.get(&lease.execution_id).filter(|handle| handle.lease == *lease))
+                    .filter_map(|lease| all.handles.get(&lease.execution_id).filter(|handle| handle.lease == *lease))
                     .for_each(|handle| handle.lost.cancel());
+                lost.into_iter().collect()
             }
-            Err(failure) => warn!(error = chain(&failure), "cannot check leases"),
+            Err(failure) => {
+                warn!(error = chain(&failure), "cannot check leases");
+                Vec::new()
+            }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ExecutionId, Arc<Handle>>> {
-        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Executions> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn each(&self, ids: &[ExecutionId], act: impl Fn(&Handle)) {
-        let handles = self.lock();
-        ids.iter().filter_map(|id| handles.get(id)).for_each(|handle| act(handle));
-    }
-}
-
-/// Hears the store's signals until the stop. Whatever came before it listened may have been missed.
-pub(super) async fn listen(shared: Arc<Shared>, mut signals: Receiver<Signal>) {
-    let hub = &shared.hub;
-    missed(&shared).await;
-    loop {
-        let signal = tokio::select! {
-            biased;
-            () = shared.stop.cancelled() => return,
-            signal = signals.recv() => signal,
-        };
-        shared.config.faults.at("engine.listen");
-        match signal {
-            Ok(Signal::JobsEnded(jobs)) => {
-                let ids: Vec<ExecutionId> = jobs.iter().map(|job| job.execution_id).collect();
-                hub.each(&ids, Handle::look_again);
-            }
-            Ok(Signal::Cancelled(ids)) => hub.each(&ids, |handle| handle.lost.cancel()),
-            Ok(Signal::ExecutionsReady) => hub.ready.notify_one(),
-            Ok(Signal::ModelsChanged) => shared.forget_plans(),
-            Ok(Signal::JobsReady(_) | Signal::ExecutionNews(_)) => {}
-            Err(RecvError::Lagged(_)) => missed(&shared).await,
-            // The store is gone for good.
-            Err(RecvError::Closed) => return,
-        }
-    }
-}
-
-async fn missed(shared: &Shared) {
-    shared.forget_plans();
-    shared.hub.look_again();
-    shared.hub.check_leases(shared.parts.store.as_ref()).await;
 }

@@ -7,7 +7,7 @@ use sightflow_types::error::chain;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{info, warn};
 
-use super::execute::execute;
+use super::execute;
 use super::shared::Shared;
 
 pub(super) async fn run(shared: Arc<Shared>) {
@@ -18,6 +18,15 @@ pub(super) async fn run(shared: Arc<Shared>) {
             room = shared.room() => room,
         };
         shared.config.faults.at("engine.intake");
+        if shared.full() {
+            drop(room);
+            tokio::select! {
+                biased;
+                () = shared.stop.cancelled() => return,
+                () = tokio::time::sleep(shared.config.poll) => {}
+            }
+            continue;
+        }
         // Not part of the select: a write happens also when nobody waits for it any more.
         let wanted = room.len();
         let full = match shared.parts.store.start_executions(shared.id(), page(wanted)).await {
@@ -44,7 +53,7 @@ pub(super) async fn take_over(shared: &Arc<Shared>) {
     loop {
         let room = shared.room_now();
         let wanted = room.len();
-        if wanted == 0 {
+        if wanted == 0 || shared.full() {
             return;
         }
         match shared.parts.store.take_over(shared.id(), page(wanted)).await {
@@ -62,19 +71,12 @@ fn page(wanted: usize) -> u32 {
     u32::try_from(wanted).unwrap_or(u32::MAX)
 }
 
-/// Begins a walk for each; how many there were.
+/// Begins each; how many there were.
 fn begin(shared: &Arc<Shared>, started: Vec<StartedExecution>, room: Vec<OwnedSemaphorePermit>) -> usize {
     let count = started.len();
-    for (execution, permit) in started.into_iter().zip(room) {
+    for (execution, slot) in started.into_iter().zip(room) {
         info!(execution.id = %execution.execution.id, execution.resume_count = execution.execution.resume_count, "execution taken");
-        // Known before its task first runs: the lease check takes what is not known for left behind.
-        let handle = shared.hub.enter(execution.lease());
-        let shared = Arc::clone(shared);
-        tokio::spawn(async move {
-            execute(&shared, &handle, &execution).await;
-            shared.hub.leave(&handle);
-            drop(permit);
-        });
+        execute::begin(shared, execution, slot);
     }
     count
 }

@@ -1,4 +1,4 @@
-//! Inference jobs through the store: enqueued once, waited for by wake-ups, answered from their rows.
+//! Inference jobs through the store: enqueued together, waited for by news, answered from their rows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,11 +33,10 @@ impl StoreJobs {
             match question().await {
                 Ok(answer) => return Ok(answer),
                 Err(failure @ StoreError::Unavailable(_)) => {
-                    warn!(execution.id = %self.handle.lease.execution_id, error = chain(&failure), "the job queue cannot be asked; trying again");
+                    warn!(execution.id = %self.handle.lease.execution_id, error = chain(&failure), "waiting for the job queue");
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
                 Err(failure) => {
-                    // A lost lease stops the whole walk; the error itself is never recorded.
                     if matches!(failure, StoreError::StaleLease) {
                         self.handle.lost.cancel();
                     }
@@ -50,9 +49,7 @@ impl StoreJobs {
 
 #[async_trait]
 impl JobRunner for StoreJobs {
-    async fn run(&self, requests: Vec<JobRequest>) -> Result<Vec<JobOutcome>, RunError> {
-        // Listen first, so that nothing between the enqueue and the wait is missed.
-        let mut news = self.handle.news.subscribe();
+    async fn enqueue(&self, requests: Vec<JobRequest>) -> Result<Vec<(JobId, Option<JobOutcome>)>, RunError> {
         let new = requests.into_iter().map(|request| NewJob {
             pixels: u64::from(request.input.width) * u64::from(request.input.height),
             input: serde_json::to_value(&request.input).unwrap_or_default(),
@@ -69,19 +66,37 @@ impl JobRunner for StoreJobs {
         let new: Vec<NewJob> = new.collect();
         let lease = self.handle.lease;
         // Enqueued twice, a job is there once.
-        let mut jobs = self.ask(|| self.store.enqueue_jobs(lease, new.clone())).await?;
-        while !jobs.iter().all(|job| job.status.is_terminal()) {
-            if news.changed().await.is_err() {
-                return Err(RunError::new(code::INTERNAL, "the engine stopped listening"));
-            }
-            let open: Vec<JobId> = jobs.iter().filter(|job| !job.status.is_terminal()).map(|job| job.id).collect();
-            for ended in self.ask(|| self.store.ended_jobs(open.clone())).await? {
-                if let Some(job) = jobs.iter_mut().find(|job| job.id == ended.id) {
-                    *job = ended;
-                }
-            }
+        let jobs = self.ask(|| self.store.enqueue_jobs(lease, new.clone())).await?;
+        Ok(jobs.into_iter().map(|job| (job.id, job.status.is_terminal().then(|| outcome(job)))).collect())
+    }
+
+    async fn news(&self) {
+        self.handle.news().await;
+    }
+
+    async fn ended(&self, open: Vec<JobId>) -> Result<Vec<(JobId, JobOutcome)>, RunError> {
+        let asked = self.handle.take_news(open);
+        if asked.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(jobs.into_iter().map(outcome).collect())
+        // Dropped half-way, the news is not lost.
+        let mut guard = PutBack { handle: &self.handle, jobs: asked.clone() };
+        let jobs = self.ask(|| self.store.ended_jobs(asked.clone())).await?;
+        guard.jobs.clear();
+        Ok(jobs.into_iter().map(|job| (job.id, outcome(job))).collect())
+    }
+}
+
+struct PutBack<'h> {
+    handle: &'h Handle,
+    jobs: Vec<JobId>,
+}
+
+impl Drop for PutBack<'_> {
+    fn drop(&mut self) {
+        if !self.jobs.is_empty() {
+            self.handle.put_back(std::mem::take(&mut self.jobs));
+        }
     }
 }
 
@@ -101,12 +116,5 @@ fn outcome(job: Job) -> JobOutcome {
     if let (Value::Object(object), Some(digest)) = (&mut metadata, job.model_digest) {
         object.entry("model_digest").or_insert_with(|| Value::String(digest.to_string()));
     }
-    JobOutcome {
-        job_id: Some(job.id),
-        result,
-        metadata,
-        queue_ms: job.queue_ms,
-        compute_ms: job.compute_ms,
-        attempts: job.attempt,
-    }
+    JobOutcome { result, metadata, queue_ms: job.queue_ms, compute_ms: job.compute_ms, attempts: job.attempt }
 }

@@ -1,10 +1,9 @@
-//! Events of one execution, written in batches so that a logic node does not cost a transaction.
+//! Events and records of one execution, written in batches so that a logic node does not cost a transaction.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sightflow_store::{Append, NewEvent, NodeRecord, Store, StoreError};
 use sightflow_types::error::chain;
 use sightflow_types::event;
@@ -13,7 +12,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::hub::Handle;
-use crate::run::Observer;
+use crate::run::{Observer, Record, Report, Run};
+use crate::weight::weigh;
 
 /// Largest payload that the store takes, with room to spare.
 const MAX_PAYLOAD: usize = 15 << 10;
@@ -22,7 +22,7 @@ const MAX_PAYLOAD: usize = 15 << 10;
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// While nodes settle one after another, progress and their records are written this often.
-const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+const REPORT_EVERY: Duration = Duration::from_millis(250);
 
 /// What happened and was not written yet. Whoever ends the execution takes what is left.
 pub(super) struct Journal {
@@ -30,20 +30,26 @@ pub(super) struct Journal {
     handle: Arc<Handle>,
     pages: Mutex<Pages>,
     wake: Notify,
-    closing: CancellationToken,
 }
 
 #[derive(Default)]
 struct Pages {
     events: Vec<NewEvent>,
-    /// Records that were not written yet, by node.
-    fresh: BTreeMap<String, Value>,
-    /// Records as they were written last, by node.
-    written: BTreeMap<String, Value>,
-    progress: Option<Value>,
     pins: Option<Value>,
-    /// When progress was last written.
-    progressed: Option<Instant>,
+    /// The run has something to report.
+    changed: bool,
+    /// When the last report was written.
+    reported: Option<Instant>,
+    /// A report that could not be written.
+    left: Option<Report>,
+}
+
+/// What a journal has left, for the transaction that ends the execution.
+pub(super) struct Rest {
+    pub(super) events: Vec<NewEvent>,
+    pub(super) records: Vec<NodeRecord>,
+    pub(super) block_cpu_us: u64,
+    pub(super) pins: Option<Value>,
 }
 
 impl Journal {
@@ -54,39 +60,34 @@ impl Journal {
         pins: Option<Value>,
         events: Vec<NewEvent>,
     ) -> Arc<Self> {
-        Arc::new(Self {
-            store,
-            handle,
-            pages: Mutex::new(Pages { pins, events, ..Pages::default() }),
-            wake: Notify::new(),
-            closing: CancellationToken::new(),
-        })
+        let pages = Mutex::new(Pages { pins, events, ..Pages::default() });
+        Arc::new(Self { store, handle, pages, wake: Notify::new() })
     }
 
-    /// Ends [`Journal::keep`]; what was not written stays for [`Journal::rest`].
-    pub(super) fn close(&self) {
-        self.closing.cancel();
-    }
-
-    /// Writes what happens until the journal is closed.
+    /// Writes what happens in `run` until `closing` fires.
     ///
     /// # Errors
     /// `StaleLease`, which also fires the handle's `lost`.
-    pub(super) async fn keep(&self, linger: Duration) -> Result<(), StoreError> {
+    pub(super) async fn keep(
+        &self,
+        run: &Run,
+        linger: Duration,
+        closing: &CancellationToken,
+    ) -> Result<(), StoreError> {
         loop {
             tokio::select! {
                 biased;
-                () = self.closing.cancelled() => return Ok(()),
+                () = closing.cancelled() => return Ok(()),
                 () = self.wake.notified() => {}
-                () = self.progress_due() => {}
+                () = self.report_due() => {}
             }
             // Let the events of quick nodes gather.
             tokio::select! {
                 biased;
-                () = self.closing.cancelled() => return Ok(()),
+                () = closing.cancelled() => return Ok(()),
                 () = tokio::time::sleep(linger) => {}
             }
-            match self.write(false).await {
+            match self.write(run, false).await {
                 Ok(()) => {}
                 Err(StoreError::StaleLease) => {
                     self.handle.lost.cancel();
@@ -97,7 +98,7 @@ impl Journal {
                     tracing::warn!(execution.id = %self.handle.lease.execution_id, error = chain(&failure), "events wait to be written");
                     self.wake.notify_one();
                     tokio::select! {
-                        () = self.closing.cancelled() => return Ok(()),
+                        () = closing.cancelled() => return Ok(()),
                         () = tokio::time::sleep(RETRY_PAUSE) => {}
                     }
                 }
@@ -109,26 +110,25 @@ impl Journal {
     ///
     /// # Errors
     /// The store's.
-    pub(super) async fn flush(&self) -> Result<(), StoreError> {
-        self.write(true).await
+    pub(super) async fn flush(&self, run: &Run) -> Result<(), StoreError> {
+        self.write(run, true).await
     }
 
-    /// Takes the events, pins and records that are left, for the transaction that ends the execution; `last` are the records
-    /// of all nodes.
-    pub(super) fn rest(&self, last: Map<String, Value>) -> (Vec<NewEvent>, Option<Value>, Vec<NodeRecord>) {
+    /// Takes what is left, with the last report.
+    pub(super) fn rest(&self, last: Report) -> Rest {
         let mut pages = self.lock();
+        let report = merge(pages.left.take(), last);
         let mut events = std::mem::take(&mut pages.events);
-        events.extend(pages.progress.take().map(progressed));
-        let changed = last.into_iter().filter(|(node, record)| pages.written.get(node) != Some(record));
-        let changed = changed.map(|(node, record)| of_node(node, record)).collect();
-        (events, pages.pins.take(), changed)
+        events.push(progressed(report.progress));
+        let records = report.records.into_iter().map(of_record).collect();
+        Rest { events, records, block_cpu_us: report.block_cpu_us, pins: pages.pins.take() }
     }
 
-    /// Resolves when progress that was held back may be written; never while there is none.
-    async fn progress_due(&self) {
+    /// Resolves when a report that was held back may be written; never while there is none.
+    async fn report_due(&self) {
         let due = {
             let pages = self.lock();
-            pages.progress.as_ref().and(pages.progressed).map(|written| written + PROGRESS_EVERY)
+            pages.reported.filter(|_| pages.changed).map(|written| written + REPORT_EVERY)
         };
         match due {
             Some(due) => tokio::time::sleep_until(due).await,
@@ -136,40 +136,44 @@ impl Journal {
         }
     }
 
-    async fn write(&self, all: bool) -> Result<(), StoreError> {
-        let (events, fresh, progress, pins) = {
+    async fn write(&self, run: &Run, all: bool) -> Result<(), StoreError> {
+        let reports = {
             let mut pages = self.lock();
-            let early = pages.progressed.is_some_and(|written| written.elapsed() < PROGRESS_EVERY);
-            let held_back = early && !all;
-            let progress = if held_back { None } else { pages.progress.take() };
-            let fresh = if held_back { BTreeMap::new() } else { std::mem::take(&mut pages.fresh) };
-            (std::mem::take(&mut pages.events), fresh, progress, pages.pins.take())
+            let early = pages.reported.is_some_and(|written| written.elapsed() < REPORT_EVERY);
+            let reports = pages.changed && (all || !early);
+            pages.changed &= !reports;
+            reports
         };
-        if events.is_empty() && fresh.is_empty() && progress.is_none() && pins.is_none() {
+        // Asked for without the lock: the run tells its events under its own.
+        let fresh = reports.then(|| run.report());
+        let (events, report, pins) = {
+            let mut pages = self.lock();
+            let report = match (pages.left.take(), fresh) {
+                (left, Some(fresh)) => Some(merge(left, fresh)),
+                (left, None) => left,
+            };
+            (std::mem::take(&mut pages.events), report, pages.pins.take())
+        };
+        if events.is_empty() && report.is_none() && pins.is_none() {
             return Ok(());
         }
         let append = Append {
-            events: events.iter().cloned().chain(progress.clone().map(progressed)).collect(),
-            records: fresh.iter().map(|(node, record)| of_node(node.clone(), record.clone())).collect(),
-            progress: progress.clone(),
-            block_cpu_us: 0,
+            events: events.iter().cloned().chain(report.iter().map(|report| progressed(report.progress.clone()))).collect(),
+            records: report.iter().flat_map(|report| report.records.iter().cloned().map(of_record)).collect(),
+            progress: report.as_ref().map(|report| report.progress.clone()),
+            block_cpu_us: report.as_ref().map_or(0, |report| report.block_cpu_us),
             pins: pins.clone(),
         };
+        let reported = append.progress.is_some();
         let written = self.store.append_events(self.handle.lease, append).await;
         let mut pages = self.lock();
         if written.is_err() {
             let newer = std::mem::replace(&mut pages.events, events);
             pages.events.extend(newer);
-            for (node, record) in fresh {
-                pages.fresh.entry(node).or_insert(record);
-            }
-            pages.progress = pages.progress.take().or(progress);
+            pages.left = report;
             pages.pins = pages.pins.take().or(pins);
-        } else {
-            pages.written.extend(fresh);
-            if progress.is_some() {
-                pages.progressed = Some(Instant::now());
-            }
+        } else if reported {
+            pages.reported = Some(Instant::now());
         }
         written
     }
@@ -179,12 +183,21 @@ impl Journal {
     }
 }
 
-fn of_node(node_id: String, record: Value) -> NodeRecord {
-    NodeRecord { node_id, item_path: String::new(), record }
+/// Two reports as one. Of two records of one node and item the later stands behind the earlier.
+fn merge(earlier: Option<Report>, later: Report) -> Report {
+    let Some(mut earlier) = earlier else { return later };
+    earlier.records.extend(later.records);
+    earlier.block_cpu_us += later.block_cpu_us;
+    Report { progress: later.progress, ..earlier }
 }
 
 fn progressed(progress: Value) -> NewEvent {
     NewEvent { kind: event::EXECUTION_PROGRESS.to_owned(), payload: progress }
+}
+
+fn of_record(record: Record) -> NodeRecord {
+    let Record { node_id, item_path, record } = record;
+    NodeRecord { node_id, item_path, record }
 }
 
 impl Observer for Journal {
@@ -193,21 +206,19 @@ impl Observer for Journal {
     }
 
     fn event(&self, kind: &'static str, payload: Value) {
-        let payload = if payload.to_string().len() > MAX_PAYLOAD {
-            json!({"node_id": payload.get("node_id"), "truncated": true})
-        } else {
+        // Text is at most six times as long as what it says, so most payloads need not be written to be measured.
+        let small = weigh(&payload) < MAX_PAYLOAD as u64 / 6;
+        let payload = if small || payload.to_string().len() <= MAX_PAYLOAD {
             payload
+        } else {
+            json!({"node_id": payload.get("node_id"), "item": payload.get("item"), "truncated": true})
         };
         self.lock().events.push(NewEvent { kind: kind.to_owned(), payload });
         self.wake.notify_one();
     }
 
-    fn node(&self, node_id: &str, metrics: Value) {
-        self.lock().fresh.insert(node_id.to_owned(), metrics);
-    }
-
-    fn progress(&self, progress: Value) {
-        self.lock().progress = Some(progress);
+    fn changed(&self) {
+        self.lock().changed = true;
         self.wake.notify_one();
     }
 }

@@ -1,8 +1,9 @@
 //! The executor of a server: claims executions from the store, runs them, records what happens.
 //!
 //! Services, each restarted when it panics: `intake` takes executions, `heartbeat` gives signs of life, `watch` finds what
-//! was lost, `hub` hears the store's signals, `housekeeping` and `retention` work for everybody. None waits for another.
-//! Every walk is a task that ends defined.
+//! was lost, `listen` hears the store's signals and the alarms of executions that wait, `housekeeping` and `retention` work
+//! for everybody. None waits for another. An execution that computes is a task that ends defined; one that only waits is
+//! parked: it has neither a task nor a slot.
 
 mod config;
 mod execute;
@@ -13,7 +14,9 @@ mod images;
 mod intake;
 mod jobs;
 mod journal;
+mod listen;
 mod models;
+mod parked;
 mod pins;
 mod plans;
 mod retention;
@@ -97,7 +100,8 @@ impl Drop for Engine {
     }
 }
 
-/// Runs the services until the stop, then waits for the walks, which see the same token and hand themselves back.
+/// Runs the services until the stop, then waits for the executions, which see the same token and hand themselves back. Those
+/// that are parked are free once this engine has left the fleet.
 async fn serve(shared: Arc<Shared>, signals: Receiver<Signal>) {
     let (health, stop) = (shared.health.clone(), shared.stop.clone());
     let mut services = Services::new(Arc::clone(&shared), health, shared.config.restarts, stop);
@@ -107,14 +111,15 @@ async fn serve(shared: Arc<Shared>, signals: Receiver<Signal>) {
     let mut signals = Some(signals);
     services.add("listener", move |shared| {
         let signals = signals.take().unwrap_or_else(|| shared.parts.store.subscribe());
-        hub::listen(shared, signals)
+        listen::signals(shared, signals)
     });
+    services.add("alarms", listen::alarms);
     services.add("housekeeping", housekeeping::run);
     services.add("retention", retention::run);
     services.ended().await;
     // All were given up, or this is the stop.
     shared.stop.cancelled().await;
-    shared.walks_ended().await;
+    shared.tasks_ended().await;
     match caught(shared.parts.store.retire_worker(shared.id())).await {
         Ok(Ok(())) => {}
         Ok(Err(failure)) => warn!(error = chain(&failure), "cannot leave the fleet"),

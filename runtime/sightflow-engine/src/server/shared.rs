@@ -9,6 +9,7 @@ use sightflow_types::{Problem, WorkerId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::hub::Hub;
 use super::plans::Plans;
@@ -27,8 +28,10 @@ pub(super) struct Shared {
     /// New after it was declared gone.
     id: Mutex<WorkerId>,
     plans: Plans,
-    /// One permit for each walk that may run; it travels with the walk.
+    /// One permit for each execution that may compute; it travels with the execution.
     slots: Arc<Semaphore>,
+    /// Tasks of executions.
+    pub(super) tasks: TaskTracker,
 }
 
 /// Why an execution does not get as far as its walk.
@@ -45,7 +48,8 @@ impl Shared {
             stop: CancellationToken::new(),
             id: Mutex::new(id),
             plans: Plans::default(),
-            slots: Arc::new(Semaphore::new(walks(&config))),
+            slots: Arc::new(Semaphore::new(slots(&config))),
+            tasks: TaskTracker::new(),
             parts,
             config,
         }
@@ -66,7 +70,7 @@ impl Shared {
         *self.id.lock().unwrap_or_else(PoisonError::into_inner) = id;
     }
 
-    /// Room for walks: all that there is, up to what one transaction takes. Waits until there is some.
+    /// Room for executions: all that there is, up to what one transaction takes. Waits until there is some.
     pub(super) async fn room(&self) -> Vec<OwnedSemaphorePermit> {
         let first = Arc::clone(&self.slots).acquire_owned().await;
         // The semaphore is never closed.
@@ -82,10 +86,21 @@ impl Shared {
         std::iter::from_fn(|| Arc::clone(&self.slots).try_acquire_owned().ok()).take(TAKE).collect()
     }
 
-    /// Resolves when no walk runs any more. Nothing may begin one meanwhile.
-    pub(super) async fn walks_ended(&self) {
-        let all = u32::try_from(walks(&self.config)).unwrap_or(u32::MAX);
-        drop(self.slots.acquire_many(all).await);
+    /// A slot for an execution that goes on.
+    pub(super) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        Arc::clone(&self.slots).acquire_owned().await.ok()
+    }
+
+    /// Whether this engine has as many executions as it may, those that only wait included.
+    pub(super) fn full(&self) -> bool {
+        self.hub.len() >= self.config.max_held
+    }
+
+    /// Resolves when no execution has a task any more. Nothing may begin one meanwhile.
+    pub(super) async fn tasks_ended(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// The models changed: plans hold their digests.
@@ -118,7 +133,7 @@ impl Shared {
     }
 }
 
-fn walks(config: &EngineConfig) -> usize {
+fn slots(config: &EngineConfig) -> usize {
     config.max_running.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize))
 }
 

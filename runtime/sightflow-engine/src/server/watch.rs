@@ -8,6 +8,7 @@ use sightflow_types::error::chain;
 use tracing::{info, warn};
 
 use super::intake::take_over;
+use super::listen;
 use super::shared::Shared;
 
 /// Looks between those of every waiting walk at its jobs, in case a wake-up was lost.
@@ -25,7 +26,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         shared.config.faults.at("engine.watch");
         check_leases(&shared, &mut orphans).await;
         if looks.is_multiple_of(LOOK_AGAIN) {
-            shared.hub.look_again();
+            listen::look_again(&shared);
         }
         if !shared.stop.is_cancelled() {
             take_over(&shared).await;
@@ -35,8 +36,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
 
 /// Compares what the store says is leased here with the tasks that there are. A walk without a lease stops; a lease without
 /// a walk (seen twice in a row: the first time it may be about to begin) is given back, so that somebody runs it.
-async fn check_leases(shared: &Shared, orphans: &mut HashSet<ExecutionLease>) {
-    shared.hub.check_leases(shared.parts.store.as_ref()).await;
+async fn check_leases(shared: &Arc<Shared>, orphans: &mut HashSet<ExecutionLease>) {
+    listen::check_leases(shared).await;
     let held = match shared.parts.store.leases_of(shared.id()).await {
         Ok(held) => held,
         Err(failure) => return warn!(error = chain(&failure), "cannot look for leases without a task"),

@@ -5,9 +5,6 @@ use sightflow_types::error::{RunError, code};
 
 use super::{Values, taken};
 
-/// Settings that ride in a job.
-pub(super) const PARAMS: [&str; 4] = ["input_size", "normalize", "pooling", "gem_p"];
-
 pub(super) fn job_params(config: &Map<String, Value>) -> Map<String, Value> {
     taken(config, &["input_size", "normalize", "pooling", "gem_p"])
 }

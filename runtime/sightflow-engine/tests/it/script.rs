@@ -10,14 +10,15 @@ use sightflow_blobs::BlobStore;
 use sightflow_engine::server::StoredImages;
 use sightflow_engine::{
     BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, Catalog, CheckContext, Compiled,
-    FailureKind, JobOutcome, JobRequest, JobRunner, Limits, LogLevel, LogLine, ModelCatalog, ModelEntry, Observer,
+    FailureKind, JobOutcome, JobRequest, JobRunner, Lanes, Limits, LogLevel, LogLine, ModelCatalog, ModelEntry, Observer,
     Package, Payload, Plan, RunLimits, RunOutcome, RunParts, RunRequest, compile, run_plan, validate_run,
 };
 use sightflow_images::{Image, PixelFormat, Pixels};
+use sightflow_types::document::Document;
 use sightflow_types::error::RunError;
 use sightflow_types::manifest::{Manifest, NamedOutputs, Role};
 use sightflow_types::model::{Decoder, ModelSpec};
-use sightflow_types::{Digest, ModelSource, Problem, Task};
+use sightflow_types::{Digest, JobId, ModelSource, Problem, Task};
 use tokio_util::sync::CancellationToken;
 
 /// Manifests of a few component blocks.
@@ -161,7 +162,7 @@ impl Painted {
 
 #[async_trait]
 impl BlockHost for Host {
-    async fn call(
+    fn call(
         &self,
         block: &BlockRef,
         config: &str,
@@ -191,20 +192,16 @@ impl BlockHost for Host {
                 let detections = inputs["detections"].as_array().map_or(0, Vec::len);
                 json!({"image": inputs["image"], "count": detections})
             }
-            "stuck" => std::future::pending().await,
+            "stuck" => return Err(stuck(&context)),
             "boom" => panic!("the host has a bug"),
             "paint" => {
                 let alive = self.painted.alive();
                 drop(payload);
-                let payload = Payload {
-                    document: json!({"image": {"$image": 0}, "alive": alive}).to_string(),
-                    images: vec![self.painted.paint()],
-                };
-                return Ok(CallOutcome { payload, ..CallOutcome::default() });
+                let answer = json!({"image": {"$image": 0}, "alive": alive});
+                return Ok(outcome(&answer, vec![self.painted.paint()]));
             }
             "speak" => {
-                let payload = Payload { document: json!({"value": value}).to_string(), images: payload.images };
-                return Ok(CallOutcome { payload, trace: spoken() });
+                return Ok(CallOutcome { trace: spoken(), ..outcome(&json!({"value": value}), payload.images) });
             }
             "again" if count < 3 => {
                 let error = CallError::new("E-BLOCK-FAILED", "once more, please");
@@ -213,8 +210,7 @@ impl BlockHost for Host {
             "again" => json!({"value": "at last"}),
             _ => return Err(CallError::new("E-BLOCK-FAILED", "it always fails")),
         };
-        let payload = Payload { document: answer.to_string(), images: payload.images };
-        Ok(CallOutcome { payload, ..CallOutcome::default() })
+        Ok(outcome(&answer, payload.images))
     }
 
     async fn check(
@@ -234,6 +230,23 @@ impl BlockHost for Host {
     }
 }
 
+fn outcome(answer: &Value, images: Vec<Image>) -> CallOutcome {
+    let document = Document::check(answer.to_string(), images.len()).expect("a valid answer");
+    CallOutcome { document, images, ..CallOutcome::default() }
+}
+
+/// A block that never comes back by itself.
+fn stuck(context: &CallContext) -> CallError {
+    let until = context.timeout.map(|limit| Instant::now() + limit);
+    while !context.cancel.is_cancelled() {
+        if until.is_some_and(|until| until <= Instant::now()) {
+            return CallError::new("E-TIMEOUT", "the call ran out of time");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    CallError { kind: FailureKind::Cancelled, ..CallError::new("E-CANCELLED", "the call was taken back") }
+}
+
 fn spoken() -> CallTrace {
     let line = LogLine { level: LogLevel::Warn, message: "a dark picture".to_owned() };
     CallTrace {
@@ -249,13 +262,16 @@ pub(crate) struct Jobs {
     pub(crate) seen: Mutex<Vec<JobRequest>>,
     pub(crate) fail: bool,
     pub(crate) painted: Arc<Painted>,
+    /// How many jobs were enqueued together.
+    pub(crate) rounds: Mutex<Vec<usize>>,
     /// Painted pixels that were held while the jobs ran.
     pub(crate) alive: Mutex<Vec<usize>>,
 }
 
 #[async_trait]
 impl JobRunner for Jobs {
-    async fn run(&self, jobs: Vec<JobRequest>) -> Result<Vec<JobOutcome>, RunError> {
+    async fn enqueue(&self, jobs: Vec<JobRequest>) -> Result<Vec<(JobId, Option<JobOutcome>)>, RunError> {
+        self.rounds.lock().unwrap().push(jobs.len());
         self.seen.lock().unwrap().extend(jobs.iter().cloned());
         self.alive.lock().unwrap().push(self.painted.alive());
         let outcome = |job: JobRequest| {
@@ -265,16 +281,18 @@ impl JobRunner for Jobs {
                 _ => json!({"predictions": [item(0, "cat", 0.9), item(1, "dog", 0.1)]}),
             };
             let result = if self.fail { Err(RunError::new("E-JOB-FAILED", "no luck")) } else { Ok(result) };
-            JobOutcome {
-                job_id: None,
-                result,
-                metadata: json!({"device": "script", "cached": true}),
-                queue_ms: Some(1),
-                compute_ms: Some(2),
-                attempts: 1,
-            }
+            let metadata = json!({"device": "script", "cached": true});
+            JobOutcome { result, metadata, queue_ms: Some(1), compute_ms: Some(2), attempts: 1 }
         };
-        Ok(jobs.into_iter().map(outcome).collect())
+        Ok(jobs.into_iter().map(|job| (JobId::new(), Some(outcome(job)))).collect())
+    }
+
+    async fn news(&self) {
+        std::future::pending().await
+    }
+
+    async fn ended(&self, _: Vec<JobId>) -> Result<Vec<(JobId, JobOutcome)>, RunError> {
+        Ok(Vec::new())
     }
 }
 
@@ -289,8 +307,13 @@ impl Observer for Diary {
     fn event(&self, kind: &'static str, payload: Value) {
         self.0.lock().unwrap().push(format!("{kind} {}", payload["node_id"].as_str().unwrap_or_default()));
     }
-    fn node(&self, _: &str, _: Value) {}
-    fn progress(&self, _: Value) {}
+    fn changed(&self) {}
+}
+
+/// The records of nodes as a whole, by node.
+pub(crate) fn metrics(outcome: &RunOutcome) -> Value {
+    let nodes = outcome.report.records.iter().filter(|record| record.item_path.is_empty());
+    nodes.map(|record| (record.node_id.clone(), record.record.clone())).collect::<Map<_, _>>().into()
 }
 
 /// A run under way: what it is given and what it leaves behind.
@@ -328,6 +351,7 @@ impl Stage {
             images: Arc::new(StoredImages::unrecorded(self.blobs.clone())),
             observer: Arc::clone(&self.diary) as Arc<dyn Observer>,
             limits: self.limits.clone(),
+            lanes: Lanes::default(),
         };
         let request = RunRequest {
             plan,

@@ -1,0 +1,77 @@
+//! Hears the store's signals, and the alarms of executions that wait: whoever has news goes on.
+
+use std::sync::Arc;
+
+use sightflow_store::Signal;
+use sightflow_types::ExecutionId;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+
+use super::execute::wake;
+use super::shared::Shared;
+
+/// Hears the store's signals until the stop. Whatever came before it listened may have been missed.
+pub(super) async fn signals(shared: Arc<Shared>, mut signals: Receiver<Signal>) {
+    let hub = &shared.hub;
+    missed(&shared).await;
+    loop {
+        let signal = tokio::select! {
+            biased;
+            () = shared.stop.cancelled() => return,
+            signal = signals.recv() => signal,
+        };
+        shared.config.faults.at("engine.listen");
+        match signal {
+            Ok(Signal::JobsEnded(jobs)) => {
+                for job in jobs {
+                    if hub.job_ended(job.execution_id, job.job_id) {
+                        wake(&shared, job.execution_id);
+                    }
+                }
+            }
+            Ok(Signal::Cancelled(ids)) => ids.into_iter().for_each(|id| lose(&shared, id)),
+            Ok(Signal::ExecutionsReady) => hub.execution_ready(),
+            Ok(Signal::ModelsChanged) => shared.forget_plans(),
+            Ok(Signal::JobsReady(_) | Signal::ExecutionNews(_)) => {}
+            Err(RecvError::Lagged(_)) => missed(&shared).await,
+            // The store is gone for good.
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Wakes the executions whose time has come, until the stop.
+pub(super) async fn alarms(shared: Arc<Shared>) {
+    loop {
+        tokio::select! {
+            biased;
+            () = shared.stop.cancelled() => return,
+            () = shared.hub.alarm() => {}
+        }
+        shared.hub.due(Instant::now()).into_iter().for_each(|id| wake(&shared, id));
+    }
+}
+
+async fn missed(shared: &Arc<Shared>) {
+    shared.forget_plans();
+    look_again(shared);
+    check_leases(shared).await;
+}
+
+/// Every execution looks at its jobs, in case a wake-up was lost.
+pub(super) fn look_again(shared: &Arc<Shared>) {
+    shared.hub.look_again().into_iter().for_each(|id| wake(shared, id));
+}
+
+/// Stops the executions whose leases are lost.
+pub(super) async fn check_leases(shared: &Arc<Shared>) {
+    for id in shared.hub.check_leases(shared.parts.store.as_ref()).await {
+        wake(shared, id);
+    }
+}
+
+fn lose(shared: &Arc<Shared>, id: ExecutionId) {
+    shared.hub.lose(id);
+    wake(shared, id);
+}

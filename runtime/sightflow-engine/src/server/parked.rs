@@ -1,0 +1,39 @@
+//! Executions that only wait: for jobs, or for a time. They have no task, no slot, and no pixels.
+
+use std::sync::Arc;
+
+use sightflow_types::TenantId;
+
+use super::hub::Handle;
+use super::journal::Journal;
+use crate::run::Run;
+
+/// An execution under way.
+pub(super) struct Active {
+    pub(super) handle: Arc<Handle>,
+    pub(super) tenant: TenantId,
+    pub(super) run: Run,
+    pub(super) journal: Arc<Journal>,
+}
+
+/// What is left of an execution while it waits.
+pub(super) enum Parked {
+    /// Its frames and small values: it goes on where it stopped.
+    Warm(Box<Active>),
+    /// Nothing, since its values are large: it is walked again, and finished jobs answer from their rows.
+    Cold(Arc<Handle>, TenantId),
+}
+
+/// Bytes of values with which an execution is kept warm.
+const WARM: u64 = 256 << 10;
+
+impl Active {
+    /// What it needs while it waits.
+    pub(super) fn park(self) -> Parked {
+        self.run.shed();
+        if self.run.kept_bytes() > WARM {
+            return Parked::Cold(self.handle, self.tenant);
+        }
+        Parked::Warm(Box::new(self))
+    }
+}
