@@ -243,12 +243,12 @@ impl Run {
                     }
                 }
             }
-            shared.ground.parts.observer.changed();
         }
     }
 
     async fn conclude(&self, end: End) -> RunOutcome {
         let shared = &self.shared;
+        shared.walk().stop(end.clone());
         shared.work.cancel();
         // What is under way sees that within milliseconds; its memory is given back before the run is said to have ended.
         let back = async {
@@ -259,7 +259,6 @@ impl Run {
         let _ = tokio::time::timeout(PATIENCE, back).await;
         let (raw, report) = {
             let mut walk = shared.walk();
-            walk.stop(end.clone());
             walk.close_all();
             let raw = (end != End::Stopped).then(|| outputs::resolve(&walk, shared.ground.kept.limits()));
             (raw, walk.report())
@@ -363,7 +362,6 @@ impl Shared {
             let work = catch_unwind(AssertUnwindSafe(|| runtime.block_on(task.run())));
             let result = work.unwrap_or_else(|panic| Err(named.broken(&Panicked::of(panic.as_ref()))));
             self.walk().settle(frame, given, result);
-            self.ground.parts.observer.changed();
             if began.elapsed() > TURN && self.ground.parts.lanes.crowded() {
                 return;
             }

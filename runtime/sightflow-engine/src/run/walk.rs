@@ -560,6 +560,7 @@ impl Walk {
     pub(super) fn touch(&mut self, frame: Frame) {
         if self.listens() {
             self.touched.insert(frame);
+            self.ground.parts.observer.changed();
         }
     }
 
