@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{compiled, errors};
+use crate::script::Stage;
 
 #[test]
 fn cases_are_outputs() {
@@ -87,4 +88,32 @@ fn cases_are_outputs() {
     let outputs: Vec<(&str, bool)> =
         plan.nodes[0].outputs().iter().map(|port| (port.name.as_str(), port.exclusive)).collect();
     assert_eq!(outputs, [("default", true), ("low", true), ("high", true)]);
+}
+
+#[tokio::test]
+async fn the_case_that_is_taken_runs_and_the_others_are_skipped() {
+    let edges = [("s", "one", "a"), ("s", "two", "b"), ("s", "else", "d"), ("a", "value", "j"), ("b", "value", "j")];
+    let edges: Vec<Value> = edges
+        .iter()
+        .map(|(source, output, target)| {
+            json!({"source": source, "sourceHandle": output, "target": target, "targetHandle": "value"})
+        })
+        .collect();
+    let definition = json!({
+        "nodes": [
+            {"id": "s", "type": "switch", "inputs": {"value": "$inputs.number"},
+             "config": {"cases": [{"name": "one", "value": 1}, {"name": "two", "value": "$inputs.two"}]}},
+            {"id": "a", "type": "echo"}, {"id": "b", "type": "echo"}, {"id": "d", "type": "echo"}, {"id": "j", "type": "echo"}],
+        "edges": edges,
+        "outputs": [{"name": "joined", "source": "$nodes.j.value"}, {"name": "rest", "source": "$nodes.d.value"},
+                    {"name": "switched", "source": "$nodes.s.*"}, {"name": "second", "source": "$nodes.s.two"}],
+    });
+    for (number, expected) in [
+        (1, json!({"joined": 1, "rest": null, "switched": {"one": 1}, "second": null})),
+        (2, json!({"joined": 2, "rest": null, "switched": {"two": 2}, "second": 2})),
+        (3, json!({"joined": null, "rest": 3, "switched": {"default": 3}, "second": null})),
+    ] {
+        let outcome = Stage::new().run(definition.clone(), json!({"number": number, "two": 2}), json!({})).await;
+        assert_eq!(outcome.outputs, expected, "{number}");
+    }
 }
