@@ -20,7 +20,7 @@ fn described(plan: &Plan) -> (Vec<String>, String) {
 }
 
 /// What holds for every plan.
-fn check_consistent(plan: &Plan) {
+pub(crate) fn check_consistent(plan: &Plan) {
     for (index, scope) in plan.scopes.iter().enumerate() {
         for (slot, &node) in scope.nodes.iter().enumerate() {
             assert_eq!((plan.nodes[node].scope, plan.nodes[node].slot), (index, slot), "{}", plan.nodes[node].id);

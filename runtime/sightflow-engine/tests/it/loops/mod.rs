@@ -3,7 +3,9 @@
 mod bodies;
 mod cases;
 mod exports;
+mod random;
 mod refusals;
+mod settings;
 
 use serde_json::{Value, json};
 use sightflow_engine::{Compiled, Limits, Plan, compile};
