@@ -1,6 +1,10 @@
 //! One finding about a document: what is wrong, where, and what was probably meant.
 
+mod code;
+
 use serde::{Deserialize, Serialize};
+
+pub use code::ProblemCode;
 
 /// Whether a finding prevents a save.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +18,7 @@ pub enum Severity {
 /// A finding, in the form in which the API returns it as a `detail`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// Stable code: `E-PORT-UNKNOWN`, `W-ALIAS`, ….
+    /// Stable code: a [`ProblemCode`], or one of a component's own.
     pub code: String,
     /// RFC 6901 JSON pointer into the document, `""` for the whole.
     pub pointer: String,

@@ -262,6 +262,9 @@ async fn every_code_has_its_reference() {
     let all = app.get("/api/v1/errors").await.ok(200);
     assert!(all["items"].as_array().unwrap().len() > 20);
     assert_eq!(app.get("/api/v1/errors/queue_full").await.ok(200)["status"], 429);
+    let finding = app.get("/api/v1/errors/E-LOOP-ESCAPE").await.ok(200);
+    assert_eq!(finding["status"], serde_json::Value::Null);
+    assert!(finding["help"].as_str().unwrap().contains("`collect`"), "{finding}");
     app.get("/api/v1/errors/nothing").await.error(404, "not_found");
 }
 

@@ -6,7 +6,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
 use serde_json::{Map, Number, Value};
 use sightflow_expressions::reference::nearest;
-use sightflow_types::Problem;
+use sightflow_types::{Problem, ProblemCode};
 
 use super::fold;
 
@@ -123,14 +123,14 @@ impl ConfigSchema {
                 let Some(Value::Object(pairs)) = cases.get(&case) else {
                     let allowed: Vec<&str> = cases.keys().map(String::as_str).collect();
                     out.problems.push(Problem::new(
-                        "E-CONFIG",
+                        ProblemCode::Config,
                         pointer,
                         format!("`{key}` is {value}; it can be {}", allowed.join(" or ")),
                     ));
                     continue;
                 };
                 out.problems.push(Problem::new(
-                    "W-ALIAS",
+                    ProblemCode::Alias,
                     &pointer,
                     format!("`{key}` is written as {} now", Value::Object(pairs.clone())),
                 ));
@@ -143,7 +143,7 @@ impl ConfigSchema {
                 }
             } else if self.dropped.contains(&key) {
                 out.problems.push(Problem::new(
-                    "W-DROPPED-KEY",
+                    ProblemCode::DroppedKey,
                     pointer,
                     format!("`{key}` has no effect on results and was removed"),
                 ));
@@ -163,11 +163,12 @@ impl ConfigSchema {
             None => refused == key,
         });
         if let Some((_, hint)) = hint {
-            return Problem::new("E-CONFIG-KEY", pointer, format!("`{key}` is not available: {hint}"));
+            return Problem::new(ProblemCode::ConfigKey, pointer, format!("`{key}` is not available: {hint}"));
         }
         let known = self.properties.keys().chain(self.aliases.keys()).map(String::as_str);
         let suggestion = nearest(key, known).map(|near| self.aliases.get(&near).cloned().unwrap_or(near));
-        Problem::new("E-CONFIG-KEY", pointer, format!("there is no configuration key `{key}`")).suggest(suggestion)
+        Problem::new(ProblemCode::ConfigKey, pointer, format!("there is no configuration key `{key}`"))
+            .suggest(suggestion)
     }
 
     /// Brings values to canonical form, fills defaults and validates. Keys in `dynamic` are not known yet: they get no
@@ -180,7 +181,7 @@ impl ConfigSchema {
                 if *value != before && (before.is_string() || before.is_array()) {
                     let pointer = format!("/{}", pointer_token(canonical.written.get(key).unwrap_or(key)));
                     canonical.problems.push(Problem::new(
-                        "W-ALIAS",
+                        ProblemCode::Alias,
                         pointer,
                         format!("{before} is written {value} now"),
                     ));
@@ -220,7 +221,7 @@ impl Canonical {
             if *other != value {
                 let written = self.written.get(&canonical).cloned().unwrap_or_default();
                 let message = format!("`{key}` and `{written}` mean the same key and have different values");
-                self.problems.push(Problem::new("E-CONFIG", pointer, message).suggest(Some(canonical)));
+                self.problems.push(Problem::new(ProblemCode::Config, pointer, message).suggest(Some(canonical)));
             }
             return;
         }
@@ -230,7 +231,7 @@ impl Canonical {
 }
 
 fn alias(pointer: &str, from: &str, to: &str) -> Problem {
-    Problem::new("W-ALIAS", pointer, format!("`{from}` is written `{to}` now")).suggest(Some(to))
+    Problem::new(ProblemCode::Alias, pointer, format!("`{from}` is written `{to}` now")).suggest(Some(to))
 }
 
 /// Value aliases, folded enum names, and whole floats as integers, at any depth of the schema.
@@ -342,7 +343,7 @@ fn explain(error: &ValidationError<'_>, written: &HashMap<String, String>) -> Pr
         }
         _ => (format!("{name}: {error}"), None),
     };
-    Problem::new("E-CONFIG", pointer, message).suggest(suggestion)
+    Problem::new(ProblemCode::Config, pointer, message).suggest(suggestion)
 }
 
 fn short(value: &Value) -> String {

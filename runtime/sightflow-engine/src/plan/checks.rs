@@ -3,9 +3,9 @@
 use serde_json::Value;
 use sightflow_expressions::path::Path;
 use sightflow_expressions::reference::nearest;
-use sightflow_types::Problem;
 use sightflow_types::definition::Parameter;
 use sightflow_types::manifest::Role;
+use sightflow_types::{Problem, ProblemCode};
 
 use super::draft::Draft;
 use crate::catalog::Catalog;
@@ -20,7 +20,8 @@ pub(super) fn parameter_inputs(drafts: &[Draft], parameters: &[Parameter], probl
             let near = nearest(name, parameters.iter().map(|parameter| parameter.name.as_str()));
             let pointer = format!("/nodes/{}/config/parameter_name", draft.at);
             problems.push(
-                Problem::new("E-CONFIG", pointer, format!("the workflow declares no parameter `{name}`")).suggest(near),
+                Problem::new(ProblemCode::Config, pointer, format!("the workflow declares no parameter `{name}`"))
+                    .suggest(near),
             );
         }
     }
@@ -35,7 +36,7 @@ pub(super) fn drawing(drafts: &[Draft], catalog: &Catalog, problems: &mut Vec<Pr
     for draft in drafts.iter().filter(draws) {
         let pointer = format!("/nodes/{}/config/draw_boxes", draft.at);
         let message = "the block `draw_boxes`, which draws for `detection`, is not installed";
-        problems.push(Problem::new("E-CONFIG", pointer, message));
+        problems.push(Problem::new(ProblemCode::Config, pointer, message));
     }
 }
 
@@ -45,7 +46,7 @@ pub(super) fn unique_keys(drafts: &[Draft], problems: &mut Vec<Problem>) {
         let path = draft.config.canonical.get("unique_key").and_then(Value::as_str);
         if let Some(Err(error)) = path.map(Path::parse) {
             let pointer = format!("/nodes/{}/config/unique_key", draft.at);
-            problems.push(Problem::new("E-CONFIG", pointer, error.to_string()));
+            problems.push(Problem::new(ProblemCode::Config, pointer, error.to_string()));
         }
     }
 }

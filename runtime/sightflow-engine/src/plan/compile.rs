@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sightflow_types::manifest::Role;
-use sightflow_types::{Problem, Task};
+use sightflow_types::{Problem, ProblemCode, Task};
 
 use super::document::{self, Document, RawNode};
 use super::draft::{Draft, PendingCheck};
@@ -140,7 +140,7 @@ fn resolve_type(
             if name != entry.block_type && name != full {
                 let message = format!("`{name}` is written `{}` now", entry.block_type);
                 problems.push(
-                    Problem::new("W-ALIAS", format!("/nodes/{at}/type"), message)
+                    Problem::new(ProblemCode::Alias, format!("/nodes/{at}/type"), message)
                         .suggest(Some(entry.block_type.as_str())),
                 );
             }
@@ -148,7 +148,7 @@ fn resolve_type(
         }
         Err(unknown) => {
             problems.push(
-                Problem::new("E-TYPE-UNKNOWN", format!("/nodes/{at}/type"), unknown.message)
+                Problem::new(ProblemCode::TypeUnknown, format!("/nodes/{at}/type"), unknown.message)
                     .suggest(unknown.suggestion),
             );
             None

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sightflow_types::Problem;
+use sightflow_types::{Problem, ProblemCode};
 
 use super::Plan;
 
@@ -22,7 +22,9 @@ pub const PROBLEMS_SHOWN: usize = 100;
 
 impl Compiled {
     pub(crate) fn shown(mut self) -> Self {
-        for (problems, code) in [(&mut self.errors, "E-LIMIT"), (&mut self.warnings, "W-LIMIT")] {
+        for (problems, code) in
+            [(&mut self.errors, ProblemCode::Limit), (&mut self.warnings, ProblemCode::MoreWarnings)]
+        {
             let more = problems.len().saturating_sub(PROBLEMS_SHOWN);
             if more > 0 {
                 problems.truncate(PROBLEMS_SHOWN);

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
-use sightflow_types::Problem;
 use sightflow_types::definition::{OnError, Retry};
+use sightflow_types::{Problem, ProblemCode};
 
 use super::Limits;
 use crate::weight::weigh;
@@ -60,12 +60,12 @@ pub(super) struct RawOutput {
 pub(super) fn read(definition: &Value, limits: &Limits, problems: &mut Vec<Problem>) -> Document {
     let mut document = Document::default();
     let Some(object) = definition.as_object() else {
-        problems.push(Problem::new("E-CONFIG", "", "a definition is a JSON object"));
+        problems.push(Problem::new(ProblemCode::Config, "", "a definition is a JSON object"));
         return document;
     };
     if depth_exceeds(definition, limits.depth) {
         problems.push(Problem::new(
-            "E-LIMIT",
+            ProblemCode::Limit,
             "",
             format!("the definition is nested deeper than {} levels", limits.depth),
         ));
@@ -75,7 +75,7 @@ pub(super) fn read(definition: &Value, limits: &Limits, problems: &mut Vec<Probl
     let bytes = serde_json::to_vec(definition).map_or(usize::MAX, |text| text.len());
     if bytes > limits.bytes {
         problems.push(Problem::new(
-            "E-LIMIT",
+            ProblemCode::Limit,
             "",
             format!("the definition has {bytes} bytes; at most {} are allowed", limits.bytes),
         ));
@@ -86,7 +86,7 @@ pub(super) fn read(definition: &Value, limits: &Limits, problems: &mut Vec<Probl
         Some(Value::String(version)) if version == "1" || version.starts_with("1.") => {}
         Some(other) => {
             let message = format!("version {other} is not known; this server reads version \"1.0\"");
-            problems.push(Problem::new("E-VERSION", "/version", message).suggest(Some("1.0")));
+            problems.push(Problem::new(ProblemCode::Version, "/version", message).suggest(Some("1.0")));
         }
     }
     let nodes = list(object, "nodes", problems);
@@ -94,7 +94,7 @@ pub(super) fn read(definition: &Value, limits: &Limits, problems: &mut Vec<Probl
     for (what, count, limit) in [("nodes", nodes.len(), limits.nodes), ("edges", edges.len(), limits.edges)] {
         if count > limit {
             problems.push(Problem::new(
-                "E-LIMIT",
+                ProblemCode::Limit,
                 format!("/{what}"),
                 format!("{count} {what}; at most {limit} are allowed"),
             ));
@@ -107,14 +107,14 @@ pub(super) fn read(definition: &Value, limits: &Limits, problems: &mut Vec<Probl
         let (all, most) = count_expressions(node);
         if most > limits.text_expressions {
             let message = format!("a text has {most} expressions; at most {} are allowed", limits.text_expressions);
-            problems.push(Problem::new("E-LIMIT", format!("/nodes/{at}"), message));
+            problems.push(Problem::new(ProblemCode::Limit, format!("/nodes/{at}"), message));
             return document;
         }
         expressions += all;
     }
     if expressions > limits.expressions {
         let message = format!("{expressions} expressions and references; at most {} are allowed", limits.expressions);
-        problems.push(Problem::new("E-LIMIT", "/nodes", message));
+        problems.push(Problem::new(ProblemCode::Limit, "/nodes", message));
         return document;
     }
     // Values are kept as JSON and as text.
@@ -124,7 +124,7 @@ pub(super) fn read(definition: &Value, limits: &Limits, problems: &mut Vec<Probl
             if let Some(&first) = document.ids.get(&node.id) {
                 let message =
                     format!("the node id `{}` is used twice, first by node {}", node.id, document.nodes[first].at);
-                problems.push(Problem::new("E-NODE-DUPLICATE", format!("/nodes/{at}/id"), message));
+                problems.push(Problem::new(ProblemCode::NodeDuplicate, format!("/nodes/{at}/id"), message));
             } else {
                 document.ids.insert(node.id.clone(), document.nodes.len());
             }
@@ -144,7 +144,7 @@ pub(super) fn read(definition: &Value, limits: &Limits, problems: &mut Vec<Probl
             (Some(name), Some(source)) if !name.is_empty() => {
                 if !valid_output(name) {
                     problems.push(Problem::new(
-                        "E-CONFIG",
+                        ProblemCode::Config,
                         format!("/outputs/{at}/name"),
                         format!(
                             "`{}` cannot name an output: at most 100 characters, without `/`, `\\`, control characters or a dot at the beginning",
@@ -154,7 +154,7 @@ pub(super) fn read(definition: &Value, limits: &Limits, problems: &mut Vec<Probl
                 }
                 if document.outputs.iter().any(|other| other.name == name) {
                     problems.push(Problem::new(
-                        "E-CONFIG",
+                        ProblemCode::Config,
                         format!("/outputs/{at}/name"),
                         format!("the output `{name}` is declared twice"),
                     ));
@@ -172,7 +172,7 @@ pub(super) fn read(definition: &Value, limits: &Limits, problems: &mut Vec<Probl
 }
 
 fn shape(pointer: String, what: &str, wanted: &str) -> Problem {
-    Problem::new("E-CONFIG", pointer, format!("{what} is {wanted}"))
+    Problem::new(ProblemCode::Config, pointer, format!("{what} is {wanted}"))
 }
 
 fn list<'v>(object: &'v Map<String, Value>, key: &str, problems: &mut Vec<Problem>) -> &'v [Value] {
@@ -233,18 +233,18 @@ fn read_node(at: usize, node: &Value, limits: &Limits, problems: &mut Vec<Proble
         Some(Value::String(id)) => {
             let message =
                 format!("`{id}` is not a node id: a letter or `_`, then letters, digits, `_` or `-`, at most 100");
-            problems.push(Problem::new("E-NODE-ID", format!("{pointer}/id"), message));
+            problems.push(Problem::new(ProblemCode::NodeId, format!("{pointer}/id"), message));
             // Edges may still name it; one problem is enough.
             id.clone()
         }
         _ => {
-            problems.push(Problem::new("E-NODE-ID", format!("{pointer}/id"), "a node needs an `id`"));
+            problems.push(Problem::new(ProblemCode::NodeId, format!("{pointer}/id"), "a node needs an `id`"));
             return None;
         }
     };
     let Some(block_type) = object.get("type").and_then(Value::as_str) else {
         problems.push(Problem::new(
-            "E-TYPE-UNKNOWN",
+            ProblemCode::TypeUnknown,
             format!("{pointer}/type"),
             format!("the node `{id}` needs a `type`"),
         ));
@@ -265,7 +265,7 @@ fn read_node(at: usize, node: &Value, limits: &Limits, problems: &mut Vec<Proble
         Some((_, Some("continue"))) => OnError::Continue,
         Some((other, _)) => {
             problems.push(Problem::new(
-                "E-CONFIG",
+                ProblemCode::Config,
                 format!("{pointer}/on_error"),
                 format!("`on_error` is {other}; it can be \"fail\" or \"continue\""),
             ));
@@ -279,7 +279,7 @@ fn read_node(at: usize, node: &Value, limits: &Limits, problems: &mut Vec<Proble
             None => {
                 let message =
                     format!("`timeout_ms` is {value}; it must be a whole number from 1 to {}", limits.node_timeout_ms);
-                problems.push(Problem::new("E-LIMIT", format!("{pointer}/timeout_ms"), message));
+                problems.push(Problem::new(ProblemCode::Limit, format!("{pointer}/timeout_ms"), message));
                 None
             }
         },
@@ -291,12 +291,12 @@ fn read_node(at: usize, node: &Value, limits: &Limits, problems: &mut Vec<Proble
             Ok(_) => {
                 let message =
                     format!("`retry` allows `max` up to {} and `backoff_ms` up to 60000", limits.node_retries);
-                problems.push(Problem::new("E-LIMIT", format!("{pointer}/retry"), message));
+                problems.push(Problem::new(ProblemCode::Limit, format!("{pointer}/retry"), message));
                 None
             }
             Err(error) => {
                 problems.push(Problem::new(
-                    "E-CONFIG",
+                    ProblemCode::Config,
                     format!("{pointer}/retry"),
                     format!("`retry` is `{{max, backoff_ms}}`: {error}"),
                 ));
@@ -314,7 +314,7 @@ fn read_node(at: usize, node: &Value, limits: &Limits, problems: &mut Vec<Proble
             };
             debug_assert!(known.contains(&near));
             problems.push(
-                Problem::new("E-CONFIG-KEY", format!("{pointer}/{key}"), format!("a node has no `{key}`"))
+                Problem::new(ProblemCode::ConfigKey, format!("{pointer}/{key}"), format!("a node has no `{key}`"))
                     .suggest(Some(near)),
             );
         }
@@ -347,7 +347,7 @@ fn merge_data(
         let mut keys: Vec<&str> = from_data.keys().map(String::as_str).collect();
         keys.sort_unstable();
         problems.push(Problem::new(
-            "W-CONFIG-IN-DATA",
+            ProblemCode::ConfigInData,
             place,
             format!("taken from `data`: {}; write it into `config`", keys.join(", ")),
         ));
@@ -364,10 +364,10 @@ fn read_edge(at: usize, edge: &Value, problems: &mut Vec<Problem>) -> Option<Raw
     let text = |key: &str| object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
     let (source, target) = (text("source"), text("target"));
     if source.is_none() {
-        problems.push(Problem::new("E-EDGE-SOURCE", format!("{pointer}/source"), "an edge needs a `source`"));
+        problems.push(Problem::new(ProblemCode::EdgeSource, format!("{pointer}/source"), "an edge needs a `source`"));
     }
     if target.is_none() {
-        problems.push(Problem::new("E-EDGE-TARGET", format!("{pointer}/target"), "an edge needs a `target`"));
+        problems.push(Problem::new(ProblemCode::EdgeTarget, format!("{pointer}/target"), "an edge needs a `target`"));
     }
     let handle = |camel: &'static str, snake: &'static str| {
         text(camel).map(|name| (name, camel)).or_else(|| text(snake).map(|name| (name, snake)))
@@ -379,7 +379,7 @@ fn read_edge(at: usize, edge: &Value, problems: &mut Vec<Problem>) -> Option<Raw
         Some(Value::String(side)) if side.eq_ignore_ascii_case("false") => Some(false),
         Some(other) => {
             problems.push(Problem::new(
-                "E-CONFIG",
+                ProblemCode::Config,
                 format!("{pointer}/condition"),
                 format!("`condition` is {other}; it can be \"true\" or \"false\""),
             ));

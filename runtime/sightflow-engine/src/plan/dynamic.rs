@@ -63,7 +63,7 @@ impl Dynamic {
                     && (known.is_none() || crate::images::digest(inside).is_none())
                 {
                     let message = "`$image` takes a stored image's reference, written out with its `digest`".to_owned();
-                    let error = TemplateError { code: "E-REFERENCE", message, suggestion: None };
+                    let error = TemplateError { code: code::REFERENCE, message, suggestion: None };
                     misfits.push(Misfit { pointer: pointer.to_owned(), error });
                     return Self::Fixed(Arc::new(Value::Null));
                 }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sightflow_types::Problem;
 use sightflow_types::manifest::Port;
+use sightflow_types::{Problem, ProblemCode};
 
 use super::draft::Draft;
 use super::scopes::Scopes;
@@ -52,7 +52,7 @@ fn cycle(drafts: &[Draft], waiting: &[usize]) -> Problem {
     names.push(names[0]);
     let at = drafts.iter().find(|draft| &*draft.id == names[0]).map_or(0, |draft| draft.at);
     Problem::new(
-        "E-CYCLE",
+        ProblemCode::Cycle,
         format!("/nodes/{at}"),
         format!("the nodes depend on each other in a circle: {}", names.join(" → ")),
     )
@@ -73,7 +73,7 @@ pub(super) fn check_fan_in(drafts: &[Draft], levels: &[Vec<usize>], scopes: &Sco
                     "`{}.{}` is fed by `{}` and `{}`, and both can be there at once; only branches of one condition or switch may meet in a port",
                     drafts[index].id, input.port, drafts[one].id, drafts[other].id
                 );
-                problems.push(Problem::new("E-PORT-CONFLICT", format!("/nodes/{}", drafts[index].at), message));
+                problems.push(Problem::new(ProblemCode::PortConflict, format!("/nodes/{}", drafts[index].at), message));
             }
         }
         // Whichever branches its items take, a loop that runs delivers its results.

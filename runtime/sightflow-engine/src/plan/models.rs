@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sightflow_types::model::validate_params;
-use sightflow_types::{ModelSource, Problem, Task};
+use sightflow_types::{ModelSource, Problem, ProblemCode, Task};
 
 use super::PlanModel;
 use super::draft::Draft;
@@ -19,7 +19,7 @@ pub(super) fn check(draft: &mut Draft, registry: &ModelCatalog, problems: &mut V
     for key in ["model_id", "model_source"] {
         if let Some((pointer, _)) = draft.config.dynamic.iter().find(|(_, (name, _))| name == key) {
             problems.push(Problem::new(
-                "E-CONFIG",
+                ProblemCode::Config,
                 pointer,
                 format!("`{key}` is fixed when the workflow is saved; it cannot be a template"),
             ));
@@ -32,14 +32,14 @@ pub(super) fn check(draft: &mut Draft, registry: &ModelCatalog, problems: &mut V
         synonym(&given).filter(|name| registry.find(&given, source).is_none() && registry.find(name, source).is_some());
     if let Some(name) = &canonical {
         problems.push(
-            Problem::new("W-ALIAS", place("model_id"), format!("`{given}` is written `{name}` now"))
+            Problem::new(ProblemCode::Alias, place("model_id"), format!("`{given}` is written `{name}` now"))
                 .suggest(Some(name.as_str())),
         );
         draft.config.canonical.insert("model_id".to_owned(), Value::String(name.clone()));
     }
     let id = canonical.unwrap_or(given);
     let unknown = |message: String, near: Option<String>| {
-        Problem::new("E-MODEL-UNKNOWN", place("model_id"), message).suggest(near)
+        Problem::new(ProblemCode::ModelUnknown, place("model_id"), message).suggest(near)
     };
     let Some(model) = registry.find(&id, source) else {
         let names = registry.names(task);
@@ -66,12 +66,12 @@ pub(super) fn check(draft: &mut Draft, registry: &ModelCatalog, problems: &mut V
     let params = tasks::job_params(task, &draft.config.canonical);
     for problem in validate_params(&model.spec, &params) {
         let pointer = format!("/nodes/{}/config{}", draft.at, problem.pointer);
-        problems.push(Problem::new("E-CONFIG", pointer, problem.message).suggest(problem.suggestion));
+        problems.push(Problem::new(ProblemCode::Config, pointer, problem.message).suggest(problem.suggestion));
     }
     let later: Vec<&str> = draft.config.dynamic.iter().map(|(_, (key, _))| key.as_str()).collect();
     let settings = Settings { config: &draft.config.canonical, later: &later };
     for flaw in tasks::check(task, &settings, &model.spec.labels) {
-        problems.push(Problem::new("E-CONFIG", place(flaw.key), flaw.message));
+        problems.push(Problem::new(ProblemCode::Config, place(flaw.key), flaw.message));
     }
     Some(PlanModel { id, source, task, digest: model.digest, labels: Arc::new(model.spec.labels.clone()) })
 }

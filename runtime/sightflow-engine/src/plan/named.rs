@@ -1,8 +1,8 @@
 //! Outputs that a node's configuration names: the cases of a `switch`.
 
 use serde_json::Value;
-use sightflow_types::Problem;
 use sightflow_types::manifest::{NamedOutputs, Port};
+use sightflow_types::{Problem, ProblemCode};
 
 use super::config;
 use super::document::RawNode;
@@ -20,7 +20,8 @@ pub(super) fn outputs(
     let own = format!("/nodes/{}/config/{}", raw.at, named.key);
     let pointer = raw.from_data.get(&named.key).cloned().unwrap_or(own);
     let mut names: Vec<&str> = Vec::new();
-    let mut report = |pointer: String, message: String| problems.push(Problem::new("E-CONFIG", pointer, message));
+    let mut report =
+        |pointer: String, message: String| problems.push(Problem::new(ProblemCode::Config, pointer, message));
     let Some(entries) = entries(config, named) else {
         report(pointer, format!("`{}` names outputs; it cannot be a template as a whole", named.key));
         return Some(entry.with_named(names));
@@ -53,7 +54,7 @@ pub(super) fn outputs(
             named.key,
             ports::MOST_EXCLUSIVE
         );
-        problems.push(Problem::new("E-LIMIT", pointer, message));
+        problems.push(Problem::new(ProblemCode::Limit, pointer, message));
     }
     Some(outputs)
 }

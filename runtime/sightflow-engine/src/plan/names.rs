@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use sightflow_expressions::reference::{Reference, Root, nearest};
-use sightflow_types::Problem;
 use sightflow_types::definition::Parameter;
+use sightflow_types::{Problem, ProblemCode};
 
 use super::document::{Document, RawNode};
 use super::draft::{Draft, LoopName};
@@ -54,7 +54,7 @@ impl<'d> Names<'d> {
         for root in value.roots() {
             match root {
                 Root::Node(_) => problems.push(Problem::new(
-                    "E-REFERENCE",
+                    ProblemCode::Reference,
                     pointer,
                     format!("`{root}` can only be used in `outputs`"),
                 )),
@@ -77,7 +77,7 @@ impl<'d> Names<'d> {
                     let near = nearest(name, self.parameters.iter().map(|parameter| parameter.name.as_str()));
                     let message = format!("`{root}`: the workflow declares no parameter `{name}`");
                     problems.push(
-                        Problem::new("E-REFERENCE", pointer, message)
+                        Problem::new(ProblemCode::Reference, pointer, message)
                             .suggest(near.map(|near| format!("$params.{near}"))),
                     );
                 }
@@ -93,7 +93,7 @@ impl<'d> Names<'d> {
                 {
                     let names = drafts[index].outputs().iter().map(|output| output.name.as_str());
                     let message = format!("`{root}`: `{}` has no output `{port}`", entry.block_type);
-                    problems.push(Problem::new("E-REFERENCE", pointer, message).suggest(nearest(port, names)));
+                    problems.push(Problem::new(ProblemCode::Reference, pointer, message).suggest(nearest(port, names)));
                 }
                 Some(index)
             }
@@ -108,7 +108,8 @@ impl<'d> Names<'d> {
             Some(id) => (format!("; in an expression write `nodes['{id}']`"), Some(id.to_owned())),
             None => (String::new(), nearest(node, ids())),
         };
-        Problem::new("E-REFERENCE", pointer, format!("`{root}`: there is no node `{node}`{hint}")).suggest(near)
+        Problem::new(ProblemCode::Reference, pointer, format!("`{root}`: there is no node `{node}`{hint}"))
+            .suggest(near)
     }
 
     /// What configurations name.

@@ -1,8 +1,8 @@
 //! Declared run parameters.
 
 use serde_json::{Map, Value};
-use sightflow_types::Problem;
 use sightflow_types::definition::Parameter;
+use sightflow_types::{Problem, ProblemCode};
 
 use super::coerce::coerce;
 
@@ -13,23 +13,23 @@ pub(super) fn read(raw: &[(usize, Map<String, Value>)], problems: &mut Vec<Probl
         let mut parameter: Parameter = match serde_json::from_value(Value::Object(object.clone())) {
             Ok(parameter) => parameter,
             Err(error) => {
-                problems.push(Problem::new("E-CONFIG", pointer, format!("not a parameter: {error}")));
+                problems.push(Problem::new(ProblemCode::Config, pointer, format!("not a parameter: {error}")));
                 continue;
             }
         };
         if parameter.name.is_empty() || parameters.iter().any(|other| other.name == parameter.name) {
             let message = format!("the parameter name `{}` is empty or used twice", parameter.name);
-            problems.push(Problem::new("E-CONFIG", format!("{pointer}/name"), message));
+            problems.push(Problem::new(ProblemCode::Config, format!("{pointer}/name"), message));
             continue;
         }
         if parameter.min.zip(parameter.max).is_some_and(|(min, max)| min > max) {
-            problems.push(Problem::new("E-CONFIG", format!("{pointer}/min"), "`min` is greater than `max`"));
+            problems.push(Problem::new(ProblemCode::Config, format!("{pointer}/min"), "`min` is greater than `max`"));
         }
         if let Some(default) = parameter.default.take().filter(|default| !default.is_null()) {
             match coerce(&parameter, &default) {
                 Ok(value) => parameter.default = Some(value),
                 Err(reason) => problems.push(Problem::new(
-                    "E-CONFIG",
+                    ProblemCode::Config,
                     format!("{pointer}/default"),
                     format!("the default {reason}"),
                 )),

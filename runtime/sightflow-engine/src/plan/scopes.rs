@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use sightflow_types::Problem;
 use sightflow_types::manifest::Role;
+use sightflow_types::{Problem, ProblemCode};
 
 use super::PlanScope;
 use super::draft::{Draft, LoopName};
@@ -97,7 +97,7 @@ impl Finder<'_> {
     }
 
     fn escape(&mut self, index: usize, message: String) {
-        self.problems.push(Problem::new("E-LOOP-ESCAPE", format!("/nodes/{}", self.drafts[index].at), message));
+        self.problems.push(Problem::new(ProblemCode::LoopEscape, format!("/nodes/{}", self.drafts[index].at), message));
     }
 
     /// Gives a node its scope, after all that it depends on.
@@ -127,7 +127,7 @@ impl Finder<'_> {
             if depth == nesting + 1 {
                 let message =
                     format!("`{}` is a loop inside of {nesting} others; at most {nesting} are allowed", draft.id);
-                self.problems.push(Problem::new("E-LOOP-NESTING", format!("/nodes/{}", draft.at), message));
+                self.problems.push(Problem::new(ProblemCode::LoopNesting, format!("/nodes/{}", draft.at), message));
             }
             self.places[index].opens = Some(self.scopes.len());
             self.scopes.push(PlanScope {
@@ -268,7 +268,7 @@ impl Finder<'_> {
                     "`{root}` is a name in loops, and `{}` is in none; it needs an edge or a reference that comes from a `foreach`",
                     self.id(index)
                 );
-                self.problems.push(Problem::new("E-REFERENCE", pointer.as_str(), message));
+                self.problems.push(Problem::new(ProblemCode::Reference, pointer.as_str(), message));
             }
         }
     }

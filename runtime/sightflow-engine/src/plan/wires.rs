@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use sightflow_expressions::reference::nearest;
-use sightflow_types::Problem;
 use sightflow_types::manifest::{Port, PortKind};
+use sightflow_types::{Problem, ProblemCode};
 
 use super::document::{Document, RawEdge};
 use super::draft::Draft;
@@ -107,7 +107,7 @@ pub(super) fn connect(document: &Document, drafts: &mut [Draft], problems: &mut 
                         candidates.join(", ")
                     )
                 };
-                problems.push(Problem::new("E-HANDLE-AMBIGUOUS", format!("/edges/{}", ends.edge.at), message));
+                problems.push(Problem::new(ProblemCode::HandleAmbiguous, format!("/edges/{}", ends.edge.at), message));
             }
         }
     }
@@ -133,7 +133,7 @@ pub(super) fn connect(document: &Document, drafts: &mut [Draft], problems: &mut 
 }
 
 fn ends<'d>(document: &Document, edge: &'d RawEdge, problems: &mut Vec<Problem>) -> Option<Ends<'d>> {
-    let mut end = |id: &str, code: &str, key: &str| {
+    let mut end = |id: &str, code: ProblemCode, key: &str| {
         let found = document.ids.get(id).copied();
         if found.is_none() {
             let near = nearest(id, document.ids.keys().map(String::as_str));
@@ -144,8 +144,8 @@ fn ends<'d>(document: &Document, edge: &'d RawEdge, problems: &mut Vec<Problem>)
         }
         found
     };
-    let source = end(&edge.source, "E-EDGE-SOURCE", "source");
-    let target = end(&edge.target, "E-EDGE-TARGET", "target");
+    let source = end(&edge.source, ProblemCode::EdgeSource, "source");
+    let target = end(&edge.target, ProblemCode::EdgeTarget, "target");
     Some(Ends { edge, source: source?, target: target? })
 }
 
@@ -165,7 +165,7 @@ fn gate(
             "`condition` belongs on an edge that leaves a `condition` node; `{}` is `{}`",
             ends.edge.source, from.block_type
         );
-        problems.push(Problem::new("E-EDGE-SOURCE", format!("/edges/{}/condition", ends.edge.at), message));
+        problems.push(Problem::new(ProblemCode::EdgeSource, format!("/edges/{}/condition", ends.edge.at), message));
         return Err(());
     }
     Ok(Some(if side { gates[0] } else { gates[1] }))
@@ -182,14 +182,14 @@ fn named<'p>(
     if let Some(found) = find(ports, name) {
         if found.name != name {
             let message = format!("the {what} `{name}` is written `{}` now", found.name);
-            problems.push(Problem::new("W-ALIAS", pointer, message).suggest(Some(found.name.as_str())));
+            problems.push(Problem::new(ProblemCode::Alias, pointer, message).suggest(Some(found.name.as_str())));
         }
         return Some(found);
     }
     let names: Vec<&str> = ports.iter().map(|port| port.name.as_str()).collect();
     let listed = if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", names.join(", ")) };
     let message = format!("`{}` has no {what} `{name}`; {listed}", entry.block_type);
-    problems.push(Problem::new("E-PORT-UNKNOWN", pointer, message).suggest(nearest(name, names.into_iter())));
+    problems.push(Problem::new(ProblemCode::PortUnknown, pointer, message).suggest(nearest(name, names.into_iter())));
     None
 }
 
@@ -221,7 +221,7 @@ fn check_kinds(ends: &Ends<'_>, source: &Port, target: &Port, problems: &mut Vec
         "`{}.{}` is of type {}, which does not fit `{}.{}` of type {}",
         ends.edge.source, source.name, source.kind, ends.edge.target, target.name, target.kind
     );
-    problems.push(Problem::new("E-PORT-TYPE", format!("/edges/{}", ends.edge.at), message));
+    problems.push(Problem::new(ProblemCode::PortType, format!("/edges/{}", ends.edge.at), message));
 }
 
 /// The only fitting pair, required inputs first; otherwise the candidates.
@@ -280,7 +280,7 @@ pub(super) fn read_inputs(names: &Names<'_>, drafts: &mut [Draft], problems: &mu
             let inputs = &mut drafts[index].inputs;
             if let Some(at) = inputs.iter().position(|input| *input.port == *port.name) {
                 let message = format!("`inputs.{key}` wins over the edge into `{}`", port.name);
-                problems.push(Problem::new("W-INPUT-WINS", &pointer, message));
+                problems.push(Problem::new(ProblemCode::InputWins, &pointer, message));
                 inputs[at] = feed;
             } else {
                 inputs.push(feed);
@@ -307,7 +307,7 @@ fn check_reference_kind(
             "`$nodes.{node}.{port}` is of type {}, which does not fit `{}` of type {}",
             source.kind, target.name, target.kind
         );
-        problems.push(Problem::new("E-PORT-TYPE", pointer, message));
+        problems.push(Problem::new(ProblemCode::PortType, pointer, message));
     }
     source.kind == PortKind::Detection && target.kind == PortKind::Detections
 }
@@ -330,7 +330,7 @@ fn check_literal(dynamic: &Dynamic, target: &Port, pointer: &str, problems: &mut
             given = given.chars().take(60).collect();
         }
         problems.push(Problem::new(
-            "E-PORT-TYPE",
+            ProblemCode::PortType,
             pointer,
             format!("`{}` takes {}, not {given}", target.name, target.kind),
         ));
@@ -346,7 +346,7 @@ pub(super) fn check_required(drafts: &[Draft], problems: &mut Vec<Problem>) {
             let message =
                 format!("`{}` ({}) needs its input `{}` ({})", draft.id, entry.block_type, port.name, port.kind);
             problems.push(
-                Problem::new("E-PORT-REQUIRED", format!("/nodes/{}", draft.at), message)
+                Problem::new(ProblemCode::PortRequired, format!("/nodes/{}", draft.at), message)
                     .suggest(Some(port.name.as_str())),
             );
         }
@@ -357,7 +357,7 @@ pub(super) fn check_required(drafts: &[Draft], problems: &mut Vec<Problem>) {
             && fed("image") == fed("images")
         {
             let message = format!("`{}` ({}) needs either `image` or `images`", draft.id, entry.block_type);
-            let code = if fed("image") { "E-PORT-CONFLICT" } else { "E-PORT-REQUIRED" };
+            let code = if fed("image") { ProblemCode::PortConflict } else { ProblemCode::PortRequired };
             problems.push(Problem::new(code, format!("/nodes/{}", draft.at), message));
         }
     }

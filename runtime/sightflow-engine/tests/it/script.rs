@@ -187,6 +187,11 @@ impl BlockHost for Host {
             "echo" if config["text"] == "none" => json!({"value": value}),
             "echo" => json!({"value": config["text"]}),
             "number" => json!({"number": config["is"]}),
+            "switch" => {
+                let cases = config["cases"].as_array().into_iter().flatten();
+                let taken = cases.into_iter().find(|case| case["value"] == value);
+                json!({taken.and_then(|case| case["name"].as_str()).unwrap_or("default"): value})
+            }
             "list" => json!({"items": inputs["items"]}),
             "draw_boxes" => {
                 let detections = inputs["detections"].as_array().map_or(0, Vec::len);

@@ -1,7 +1,7 @@
 //! One condition: parsed once, evaluated on many values.
 
 use serde_json::{Map, Value};
-use sightflow_types::Problem;
+use sightflow_types::{Problem, ProblemCode};
 
 use super::test::{Misfit, Test, expected};
 use super::values::{Cast, Sides, shown, type_of};
@@ -90,7 +90,7 @@ impl Condition {
     pub fn parse(condition: &Value, pointer: &str) -> Result<Self, Vec<Problem>> {
         let Value::Object(keys) = condition else {
             let message = format!("a condition is an object, not {}", type_of(condition));
-            return Err(vec![Problem::new("E-CONFIG", pointer, message)]);
+            return Err(vec![Problem::new(ProblemCode::Config, pointer, message)]);
         };
         Self::from_keys(keys, pointer, &|_| false)
     }
@@ -113,9 +113,9 @@ impl Condition {
         for key in keys.keys().filter(|key| !KEYS.contains(&key.as_str())) {
             let suggestion = nearest(key, KEYS.into_iter());
             let message = format!("a condition has no key `{key}`; it has {}", KEYS.join(", "));
-            problems
-                .found
-                .push(Problem::new("E-CONFIG-KEY", format!("{pointer}/{}", escape(key)), message).suggest(suggestion));
+            problems.found.push(
+                Problem::new(ProblemCode::ConfigKey, format!("{pointer}/{}", escape(key)), message).suggest(suggestion),
+            );
         }
         let field = problems.path(keys, "field").unwrap_or_default();
         let ignore_case = match keys.get("ignore_case") {
@@ -123,7 +123,7 @@ impl Condition {
             Some(Value::Bool(flag)) => *flag,
             Some(other) => {
                 problems.add(
-                    "E-CONFIG",
+                    ProblemCode::Config,
                     "ignore_case",
                     format!("`ignore_case` is a boolean, not {}", type_of(other)),
                     None,
@@ -217,7 +217,7 @@ struct Problems<'a> {
 }
 
 impl Problems<'_> {
-    fn add(&mut self, code: &str, key: &str, message: String, suggestion: Option<String>) {
+    fn add(&mut self, code: ProblemCode, key: &str, message: String, suggestion: Option<String>) {
         self.found.push(Problem::new(code, format!("{}/{key}", self.pointer), message).suggest(suggestion));
     }
 
@@ -227,7 +227,7 @@ impl Problems<'_> {
             Value::String(text) => Path::parse(text).map_err(|error| error.to_string()),
             other => Err(format!("`{key}` is a path, not {}", type_of(other))),
         };
-        parsed.map_err(|message| self.add("E-CONFIG", key, message, None)).ok()
+        parsed.map_err(|message| self.add(ProblemCode::Config, key, message, None)).ok()
     }
 
     /// `None` where the type is wrong, `Some(None)` for `field`.
@@ -237,7 +237,7 @@ impl Problems<'_> {
             Some(Value::String(given)) => given,
             Some(other) => {
                 self.add(
-                    "E-CONFIG",
+                    ProblemCode::Config,
                     "type",
                     format!("`type` is one of {}, not {}", CASTS.join(", "), type_of(other)),
                     None,
@@ -254,7 +254,7 @@ impl Problems<'_> {
             unknown => {
                 let suggestion = nearest(unknown, CASTS.into_iter());
                 self.add(
-                    "E-CONFIG",
+                    ProblemCode::Config,
                     "type",
                     format!("there is no type `{given}`; it is one of {}", CASTS.join(", ")),
                     suggestion,
@@ -280,7 +280,7 @@ impl Problems<'_> {
                         }
                     };
                     self.add(
-                        "E-OPERATOR",
+                        ProblemCode::Operator,
                         "operator",
                         format!("there is no operator `{given}`; {hint}"),
                         suggestion.map(ToOwned::to_owned),
@@ -289,7 +289,12 @@ impl Problems<'_> {
                 operator
             }
             Some(other) => {
-                self.add("E-OPERATOR", "operator", format!("an operator is a string, not {}", type_of(other)), None);
+                self.add(
+                    ProblemCode::Operator,
+                    "operator",
+                    format!("an operator is a string, not {}", type_of(other)),
+                    None,
+                );
                 None
             }
         }
@@ -302,12 +307,12 @@ impl Problems<'_> {
         let message = |key: &str| format!("`{name}` compares nothing, so `{key}` has no effect; leave it out");
         if cast.is_none() && info.operand == Operand::None {
             let message = format!("`{name}` takes no value, so `type: field` has no effect; leave it out");
-            self.add("E-CONFIG", "type", message, None);
+            self.add(ProblemCode::Config, "type", message, None);
         } else if cast.is_some_and(|cast| cast != Cast::Auto) && !info.compares {
-            self.add("E-CONFIG", "type", message("type"), None);
+            self.add(ProblemCode::Config, "type", message("type"), None);
         }
         if ignore_case && !info.compares {
-            self.add("E-CONFIG", "ignore_case", message("ignore_case"), None);
+            self.add(ProblemCode::Config, "ignore_case", message("ignore_case"), None);
         }
     }
 
@@ -331,7 +336,7 @@ impl Problems<'_> {
                 } else {
                     format!("`{name}` takes no value")
                 };
-                self.add("E-OPERATOR", "value", message, None);
+                self.add(ProblemCode::Operator, "value", message, None);
                 return None;
             }
             return Test::build(operator, &Value::Null, sides).ok().map(Compared::Given);
@@ -340,13 +345,13 @@ impl Problems<'_> {
             return Some(Compared::Unknown);
         }
         let Some(value) = value else {
-            self.add("E-CONFIG", "value", format!("`{name}` needs a `value`: {}", expected(operand)), None);
+            self.add(ProblemCode::Config, "value", format!("`{name}` needs a `value`: {}", expected(operand)), None);
             return None;
         };
         if cast.is_none() {
             if !value.is_string() {
                 self.add(
-                    "E-CONFIG",
+                    ProblemCode::Config,
                     "value",
                     format!("with `type: field` the value is a path, not {}", type_of(value)),
                     None,
@@ -358,7 +363,7 @@ impl Problems<'_> {
         match Test::build(operator, value, sides) {
             Ok(test) => Some(Compared::Given(test)),
             Err(Misfit { message, suggestion }) => {
-                self.add("E-CONFIG", "value", message, suggestion);
+                self.add(ProblemCode::Config, "value", message, suggestion);
                 None
             }
         }

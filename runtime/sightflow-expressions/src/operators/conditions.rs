@@ -1,7 +1,7 @@
 //! The conditions of a block: one, or a list with a logic mode.
 
 use serde_json::{Map, Value};
-use sightflow_types::Problem;
+use sightflow_types::{Problem, ProblemCode};
 
 use super::condition::{Condition, ConditionError, KEYS};
 use super::logic::{LogicMode, rewrite_logic};
@@ -59,8 +59,9 @@ impl Conditions {
         let later = |key: &str| unknown.iter().any(|name| name == key || name.strip_prefix('/') == Some(key));
         let given = |key: &str| later(key) || config.get(key).is_some_and(|value| !value.is_null());
         let mut problems = Vec::new();
-        let mut problem =
-            |key: &str, message: String| problems.push(Problem::new("E-CONFIG", format!("{pointer}/{key}"), message));
+        let mut problem = |key: &str, message: String| {
+            problems.push(Problem::new(ProblemCode::Config, format!("{pointer}/{key}"), message))
+        };
         let single: Vec<&str> =
             ["field", "operator", "value"].into_iter().filter(|key| given(key) || config.contains_key(*key)).collect();
         let mut list = Some(Vec::new());
@@ -82,7 +83,7 @@ impl Conditions {
                 let (given, names) = (spelling.unwrap_or_default(), LogicMode::SPELLINGS.map(|row| row.1).join(", "));
                 let message = format!("there is no logic mode `{given}`; there are {names}");
                 problems.push(
-                    Problem::new("E-CONFIG", format!("{pointer}/logic_mode"), message)
+                    Problem::new(ProblemCode::Config, format!("{pointer}/logic_mode"), message)
                         .suggest(LogicMode::nearest(given)),
                 );
                 None
@@ -91,7 +92,7 @@ impl Conditions {
         match config.get("conditions").filter(|conditions| !conditions.is_null()) {
             Some(Value::Array(given)) if given.is_empty() => {
                 problems.push(Problem::new(
-                    "E-CONFIG",
+                    ProblemCode::Config,
                     format!("{pointer}/conditions"),
                     "the list of conditions is empty; leave the key out, or add one",
                 ));
@@ -121,7 +122,7 @@ impl Conditions {
                 }
             }
             Some(other) => problems.push(Problem::new(
-                "E-CONFIG",
+                ProblemCode::Config,
                 format!("{pointer}/conditions"),
                 format!("`conditions` is a list, not {}", type_of(other)),
             )),
@@ -177,7 +178,7 @@ fn custom(
     later: &dyn Fn(&str) -> bool,
     problems: &mut Vec<Problem>,
 ) -> Option<Expression> {
-    let mut fail = |code: &str, message: String, suggestion: Option<String>| {
+    let mut fail = |code: ProblemCode, message: String, suggestion: Option<String>| {
         problems.push(Problem::new(code, format!("{pointer}/custom_expression"), message).suggest(suggestion));
         None
     };
@@ -194,21 +195,25 @@ fn custom(
             });
             match compiled {
                 Ok(expression) => Some(expression),
-                Err(ExpressionError::Unknown { message, suggestion }) => fail("E-EXPRESSION", message, suggestion),
-                Err(other) => fail("E-EXPRESSION", other.to_string(), None),
+                Err(ExpressionError::Unknown { message, suggestion }) => {
+                    fail(ProblemCode::Expression, message, suggestion)
+                }
+                Err(other) => fail(ProblemCode::Expression, other.to_string(), None),
             }
         }
         (LogicMode::Custom, None) if later("custom_expression") => None,
         (LogicMode::Custom, None) => fail(
-            "E-CONFIG",
+            ProblemCode::Config,
             "`logic_mode: custom` needs a `custom_expression`, for example `(c1 and not c2) or c3`".to_owned(),
             None,
         ),
         (_, None) => None,
         (_, Some(Value::String(_))) => {
-            fail("E-CONFIG", "`custom_expression` has no effect without `logic_mode: custom`".to_owned(), None)
+            fail(ProblemCode::Config, "`custom_expression` has no effect without `logic_mode: custom`".to_owned(), None)
         }
-        (_, Some(other)) => fail("E-CONFIG", format!("`custom_expression` is a string, not {}", type_of(other)), None),
+        (_, Some(other)) => {
+            fail(ProblemCode::Config, format!("`custom_expression` is a string, not {}", type_of(other)), None)
+        }
     }
 }
 

@@ -262,3 +262,41 @@ fn condition_takes_one_branch_and_skips_the_other() {
         assert!(events.iter().any(|event| event["node_id"] == skipped && event["reason"].is_string()), "{events:#?}");
     }
 }
+
+#[test]
+fn switch_takes_the_first_case_that_is_true() {
+    let server = Server::start();
+    let case = |name: &str, operator: &str, value: u32| json!({"name": name, "field": "length", "operator": operator, "value": value});
+    let join = |output: &str, target: &str| json!({"source": "crowd", "sourceHandle": output, "target": target, "targetHandle": "value"});
+    let keep = |id: &str| json!({"id": id, "type": "condition", "config": {"operator": "exists"}});
+    let definition = json!({
+        "nodes": [
+            {"id": "crowd", "type": "switch_case", "inputs": {"value": "$inputs.people"},
+             "config": {"cases": [case("nobody", "==", 0), case("few", "<", 3)]}},
+            keep("quiet"), keep("busy")],
+        "edges": [join("nobody", "quiet"), join("few", "quiet"), join("default", "busy")],
+        "outputs": [{"name": "quiet", "source": "$nodes.quiet.true_output"}, {"name": "busy", "source": "$nodes.busy.true_output"}],
+    });
+    let workflow = server.save(&definition);
+    for (people, quiet) in [(json!([]), true), (json!(["a", "b"]), true), (json!(["a", "b", "c"]), false)] {
+        let request = json!({"input": {"people": people}, "mode": "sync"});
+        let (status, execution) = server.post(&format!("/api/v1/workflows/{workflow}/run"), &request);
+        assert_eq!(status, 200, "{execution:#}");
+        let expected =
+            if quiet { json!({"quiet": people, "busy": null}) } else { json!({"quiet": null, "busy": people}) };
+        assert_eq!(execution["outputs"], expected);
+    }
+    let mut broken = definition;
+    broken["nodes"][0]["config"]["cases"] = json!([case("few", "=<", 3), case("few", "<", 3), case("a-b", "<", 3)]);
+    let (status, refusal) = server.post("/api/v1/workflows", &json!({"name": "broken", "definition": broken}));
+    assert_eq!(status, 422, "{refusal:#}");
+    let found =
+        refusal["error"]["details"].as_array().unwrap().iter().map(|detail| detail["pointer"].as_str().unwrap());
+    let expected = [
+        "/nodes/0/config/cases/1/name",
+        "/nodes/0/config/cases/2/name",
+        "/edges/0/sourceHandle",
+        "/nodes/0/config/cases/0/operator",
+    ];
+    assert_eq!(found.collect::<Vec<_>>(), expected, "{refusal:#}");
+}
