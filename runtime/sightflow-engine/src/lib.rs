@@ -6,6 +6,7 @@ mod images;
 mod input;
 mod models;
 pub mod plan;
+mod plans;
 pub mod run;
 pub mod server;
 mod weight;
@@ -19,8 +20,9 @@ pub use images::{ImageIo, Purpose};
 pub use input::{ImageSource, RunInput, validate_run};
 pub use models::{ModelCatalog, ModelEntry};
 pub use plan::{Compiled, Limits, PROBLEMS_SHOWN, Plan, compile, validate};
+pub use plans::{PlanError, Plans, load_models};
 pub use run::{
     End, JobOutcome, JobRequest, JobRunner, Observer, RunLimits, RunOutcome, RunParts, RunRequest, Silent, run_plan,
 };
-pub use server::{Engine, EngineConfig, EngineHealth, EngineParts, FetchError, ImageFetcher, load_models};
+pub use server::{Engine, EngineConfig, EngineHealth, EngineParts, FetchError, ImageFetcher};
 pub use sightflow_supervisor::{Faults, Health, Restarts};

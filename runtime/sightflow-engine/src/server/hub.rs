@@ -117,8 +117,7 @@ pub(super) async fn listen(shared: Arc<Shared>, mut signals: Receiver<Signal>) {
             }
             Ok(Signal::Cancelled(ids)) => hub.each(&ids, |handle| handle.lost.cancel()),
             Ok(Signal::ExecutionsReady) => hub.ready.notify_one(),
-            Ok(Signal::ModelsChanged) => shared.forget_plans(),
-            Ok(Signal::JobsReady(_) | Signal::ExecutionNews(_)) => {}
+            Ok(Signal::JobsReady(_) | Signal::ExecutionNews(_) | Signal::ModelsChanged) => {}
             Err(RecvError::Lagged(_)) => missed(&shared).await,
             // The store is gone for good.
             Err(RecvError::Closed) => return,
@@ -127,7 +126,6 @@ pub(super) async fn listen(shared: Arc<Shared>, mut signals: Receiver<Signal>) {
 }
 
 async fn missed(shared: &Shared) {
-    shared.forget_plans();
     shared.hub.look_again();
     shared.hub.check_leases(shared.parts.store.as_ref()).await;
 }

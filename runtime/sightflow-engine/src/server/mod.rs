@@ -13,9 +13,7 @@ mod images;
 mod intake;
 mod jobs;
 mod journal;
-mod models;
 mod pins;
-mod plans;
 mod retention;
 mod shared;
 mod watch;
@@ -31,7 +29,6 @@ use tracing::{error, warn};
 
 pub use config::{EngineConfig, EngineParts, FetchError, ImageFetcher};
 pub use images::StoredImages;
-pub use models::load_models;
 
 use shared::Shared;
 

@@ -323,7 +323,7 @@ async fn an_upgrade_goes_on_with_what_was_running() {
         assert!(server.store.execution(TENANT, id).await.unwrap().pins["blocks"]["stuck"].is_object());
         first.shutdown().await;
         let mut parts = server.parts.clone();
-        parts.catalog = Arc::new(released(version, Digest::from_bytes(digest)));
+        parts.plans = server.plans_of(released(version, Digest::from_bytes(digest)));
         let second = Engine::start(parts, EngineConfig::default()).await.unwrap();
         let execution = server.ended(id).await;
         assert_eq!(execution.status, status, "{:?}", execution.error);

@@ -96,8 +96,8 @@ impl Store for SqliteStore {
     }
 
     async fn submit(&self, new: NewExecution) -> Result<Created<Execution>> {
-        let tenant = new.tenant_id;
-        Ok(match self.write(move |tx| Box::pin(submit::submit(tx, new))).await? {
+        let (tenant, inline) = (new.tenant_id, submit::inline(&new.source));
+        Ok(match self.write(move |tx| Box::pin(submit::submit(tx, new, inline))).await? {
             Submitted::New(execution) => Created { value: *execution, replayed: false },
             Submitted::Known(id) => {
                 Created { value: executions::get(&self.readers, tenant, id).await?, replayed: true }

@@ -168,7 +168,7 @@ async fn find(
         let older = state.store.workflow_version(caller.tenant, id, version).await?;
         (older.digest, older.definition)
     };
-    let plan = state.plan(caller.tenant, digest, &definition).await?;
+    let plan = state.plan(caller.tenant, digest, async { Ok(definition) }).await?;
     // The version that was checked is the version that runs, whatever is saved meanwhile.
     Ok((RunSource::Workflow { id, version: Some(version) }, plan))
 }
