@@ -4,16 +4,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sightflow_blobs::BlobStore;
-use sightflow_engine::{BlockHost, Catalog, Compiled, Limits, ModelCatalog, Plan};
+use sightflow_engine::{Catalog, Compiled, Plan, PlanError, Plans};
 use sightflow_memory::MemoryPool;
-use sightflow_store::{Followers, SharedStore, StoreError, definition_digest};
+use sightflow_store::{Followers, SharedStore, StoreError};
 use sightflow_types::{Digest, Problem, TenantId};
 use tokio::sync::{Semaphore, watch};
 
 use crate::error::{ApiError, Code};
-use crate::models::Models;
 use crate::outgoing::Outgoing;
-use crate::plans::{Known, Plans};
 use crate::ready::{HealthCheck, Recent};
 
 /// Settings of the HTTP side.
@@ -29,8 +27,6 @@ pub struct ApiConfig {
     pub max_wait_ms: i64,
     /// Where the bytes of bodies in flight are taken from.
     pub memory: MemoryPool,
-    /// How large a definition may be; the same as the engine's.
-    pub limits: Limits,
 }
 
 impl Default for ApiConfig {
@@ -41,7 +37,6 @@ impl Default for ApiConfig {
             max_waiting_executions: 100_000,
             max_wait_ms: 120_000,
             memory: MemoryPool::process().clone(),
-            limits: Limits::default(),
         }
     }
 }
@@ -52,10 +47,8 @@ pub struct ApiState {
     pub(crate) store: SharedStore,
     pub(crate) blobs: BlobStore,
     pub(crate) catalog: Arc<Catalog>,
-    host: Arc<dyn BlockHost>,
     /// Who waits for news of an execution.
     pub(crate) followers: Arc<Followers>,
-    models: Arc<Models>,
     plans: Arc<Plans>,
     /// What else must be well for `/readyz`.
     pub(crate) checks: Arc<[HealthCheck]>,
@@ -74,21 +67,18 @@ impl ApiState {
         store: SharedStore,
         blobs: BlobStore,
         catalog: Arc<Catalog>,
-        host: Arc<dyn BlockHost>,
+        plans: Arc<Plans>,
         outgoing: Outgoing,
         config: ApiConfig,
     ) -> Self {
         let followers = Arc::new(Followers::new(&*store));
-        let models = Arc::new(Models::new(&store));
         let decodes = std::thread::available_parallelism().map_or(2, |cores| cores.get().div_ceil(2).max(2));
         Self {
             store,
             blobs,
             catalog,
-            host,
             followers,
-            models,
-            plans: Arc::default(),
+            plans,
             checks: Arc::from([]),
             blobs_ready: Arc::default(),
             decodes: Arc::new(Semaphore::new(decodes)),
@@ -117,8 +107,7 @@ impl ApiState {
 
     /// Everything that a save checks, the blocks' own checks included.
     pub(crate) async fn validate(&self, tenant: TenantId, definition: &Value) -> Result<Compiled, ApiError> {
-        let models = self.models.snapshot(&self.store, tenant).await?;
-        let mut compiled = self.ask_blocks(definition, models).await;
+        let mut compiled = self.plans.check(tenant, definition).await.map_err(unplanned)?;
         let named = compiled.plan.as_ref().map(|plan| plan.stored_images()).unwrap_or_default();
         for (pointer, digest) in named {
             match self.store.blob(tenant, &digest).await {
@@ -138,39 +127,21 @@ impl ApiState {
         &self,
         tenant: TenantId,
         digest: Digest,
-        definition: &Value,
+        definition: impl Future<Output = Result<Value, StoreError>> + Send,
     ) -> Result<Arc<Plan>, ApiError> {
-        let models = self.models.snapshot(&self.store, tenant).await?;
-        if let Some(known) = self.plans.get(&digest, &models) {
-            return Ok(known.plan);
-        }
-        let compiled = sightflow_engine::compile(definition, &self.catalog, &models, &self.config.limits);
-        let plan = planned(compiled)?;
-        self.plans.keep(digest, Known { plan: Arc::clone(&plan), models, checked: false });
-        Ok(plan)
+        self.plans.plan(tenant, digest, definition).await.map_err(unplanned)
     }
 
     /// The plan of a definition that came with a run: its blocks are asked, unless they were before.
     pub(crate) async fn checked_plan(&self, tenant: TenantId, definition: &Value) -> Result<Arc<Plan>, ApiError> {
-        let models = self.models.snapshot(&self.store, tenant).await?;
-        match self.plans.get(&definition_digest(definition), &models) {
-            Some(Known { plan, checked: true, .. }) => Ok(plan),
-            _ => planned(self.ask_blocks(definition, models).await),
-        }
-    }
-
-    /// Compiles a definition and asks its blocks; what they find nothing wrong with is remembered.
-    async fn ask_blocks(&self, definition: &Value, models: Arc<ModelCatalog>) -> Compiled {
-        let limits = &self.config.limits;
-        let compiled = sightflow_engine::validate(definition, &self.catalog, &models, limits, &*self.host).await;
-        if let Some(plan) = &compiled.plan {
-            let known = Known { plan: Arc::clone(plan), models, checked: true };
-            self.plans.keep(definition_digest(definition), known);
-        }
-        compiled
+        self.plans.checked_plan(tenant, definition).await.map_err(unplanned)
     }
 }
 
-fn planned(compiled: Compiled) -> Result<Arc<Plan>, ApiError> {
-    compiled.plan.ok_or_else(|| ApiError::problems(Code::DefinitionInvalid, "the definition", compiled.errors))
+fn unplanned(error: PlanError) -> ApiError {
+    match error {
+        PlanError::Store(error) => error.into(),
+        PlanError::Invalid(problems) => ApiError::problems(Code::DefinitionInvalid, "the definition", problems),
+        PlanError::Failed(error) => ApiError::internal(error),
+    }
 }

@@ -9,6 +9,7 @@ mod images;
 mod input;
 mod models;
 pub mod plan;
+mod plans;
 pub mod run;
 pub mod server;
 mod tasks;
@@ -24,10 +25,11 @@ pub use images::{ImageIo, Purpose};
 pub use input::{ImageSource, RunInput, validate_run};
 pub use models::{ModelCatalog, ModelEntry};
 pub use plan::{Compiled, Limits, PROBLEMS_SHOWN, Plan, compile};
+pub use plans::{PlanError, Plans, load_models};
 pub use run::{
     End, JobOutcome, JobRequest, JobRunner, Lanes, Observer, Pause, Record, Report, Run, RunLimits, RunOutcome, RunParts,
     RunRequest, Silent, run_plan,
 };
-pub use server::{Engine, EngineConfig, EngineHealth, EngineParts, FetchError, ImageFetcher, load_models};
+pub use server::{Engine, EngineConfig, EngineHealth, EngineParts, FetchError, ImageFetcher};
 pub use sightflow_supervisor::{Faults, Health, Restarts};
 pub use validate::validate;

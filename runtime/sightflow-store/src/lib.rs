@@ -43,5 +43,5 @@ pub use store::{QueueDepth, SharedStore, Store, StoreStatistics};
 pub use worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker, WorkerRole, WorkerState};
 pub use workflow::{
     Created, Definitions, Idempotency, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
-    WorkflowVersion,
+    WorkflowHead, WorkflowVersion,
 };

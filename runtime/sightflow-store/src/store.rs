@@ -23,7 +23,7 @@ use crate::signal::Signal;
 use crate::worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker};
 use crate::workflow::{
     Created, Definitions, Idempotency, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
-    WorkflowVersion,
+    WorkflowHead, WorkflowVersion,
 };
 
 /// A store that the whole program shares.
@@ -61,6 +61,9 @@ pub trait Store: Send + Sync + 'static {
     async fn create_workflow(&self, new: NewWorkflow) -> Result<Created<Workflow>>;
     /// A workflow that was not deleted. `DamagedWorkflow` when it cannot be read.
     async fn workflow(&self, tenant: TenantId, id: WorkflowId) -> Result<Workflow>;
+    /// What a run of a version (none: the newest) needs to know before it reads the definition. `NotFound` (workflow or
+    /// version), `DamagedWorkflow`.
+    async fn workflow_head(&self, tenant: TenantId, id: WorkflowId, version: Option<u32>) -> Result<WorkflowHead>;
     /// Succeeds when there is such a workflow, readable or not.
     async fn check_workflow(&self, tenant: TenantId, id: WorkflowId) -> Result<()>;
     /// Workflows that were not deleted, newest first.

@@ -42,6 +42,17 @@ pub struct Workflow {
     pub updated_at: Timestamp,
 }
 
+/// What stands before a definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkflowHead {
+    /// Of the workflow.
+    pub status: WorkflowStatus,
+    /// The version that was asked for.
+    pub version: u32,
+    /// What its definition means: [`definition_digest`](crate::definition_digest).
+    pub digest: Digest,
+}
+
 /// One saved version of a workflow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkflowVersion {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use sightflow_api::outgoing::{Network, Outgoing};
 use sightflow_api::{ApiConfig, ApiState, HealthCheck, Unwell};
 use sightflow_blobs::BlobStore;
-use sightflow_engine::{Catalog, Engine, EngineConfig, EngineParts, Limits};
+use sightflow_engine::{Catalog, Engine, EngineConfig, EngineParts, Limits, Plans};
 use sightflow_memory::MemoryPool;
 use sightflow_models::{Device, SimdLevel};
 use sightflow_sandbox::{BlockRegistry, Sandbox, SandboxConfig};
@@ -82,16 +82,17 @@ impl Runtime {
         }
 
         let fetcher = Outgoing::new(networks, MemoryPool::process().clone())?;
+        let plans = Arc::new(Plans::new(store.clone(), blocks.catalog.clone(), blocks.host.clone() as _, limits()));
         let parts = EngineParts {
             store: store.clone(),
             blobs: blobs.clone(),
             host: blocks.host.clone(),
-            catalog: blocks.catalog.clone(),
+            plans: plans.clone(),
             fetcher: Arc::new(fetcher.clone()),
         };
         let executions = (options.keep_days > 0).then(|| Duration::from_secs(u64::from(options.keep_days) * 86_400));
         let retention = Retention { executions, ..Retention::default() };
-        let engine_config = EngineConfig { retention, limits: limits(), ..EngineConfig::default() };
+        let engine_config = EngineConfig { retention, ..EngineConfig::default() };
         let engine = Engine::start(parts, engine_config).await?;
         let mut worker_config = WorkerConfig::for_device(probe.device);
         worker_config.slots = options.workers.unwrap_or(worker_config.slots);
@@ -114,9 +115,8 @@ impl Runtime {
         );
         let mut checks = vec![alive("engine", engine.health_handle())];
         checks.extend(worker.as_ref().map(|worker| alive("worker", worker.health_handle())));
-        let api_config = ApiConfig { limits: limits(), ..ApiConfig::default() };
-        let api =
-            ApiState::new(store.clone(), blobs, blocks.catalog, blocks.host, fetcher, api_config).with_checks(checks);
+        let api = ApiState::new(store.clone(), blobs, blocks.catalog, plans, fetcher, ApiConfig::default());
+        let api = api.with_checks(checks);
         Ok(Self { api, summary, store, engine, worker })
     }
 

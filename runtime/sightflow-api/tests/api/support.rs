@@ -14,7 +14,7 @@ use sightflow_api::outgoing::{Network, Outgoing};
 use sightflow_api::{ApiConfig, ApiState, router};
 use sightflow_blobs::{BlobStore, digest_of};
 use sightflow_engine::{
-    BlockHost, BlockRef, CallContext, CallError, CallOutcome, Catalog, CheckContext, Package, Payload,
+    BlockHost, BlockRef, CallContext, CallError, CallOutcome, Catalog, CheckContext, Limits, Package, Payload, Plans,
 };
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_store::{
@@ -130,6 +130,14 @@ impl TestApp {
     }
 
     pub(crate) async fn with_blobs(config: ApiConfig, allow: &[&str], blobs: BlobStore) -> Self {
+        Self::build(config, allow, blobs, Limits::default()).await
+    }
+
+    pub(crate) async fn with_limits(limits: Limits) -> Self {
+        Self::build(ApiConfig::default(), &[], BlobStore::in_memory(), limits).await
+    }
+
+    async fn build(config: ApiConfig, allow: &[&str], blobs: BlobStore, limits: Limits) -> Self {
         let dir = TempDir::new().unwrap();
         let store: SharedStore =
             Arc::new(SqliteStore::open(dir.path().join("test.db"), SqliteOptions::default()).await.unwrap());
@@ -143,11 +151,12 @@ impl TestApp {
         let allow: Vec<Network> = allow.iter().map(|network| network.parse().unwrap()).collect();
         let host = Scripted::default();
         let checks = Arc::clone(&host.checks);
+        let plans = Plans::new(Arc::clone(&store), Arc::clone(&catalog), Arc::new(host), limits);
         let state = ApiState::new(
             Arc::clone(&store),
             blobs.clone(),
             catalog,
-            Arc::new(host),
+            Arc::new(plans),
             Outgoing::new(allow, config.memory.clone()).unwrap(),
             config,
         );

@@ -9,9 +9,8 @@ use sightflow_blobs::BlobStore;
 use sightflow_store::{Retention, Store};
 use sightflow_supervisor::{Faults, Restarts};
 
-use crate::catalog::Catalog;
 use crate::host::BlockHost;
-use crate::plan::Limits;
+use crate::plans::Plans;
 use crate::run::{Lanes, RunLimits};
 
 /// Fetches run images from URLs. Implemented where HTTP lives.
@@ -44,8 +43,8 @@ pub struct EngineParts {
     pub blobs: BlobStore,
     /// Component blocks.
     pub host: Arc<dyn BlockHost>,
-    /// Every block.
-    pub catalog: Arc<Catalog>,
+    /// Makes plans; the process's one.
+    pub plans: Arc<Plans>,
     /// Fetches `image_url` inputs.
     pub fetcher: Arc<dyn ImageFetcher>,
 }
@@ -65,8 +64,6 @@ pub struct EngineConfig {
     pub lanes: Lanes,
     /// Bound of one attempt of an inference job, milliseconds.
     pub job_timeout_ms: u32,
-    /// Bounds of definitions.
-    pub limits: Limits,
     /// How much an execution may keep.
     pub run_limits: RunLimits,
     /// How long events wait for company before they are written.
@@ -92,7 +89,6 @@ impl Default for EngineConfig {
             grace: Duration::from_millis(500),
             lanes: Lanes::default(),
             job_timeout_ms: 60_000,
-            limits: Limits::default(),
             run_limits: RunLimits::default(),
             linger: Duration::from_millis(15),
             heartbeat: Duration::from_secs(5),

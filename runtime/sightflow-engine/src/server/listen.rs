@@ -32,8 +32,7 @@ pub(super) async fn signals(shared: Arc<Shared>, mut signals: Receiver<Signal>) 
             }
             Ok(Signal::Cancelled(ids)) => ids.into_iter().for_each(|id| lose(&shared, id)),
             Ok(Signal::ExecutionsReady) => hub.execution_ready(),
-            Ok(Signal::ModelsChanged) => shared.forget_plans(),
-            Ok(Signal::JobsReady(_) | Signal::ExecutionNews(_)) => {}
+            Ok(Signal::JobsReady(_) | Signal::ExecutionNews(_) | Signal::ModelsChanged) => {}
             Err(RecvError::Lagged(_)) => missed(&shared).await,
             // The store is gone for good.
             Err(RecvError::Closed) => return,
@@ -54,7 +53,6 @@ pub(super) async fn alarms(shared: Arc<Shared>) {
 }
 
 async fn missed(shared: &Arc<Shared>) {
-    shared.forget_plans();
     look_again(shared);
     check_leases(shared).await;
 }

@@ -15,10 +15,8 @@ mod intake;
 mod jobs;
 mod journal;
 mod listen;
-mod models;
 mod parked;
 mod pins;
-mod plans;
 mod retention;
 mod shared;
 mod watch;
@@ -34,7 +32,6 @@ use tracing::{error, warn};
 
 pub use config::{EngineConfig, EngineParts, FetchError, ImageFetcher};
 pub use images::StoredImages;
-pub use models::load_models;
 
 use shared::Shared;
 

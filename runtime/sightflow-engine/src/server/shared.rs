@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::hub::Hub;
-use super::plans::Plans;
-use super::{EngineConfig, EngineParts, load_models};
-use crate::plan::{Plan, compile};
+use super::{EngineConfig, EngineParts};
+use crate::plan::Plan;
+use crate::plans::PlanError;
 
 /// Executions that one transaction takes at most.
 const TAKE: usize = 64;
@@ -27,7 +27,6 @@ pub(super) struct Shared {
     pub(super) stop: CancellationToken,
     /// New after it was declared gone.
     id: Mutex<WorkerId>,
-    plans: Plans,
     /// One permit for each execution that may compute; it travels with the execution.
     slots: Arc<Semaphore>,
     /// Tasks of executions.
@@ -47,7 +46,6 @@ impl Shared {
             health,
             stop: CancellationToken::new(),
             id: Mutex::new(id),
-            plans: Plans::default(),
             slots: Arc::new(Semaphore::new(slots(&config))),
             tasks: TaskTracker::new(),
             parts,
@@ -103,33 +101,19 @@ impl Shared {
         self.tasks.wait().await;
     }
 
-    /// The models changed: plans hold their digests.
-    pub(super) fn forget_plans(&self) {
-        self.plans.forget();
-    }
-
-    /// The plan of what an execution runs; its definition is read only if no plan of it is kept.
+    /// The plan of what an execution runs.
     pub(super) async fn plan(&self, started: &StartedExecution) -> Result<Arc<Plan>, Stop> {
-        let tenant = started.execution.tenant_id;
-        let key = (tenant, started.definition_digest);
-        if let Some(plan) = self.plans.get(&key) {
-            return Ok(plan);
-        }
-        let changes = self.plans.changes();
-        let models = load_models(self.parts.store.as_ref(), tenant).await.map_err(Stop::Store)?;
-        let read = self.parts.store.execution_definition(tenant, started.execution.id).await;
-        let definition = read.map_err(|failure| match failure {
-            StoreError::Corrupt(_) => {
+        let (tenant, id) = (started.execution.tenant_id, started.execution.id);
+        let read = async { Ok(self.parts.store.execution_definition(tenant, id).await?.definition) };
+        let plan = self.parts.plans.plan(tenant, started.definition_digest, read).await;
+        plan.map_err(|failure| match failure {
+            PlanError::Invalid(found) => Stop::Fail(problems(found, "the definition is not valid any more")),
+            PlanError::Store(failure @ StoreError::Corrupt(_)) => {
                 Stop::Fail(RunError::new(code::INTERNAL, format!("the definition cannot be read: {failure}")))
             }
-            other => Stop::Store(other),
-        })?;
-        let compiled = compile(&definition.definition, &self.parts.catalog, &models, &self.config.limits);
-        let Some(plan) = compiled.plan else {
-            return Err(Stop::Fail(problems(compiled.errors, "the definition is not valid any more")));
-        };
-        self.plans.keep(key, Arc::clone(&plan), changes);
-        Ok(plan)
+            PlanError::Store(failure) => Stop::Store(failure),
+            PlanError::Failed(_) => Stop::Fail(RunError::new(code::INTERNAL, failure.to_string())),
+        })
     }
 }
 

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use sightflow_blobs::BlobStore;
-use sightflow_engine::{Engine, EngineConfig, EngineParts, FetchError, ImageFetcher, RunLimits};
+use sightflow_engine::{
+    Catalog, Engine, EngineConfig, EngineParts, FetchError, ImageFetcher, Limits, Plans, RunLimits,
+};
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_store::{
     ClaimRequest, ClaimedJob, Execution, JobResult, NewBlob, NewExecution, NewModel, NewWorker, RunSource,
@@ -64,7 +66,16 @@ pub(crate) struct Server {
     _directory: tempfile::TempDir,
 }
 
+fn plans(store: &Arc<SqliteStore>, host: &Arc<Host>, catalog: Catalog) -> Arc<Plans> {
+    Arc::new(Plans::new(Arc::clone(store) as _, Arc::new(catalog), Arc::clone(host) as _, Limits::default()))
+}
+
 impl Server {
+    /// As another process has them, with these blocks.
+    pub(crate) fn plans_of(&self, catalog: Catalog) -> Arc<Plans> {
+        plans(&self.store, &self.host, catalog)
+    }
+
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(Clock::default());
@@ -103,11 +114,12 @@ impl Server {
         };
         store.register_worker(new).await.unwrap();
         let host = Arc::new(Host::default());
+        let plans = plans(&store, &host, catalog());
         let parts = EngineParts {
             store: Arc::clone(&store) as Arc<dyn Store>,
             blobs: BlobStore::in_memory(),
             host: Arc::clone(&host) as _,
-            catalog: Arc::new(catalog()),
+            plans,
             fetcher: Arc::clone(&urls) as _,
         };
         Self { parts, store, urls, host, worker, clock, _directory: directory }

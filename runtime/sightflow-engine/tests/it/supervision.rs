@@ -269,10 +269,11 @@ async fn a_wide_run_tells_its_progress() {
     let server = Server::new().await;
     let engine = Engine::start(server.parts.clone(), quick(Faults::default())).await.unwrap();
     // As many nodes as there may be, with ids as long as they may be.
-    let node = |n: usize| json!({"id": format!("n{n:099}"), "type": "stuck", "inputs": {"value": 1}});
-    let nodes: Vec<Value> = (0..500).map(node).collect();
-    let id = server.submit(json!({"nodes": nodes}), json!({})).await;
-    let execution = server.until(id, |execution| execution.progress["running_nodes"] == 500).await;
+    let node = |n: usize| json!({"id": format!("n{n:099}"), "type": "detection", "config": {"model_id": "finder"}, "inputs": {"image": "$nodes.photo.image"}});
+    let mut nodes: Vec<Value> = (1..500).map(node).collect();
+    nodes.push(json!({"id": "photo", "type": "image_input"}));
+    let id = server.submit(json!({"nodes": nodes}), json!({"image_url": "https://example.com/a.png"})).await;
+    let execution = server.until(id, |execution| execution.progress["running_nodes"] == 499).await;
     assert_eq!(execution.progress["running"].as_array().map(Vec::len), Some(64));
     let events = server.store.events_after(TENANT, id, 0, 1000).await.unwrap();
     assert!(events.iter().any(|event| event.kind == "execution.progress" && event.payload == execution.progress));
@@ -323,7 +324,7 @@ async fn an_upgrade_goes_on_with_what_was_running() {
         assert!(server.store.execution(TENANT, id).await.unwrap().pins["blocks"]["stuck"].is_object());
         first.shutdown().await;
         let mut parts = server.parts.clone();
-        parts.catalog = Arc::new(released(version, Digest::from_bytes(digest)));
+        parts.plans = server.plans_of(released(version, Digest::from_bytes(digest)));
         let second = Engine::start(parts, EngineConfig::default()).await.unwrap();
         let execution = server.ended(id).await;
         assert_eq!(execution.status, status, "{:?}", execution.error);

@@ -24,6 +24,7 @@ mod records;
 mod replay;
 mod store;
 mod submit;
+mod versions;
 mod workers;
 mod workflows;
 mod writer;

@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 use super::submit::Submitted;
 use super::{
     SqliteStore, blobs, claims, ending, engines, events, executions, failures, jobs, models, probe, prune, records,
-    replay, row, submit, workers, workflows,
+    replay, row, submit, versions, workers, workflows,
 };
 use crate::blob::{Blob, BlobRef, NewBlob};
 use crate::error::Result;
@@ -27,7 +27,7 @@ use crate::store::{QueueDepth, Store, StoreStatistics};
 use crate::worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker};
 use crate::workflow::{
     Created, Definitions, Idempotency, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
-    WorkflowVersion,
+    WorkflowHead, WorkflowVersion,
 };
 
 /// Most executions that one transaction deletes: others wait for it.
@@ -41,6 +41,10 @@ impl Store for SqliteStore {
 
     async fn workflow(&self, tenant: TenantId, id: WorkflowId) -> Result<Workflow> {
         workflows::get(&self.readers, tenant, id).await
+    }
+
+    async fn workflow_head(&self, tenant: TenantId, id: WorkflowId, version: Option<u32>) -> Result<WorkflowHead> {
+        versions::head(&self.readers, tenant, id, version).await
     }
 
     async fn check_workflow(&self, tenant: TenantId, id: WorkflowId) -> Result<()> {
@@ -80,15 +84,18 @@ impl Store for SqliteStore {
         id: WorkflowId,
         page: PageRequest<u32>,
     ) -> Result<Page<WorkflowVersion, u32>> {
-        workflows::versions(&self.readers, tenant, id, page).await
+        workflows::check(&self.readers, tenant, id).await?;
+        versions::list(&self.readers, id, page).await
     }
 
     async fn count_workflow_versions(&self, tenant: TenantId, id: WorkflowId) -> Result<u64> {
-        workflows::count_versions(&self.readers, tenant, id).await
+        workflows::check(&self.readers, tenant, id).await?;
+        versions::count(&self.readers, id).await
     }
 
     async fn workflow_version(&self, tenant: TenantId, id: WorkflowId, version: u32) -> Result<WorkflowVersion> {
-        workflows::version(&self.readers, tenant, id, version).await
+        workflows::check(&self.readers, tenant, id).await?;
+        versions::one(&self.readers, id, version).await
     }
 
     async fn replayed(&self, tenant: TenantId, key: &Idempotency) -> Result<Option<Replayed>> {
@@ -96,8 +103,8 @@ impl Store for SqliteStore {
     }
 
     async fn submit(&self, new: NewExecution) -> Result<Created<Execution>> {
-        let tenant = new.tenant_id;
-        Ok(match self.write(move |tx| Box::pin(submit::submit(tx, new))).await? {
+        let (tenant, inline) = (new.tenant_id, submit::inline(&new.source));
+        Ok(match self.write(move |tx| Box::pin(submit::submit(tx, new, inline))).await? {
             Submitted::New(execution) => Created { value: *execution, replayed: false },
             Submitted::Known(id) => {
                 Created { value: executions::get(&self.readers, tenant, id).await?, replayed: true }

@@ -17,9 +17,13 @@ struct Source {
     workflow: Option<WorkflowId>,
     name: Option<String>,
     version: Option<u32>,
-    /// Of a definition that came with the run.
-    digest: Option<Digest>,
-    definition: Option<String>,
+    inline: Option<Inline>,
+}
+
+/// A definition that comes with its run.
+pub(super) struct Inline {
+    digest: Digest,
+    text: String,
 }
 
 /// What became of a run that was sent.
@@ -30,7 +34,17 @@ pub(super) enum Submitted {
     Known(ExecutionId),
 }
 
-pub(super) async fn submit(tx: &mut Tx, new: NewExecution) -> Result<Submitted> {
+/// A definition that comes with its run, as it is stored; made before the writer has to wait for it.
+pub(super) fn inline(source: &RunSource) -> Option<Inline> {
+    match source {
+        RunSource::Inline(definition) => {
+            Some(Inline { digest: definition_digest(definition), text: definition.to_string() })
+        }
+        RunSource::Workflow { .. } => None,
+    }
+}
+
+pub(super) async fn submit(tx: &mut Tx, new: NewExecution, inline: Option<Inline>) -> Result<Submitted> {
     let id = ExecutionId::new();
     if let Some(key) = &new.idempotency
         && let Claim::Taken(first) = keys::claim(tx, new.tenant_id, key, id.uuid()).await?
@@ -39,11 +53,7 @@ pub(super) async fn submit(tx: &mut Tx, new: NewExecution) -> Result<Submitted> 
     }
     let tenant = new.tenant_id.uuid().to_string();
     let source = match &new.source {
-        RunSource::Inline(definition) => Source {
-            digest: Some(definition_digest(definition)),
-            definition: Some(definition.to_string()),
-            ..Source::default()
-        },
+        RunSource::Inline(_) => Source { inline, ..Source::default() },
         RunSource::Workflow { id, version } => runnable(tx, &tenant, *id, *version).await?,
     };
     let deadline = tx.now + i64::from(new.timeout_seconds) * 1000;
@@ -61,7 +71,7 @@ pub(super) async fn submit(tx: &mut Tx, new: NewExecution) -> Result<Submitted> 
     .bind(&tenant)
     .bind(source.workflow.map(|id| id.uuid().to_string()))
     .bind(source.version)
-    .bind(&source.definition)
+    .bind(source.inline.as_ref().map(|inline| inline.text.as_str()))
     .bind(new.mode.as_str())
     .bind(new.priority)
     .bind(input.to_string())
@@ -71,7 +81,7 @@ pub(super) async fn submit(tx: &mut Tx, new: NewExecution) -> Result<Submitted> 
     .bind(&new.traceparent)
     .bind(deadline)
     .bind(tx.now)
-    .bind(source.digest.map(|digest| digest.to_string()))
+    .bind(source.inline.as_ref().map(|inline| inline.digest.to_string()))
     .execute(&mut tx.conn)
     .await?;
     blobs::record(tx, &new.new_blobs).await?;

@@ -2,21 +2,20 @@
 
 use serde_json::{Value, json};
 use sightflow_types::error::code;
-use sightflow_types::{Digest, TenantId, Timestamp, WorkflowId, WorkflowStatus};
+use sightflow_types::{TenantId, Timestamp, WorkflowId, WorkflowStatus};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteExecutor, SqlitePool};
 
 use super::ending;
 use super::keys::{self, Claim};
 use super::row::{Reading, before, columns_of, listed, number, number_some, object, parse, time};
+use super::versions::{self, NewVersion, damaged, definition_of, elements};
 use super::writer::Tx;
 use crate::digest::definition_digest;
 use crate::error::{Result, StoreError};
 use crate::page::{COUNT_CAP, Page, PageRequest};
 use crate::search::fold;
-use crate::workflow::{
-    Created, Definitions, NewWorkflow, OpenExecutions, Workflow, WorkflowChange, WorkflowFilter, WorkflowVersion,
-};
+use crate::workflow::{Created, Definitions, NewWorkflow, OpenExecutions, Workflow, WorkflowChange, WorkflowFilter};
 
 columns! {
     struct WorkflowRow {
@@ -73,34 +72,6 @@ impl WorkflowRow {
     }
 }
 
-columns! {
-    struct VersionRow {
-        version: i64,
-        digest: String,
-        definition: Option<String>,
-        node_count: i64,
-        change_summary: Option<String>,
-        changed_by: Option<String>,
-        created_at: i64,
-    }
-}
-
-impl TryFrom<VersionRow> for WorkflowVersion {
-    type Error = StoreError;
-
-    fn try_from(row: VersionRow) -> Result<Self> {
-        Ok(Self {
-            version: number(row.version)?,
-            digest: parse(&row.digest)?,
-            definition: row.definition.map_or(Ok(Value::Null), |text| object(&text).map(Value::Object))?,
-            node_count: number(row.node_count)?,
-            change_summary: row.change_summary,
-            changed_by: row.changed_by,
-            created_at: Timestamp::from_millis(row.created_at),
-        })
-    }
-}
-
 pub(super) async fn create(tx: &mut Tx, new: NewWorkflow) -> Result<Created<Workflow>> {
     let id = WorkflowId::new();
     if let Some(key) = &new.idempotency
@@ -133,7 +104,7 @@ pub(super) async fn create(tx: &mut Tx, new: NewWorkflow) -> Result<Created<Work
         change_summary: None,
         changed_by: new.changed_by,
     };
-    insert_version(tx, id, version).await?;
+    versions::insert(tx, id, version).await?;
     let value = get(&mut tx.conn, new.tenant_id, id).await?;
     Ok(Created { value, replayed: false })
 }
@@ -141,42 +112,6 @@ pub(super) async fn create(tx: &mut Tx, new: NewWorkflow) -> Result<Created<Work
 /// What a search looks through.
 pub(super) fn searched(name: &str, description: Option<&str>) -> String {
     fold(&format!("{name}\n{}", description.unwrap_or_default()))
-}
-
-/// How many elements the array under `key` has.
-fn elements(definition: &Value, key: &str) -> u32 {
-    definition.get(key).and_then(Value::as_array).map_or(0, Vec::len) as u32
-}
-
-struct NewVersion<'a> {
-    version: u32,
-    definition: &'a str,
-    node_count: u32,
-    edge_count: u32,
-    digest: Digest,
-    warnings: &'a Value,
-    change_summary: Option<String>,
-    changed_by: Option<String>,
-}
-
-async fn insert_version(tx: &mut Tx, id: WorkflowId, new: NewVersion<'_>) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO wf_workflow_versions (workflow_id, version, definition, digest, warnings, change_summary, changed_by, created_at, node_count, edge_count)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-    )
-    .bind(id.uuid().to_string())
-    .bind(new.version)
-    .bind(new.definition)
-    .bind(new.digest.to_string())
-    .bind(new.warnings.to_string())
-    .bind(new.change_summary)
-    .bind(new.changed_by)
-    .bind(tx.now)
-    .bind(new.node_count)
-    .bind(new.edge_count)
-    .execute(&mut tx.conn)
-    .await?;
-    Ok(())
 }
 
 /// A workflow's row with what is kept with its newest version. Without that version it is unreadable, as is what has no
@@ -213,14 +148,6 @@ async fn one(
     columns_of::<WorkflowRow>(&row).and_then(|row| row.read(&mut Reading::Strict)).map_err(damaged)
 }
 
-/// What cannot be read of a workflow is an error of its own: its owner can mend it.
-fn damaged(error: StoreError) -> StoreError {
-    match error {
-        StoreError::Corrupt(why) => StoreError::DamagedWorkflow(why),
-        other => other,
-    }
-}
-
 pub(super) async fn get_even_deleted(
     db: impl SqliteExecutor<'_>,
     tenant: TenantId,
@@ -243,18 +170,6 @@ pub(super) async fn get(db: impl SqliteExecutor<'_>, tenant: TenantId, id: Workf
 async fn to_change(tx: &mut Tx, tenant: TenantId, id: WorkflowId) -> Result<Workflow> {
     one(&mut tx.conn, select_workflows!("NULL", "w.id = ?1 AND w.tenant_id = ?2 AND w.deleted_at IS NULL"), tenant, id)
         .await
-}
-
-/// The definition of a version; `DamagedWorkflow` if it cannot be read.
-async fn definition_of(tx: &mut Tx, id: WorkflowId, version: u32) -> Result<Value> {
-    let text: sqlx::Result<Option<String>> =
-        sqlx::query_scalar("SELECT definition FROM wf_workflow_versions WHERE workflow_id = ?1 AND version = ?2")
-            .bind(id.uuid().to_string())
-            .bind(version)
-            .fetch_optional(&mut tx.conn)
-            .await;
-    let read = text.map_err(StoreError::from).and_then(|text| object(&text.unwrap_or_default()));
-    read.map(Value::Object).map_err(damaged)
 }
 
 /// Fails unless the tenant has this workflow, readable or not.
@@ -364,7 +279,7 @@ pub(super) async fn update(
             change_summary: change.change_summary,
             changed_by: change.changed_by,
         };
-        insert_version(tx, id, version).await?;
+        versions::insert(tx, id, version).await?;
     }
     now.name = change.name.unwrap_or(now.name);
     now.description = change.description.unwrap_or(now.description);
@@ -405,53 +320,4 @@ pub(super) async fn delete(tx: &mut Tx, tenant: TenantId, id: WorkflowId, open: 
         .execute(&mut tx.conn)
         .await?;
     Ok(())
-}
-
-pub(super) async fn versions(
-    db: &SqlitePool,
-    tenant: TenantId,
-    id: WorkflowId,
-    page: PageRequest<u32>,
-) -> Result<Page<WorkflowVersion, u32>> {
-    check(db, tenant, id).await?;
-    let rows = sqlx::query(
-        "SELECT version, digest, NULL AS definition, node_count, change_summary, changed_by, created_at FROM wf_workflow_versions
-         WHERE workflow_id = ?1 AND (?2 IS NULL OR version < ?2) ORDER BY version DESC LIMIT ?3",
-    )
-    .bind(id.uuid().to_string())
-    .bind(page.before)
-    .bind(page.rows())
-    .fetch_all(db)
-    .await?;
-    let read = |row: SqliteRow| listed("version", columns_of::<VersionRow>(&row).and_then(WorkflowVersion::try_from));
-    Ok(Page::cut(rows, page.rows(), read, |version| version.version))
-}
-
-pub(super) async fn count_versions(db: &SqlitePool, tenant: TenantId, id: WorkflowId) -> Result<u64> {
-    check(db, tenant, id).await?;
-    let counted =
-        sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM wf_workflow_versions WHERE workflow_id = ?1 LIMIT ?2)")
-            .bind(id.uuid().to_string())
-            .bind(COUNT_CAP as i64)
-            .fetch_one(db)
-            .await?;
-    number(counted)
-}
-
-pub(super) async fn version(
-    db: &SqlitePool,
-    tenant: TenantId,
-    id: WorkflowId,
-    version: u32,
-) -> Result<WorkflowVersion> {
-    check(db, tenant, id).await?;
-    sqlx::query_as::<_, VersionRow>("SELECT * FROM wf_workflow_versions WHERE workflow_id = ?1 AND version = ?2")
-        .bind(id.uuid().to_string())
-        .bind(version)
-        .fetch_optional(db)
-        .await
-        .map_err(|error| damaged(error.into()))?
-        .ok_or(StoreError::NotFound("workflow version"))?
-        .try_into()
-        .map_err(damaged)
 }

@@ -227,6 +227,10 @@ async fn lists_show_what_cannot_be_read_as_such() {
             (poisoned, &serde_json::json!("E-INTERNAL"))
         );
         assert!(world.store.workflow(TENANT, poisoned).await.is_err(), "nobody edits what was not read");
+        if ["status", "current_version"].contains(&column) {
+            let head = world.store.workflow_head(TENANT, poisoned, None).await;
+            assert!(matches!(head, Err(StoreError::DamagedWorkflow(_))), "{column}: {head:?}");
+        }
     }
     for id in ["a", "b"] {
         let new = NewModel {

@@ -86,6 +86,7 @@ pub(crate) async fn other_tenants_see_nothing<B: Backend>(world: &mut World<B>) 
     let (execution, job, store) = (lease.execution_id, jobs[0].id, &world.store);
     let answers = [
         store.workflow(other, workflow.id).await.err(),
+        store.workflow_head(other, workflow.id, None).await.err(),
         store.workflow_version(other, workflow.id, 1).await.err(),
         store.workflow_versions(other, workflow.id, PageRequest::default()).await.err(),
         store.update_workflow(other, workflow.id, WorkflowChange::default()).await.err(),

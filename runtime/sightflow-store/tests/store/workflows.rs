@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sightflow_store::{
     Definitions, Idempotency, NewExecution, NewWorkflow, OpenExecutions, PageRequest, Replayed, RunSource, StoreError,
-    Workflow, WorkflowChange, WorkflowFilter,
+    Workflow, WorkflowChange, WorkflowFilter, WorkflowHead, definition_digest,
 };
 use sightflow_types::{ExecutionStatus, WorkflowStatus};
 
@@ -27,7 +27,14 @@ pub(crate) async fn versions_follow_content<B: Backend>(world: &mut World<B>) {
         assert_eq!((after.version, &after.definition), (version, &definition));
         let stored = world.store.workflow_version(TENANT, workflow.id, version).await.expect("version");
         assert_eq!(stored.definition, definition, "the newest version holds the layout too");
+        assert_eq!((after.digest, stored.digest), (definition_digest(&definition), definition_digest(&definition)));
+        let head = world.store.workflow_head(TENANT, workflow.id, None).await.expect("head");
+        assert_eq!(head, WorkflowHead { status: WorkflowStatus::Draft, version, digest: after.digest });
     }
+    let older = world.store.workflow_head(TENANT, workflow.id, Some(2)).await.expect("head");
+    assert_eq!((older.version, older.digest), (2, definition_digest(&changed)));
+    let absent = world.store.workflow_head(TENANT, workflow.id, Some(4)).await;
+    assert!(matches!(absent, Err(StoreError::NotFound("workflow version"))), "{absent:?}");
     let versions = world
         .store
         .workflow_versions(TENANT, workflow.id, PageRequest { limit: 2, before: None })

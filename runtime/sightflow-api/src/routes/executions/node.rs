@@ -5,7 +5,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sightflow_store::JobSummary;
+use sightflow_store::{JobSummary, NodeRecord};
 use sightflow_types::{ExecutionId, TenantId};
 use utoipa::{IntoParams, ToSchema};
 
@@ -60,62 +60,65 @@ pub(crate) async fn node(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let jobs = state.store.job_summaries(caller.tenant, id, Some(&node_id)).await?;
+    let asked = Asked { state: &state, tenant: caller.tenant, id, node_id, jobs };
     let detail = match query.item {
-        Some(ItemPath(item)) => one_item(&state, caller.tenant, id, node_id, item, &jobs).await?,
-        None => whole_node(&state, caller.tenant, id, node_id, &page, &jobs).await?,
+        Some(ItemPath(item)) => asked.item(item).await?,
+        None => asked.whole(&page).await?,
     };
     etag::json(&headers, &detail)
 }
 
-async fn one_item(
-    state: &ApiState,
+/// The node that was asked for.
+struct Asked<'a> {
+    state: &'a ApiState,
     tenant: TenantId,
     id: ExecutionId,
     node_id: String,
-    item: String,
-    jobs: &[JobSummary],
-) -> Result<NodeDetail, ApiError> {
-    let found = state.store.node_record(tenant, id, &node_id, &item).await?;
-    let found = found.ok_or_else(|| ApiError::not_found("item", format!("`{item}` of node `{node_id}` in {id}")))?;
-    let record = NodeView::new(node_id, None, found.record, &jobs_of_item(jobs, &item));
-    Ok(NodeDetail { item: Some(item), record, records: None })
+    /// All of the node's.
+    jobs: Vec<JobSummary>,
 }
 
-async fn whole_node(
-    state: &ApiState,
-    tenant: TenantId,
-    id: ExecutionId,
-    node_id: String,
-    page: &PageQuery,
-    jobs: &[JobSummary],
-) -> Result<NodeDetail, ApiError> {
-    let window = page.window(("node items", id, &node_id))?;
-    let (record, block_type) = match state.store.node_record(tenant, id, &node_id, "").await? {
-        Some(found) => (found.record, None),
-        // Nothing became of it yet.
-        None => (Value::Null, Some(block_type(state, tenant, id, &node_id).await?)),
-    };
-    let found = state.store.node_items(tenant, id, &node_id, window.after_name()?, window.limit).await?;
-    let total = page.count(state.store.count_node_items(tenant, id, &node_id)).await?;
-    let view = |found: sightflow_store::NodeRecord| {
-        let jobs = jobs_of_item(jobs, &found.item_path);
-        ItemView { item: found.item_path, record: NodeView::new(found.node_id, None, found.record, &jobs) }
-    };
-    let records = window.page(found.items, found.next, view).with_total(total);
-    Ok(NodeDetail { item: None, record: NodeView::new(node_id, block_type, record, jobs), records: Some(records) })
-}
+impl Asked<'_> {
+    async fn item(self, item: String) -> Result<NodeDetail, ApiError> {
+        let found = self.state.store.node_record(self.tenant, self.id, &self.node_id, &item).await?;
+        let Some(found) = found else {
+            return Err(ApiError::not_found("item", format!("`{item}` of node `{}` in {}", self.node_id, self.id)));
+        };
+        let record = NodeView::new(found.node_id, None, found.record, &self.jobs_of_item(&item));
+        Ok(NodeDetail { item: Some(item), record, records: None })
+    }
 
-/// The type of a node of the definition.
-async fn block_type(state: &ApiState, tenant: TenantId, id: ExecutionId, node_id: &str) -> Result<String, ApiError> {
-    let run = state.store.execution_definition(tenant, id).await?;
-    let mut nodes = run.definition["nodes"].as_array().into_iter().flatten();
-    let node = nodes.find(|node| node["id"] == node_id);
-    let node = node.ok_or_else(|| ApiError::not_found("node", format!("`{node_id}` in {id}")))?;
-    Ok(node["type"].as_str().unwrap_or_default().to_owned())
-}
+    async fn whole(self, page: &PageQuery) -> Result<NodeDetail, ApiError> {
+        let (store, tenant, id, node_id) = (&self.state.store, self.tenant, self.id, &self.node_id);
+        let window = page.window(("node items", id, node_id))?;
+        let (record, block_type) = match store.node_record(tenant, id, node_id, "").await? {
+            Some(found) => (found.record, None),
+            // Nothing became of it yet.
+            None => (Value::Null, Some(self.block_type().await?)),
+        };
+        let found = store.node_items(tenant, id, node_id, window.after_name()?, window.limit).await?;
+        let total = page.count(store.count_node_items(tenant, id, node_id)).await?;
+        let view = |found: NodeRecord| {
+            let jobs = self.jobs_of_item(&found.item_path);
+            ItemView { item: found.item_path, record: NodeView::new(found.node_id, None, found.record, &jobs) }
+        };
+        let records = Some(window.page(found.items, found.next, view).with_total(total));
+        let record = NodeView::new(self.node_id.clone(), block_type, record, &self.jobs);
+        Ok(NodeDetail { item: None, record, records })
+    }
 
-/// Those of a node's jobs that look at images of this item: `3/1`, or `3/1#0` for the first of several.
-fn jobs_of_item(jobs: &[JobSummary], item: &str) -> Vec<JobSummary> {
-    let of = |job: &&JobSummary| job.item_path.split('#').next().is_some_and(|path| path.trim_end_matches('/') == item);
-    jobs.iter().filter(of).cloned().collect()
+    /// The node's type, as the definition says it.
+    async fn block_type(&self) -> Result<String, ApiError> {
+        let run = self.state.store.execution_definition(self.tenant, self.id).await?;
+        let mut nodes = run.definition["nodes"].as_array().into_iter().flatten();
+        let node = nodes.find(|node| node["id"] == self.node_id.as_str());
+        let node = node.ok_or_else(|| ApiError::not_found("node", format!("`{}` in {}", self.node_id, self.id)))?;
+        Ok(node["type"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Those of the jobs that look at images of this item: `3/1`, or `3/1#0` for the first of several.
+    fn jobs_of_item(&self, item: &str) -> Vec<JobSummary> {
+        let path = |job: &JobSummary| job.item_path.split('#').next().unwrap_or_default().trim_end_matches('/') == item;
+        self.jobs.iter().filter(|job| path(job)).cloned().collect()
+    }
 }

@@ -50,7 +50,7 @@ pub(crate) async fn nodes(
 
 /// The level of each node: above those of all that it depends on.
 async fn levels(state: &ApiState, tenant: TenantId, run: &RunDefinition) -> Result<HashMap<String, usize>, ApiError> {
-    match state.plan(tenant, run.digest, &run.definition).await {
+    match state.plan(tenant, run.digest, async { Ok(run.definition.clone()) }).await {
         Ok(plan) => {
             let levels = plan.order().into_iter().enumerate();
             Ok(levels.flat_map(|(level, ids)| ids.into_iter().map(move |id| (id, level))).collect())

@@ -154,23 +154,17 @@ async fn find(
         let plan = state.checked_plan(caller.tenant, &definition).await?;
         return Ok((RunSource::Inline(definition), plan));
     };
-    let workflow = state.store.workflow(caller.tenant, id).await?;
-    if workflow.status == WorkflowStatus::Archived {
+    let head = state.store.workflow_head(caller.tenant, id, version).await?;
+    if head.status == WorkflowStatus::Archived {
         return Err(ApiError::new(
             Code::WorkflowArchived,
             "the workflow is archived; set its status to draft or active to run it",
         ));
     }
-    let version = version.unwrap_or(workflow.version);
-    let (digest, definition) = if version == workflow.version {
-        (workflow.digest, workflow.definition)
-    } else {
-        let older = state.store.workflow_version(caller.tenant, id, version).await?;
-        (older.digest, older.definition)
-    };
-    let plan = state.plan(caller.tenant, digest, &definition).await?;
+    let read = async { Ok(state.store.workflow_version(caller.tenant, id, head.version).await?.definition) };
+    let plan = state.plan(caller.tenant, head.digest, read).await?;
     // The version that was checked is the version that runs, whatever is saved meanwhile.
-    Ok((RunSource::Workflow { id, version: Some(version) }, plan))
+    Ok((RunSource::Workflow { id, version: Some(head.version) }, plan))
 }
 
 /// Input that does not fit the workflow; pointers follow the spelling of the request.

@@ -1,48 +1,49 @@
-//! Plans of definitions that ran before: the same definition is compiled once.
+//! Plans that are kept, within their number and their bytes.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sightflow_engine::{ModelCatalog, Plan};
-use sightflow_types::Digest;
+use super::Key;
+use crate::models::ModelCatalog;
+use crate::plan::Plan;
 
 /// Most plans that are kept; the oldest goes first.
-const KEPT: usize = 256;
+const KEPT: usize = 512;
 /// Most bytes that they take together.
 const KEPT_BYTES: u64 = 64 << 20;
 
-/// Plans by the digest of what their definition means.
+/// Plans by whose definition they are of, and what it means.
 #[derive(Default)]
-pub(crate) struct Plans(Mutex<Kept>);
+pub(super) struct Kept(Mutex<Table>);
 
 #[derive(Default)]
-struct Kept {
-    plans: HashMap<Digest, Known>,
-    by_age: VecDeque<Digest>,
+struct Table {
+    plans: HashMap<Key, Known>,
+    by_age: VecDeque<Key>,
     /// What the plans weigh.
     bytes: u64,
 }
 
 /// A plan and how it came about.
 #[derive(Clone)]
-pub(crate) struct Known {
+pub(super) struct Known {
     /// The plan.
-    pub(crate) plan: Arc<Plan>,
+    pub(super) plan: Arc<Plan>,
     /// The models that it was made with.
-    pub(crate) models: Arc<ModelCatalog>,
+    pub(super) models: Arc<ModelCatalog>,
     /// Whether the blocks were asked, too, and found nothing.
-    pub(crate) checked: bool,
+    pub(super) checked: bool,
 }
 
-impl Plans {
+impl Kept {
     /// What is known of a definition, if its plan was made with just these models.
-    pub(crate) fn get(&self, key: &Digest, models: &Arc<ModelCatalog>) -> Option<Known> {
+    pub(super) fn get(&self, key: &Key, models: &Arc<ModelCatalog>) -> Option<Known> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.plans.get(key).filter(|known| Arc::ptr_eq(&known.models, models)).cloned()
     }
 
     /// Keeps a plan, unless it alone is too large.
-    pub(crate) fn keep(&self, key: Digest, known: Known) {
+    pub(super) fn keep(&self, key: Key, known: Known) {
         let bytes = known.plan.bytes;
         if bytes > KEPT_BYTES {
             return;
@@ -65,24 +66,31 @@ impl Plans {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use sightflow_engine::{Catalog, Limits};
-    use sightflow_store::definition_digest;
+    use sightflow_types::{Digest, TenantId};
 
     use super::*;
+    use crate::catalog::Catalog;
+    use crate::plan::{Limits, compile};
+
+    fn key(n: usize) -> Key {
+        let mut digest = [0; 32];
+        digest[..8].copy_from_slice(&n.to_le_bytes());
+        (TenantId::BUILT_IN, Digest::from_bytes(digest))
+    }
 
     #[test]
     fn a_plan_is_kept_for_its_definition_and_models() {
-        let catalog = Catalog::new([]).unwrap();
+        let catalog = Catalog::new([]).expect("it is there");
         let (models, others) = (Arc::new(ModelCatalog::default()), Arc::new(ModelCatalog::default()));
-        let plan = sightflow_engine::compile(&json!({}), &catalog, &models, &Limits::default()).plan.unwrap();
+        let plan = compile(&json!({}), &catalog, &models, &Limits::default()).plan.expect("it is there");
         let known = Known { plan: Arc::clone(&plan), models: Arc::clone(&models), checked: true };
-        let plans = Plans::default();
-        let key = |n: usize| definition_digest(&json!({"nodes": n}));
+        let plans = Kept::default();
         assert!(plans.get(&key(0), &models).is_none());
         plans.keep(key(0), known.clone());
         assert!(plans.get(&key(0), &models).is_some_and(|kept| Arc::ptr_eq(&kept.plan, &plan) && kept.checked));
         assert!(plans.get(&key(1), &models).is_none());
         assert!(plans.get(&key(0), &others).is_none(), "other models, other plan");
+        assert!(plans.get(&(TenantId::new(), key(0).1), &models).is_none(), "another tenant, another plan");
         for n in 1..=KEPT {
             plans.keep(key(n), known.clone());
         }
@@ -92,14 +100,13 @@ mod tests {
 
     #[test]
     fn plans_are_kept_within_their_bytes() {
-        let catalog = Catalog::new([]).unwrap();
+        let catalog = Catalog::new([]).expect("it is there");
         let models = Arc::new(ModelCatalog::default());
-        let plans = Plans::default();
+        let plans = Kept::default();
         let definition = json!({"viewport": "x".repeat(1 << 19)});
-        let plan = sightflow_engine::compile(&definition, &catalog, &models, &Limits::default()).plan.unwrap();
-        let most = KEPT_BYTES / plan.bytes;
-        assert!(most < KEPT as u64, "the bytes are the bound here: {} each", plan.bytes);
-        let key = |n: u64| definition_digest(&json!({"nodes": n}));
+        let plan = compile(&definition, &catalog, &models, &Limits::default()).plan.expect("it is there");
+        let most = usize::try_from(KEPT_BYTES / plan.bytes).expect("few");
+        assert!(most < KEPT, "the bytes are the bound here: {} each", plan.bytes);
         for n in 0..=most {
             plans.keep(key(n), Known { plan: Arc::clone(&plan), models: Arc::clone(&models), checked: true });
         }

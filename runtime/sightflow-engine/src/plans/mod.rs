@@ -1,0 +1,221 @@
+//! Plans of definitions that ran before, for everybody in the process who needs one: compiled once, off the async threads.
+
+mod flights;
+mod kept;
+mod registry;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use sightflow_store::{Store, StoreError, definition_digest};
+use sightflow_types::{Digest, Problem, TenantId};
+use tokio::runtime::Handle;
+use tokio::task::JoinError;
+
+use self::flights::Flights;
+use self::kept::{Kept, Known};
+use self::registry::Registry;
+use crate::catalog::Catalog;
+use crate::host::BlockHost;
+use crate::models::ModelCatalog;
+use crate::plan::{Compiled, Limits, Plan, compile, validate};
+
+pub use registry::load_models;
+
+/// Whose definition, and what it means: plans hold the digests of models, and tenants have models of their own.
+type Key = (TenantId, Digest);
+
+/// Makes plans, and keeps them until the models change.
+pub struct Plans {
+    store: Arc<dyn Store>,
+    catalog: Arc<Catalog>,
+    host: Arc<dyn BlockHost>,
+    limits: Limits,
+    registry: Registry,
+    kept: Kept,
+    flights: Flights,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The models or the definition could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The definition is not valid, or not any more.
+    #[error("the definition has {} problems", .0.len())]
+    Invalid(Vec<Problem>),
+    /// The planner panicked.
+    #[error("the planner failed")]
+    Failed(#[from] JoinError),
+}
+
+impl Plans {
+    /// Plans of these blocks and of the store's models; `limits` bounds definitions.
+    pub fn new(store: Arc<dyn Store>, catalog: Arc<Catalog>, host: Arc<dyn BlockHost>, limits: Limits) -> Self {
+        let registry = Registry::new(&*store);
+        Self { store, catalog, host, limits, registry, kept: Kept::default(), flights: Flights::default() }
+    }
+
+    /// The plan of a stored definition, which has this digest: its blocks were asked when it was stored. `definition` is
+    /// awaited only if no plan is kept.
+    ///
+    /// # Errors
+    /// [`PlanError`]; that of `definition` as it is.
+    pub async fn plan(
+        &self,
+        tenant: TenantId,
+        digest: Digest,
+        definition: impl Future<Output = Result<Value, StoreError>> + Send,
+    ) -> Result<Arc<Plan>, PlanError> {
+        let (key, models) = ((tenant, digest), self.registry.snapshot(&*self.store, tenant).await?);
+        if let Some(known) = self.kept.get(&key, &models) {
+            return Ok(known.plan);
+        }
+        let _flight = self.flights.board(key).await;
+        // Whoever flew before may have made it.
+        if let Some(known) = self.kept.get(&key, &models) {
+            return Ok(known.plan);
+        }
+        let definition = definition.await?;
+        let (catalog, limits, with) = (Arc::clone(&self.catalog), self.limits, Arc::clone(&models));
+        let compiled = tokio::task::spawn_blocking(move || compile(&definition, &catalog, &with, &limits)).await?;
+        let plan = compiled.plan.ok_or(PlanError::Invalid(compiled.errors))?;
+        self.kept.keep(key, Known { plan: Arc::clone(&plan), models, checked: false });
+        Ok(plan)
+    }
+
+    /// The plan of a definition that comes with a run: its blocks are asked, unless they were before.
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub async fn checked_plan(&self, tenant: TenantId, definition: &Value) -> Result<Arc<Plan>, PlanError> {
+        let (key, models) =
+            ((tenant, definition_digest(definition)), self.registry.snapshot(&*self.store, tenant).await?);
+        let checked = || self.kept.get(&key, &models).filter(|known| known.checked);
+        if let Some(known) = checked() {
+            return Ok(known.plan);
+        }
+        let _flight = self.flights.board(key).await;
+        if let Some(known) = checked() {
+            return Ok(known.plan);
+        }
+        let compiled = self.ask(key, definition, models.clone()).await?;
+        compiled.plan.ok_or(PlanError::Invalid(compiled.errors))
+    }
+
+    /// Everything that a save checks, the blocks' own checks included.
+    ///
+    /// # Errors
+    /// [`PlanError`], but for problems of the definition: they are the answer.
+    pub async fn check(&self, tenant: TenantId, definition: &Value) -> Result<Compiled, PlanError> {
+        let models = self.registry.snapshot(&*self.store, tenant).await?;
+        self.ask((tenant, definition_digest(definition)), definition, models).await
+    }
+
+    /// Compiles a definition and asks its blocks; what they find nothing wrong with is kept.
+    async fn ask(&self, key: Key, definition: &Value, models: Arc<ModelCatalog>) -> Result<Compiled, PlanError> {
+        let (definition, catalog, host) = (definition.clone(), Arc::clone(&self.catalog), Arc::clone(&self.host));
+        let (limits, with, runtime) = (self.limits, Arc::clone(&models), Handle::current());
+        let asking = move || runtime.block_on(validate(&definition, &catalog, &with, &limits, &*host));
+        let compiled = tokio::task::spawn_blocking(asking).await?;
+        if let Some(plan) = &compiled.plan {
+            self.kept.keep(key, Known { plan: Arc::clone(plan), models, checked: true });
+        }
+        Ok(compiled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Instant;
+
+    use async_trait::async_trait;
+    use serde_json::json;
+    use sightflow_store::{NewModel, SqliteOptions, SqliteStore};
+    use sightflow_types::{ModelSource, Task};
+
+    use super::*;
+    use crate::host::{BlockRef, CallContext, CallError, CallOutcome, CheckContext, Payload};
+
+    /// No component blocks.
+    struct Nobody;
+
+    #[async_trait]
+    impl BlockHost for Nobody {
+        async fn call(&self, _: &BlockRef, _: &str, _: Payload, _: CallContext) -> Result<CallOutcome, CallError> {
+            unreachable!("no block is called")
+        }
+
+        async fn check(
+            &self,
+            _: &BlockRef,
+            _: &Value,
+            _: &CheckContext,
+            _: Instant,
+        ) -> Result<Vec<Problem>, CallError> {
+            unreachable!("no block is asked")
+        }
+    }
+
+    async fn plans(directory: &tempfile::TempDir) -> (Arc<dyn Store>, Plans) {
+        let file = directory.path().join("test.db");
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(file, SqliteOptions::default()).await.expect("a store"));
+        let catalog = Arc::new(Catalog::new([]).expect("the engine's own blocks"));
+        (Arc::clone(&store), Plans::new(store, catalog, Arc::new(Nobody), Limits::default()))
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_definition_is_read_and_compiled_once() {
+        let directory = tempfile::tempdir().expect("directory");
+        let (store, plans) = plans(&directory).await;
+        let (definition, reads) = (json!({"nodes": []}), AtomicUsize::new(0));
+        let digest = definition_digest(&definition);
+        let get = |tenant| {
+            plans.plan(tenant, digest, async {
+                reads.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+                Ok(definition.clone())
+            })
+        };
+        let all = futures::future::join_all((0..20).map(|_| get(TenantId::BUILT_IN))).await;
+        let all: Vec<Arc<Plan>> = all.into_iter().map(|plan| plan.expect("a plan")).collect();
+        assert!(all.iter().all(|plan| Arc::ptr_eq(plan, &all[0])));
+        assert_eq!(reads.load(Ordering::Relaxed), 1);
+        get(TenantId::new()).await.expect("another tenant has models of its own");
+        assert_eq!(reads.load(Ordering::Relaxed), 2);
+        let model = NewModel {
+            id: "m".into(),
+            tenant_id: TenantId::BUILT_IN,
+            source: ModelSource::Pretrained,
+            task: Task::Detection,
+            name: "m".into(),
+            digest: None,
+            size: None,
+            format: "onnx".into(),
+            spec: json!({}),
+        };
+        store.upsert_model(model).await.expect("a model");
+        let fresh = get(TenantId::BUILT_IN).await.expect("a plan");
+        assert!(!Arc::ptr_eq(&fresh, &all[0]), "the models have changed");
+        assert_eq!(reads.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test]
+    async fn what_fails_is_not_kept() {
+        let directory = tempfile::tempdir().expect("directory");
+        let (_, plans) = plans(&directory).await;
+        let broken = json!({"nodes": [{"id": "a", "type": "nothing"}]});
+        let digest = definition_digest(&broken);
+        for _ in 0..2 {
+            let gone = plans.plan(TenantId::BUILT_IN, digest, async { Err(StoreError::NotFound("workflow version")) });
+            assert!(matches!(gone.await, Err(PlanError::Store(StoreError::NotFound(_)))));
+            let invalid = plans.plan(TenantId::BUILT_IN, digest, async { Ok(broken.clone()) }).await;
+            let Err(PlanError::Invalid(problems)) = invalid else { panic!("{invalid:?}") };
+            assert_eq!(problems.iter().map(|problem| problem.code.as_str()).collect::<Vec<_>>(), ["E-TYPE-UNKNOWN"]);
+            let invalid = plans.checked_plan(TenantId::BUILT_IN, &broken).await;
+            assert!(matches!(invalid, Err(PlanError::Invalid(_))), "{invalid:?}");
+        }
+    }
+}
