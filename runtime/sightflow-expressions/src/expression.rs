@@ -12,6 +12,9 @@ use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 use serde_json::{Map, Number, Value};
 
+use crate::spelling::nearest;
+use crate::tokens::{Token, Tokens};
+
 /// Longest accepted expression, in bytes.
 pub const MAX_EXPRESSION_BYTES: usize = 4 * 1024;
 /// Deepest nesting of brackets and prefix operators in an expression.
@@ -204,7 +207,7 @@ impl Expression {
         }
         Err(ExpressionError::Unknown {
             message: format!("`{unknown}` is not a name here; known are {}", quoted(allowed.iter().copied())),
-            suggestion: crate::reference::nearest(unknown, allowed.iter().copied()),
+            suggestion: nearest(unknown, allowed.iter().copied()),
         })
     }
 
@@ -319,8 +322,7 @@ fn check_calls(source: &str, environment: &Environment<'_>) -> Result<(), Expres
             _ => state.perform_test(name, &[]).err().map(|error| error.kind()),
         };
         if matches!(kind, Some(ErrorKind::UnknownFilter | ErrorKind::UnknownTest)) {
-            let suggestion =
-                if what == "filter" { crate::reference::nearest(name, FILTERS.iter().copied()) } else { None };
+            let suggestion = if what == "filter" { nearest(name, FILTERS.iter().copied()) } else { None };
             return Err(ExpressionError::Unknown { message: format!("there is no {what} `{name}`"), suggestion });
         }
     }
@@ -451,64 +453,6 @@ fn hyphenated(source: &str, unknown: &str) -> Option<(String, String)> {
 
 fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-/// One token, as far as size checks and reference analysis need to know.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Token<'a> {
-    /// An identifier, keyword or number.
-    Word(&'a str),
-    /// The inside of a quoted string, escapes left as written.
-    Text(&'a str),
-    /// Any other character that is not white space.
-    Symbol(char),
-}
-
-/// Splits an expression into tokens.
-pub(crate) struct Tokens<'a> {
-    rest: &'a str,
-}
-
-impl<'a> Tokens<'a> {
-    pub(crate) fn new(source: &'a str) -> Self {
-        Self { rest: source }
-    }
-}
-
-impl<'a> Iterator for Tokens<'a> {
-    type Item = Token<'a>;
-
-    fn next(&mut self) -> Option<Token<'a>> {
-        self.rest = self.rest.trim_start();
-        let first = self.rest.chars().next()?;
-        if first == '"' || first == '\'' {
-            let mut escaped = false;
-            for (at, c) in self.rest.char_indices().skip(1) {
-                match c {
-                    _ if escaped => escaped = false,
-                    '\\' => escaped = true,
-                    c if c == first => {
-                        let text = &self.rest[1..at];
-                        self.rest = &self.rest[at + 1..];
-                        return Some(Token::Text(text));
-                    }
-                    _ => {}
-                }
-            }
-            let text = &self.rest[1..];
-            self.rest = "";
-            return Some(Token::Text(text));
-        }
-        let word = |c: char| c.is_alphanumeric() || c == '_';
-        if word(first) {
-            let end = self.rest.find(|c| !word(c)).unwrap_or(self.rest.len());
-            let (text, rest) = self.rest.split_at(end);
-            self.rest = rest;
-            return Some(Token::Word(text));
-        }
-        self.rest = &self.rest[first.len_utf8()..];
-        Some(Token::Symbol(first))
-    }
 }
 
 #[cfg(test)]

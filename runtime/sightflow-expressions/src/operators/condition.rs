@@ -1,13 +1,13 @@
 //! One condition: parsed once, evaluated on many values.
 
 use serde_json::{Map, Value};
-use sightflow_types::Problem;
+use sightflow_types::{Problem, pointer_token};
 
 use super::test::{Misfit, Test, expected};
 use super::values::{Cast, Sides, shown, type_of};
 use super::{OPERATORS, Operand, Operator, canonical};
 use crate::path::{Lookup, Path};
-use crate::reference::nearest;
+use crate::spelling::nearest;
 
 /// One question about a value: `{field?, operator, value?, type?, ignore_case?}`.
 #[derive(Debug, Clone)]
@@ -113,9 +113,9 @@ impl Condition {
         for key in keys.keys().filter(|key| !KEYS.contains(&key.as_str())) {
             let suggestion = nearest(key, KEYS.into_iter());
             let message = format!("a condition has no key `{key}`; it has {}", KEYS.join(", "));
-            problems
-                .found
-                .push(Problem::new("E-CONFIG-KEY", format!("{pointer}/{}", escape(key)), message).suggest(suggestion));
+            problems.found.push(
+                Problem::new("E-CONFIG-KEY", format!("{pointer}/{}", pointer_token(key)), message).suggest(suggestion),
+            );
         }
         let field = problems.path(keys, "field").unwrap_or_default();
         let ignore_case = match keys.get("ignore_case") {
@@ -363,9 +363,4 @@ impl Problems<'_> {
             }
         }
     }
-}
-
-/// A key as a token of a JSON pointer.
-pub(crate) fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }

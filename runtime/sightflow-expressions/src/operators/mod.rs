@@ -11,7 +11,7 @@ pub use conditions::{CONDITION_KEYS, Conditions, Judge, Verdict};
 pub use logic::{LogicMode, rewrite_logic};
 pub use values::{equals, sort_order, to_number, truth};
 
-use crate::reference::nearest;
+use crate::spelling::nearest;
 
 /// What a condition's `value` has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
