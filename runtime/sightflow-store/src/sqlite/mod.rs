@@ -6,6 +6,8 @@ mod row;
 mod blobs;
 mod checkpoint;
 mod claims;
+#[cfg(test)]
+mod durability;
 mod ending;
 mod engines;
 mod events;
