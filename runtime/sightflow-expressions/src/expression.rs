@@ -4,6 +4,7 @@
 //! fuel budget that pays for instructions, visited items and produced bytes, so that no expression runs or grows
 //! without end.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
@@ -168,6 +169,7 @@ impl Expression {
         };
         let compiled =
             environment.compile_expression_owned(source.to_owned()).map_err(|error| translate(&error, fuel))?;
+        check_end(source, environment)?;
         check_calls(source, environment)?;
         let mut names: Vec<String> = compiled
             .undeclared_variables(false)
@@ -223,6 +225,11 @@ impl Expression {
         let mut budget = self.fuel.units().saturating_mul(2);
         to_json(&value, MAX_RESULT_DEPTH, &mut budget, self.fuel)
     }
+}
+
+/// The text that a quoted string stands for.
+pub(crate) fn literal(written: &str) -> Option<String> {
+    STANDARD.compile_expression(written).ok()?.eval(()).ok()?.as_str().map(str::to_owned)
 }
 
 /// The values that an expression can name.
@@ -283,7 +290,7 @@ fn check_size(source: &str) -> Result<(), ExpressionError> {
                 operators += 1;
                 true
             }
-            Token::Symbol(',') | Token::Word(_) | Token::Text(_) => false,
+            Token::Symbol(',') | Token::Word(_) | Token::Number(_) | Token::Text(_) => false,
             Token::Symbol(_) => {
                 operators += 1;
                 false
@@ -302,27 +309,48 @@ fn check_size(source: &str) -> Result<(), ExpressionError> {
     Ok(())
 }
 
+/// MiniJinja overlooks a character that it cannot read behind a filter, a test or a string, and drops everything from there
+/// on: `items | length ? 1 : 2` would be `items | length`. Within brackets it cannot end early.
+fn check_end(source: &str, environment: &Environment<'_>) -> Result<(), ExpressionError> {
+    if environment.compile_expression(&format!("({source})")).is_ok() {
+        return Ok(());
+    }
+    let unreadable = Tokens::new(source).find_map(|token| match token {
+        Token::Symbol(symbol) if !"+-*/%.,:~|=!<>()[]{}".contains(symbol) => Some(symbol),
+        _ => None,
+    });
+    Err(ExpressionError::Syntax(match unreadable {
+        Some(symbol) => format!("not an expression: unexpected `{symbol}`"),
+        None => "not an expression: it does not end where it should".to_owned(),
+    }))
+}
+
 /// MiniJinja looks filters and tests up when it runs; a definition should hear about them when it is saved.
 fn check_calls(source: &str, environment: &Environment<'_>) -> Result<(), ExpressionError> {
     let tokens: Vec<Token<'_>> = Tokens::new(source).collect();
     let mut state = environment.empty_state();
-    for (index, pair) in tokens.windows(2).enumerate() {
-        let (what, name) = match pair {
-            [Token::Symbol('|'), Token::Word(name)] => ("filter", *name),
-            [Token::Word("is"), Token::Word("not")] => match tokens.get(index + 2) {
-                Some(Token::Word(name)) => ("test", *name),
-                _ => continue,
-            },
-            [Token::Word("is"), Token::Word(name)] => ("test", *name),
+    for at in 0..tokens.len() {
+        // `x.is` is a field.
+        let field = at > 0 && tokens[at - 1] == Token::Symbol('.');
+        let (what, rest) = match &tokens[at..] {
+            [Token::Symbol('|'), rest @ ..] => ("filter", rest),
+            [Token::Word("is"), Token::Word("not"), rest @ ..] if !field => ("test", rest),
+            [Token::Word("is"), rest @ ..] if !field => ("test", rest),
+            _ => continue,
+        };
+        let name = match rest {
+            // A name may have dots; none that exists has any.
+            [Token::Word(name), Token::Symbol('.'), Token::Word(more), ..] => Cow::Owned(format!("{name}.{more}")),
+            [Token::Word(name), ..] => Cow::Borrowed(*name),
             _ => continue,
         };
         // A call with no argument: an unknown name is one error, wrong arguments are another.
         let kind = match what {
-            "filter" => state.apply_filter(name, &[]).err().map(|error| error.kind()),
-            _ => state.perform_test(name, &[]).err().map(|error| error.kind()),
+            "filter" => state.apply_filter(&name, &[]).err().map(|error| error.kind()),
+            _ => state.perform_test(&name, &[]).err().map(|error| error.kind()),
         };
         if matches!(kind, Some(ErrorKind::UnknownFilter | ErrorKind::UnknownTest)) {
-            let suggestion = if what == "filter" { nearest(name, FILTERS.iter().copied()) } else { None };
+            let suggestion = if what == "filter" { nearest(&name, FILTERS.iter().copied()) } else { None };
             return Err(ExpressionError::Unknown { message: format!("there is no {what} `{name}`"), suggestion });
         }
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::expression::{Expression, ExpressionError, Variables};
+use crate::expression::{Expression, ExpressionError, Variables, literal};
 use crate::path::{Lookup, Path, Step};
 pub use crate::spelling::nearest;
 use crate::tokens::{Token, Tokens, closing};
@@ -435,9 +435,7 @@ fn roots_of(source: &str) -> Result<Vec<Root>, TemplateError> {
 
 /// A node without an output behind it. `nodes.node-1.count` reads as `nodes.node` less a number.
 fn no_port(source: &str, name: &str, rest: &[Token<'_>]) -> TemplateError {
-    if let [Token::Symbol('-'), Token::Word(number), ..] = rest
-        && number.starts_with(|c: char| c.is_ascii_digit())
-    {
+    if let [Token::Symbol('-'), Token::Number(number), ..] = rest {
         let meant = format!("nodes['{name}-{number}']");
         let message = format!("`{name}-{number}` has a hyphen, which subtracts in an expression; write `{meant}`");
         return TemplateError { suggestion: Some(meant), ..reference_error(message) };
@@ -454,7 +452,7 @@ fn step(tokens: &[Token<'_>], at: &mut usize) -> Option<String> {
         }
         [Token::Symbol('['), Token::Text(name), Token::Symbol(']'), ..] => {
             *at += 3;
-            Some((*name).to_owned())
+            literal(name)
         }
         _ => None,
     }

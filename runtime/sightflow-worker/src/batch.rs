@@ -18,7 +18,7 @@ use crate::Shared;
 use crate::compute::ComputeThread;
 use crate::member::{Computing, Lost};
 use crate::model_cache::ModelKey;
-use crate::slot::persist;
+use crate::persist::persist;
 
 const MAX_RESULT_BYTES: usize = 1 << 20;
 

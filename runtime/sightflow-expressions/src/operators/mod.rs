@@ -2,12 +2,14 @@
 
 mod condition;
 mod conditions;
+mod fault;
 mod logic;
 mod test;
 mod values;
 
-pub use condition::{Condition, ConditionError, Fault};
+pub use condition::Condition;
 pub use conditions::{CONDITION_KEYS, Conditions, Judge, Verdict};
+pub use fault::{ConditionError, Fault};
 pub use logic::{LogicMode, rewrite_logic};
 pub use values::{equals, sort_order, to_number, truth};
 
