@@ -9,6 +9,7 @@ mod color;
 mod config;
 pub mod draw;
 mod error;
+mod example;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub mod guest;
@@ -23,7 +24,7 @@ pub use serde_json::{Map, Value, json};
 pub use sightflow_block_macros::{Choice, Config, Inputs, Outputs, block};
 pub use sightflow_types::detection::{BoundingBox, Detection, DetectionInput, FoundBox};
 pub use sightflow_types::manifest::{Example, Manifest, NamedOutputs, Port, PortKind, Role};
-pub use sightflow_types::{Problem, Rect, detection, round_to};
+pub use sightflow_types::{Problem, Rect, detection, pointer_token, round_to};
 
 pub use crate::block::{Block, CheckContext, Entry};
 pub use crate::boxes::boxes;
@@ -31,6 +32,7 @@ pub use crate::color::Color;
 pub use crate::config::{Config, ConfigType, NoConfig};
 pub use crate::draw::Canvas;
 pub use crate::error::{BlockError, Complaint};
+pub use crate::example::example;
 pub use crate::image::{Image, ImageError, PixelFormat, ResizeFilter};
 pub use crate::port::{Inputs, ListItem, Outputs, PortType};
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use sightflow_types::Problem;
 
 use crate::block::find;
-use crate::{BlockError, CheckContext, Entry, Image, PixelFormat, Rect, image};
+use crate::{BlockError, CheckContext, Entry, Example, Image, Manifest, PixelFormat, PortKind, Rect, image};
 
 pub mod canonical;
 
@@ -86,7 +86,7 @@ impl<'p> Call<'p> {
     }
 }
 
-/// What a block finds when a workflow with this node is saved: problems of its schema, else of its own check.
+/// What prevents a save of a workflow with this node: problems of the block's schema, else of its own check.
 pub fn check(package: &[Entry], block: &str, config: &Value, wired: &[&str]) -> Vec<Problem> {
     let entry = match find(package, block) {
         Ok(entry) => entry,
@@ -101,33 +101,55 @@ pub fn check(package: &[Entry], block: &str, config: &Value, wired: &[&str]) -> 
     }
 }
 
+/// The picture that every example gets at each required image port: a manifest is JSON, so an example cannot bring its own.
+pub const EXAMPLE_SIZE: (u32, u32) = (640, 480);
+/// The colour of each of its pixels.
+pub const EXAMPLE_COLOR: [u8; 3] = [100, 100, 100];
+
 /// Runs every example of every block and compares the outputs that it names.
 ///
 /// # Panics
-/// If a block gives another answer than its example.
-#[expect(clippy::panic, reason = "a test assertion")]
+/// If a block gives another answer than its example, or declares no example.
 pub fn run_examples(package: &[Entry]) {
+    run_examples_except(package, &[]);
+}
+
+/// As [`run_examples`]; the blocks named in `without` need no example.
+///
+/// # Panics
+/// As [`run_examples`], and if a block of `without` has an example or is not there.
+#[expect(clippy::panic, reason = "a test assertion")]
+pub fn run_examples_except(package: &[Entry], without: &[&str]) {
+    for name in without {
+        assert!(package.iter().any(|entry| entry.name == *name), "there is no block `{name}`");
+    }
     for entry in package {
-        for (index, example) in (entry.manifest)().examples.iter().enumerate() {
-            let call = Call {
-                inputs: example.inputs.clone(),
-                ..Call::new(package, entry.name).config(Value::Object(example.config.clone()))
-            };
-            match call.run() {
-                Ok(answer) => {
-                    for (port, expected) in &example.outputs {
-                        assert_eq!(
-                            answer.outputs.get(port),
-                            Some(expected),
-                            "{}, example {index}, `{port}`",
-                            entry.name
-                        );
-                    }
-                }
-                Err(error) => panic!("{}, example {index}: {error}", entry.name),
+        let manifest = (entry.manifest)();
+        let examples = &manifest.examples;
+        if without.contains(&entry.name) {
+            assert!(examples.is_empty(), "`{}` has examples: take it off the list of blocks without", entry.name);
+            continue;
+        }
+        assert!(!examples.is_empty(), "`{}` declares no examples", entry.name);
+        for (index, example) in examples.iter().enumerate() {
+            let answer = example_call(package, &manifest, example).run();
+            let answer = answer.unwrap_or_else(|error| panic!("{}, example {index}: {error}", entry.name));
+            assert!(!example.outputs.is_empty(), "{}, example {index} names no output", entry.name);
+            for (port, expected) in &example.outputs {
+                assert_eq!(answer.outputs.get(port), Some(expected), "{}, example {index}, `{port}`", entry.name);
             }
         }
     }
+}
+
+fn example_call<'p>(package: &'p [Entry], manifest: &'p Manifest, example: &Example) -> Call<'p> {
+    let call = Call::new(package, &manifest.name).config(Value::Object(example.config.clone()));
+    let call = Call { inputs: example.inputs.clone(), ..call };
+    let pictures = manifest
+        .inputs
+        .iter()
+        .filter(|port| port.kind == PortKind::Image && port.required && !example.inputs.contains_key(&port.name));
+    pictures.fold(call, |call, port| call.image(&port.name, &Image::from_fn(EXAMPLE_SIZE, |_, _| EXAMPLE_COLOR)))
 }
 
 impl Answer {

@@ -1,6 +1,6 @@
 //! What the macros derive, and how a call is read.
 
-use sightflow_block::testing::{Call, check};
+use sightflow_block::testing::{Call, check, run_examples, run_examples_except};
 use sightflow_block::{
     Block, BlockError, CheckContext, Choice, Color, Config, Detection, DetectionInput, Image, Inputs, Map, Outputs,
     Problem, Value, block, json,
@@ -181,7 +181,7 @@ fn bad_calls() {
         (json!({"names": []}), json!({"values": null}), "values: this port is required but has no value"),
         (json!({"names": []}), json!({"values": 3}), "values: invalid type: integer `3`, expected a sequence"),
         (json!({"names": []}), json!({"values": [], "image": {"$image": 9}}), "image: expected an image"),
-        (json!({}), json!({"values": []}), "\"names\" is a required property"),
+        (json!({}), json!({"values": []}), "the required key `names` is missing"),
         (json!({"names": [], "share": 0}), json!({"values": []}), "/config/share"),
         (json!({"names": [], "shadow": 1}), json!({"values": []}), "shadow"),
     ];
@@ -201,8 +201,30 @@ fn checks() {
         (json!({"names": []}), vec![]),
         (json!({"names": [], "big": true}), vec!["/config/size"]),
         (json!({"names": [], "size": 10}), vec!["/config/size"]),
+        // As the server: where it was written, each key once, nothing that a rewrite does not know.
+        (json!({"names": [], "count": 10}), vec!["/config/count"]),
+        (json!({"names": [], "count": 1, "size": 2}), vec!["/config/size"]),
+        (json!({"names": [], "big": false}), vec!["/config/big"]),
+        (json!({"names": [], "nmaes": []}), vec!["/config/nmaes"]),
     ] {
         let problems = check(PACKAGE, "try_all", &config, &[]);
         assert_eq!(problems.iter().map(|p| p.pointer.as_str()).collect::<Vec<_>>(), expected, "{config}");
     }
+}
+
+#[test]
+#[should_panic(expected = "`try_all` declares no examples")]
+fn a_block_without_examples_fails() {
+    run_examples(PACKAGE);
+}
+
+#[test]
+fn a_block_may_be_excused_from_examples() {
+    run_examples_except(PACKAGE, &["try_all"]);
+}
+
+#[test]
+#[should_panic(expected = "there is no block `try_al`")]
+fn only_a_block_that_exists_is_excused() {
+    run_examples_except(PACKAGE, &["try_all", "try_al"]);
 }

@@ -1,7 +1,9 @@
 //! `map`: every item of a list becomes something else.
 
 use serde_json::value::RawValue;
-use sightflow_block::{BlockError, CheckContext, Example, Inputs, Map, Outputs, Problem, Value, block, json};
+use sightflow_block::{
+    BlockError, CheckContext, Example, Inputs, Map, Outputs, Problem, Value, block, json, pointer_token,
+};
 use sightflow_expressions::expression::ExpressionError;
 use sightflow_expressions::path::{Lookup, Path};
 use sightflow_expressions::raw::RawItem;
@@ -94,7 +96,7 @@ impl Maker {
             (None, None, Some(fields)) => {
                 let (mut made, mut flaws) = (Vec::with_capacity(fields.len()), Vec::new());
                 for (name, value) in fields {
-                    let key = format!("fields/{}", name.replace('~', "~0").replace('/', "~1"));
+                    let key = format!("fields/{}", pointer_token(name));
                     let field = match value {
                         Value::String(text) if text.contains("{{") => {
                             ItemTemplate::compile(text).map(Field::Template).map_err(|error| flaw(key, error))

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use sightflow_block::{
-    BlockError, BoundingBox, CheckContext, Choice, Color, Config, Detection, DetectionInput, FoundBox, Image,
-    ImageError, Inputs, Map, Outputs, Problem, Rect, ResizeFilter, Value, block, boxes,
+    BlockError, BoundingBox, CheckContext, Choice, Color, Config, Detection, DetectionInput, Example, FoundBox, Image,
+    ImageError, Inputs, Map, Outputs, Problem, Rect, ResizeFilter, Value, block, boxes, example, json,
 };
 
 use crate::surface::{self, Border};
@@ -207,7 +207,7 @@ struct Skipped {
 }
 
 /// Cuts detections out of an image, one picture each.
-#[block(category = "transform", icon = "crop", check = check)]
+#[block(category = "transform", icon = "crop", check = check, examples = examples)]
 pub fn crop(inputs: CropInputs, config: &CropConfig) -> Result<CropOutputs, BlockError> {
     let (items, port) = match (inputs.detections, inputs.detection) {
         (Some(_), Some(_)) => {
@@ -382,4 +382,22 @@ fn check(context: &CheckContext, config: &Map<String, Value>) -> Vec<Problem> {
         problems.push(Problem::new("E-CONFIG", "/config/aspect_ratio", CUSTOM_ASPECT));
     }
     problems
+}
+
+fn examples() -> Vec<Example> {
+    let detections = json!([
+        {"id": "a", "bbox": [0.25, 0.25, 0.5, 0.5], "class_name": "bottle", "confidence": 0.9},
+        {"id": "b", "bbox": [0.5, 0.5, 0.51, 0.51], "class_name": "can", "confidence": 0.8},
+    ]);
+    let padding = json!({"left": 0, "top": 0, "right": 0, "bottom": 0});
+    let rect = json!({"x": 160, "y": 120, "width": 160, "height": 120});
+    vec![example(
+        json!({"detections": detections}),
+        json!({"padding_mode": "none", "min_size": 16}),
+        json!({
+            "count": 1,
+            "crop_metadata": [{"index": 0, "id": "a", "class_name": "bottle", "confidence": 0.9, "rect": rect, "padding": padding}],
+            "skipped": [{"index": 1, "id": "b", "reason": "too_small"}],
+        }),
+    )]
 }

@@ -5,7 +5,8 @@ mod values;
 
 use serde::Serialize;
 use sightflow_block::{
-    BlockError, CheckContext, Choice, Config, Image, Inputs, Map, Outputs, PixelFormat, Problem, Value, block, round_to,
+    BlockError, CheckContext, Choice, Config, Example, Image, Inputs, Map, Outputs, PixelFormat, Problem, Value, block,
+    example, json, round_to,
 };
 
 use self::values::Scaling;
@@ -151,7 +152,7 @@ struct ChannelStats {
 ///
 /// Model blocks normalise for themselves, so the `image` port stays faithful: what stands behind this block sees the same
 /// picture as without it.
-#[block(category = "transform", icon = "contrast", check = check)]
+#[block(category = "transform", icon = "contrast", check = check, examples = examples)]
 pub fn normalize(inputs: NormalizeInputs, config: &NormalizeConfig) -> Result<NormalizeOutputs, BlockError> {
     let rgb = inputs.image.convert(PixelFormat::Rgb8)?;
     let before = ChannelStats::of(&rgb, &Scaling::PIXELS)?;
@@ -205,4 +206,17 @@ fn check(context: &CheckContext, config: &Map<String, Value>) -> Vec<Problem> {
         problems.push(Problem::new("E-CONFIG", "/config/std", "a standard deviation is above 0"));
     }
     problems
+}
+
+fn examples() -> Vec<Example> {
+    // Of a picture of one colour.
+    let all = |value: f64| {
+        let each = [value; 3];
+        json!({"min": each, "max": each, "mean": each, "std": [0.0, 0.0, 0.0]})
+    };
+    vec![example(
+        json!({}),
+        json!({"preset": "0_1"}),
+        json!({"stats": {"before": all(100.0), "after": all(0.392_157)}, "tensor": null}),
+    )]
 }

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use sightflow_block::{
-    BlockError, CheckContext, Choice, Color, Config, Detection, DetectionInput, Image, Inputs, Map, Outputs, Problem,
-    Rect, ResizeFilter, Value, block, boxes, round_to,
+    BlockError, CheckContext, Choice, Color, Config, Detection, DetectionInput, Example, Image, Inputs, Map, Outputs,
+    Problem, Rect, ResizeFilter, Value, block, boxes, example, json, round_to,
 };
 
 use crate::frame::{Frame, Size, Transform};
@@ -181,7 +181,7 @@ struct Sides {
 }
 
 /// Changes an image's size: exact, fitted, filled, by factor or by edge, with optional padding.
-#[block(category = "transform", icon = "scaling", check = check)]
+#[block(category = "transform", icon = "scaling", check = check, examples = examples)]
 pub fn resize(inputs: &ResizeInputs, config: &ResizeConfig) -> Result<ResizeOutputs, BlockError> {
     let from = inputs.image.size();
     let layout = Layout::new(from, config)?;
@@ -384,4 +384,24 @@ fn check(context: &CheckContext, config: &Map<String, Value>) -> Vec<Problem> {
     };
     let message = missing(mode, has("width", 0), has("height", 1));
     message.map(|message| Problem::new("E-CONFIG", "/config/mode", message)).into_iter().collect()
+}
+
+fn examples() -> Vec<Example> {
+    let padding = json!({"left": 0, "top": 80, "right": 0, "bottom": 80});
+    let content = json!({"x": 0, "y": 80, "width": 640, "height": 480});
+    vec![
+        example(
+            json!({}),
+            json!({"width": 320, "height": 320}),
+            json!({"original_size": {"width": 640, "height": 480}, "new_size": {"width": 320, "height": 240}}),
+        ),
+        example(
+            json!({}),
+            json!({"width": 640, "height": 640, "add_padding": true}),
+            json!({
+                "new_size": {"width": 640, "height": 640},
+                "scale_info": {"scale_x": 1.0, "scale_y": 1.0, "padding": padding, "content_box": content},
+            }),
+        ),
+    ]
 }

@@ -3,3 +3,8 @@
 mod crop;
 mod normalize;
 mod resize;
+
+#[test]
+fn examples_hold() {
+    sightflow_block::testing::run_examples(crate::PACKAGE);
+}

@@ -2,8 +2,8 @@
 
 use sightflow_block::draw::{Canvas, DrawOp, Ink, Point, Stroke};
 use sightflow_block::{
-    BlockError, CheckContext, Choice, Color, Config, DetectionInput, FoundBox, Image, Inputs, Map, Outputs, Problem,
-    Value, block, boxes,
+    BlockError, CheckContext, Choice, Color, Config, DetectionInput, Example, FoundBox, Image, Inputs, Map, Outputs,
+    Problem, Value, block, boxes, example, json,
 };
 
 use crate::label::{self, Position, Wording};
@@ -116,7 +116,14 @@ pub struct DrawBoxesOutputs {
 }
 
 /// Draws detections on an image: boxes in one of nine styles, then labels. Later boxes lie over earlier ones.
-#[block(category = "visualization", title = "Draw boxes", icon = "square-dashed", role = "draw_detections", check = check)]
+#[block(
+    category = "visualization",
+    title = "Draw boxes",
+    icon = "square-dashed",
+    role = "draw_detections",
+    check = check,
+    examples = examples
+)]
 pub fn draw_boxes(inputs: DrawBoxesInputs, config: &DrawBoxesConfig) -> Result<DrawBoxesOutputs, BlockError> {
     let size = inputs.image.size();
     let found = boxes(&inputs.detections, "detections", size)?;
@@ -251,4 +258,10 @@ fn check(_: &CheckContext, config: &Map<String, Value>) -> Vec<Problem> {
         return Vec::new();
     };
     vec![Problem::new("E-CONFIG", "/config/label_format", label::describe(&error))]
+}
+
+fn examples() -> Vec<Example> {
+    let bottle = json!({"bbox": [0.1, 0.1, 0.4, 0.4], "class_name": "bottle", "confidence": 0.9});
+    let empty = json!({"bbox": [0.5, 0.5, 0.5, 0.9]});
+    vec![example(json!({"detections": [bottle, empty]}), json!({"style": "corners"}), json!({"count": 1}))]
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sightflow_blobs::{BlobError, BlobStore};
+use sightflow_types::error::chain;
 use tokio::time::Instant;
 
 /// How long a blob store that could be written counts as writable.
@@ -72,7 +73,7 @@ impl Recent {
         }
         let found = look().await;
         if let Err(error) = &found {
-            tracing::warn!(error = %error, "the blob store is not ready");
+            tracing::warn!(error = chain(error), "the blob store is not ready");
         }
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), found.is_ok()));
         found.is_ok()

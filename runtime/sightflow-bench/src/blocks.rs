@@ -2,16 +2,16 @@
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use sightflow_sandbox::{BlockRegistry, CallContext, Package, Payload, Sandbox, SandboxConfig};
+use sightflow_sandbox::{CallContext, Package, Payload, Sandbox, SandboxConfig};
 
 use crate::measure::{detections, repeat};
 
 pub(crate) fn run() -> Result<()> {
     let sandbox = Sandbox::new(&SandboxConfig::default())?;
     let start = std::time::Instant::now();
-    let registry = BlockRegistry::first_party(&sandbox)?;
+    let packages = sightflow_first_party::load(&sandbox)?;
     println!("compile the first-party packages, no cache    {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
-    let condition = package_of(&registry, "condition")?;
+    let condition = package_of(&packages, "condition")?;
     let context = CallContext::default();
     let config = r#"{"field":"length","operator":"greater_than","value":10}"#;
     repeat(500, 5000, || Ok(sandbox.instantiate_blocking(condition, &context)?))?
@@ -30,7 +30,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 /// The package that has a block.
-pub(crate) fn package_of<'a>(registry: &'a BlockRegistry, block: &str) -> Result<&'a Package> {
+pub(crate) fn package_of<'a>(packages: &'a [Package], block: &str) -> Result<&'a Package> {
     let has = |package: &&Package| package.manifests().iter().any(|manifest| manifest.name == block);
-    registry.packages().iter().find(has).with_context(|| format!("no package has the block `{block}`"))
+    packages.iter().find(has).with_context(|| format!("no package has the block `{block}`"))
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 use sightflow_images::{Image, PixelFormat, Pixels};
-use sightflow_sandbox::{BlockRegistry, CallContext, Payload, Sandbox, SandboxConfig};
+use sightflow_sandbox::{CallContext, Payload, Sandbox, SandboxConfig};
 
 use crate::measure::{detections, micros, repeat};
 use crate::python;
@@ -33,17 +33,15 @@ print(sorted(times)[250] * 1e6)
 
 pub(crate) fn run() -> Result<()> {
     let sandbox = Sandbox::new(&SandboxConfig::default())?;
-    let registry = BlockRegistry::first_party(&sandbox)?;
-    let package = crate::blocks::package_of(&registry, "draw_boxes")?;
+    let packages = sightflow_first_party::load(&sandbox)?;
+    let package = crate::blocks::package_of(&packages, "draw_boxes")?;
     let context = CallContext::default();
     let picture = Image::from_pixels(Pixels::filled(1280, 720, PixelFormat::Rgb8, &[90, 90, 90])?);
     let mut document = json!({"image": {"$image": 0}, "detections": detections(50)});
     // Every default filled in, as the engine does.
     let catalog = sightflow::wiring::Blocks::load(None)?.catalog;
     let schema = &catalog.resolve("draw_boxes").map_err(|unknown| anyhow::anyhow!(unknown.message))?.schema;
-    let mut canonical = schema.canonical_keys(serde_json::Map::new());
-    schema.finish(&mut canonical, &[]);
-    let config = serde_json::Value::Object(canonical.config).to_string();
+    let config = serde_json::Value::Object(schema.canonical(serde_json::Map::new()).config).to_string();
     let text = document.take().to_string();
     let call = || {
         let payload = Payload { document: text.clone(), images: vec![picture.clone()] };

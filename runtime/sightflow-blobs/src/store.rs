@@ -205,3 +205,17 @@ fn missing(error: object_store::Error, digest: &Digest) -> BlobError {
         source => BlobError::Store { action: "read", source },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The file system does it when it is told to; a crash of the machine is nothing that a test can make.
+    #[test]
+    fn a_directory_synchronises_what_it_stores() {
+        let directory = tempfile::tempdir().unwrap();
+        let blobs = BlobStore::open_directory(directory.path()).unwrap();
+        let settings = format!("{:?}", blobs.objects);
+        assert!(settings.contains("fsync: true"), "{settings}");
+    }
+}

@@ -4,6 +4,7 @@
 //! fuel budget that pays for instructions, visited items and produced bytes, so that no expression runs or grows
 //! without end.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
@@ -11,6 +12,9 @@ use std::sync::LazyLock;
 use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 use serde_json::{Map, Number, Value};
+
+use crate::spelling::nearest;
+use crate::tokens::{Token, Tokens};
 
 /// Longest accepted expression, in bytes.
 pub const MAX_EXPRESSION_BYTES: usize = 4 * 1024;
@@ -165,6 +169,7 @@ impl Expression {
         };
         let compiled =
             environment.compile_expression_owned(source.to_owned()).map_err(|error| translate(&error, fuel))?;
+        check_end(source, environment)?;
         check_calls(source, environment)?;
         let mut names: Vec<String> = compiled
             .undeclared_variables(false)
@@ -204,7 +209,7 @@ impl Expression {
         }
         Err(ExpressionError::Unknown {
             message: format!("`{unknown}` is not a name here; known are {}", quoted(allowed.iter().copied())),
-            suggestion: crate::reference::nearest(unknown, allowed.iter().copied()),
+            suggestion: nearest(unknown, allowed.iter().copied()),
         })
     }
 
@@ -220,6 +225,11 @@ impl Expression {
         let mut budget = self.fuel.units().saturating_mul(2);
         to_json(&value, MAX_RESULT_DEPTH, &mut budget, self.fuel)
     }
+}
+
+/// The text that a quoted string stands for.
+pub(crate) fn literal(written: &str) -> Option<String> {
+    STANDARD.compile_expression(written).ok()?.eval(()).ok()?.as_str().map(str::to_owned)
 }
 
 /// The values that an expression can name.
@@ -280,7 +290,7 @@ fn check_size(source: &str) -> Result<(), ExpressionError> {
                 operators += 1;
                 true
             }
-            Token::Symbol(',') | Token::Word(_) | Token::Text(_) => false,
+            Token::Symbol(',') | Token::Word(_) | Token::Number(_) | Token::Text(_) => false,
             Token::Symbol(_) => {
                 operators += 1;
                 false
@@ -299,28 +309,48 @@ fn check_size(source: &str) -> Result<(), ExpressionError> {
     Ok(())
 }
 
+/// MiniJinja overlooks a character that it cannot read behind a filter, a test or a string, and drops everything from there
+/// on: `items | length ? 1 : 2` would be `items | length`. Within brackets it cannot end early.
+fn check_end(source: &str, environment: &Environment<'_>) -> Result<(), ExpressionError> {
+    if environment.compile_expression(&format!("({source})")).is_ok() {
+        return Ok(());
+    }
+    let unreadable = Tokens::new(source).find_map(|token| match token {
+        Token::Symbol(symbol) if !"+-*/%.,:~|=!<>()[]{}".contains(symbol) => Some(symbol),
+        _ => None,
+    });
+    Err(ExpressionError::Syntax(match unreadable {
+        Some(symbol) => format!("not an expression: unexpected `{symbol}`"),
+        None => "not an expression: it does not end where it should".to_owned(),
+    }))
+}
+
 /// MiniJinja looks filters and tests up when it runs; a definition should hear about them when it is saved.
 fn check_calls(source: &str, environment: &Environment<'_>) -> Result<(), ExpressionError> {
     let tokens: Vec<Token<'_>> = Tokens::new(source).collect();
     let mut state = environment.empty_state();
-    for (index, pair) in tokens.windows(2).enumerate() {
-        let (what, name) = match pair {
-            [Token::Symbol('|'), Token::Word(name)] => ("filter", *name),
-            [Token::Word("is"), Token::Word("not")] => match tokens.get(index + 2) {
-                Some(Token::Word(name)) => ("test", *name),
-                _ => continue,
-            },
-            [Token::Word("is"), Token::Word(name)] => ("test", *name),
+    for at in 0..tokens.len() {
+        // `x.is` is a field.
+        let field = at > 0 && tokens[at - 1] == Token::Symbol('.');
+        let (what, rest) = match &tokens[at..] {
+            [Token::Symbol('|'), rest @ ..] => ("filter", rest),
+            [Token::Word("is"), Token::Word("not"), rest @ ..] if !field => ("test", rest),
+            [Token::Word("is"), rest @ ..] if !field => ("test", rest),
+            _ => continue,
+        };
+        let name = match rest {
+            // A name may have dots; none that exists has any.
+            [Token::Word(name), Token::Symbol('.'), Token::Word(more), ..] => Cow::Owned(format!("{name}.{more}")),
+            [Token::Word(name), ..] => Cow::Borrowed(*name),
             _ => continue,
         };
         // A call with no argument: an unknown name is one error, wrong arguments are another.
         let kind = match what {
-            "filter" => state.apply_filter(name, &[]).err().map(|error| error.kind()),
-            _ => state.perform_test(name, &[]).err().map(|error| error.kind()),
+            "filter" => state.apply_filter(&name, &[]).err().map(|error| error.kind()),
+            _ => state.perform_test(&name, &[]).err().map(|error| error.kind()),
         };
         if matches!(kind, Some(ErrorKind::UnknownFilter | ErrorKind::UnknownTest)) {
-            let suggestion =
-                if what == "filter" { crate::reference::nearest(name, FILTERS.iter().copied()) } else { None };
+            let suggestion = if what == "filter" { nearest(&name, FILTERS.iter().copied()) } else { None };
             return Err(ExpressionError::Unknown { message: format!("there is no {what} `{name}`"), suggestion });
         }
     }
@@ -451,64 +481,6 @@ fn hyphenated(source: &str, unknown: &str) -> Option<(String, String)> {
 
 fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-/// One token, as far as size checks and reference analysis need to know.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Token<'a> {
-    /// An identifier, keyword or number.
-    Word(&'a str),
-    /// The inside of a quoted string, escapes left as written.
-    Text(&'a str),
-    /// Any other character that is not white space.
-    Symbol(char),
-}
-
-/// Splits an expression into tokens.
-pub(crate) struct Tokens<'a> {
-    rest: &'a str,
-}
-
-impl<'a> Tokens<'a> {
-    pub(crate) fn new(source: &'a str) -> Self {
-        Self { rest: source }
-    }
-}
-
-impl<'a> Iterator for Tokens<'a> {
-    type Item = Token<'a>;
-
-    fn next(&mut self) -> Option<Token<'a>> {
-        self.rest = self.rest.trim_start();
-        let first = self.rest.chars().next()?;
-        if first == '"' || first == '\'' {
-            let mut escaped = false;
-            for (at, c) in self.rest.char_indices().skip(1) {
-                match c {
-                    _ if escaped => escaped = false,
-                    '\\' => escaped = true,
-                    c if c == first => {
-                        let text = &self.rest[1..at];
-                        self.rest = &self.rest[at + 1..];
-                        return Some(Token::Text(text));
-                    }
-                    _ => {}
-                }
-            }
-            let text = &self.rest[1..];
-            self.rest = "";
-            return Some(Token::Text(text));
-        }
-        let word = |c: char| c.is_alphanumeric() || c == '_';
-        if word(first) {
-            let end = self.rest.find(|c| !word(c)).unwrap_or(self.rest.len());
-            let (text, rest) = self.rest.split_at(end);
-            self.rest = rest;
-            return Some(Token::Word(text));
-        }
-        self.rest = &self.rest[first.len_utf8()..];
-        Some(Token::Symbol(first))
-    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::expression::{Expression, ExpressionError, Token, Tokens, Variables};
+use crate::expression::{Expression, ExpressionError, Variables, literal};
 use crate::path::{Lookup, Path, Step};
+pub use crate::spelling::nearest;
+use crate::tokens::{Token, Tokens, closing};
 
 /// The free names of an expression outside loops.
 pub const ROOT_NAMES: [&str; 3] = ["inputs", "params", "nodes"];
@@ -231,26 +233,6 @@ impl Template {
             }
         }
     }
-}
-
-/// Index of the `}}` that closes an expression: not inside a quoted string, not the end of a map literal.
-pub(crate) fn closing(inside: &str) -> Option<usize> {
-    let (mut quote, mut escaped, mut depth) = (None, false, 0usize);
-    let bytes = inside.as_bytes();
-    for (at, &byte) in bytes.iter().enumerate() {
-        match (quote, byte) {
-            (Some(_), _) if escaped => escaped = false,
-            (Some(_), b'\\') => escaped = true,
-            (Some(open), _) if byte == open => quote = None,
-            (Some(_), _) => {}
-            (None, b'"' | b'\'') => quote = Some(byte),
-            (None, b'{') => depth += 1,
-            (None, b'}') if depth > 0 => depth -= 1,
-            (None, b'}') if bytes.get(at + 1) == Some(&b'}') => return Some(at),
-            (None, _) => {}
-        }
-    }
-    None
 }
 
 impl Reference {
@@ -478,9 +460,7 @@ fn roots_of(source: &str) -> Result<Vec<Root>, TemplateError> {
 
 /// A node without an output behind it. `nodes.node-1.count` reads as `nodes.node` less a number.
 fn no_port(source: &str, name: &str, rest: &[Token<'_>]) -> TemplateError {
-    if let [Token::Symbol('-'), Token::Word(number), ..] = rest
-        && number.starts_with(|c: char| c.is_ascii_digit())
-    {
+    if let [Token::Symbol('-'), Token::Number(number), ..] = rest {
         let meant = format!("nodes['{name}-{number}']");
         let message = format!("`{name}-{number}` has a hyphen, which subtracts in an expression; write `{meant}`");
         return TemplateError { suggestion: Some(meant), ..reference_error(message) };
@@ -497,25 +477,10 @@ fn step(tokens: &[Token<'_>], at: &mut usize) -> Option<String> {
         }
         [Token::Symbol('['), Token::Text(name), Token::Symbol(']'), ..] => {
             *at += 3;
-            Some((*name).to_owned())
+            literal(name)
         }
         _ => None,
     }
-}
-
-/// The candidate that was probably meant: at most two edits away, or one is the beginning of the other.
-pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
-    let lower = name.to_lowercase();
-    candidates
-        .filter_map(|candidate| {
-            let other = candidate.to_lowercase();
-            let distance = strsim::osa_distance(&lower, &other);
-            let stem = lower.len() >= 3 && other.len() >= 3 && (lower.starts_with(&other) || other.starts_with(&lower));
-            let near = distance <= 2 && distance < lower.chars().count();
-            (near || stem).then_some((if near { distance } else { 3 + distance }, candidate))
-        })
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate.to_owned())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::expression::{Expression, ExpressionError, Variables};
 use crate::path::{Lookup, Path, Step};
-use crate::reference::closing;
+use crate::tokens::closing;
 
 /// The names that an item's expression can use.
 pub const ITEM_NAMES: [&str; 4] = ["item", "index", "items", "params"];

@@ -3,6 +3,7 @@
 mod classification;
 mod detection;
 mod embedding;
+mod found;
 mod nanodet;
 
 use serde_json::Value;

@@ -2,16 +2,14 @@
 
 mod fold;
 mod fuse;
-mod node;
 mod plan;
 
 use std::collections::HashMap;
 
-pub(crate) use node::Node;
 pub(crate) use plan::Limits;
 
 use crate::ModelError;
-use crate::onnx::{GraphProto, ModelProto};
+use crate::onnx::{GraphProto, ModelProto, Node};
 use crate::ops::{self, Op};
 use crate::value::HostTensor;
 
@@ -116,7 +114,7 @@ impl<'a> Builder<'a> {
     fn read(mut self, proto: &'a GraphProto, opset: i64, reasons: &mut Vec<String>) -> Result<Graph, ModelError> {
         for tensor in &proto.initializer {
             let id = self.define(&tensor.name);
-            match HostTensor::from_proto(tensor) {
+            match tensor.to_host() {
                 Ok(constant) => drop(self.constants.insert(id, constant)),
                 Err(reason) => reasons.push(reason),
             }

@@ -13,7 +13,7 @@ use burn_backend::{Backend, FloatDType, Slice};
 pub(crate) use cpu::MOST_SPARE_BYTES;
 pub(crate) use generic::BurnConvolution;
 
-use crate::ops::{Activation, Binary, Convolution, Padding, ResizeKind, Unary, Window};
+use crate::params::{Activation, Binary, Convolution, Padding, ResizeKind, Unary, Window};
 use crate::value::{HostTensor, dims, shape, upload};
 
 /// A backend that models run on.

@@ -10,6 +10,7 @@ mod kernels;
 mod model;
 mod onnx;
 mod ops;
+mod params;
 mod preprocess;
 mod run;
 #[cfg(test)]

@@ -2,7 +2,12 @@
 //!
 //! Field numbers are those of onnx.proto; fields that are not listed are skipped by the decoder.
 
+mod node;
+mod tensor;
+
 use prost::Message;
+
+pub(crate) use node::Node;
 
 use crate::ModelError;
 

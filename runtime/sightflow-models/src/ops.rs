@@ -12,14 +12,12 @@ mod shape;
 
 use burn_backend::tensor::{Device, FloatTensor};
 
-use crate::graph::Node;
-use crate::kernels::Kernels;
-use crate::value::{HostData, HostTensor, Value, elements, upload};
-
-pub(crate) use convolution::{AutoPad, Convolution, Padding, Window};
-pub(crate) use elementwise::{Activation, Binary, Unary};
 pub(crate) use known::{Inputs, Known};
-pub(crate) use resize::ResizeKind;
+
+use crate::kernels::Kernels;
+use crate::onnx::Node;
+use crate::params::{Activation, Binary, Convolution, Unary};
+use crate::value::{HostData, HostTensor, Value, elements, upload};
 
 /// An operator with its settings.
 #[derive(Debug, Clone, PartialEq)]

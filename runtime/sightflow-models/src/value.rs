@@ -3,8 +3,6 @@
 use burn_backend::tensor::{Device, FloatTensor};
 use burn_backend::{Backend, Shape, TensorData, TensorMetadata};
 
-use crate::onnx::TensorProto;
-
 /// A tensor in host memory: integers of any rank (shapes, indices; exact 64-bit arithmetic) and constants.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct HostTensor {
@@ -64,76 +62,11 @@ impl HostTensor {
             HostData::Int(data) => (data.len() == 1).then(|| data[0] as f64),
         }
     }
-
-    /// Decodes a constant of the file.
-    pub(crate) fn from_proto(tensor: &TensorProto) -> Result<Self, String> {
-        const FLOAT: i32 = 1;
-        const INT32: i32 = 6;
-        const INT64: i32 = 7;
-        const BOOL: i32 = 9;
-        const FLOAT16: i32 = 10;
-        if let Some(file) = tensor.elsewhere() {
-            return Err(format!(
-                "its weights are kept in another file, `{file}`; save it as one file: \
-                 onnx.save_model(onnx.load(\"model.onnx\"), \"one.onnx\")"
-            ));
-        }
-        let shape: Option<Vec<usize>> = tensor.dims.iter().map(|dim| usize::try_from(*dim).ok()).collect();
-        let shape = shape.ok_or_else(|| format!("the constant `{}` has a negative dimension", tensor.name))?;
-        let raw = tensor.raw_data.as_slice();
-        let narrow = |bits: &i32| i64::from(*bits);
-        let data = match (tensor.data_type, raw.is_empty()) {
-            (FLOAT, true) => HostData::Float(tensor.float_data.clone()),
-            (FLOAT, false) => HostData::Float(words(raw).map(f32::from_le_bytes).collect()),
-            (FLOAT16, true) => {
-                HostData::Float(tensor.int32_data.iter().map(|bits| half_to_float(*bits as u16)).collect())
-            }
-            (FLOAT16, false) => {
-                HostData::Float(words(raw).map(|word| half_to_float(u16::from_le_bytes(word))).collect())
-            }
-            (INT64, true) => HostData::Int(tensor.int64_data.clone()),
-            (INT64, false) => HostData::Int(words(raw).map(i64::from_le_bytes).collect()),
-            (INT32 | BOOL, true) => HostData::Int(tensor.int32_data.iter().map(narrow).collect()),
-            (INT32, false) => HostData::Int(words(raw).map(|word| i64::from(i32::from_le_bytes(word))).collect()),
-            (BOOL, false) => HostData::Int(raw.iter().map(|byte| i64::from(*byte)).collect()),
-            (other, _) => {
-                return Err(format!("the constant `{}` has the element type {other}", tensor.name));
-            }
-        };
-        let elements = elements(&shape).ok_or_else(|| format!("the constant `{}` is too large", tensor.name))?;
-        let found = match &data {
-            HostData::Float(data) => data.len(),
-            HostData::Int(data) => data.len(),
-        };
-        if found != elements {
-            return Err(format!(
-                "the constant `{}` holds {found} elements, its shape asks for {elements}",
-                tensor.name
-            ));
-        }
-        Ok(Self { shape, data })
-    }
 }
 
 /// Elements of a tensor of this shape; none if that is more than an address can count.
 pub(crate) fn elements(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1_usize, |product, size| product.checked_mul(*size))
-}
-
-fn words<const N: usize>(raw: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
-    raw.as_chunks::<N>().0.iter().copied()
-}
-
-/// IEEE half precision, exactly.
-fn half_to_float(bits: u16) -> f32 {
-    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
-    let fraction = f32::from(bits & 0x3ff);
-    match (bits >> 10) & 0x1f {
-        0 => sign * fraction * 2f32.powi(-24),
-        0x1f if fraction == 0.0 => sign * f32::INFINITY,
-        0x1f => f32::NAN,
-        exponent => sign * (1.0 + fraction / 1024.0) * 2f32.powi(i32::from(exponent) - 15),
-    }
 }
 
 /// A value between two operators.
@@ -220,25 +153,5 @@ pub(crate) fn wait<F: Future>(future: F) -> F::Output {
             Poll::Ready(output) => return output,
             Poll::Pending => std::thread::park(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn halves() {
-        for (bits, expected) in [
-            (0x0000, 0.0),
-            (0x3c00, 1.0),
-            (0xc000, -2.0),
-            (0x3555, 0.333_251_95),
-            (0x0001, 5.960_464_5e-8),
-            (0x7c00, f32::INFINITY),
-        ] {
-            assert_eq!(half_to_float(bits), expected, "{bits:#x}");
-        }
-        assert!(half_to_float(0x7e00).is_nan());
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use serde_json::Value;
+use sightflow_types::fold;
 use sightflow_types::manifest::{Manifest, Port};
 
 /// Most blocks in one package.
@@ -36,7 +37,7 @@ pub(crate) fn parse(catalog: &str) -> Result<Vec<Manifest>, Vec<String>> {
     let mut names = HashSet::new();
     for manifest in &manifests {
         for name in std::iter::once(&manifest.name).chain(&manifest.aliases) {
-            if !names.insert(canonical(name)) {
+            if !names.insert(fold(name)) {
                 problems.push(format!(
                     "block `{}`: the name `{name}` is taken by another block of the package",
                     manifest.name
@@ -45,11 +46,6 @@ pub(crate) fn parse(catalog: &str) -> Result<Vec<Manifest>, Vec<String>> {
         }
     }
     if problems.is_empty() { Ok(manifests) } else { Err(problems) }
-}
-
-/// Type names are compared in lower case with `-` as `_`.
-pub(crate) fn canonical(name: &str) -> String {
-    name.to_lowercase().replace('-', "_")
 }
 
 fn check(manifest: &Manifest, problem: &mut dyn FnMut(String)) {

@@ -10,7 +10,8 @@ use crate::error::{CallError, CallFailure, LimitKind};
 use crate::host::bindings::exports::sightflow::block::blocks::{BlockError, Payload as WirePayload};
 use crate::host::bindings::{BlockPackage, BlockPackagePre};
 use crate::host::linker::chain;
-use crate::host::state::{CallState, Stop};
+use crate::host::state::CallState;
+use crate::host::stop::Stop;
 use crate::{Level, Limits, Logs, Payload, Profile, report};
 
 /// A store with every limit in place. Each call has its own; nothing survives it.

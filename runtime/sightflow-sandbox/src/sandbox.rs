@@ -64,7 +64,7 @@ impl Sandbox {
         let cache = config.cache.as_deref().and_then(|directory| match CompileCache::open(directory) {
             Ok(cache) => Some(cache),
             Err(error) => {
-                tracing::warn!(directory = %directory.display(), %error, "compiled packages are not kept");
+                tracing::warn!(directory = %directory.display(), error = sightflow_types::error::chain(&error), "compiled packages are not kept");
                 None
             }
         });

@@ -13,6 +13,7 @@ pub mod manifest;
 pub mod model;
 mod problem;
 mod round;
+mod spelling;
 mod states;
 mod time;
 
@@ -21,6 +22,7 @@ pub use ids::{BatchId, EffectId, ExecutionId, InvalidId, JobId, KeyId, PackageId
 pub use image::{IMAGE_KEY, ImageRef, Rect};
 pub use problem::{Problem, ProblemCode, Severity};
 pub use round::round_to;
+pub use spelling::{fold, pointer_token};
 pub use states::{
     ExecutionMode, ExecutionStatus, JobStatus, ModelSource, NodeStatus, Task, UnknownState, WorkflowStatus,
 };

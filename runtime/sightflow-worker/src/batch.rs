@@ -18,7 +18,7 @@ use crate::Shared;
 use crate::compute::ComputeThread;
 use crate::member::{Computing, Lost};
 use crate::model_cache::ModelKey;
-use crate::slot::persist;
+use crate::persist::persist;
 
 const MAX_RESULT_BYTES: usize = 1 << 20;
 
@@ -272,7 +272,12 @@ impl BatchRun<'_> {
                 failure(FailureClass::Transient, code::IMAGE, format!("the image cannot be read: {}", chain(&error)))
             }
         })?;
-        let decoded = self.compute(move || Image::from_reference(bytes, &image)?.pixels()).await;
+        let faults = self.shared.config.faults.clone();
+        let decode = move || {
+            faults.at("worker.decode");
+            Image::from_reference(bytes, &image)?.pixels()
+        };
+        let decoded = self.compute(decode).await;
         match decoded {
             Ok(Ok(pixels)) => Ok(pixels),
             // The process was short of memory: the image is not at fault.

@@ -6,6 +6,7 @@ mod heartbeat;
 mod member;
 mod model_cache;
 mod news;
+mod persist;
 mod slot;
 
 use std::sync::Arc;

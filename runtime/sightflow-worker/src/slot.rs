@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use sightflow_models::Device;
 use sightflow_store::{ClaimRequest, ClaimedJob, JobLease, StoreError};
@@ -12,11 +11,7 @@ use sightflow_types::error::chain;
 use crate::Shared;
 use crate::batch::{self, Held, Report};
 use crate::compute::ComputeThread;
-
-/// Pause after the store could not answer.
-const AFTER_ERROR: Duration = Duration::from_secs(1);
-/// Tries to write a report once the worker stops.
-const LAST_TRIES: u32 = 3;
+use crate::persist::{AFTER_ERROR, persist};
 
 /// The leases that a slot holds, for its next life if this one panics.
 pub(crate) type Left = Arc<Mutex<Vec<JobLease>>>;
@@ -91,30 +86,6 @@ async fn work(shared: &Shared, thread: &ComputeThread, held: Vec<Held>) -> Vec<C
     };
     shared.member.let_go(&leases);
     claimed
-}
-
-/// Writes what was computed: a store that is away for a while must not cost the work. Once it answers otherwise, the leases
-/// are left to run out.
-pub(crate) async fn persist<T, F: Future<Output = Result<T, StoreError>>>(
-    shared: &Shared,
-    what: &str,
-    write: impl Fn() -> F,
-) -> Option<T> {
-    let mut last = 0;
-    loop {
-        match write().await {
-            Ok(written) => return Some(written),
-            Err(error @ StoreError::Unavailable(_)) if last < LAST_TRIES => {
-                tracing::warn!(error = chain(&error), what, "a report could not be written; trying again");
-                last += u32::from(shared.stop.is_cancelled());
-                tokio::time::sleep(AFTER_ERROR).await;
-            }
-            Err(error) => {
-                tracing::error!(error = chain(&error), what, "a report could not be written; its leases will run out");
-                return None;
-            }
-        }
-    }
 }
 
 /// Hands jobs back that were not computed; they lose no attempt.

@@ -1,6 +1,5 @@
 //! Joins engine and sandbox: what the engine asks for, in the sandbox's terms.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -9,20 +8,19 @@ use sightflow_engine::{
     BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, Catalog, CatalogError,
     CheckContext, FailureKind, LogLevel, LogLine, Package, Payload,
 };
-use sightflow_sandbox::{BlockRegistry, CallFailure, Level, Limits, Logs, Profile, Sandbox};
+use sightflow_sandbox::{CallFailure, Level, Limits, Logs, Profile, Sandbox};
+use sightflow_types::Problem;
 use sightflow_types::error::code;
-use sightflow_types::{Digest, Problem};
 
 /// Component blocks, run in the sandbox.
 pub struct SandboxHost {
     sandbox: Sandbox,
-    packages: HashMap<Digest, sightflow_sandbox::Package>,
+    packages: Vec<sightflow_sandbox::Package>,
 }
 
 impl SandboxHost {
-    /// A host for the packages of a registry.
-    pub fn new(sandbox: Sandbox, registry: &BlockRegistry) -> Self {
-        let packages = registry.packages().iter().map(|package| (package.digest(), package.clone())).collect();
+    /// A host for packages that this sandbox has loaded; the catalogue keeps their order.
+    pub fn new(sandbox: Sandbox, packages: Vec<sightflow_sandbox::Package>) -> Self {
         Self { sandbox, packages }
     }
 
@@ -31,7 +29,7 @@ impl SandboxHost {
     /// # Errors
     /// When two blocks have one name, or a manifest's schema is broken.
     pub fn catalog(&self) -> Result<Catalog, CatalogError> {
-        Catalog::new(self.packages.values().map(|package| Package {
+        Catalog::new(self.packages.iter().map(|package| Package {
             name: package.name().to_owned(),
             version: package.version().clone(),
             digest: package.digest(),
@@ -40,7 +38,7 @@ impl SandboxHost {
     }
 
     fn package(&self, block: &BlockRef) -> Result<&sightflow_sandbox::Package, CallError> {
-        let found = block.digest.and_then(|digest| self.packages.get(&digest));
+        let found = block.digest.and_then(|digest| self.packages.iter().find(|package| package.digest() == digest));
         found.ok_or_else(|| {
             CallError::internal(format!("the package `{}` of block `{}` is not loaded", block.package, block.name))
         })

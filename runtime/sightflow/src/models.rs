@@ -10,6 +10,7 @@ use serde_json::Value;
 use sightflow_blobs::{BlobStore, digest_of};
 use sightflow_models::{Device, Hints, ModelInfo, inspect};
 use sightflow_store::{BlobRef, ModelFilter, ModelState, NewBlob, NewModel, RefKind, SharedStore};
+use sightflow_types::error::chain;
 use sightflow_types::{ModelSource, Task, TenantId};
 
 use crate::files;
@@ -142,11 +143,11 @@ async fn try_out(id: &str, bytes: Bytes, hints: Hints, device: Device) -> Result
     Ok(match checked {
         Ok(_) => ModelState::Available,
         Err(error) if error.permanent() => {
-            tracing::error!(model.id = id, reason = %error, "model cannot run and is marked as broken");
+            tracing::error!(model.id = id, reason = chain(&error), "model cannot run and is marked as broken");
             ModelState::Broken
         }
         Err(error) => {
-            tracing::warn!(model.id = id, reason = %error, "model could not be tried out now");
+            tracing::warn!(model.id = id, reason = chain(&error), "model could not be tried out now");
             ModelState::Available
         }
     })

@@ -11,7 +11,7 @@ use sightflow_blobs::BlobStore;
 use sightflow_engine::{Catalog, Engine, EngineConfig, EngineParts, Limits, Plans};
 use sightflow_memory::MemoryPool;
 use sightflow_models::{Device, SimdLevel};
-use sightflow_sandbox::{BlockRegistry, Sandbox, SandboxConfig};
+use sightflow_sandbox::{Sandbox, SandboxConfig};
 use sightflow_store::{ModelFilter, Retention, SharedStore, SqliteOptions, SqliteStore};
 use sightflow_supervisor::Health;
 use sightflow_types::TenantId;
@@ -38,8 +38,8 @@ impl Blocks {
     pub fn load(cache: Option<&Path>) -> Result<Self> {
         let config = SandboxConfig { cache: cache.map(Path::to_owned), ..SandboxConfig::default() };
         let sandbox = Sandbox::new(&config).context("the sandbox cannot be set up")?;
-        let registry = BlockRegistry::first_party(&sandbox)?;
-        let host = Arc::new(SandboxHost::new(sandbox, &registry));
+        let packages = sightflow_first_party::load(&sandbox)?;
+        let host = Arc::new(SandboxHost::new(sandbox, packages));
         let catalog = Arc::new(host.catalog()?);
         Ok(Self { host, catalog })
     }

@@ -143,8 +143,8 @@ fn saves() {
         (json!({}), vec!["image"], vec!["E-PORT-REQUIRED"]),
         (json!({}), vec!["image", "detections", "detection"], vec!["E-PORT-CONFLICT"]),
         (json!({"aspect_ratio": "custom", "aspect_w": 2}), vec!["detection"], vec!["E-CONFIG"]),
-        (json!({"padding": 4097}), vec!["detection"], vec!["E-CONFIG-VALUE"]),
-        (json!({"output_size": "100"}), vec!["detection"], vec!["E-CONFIG-VALUE"]),
+        (json!({"padding": 4097}), vec!["detection"], vec!["E-CONFIG"]),
+        (json!({"output_size": "100"}), vec!["detection"], vec!["E-CONFIG"]),
     ] {
         let problems = check(PACKAGE, "crop", &config, &wired);
         assert_eq!(problems.iter().map(|p| p.code.as_str()).collect::<Vec<_>>(), codes, "{config} {wired:?}");

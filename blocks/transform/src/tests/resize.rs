@@ -119,9 +119,9 @@ fn saves() {
         (json!({"mode": "scale_factor"}), vec![]),
         (json!({"mode": "longest_edge"}), vec![]),
         (json!({"width": 640, "antialias": true}), vec![]),
-        (json!({"mode": "scale_factor", "scale_factor": 0}), vec!["E-CONFIG-VALUE"]),
-        (json!({"width": 640, "size": [1]}), vec!["E-CONFIG-VALUE"]),
-        (json!({"width": 640, "sharpen": 1}), vec!["E-CONFIG-VALUE"]),
+        (json!({"mode": "scale_factor", "scale_factor": 0}), vec!["E-CONFIG"]),
+        (json!({"width": 640, "size": [1]}), vec!["E-CONFIG"]),
+        (json!({"width": 640, "sharpen": 1}), vec!["E-CONFIG-KEY"]),
     ] {
         let problems = check(PACKAGE, "resize", &config, &["image"]);
         assert_eq!(problems.iter().map(|p| p.code.as_str()).collect::<Vec<_>>(), codes, "{config}");

@@ -10,6 +10,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+use sightflow_types::pointer_token;
 
 use super::{base64, fields};
 use crate::error::{ApiError, Code};
@@ -125,7 +126,7 @@ impl State {
         self.path
             .iter()
             .map(|step| match step {
-                Step::Key(key) => format!("/{}", fields::escape(key)),
+                Step::Key(key) => format!("/{}", pointer_token(key)),
                 Step::Index(index) => format!("/{index}"),
             })
             .collect()

@@ -27,11 +27,6 @@ pub(crate) fn unknown<'a>(
         .collect()
 }
 
-/// The RFC 6901 form of one path segment.
-pub(crate) fn escape(segment: &str) -> String {
-    segment.replace('~', "~0").replace('/', "~1")
-}
-
 /// A text that is short enough for a message.
 pub(crate) fn shorten(key: &str) -> String {
     if key.chars().count() > 80 { key.chars().take(79).chain(['…']).collect() } else { key.to_owned() }
@@ -70,6 +65,8 @@ impl<'de> Deserializer<'de> for Probe<'_> {
 
 #[cfg(test)]
 mod tests {
+    use sightflow_types::pointer_token;
+
     use super::*;
 
     #[derive(serde::Deserialize)]
@@ -90,9 +87,12 @@ mod tests {
             ("colour", Some(None)),
             ("inptu", Some(Some("input"))),
         ] {
-            let found = unknown([key].into_iter(), known, |key| format!("/{}", escape(key)));
+            let found = unknown([key].into_iter(), known, |key| format!("/{}", pointer_token(key)));
             assert_eq!(found.first().map(|problem| problem.suggestion.as_deref()), expected, "{key}");
         }
-        assert_eq!(unknown(["a/b~c"].into_iter(), known, |key| format!("/{}", escape(key)))[0].pointer, "/a~1b~0c");
+        assert_eq!(
+            unknown(["a/b~c"].into_iter(), known, |key| format!("/{}", pointer_token(key)))[0].pointer,
+            "/a~1b~0c"
+        );
     }
 }

@@ -4,6 +4,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use sightflow_types::pointer_token;
 
 use super::body::{self, Charge, Held};
 use super::document::{self, TREE_FACTOR};
@@ -56,7 +57,7 @@ pub(crate) async fn parse_object(held: &mut Held) -> Result<Map<String, Value>, 
 pub(crate) fn typed<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T, ApiError> {
     if let Some(known) = fields::of::<T>() {
         let problems =
-            fields::unknown(object.keys().map(String::as_str), known, |key| format!("/{}", fields::escape(key)));
+            fields::unknown(object.keys().map(String::as_str), known, |key| format!("/{}", pointer_token(key)));
         if !problems.is_empty() {
             return Err(ApiError::problems(Code::UnknownField, "the request: unknown fields", problems));
         }
@@ -67,7 +68,7 @@ pub(crate) fn typed<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T
         if let Some(name) =
             error.inner().to_string().strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'))
         {
-            pointer = format!("{pointer}/{}", fields::escape(name));
+            pointer = format!("{pointer}/{}", pointer_token(name));
         }
         ApiError::field(
             pointer.clone(),
@@ -84,8 +85,8 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     path.iter()
         .map(|segment| match segment {
             Segment::Seq { index } => format!("/{index}"),
-            Segment::Map { key } => format!("/{}", fields::escape(key)),
-            Segment::Enum { variant } => format!("/{}", fields::escape(variant)),
+            Segment::Map { key } => format!("/{}", pointer_token(key)),
+            Segment::Enum { variant } => format!("/{}", pointer_token(variant)),
             Segment::Unknown => String::new(),
         })
         .collect()

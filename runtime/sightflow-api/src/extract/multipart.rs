@@ -4,6 +4,7 @@ use axum::extract::multipart::{self, Field};
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
 use sightflow_memory::MemoryPool;
+use sightflow_types::pointer_token;
 
 use super::body::{self, Charge, IMAGE_LIMIT, MULTIPART_FILES, MULTIPART_LIMIT};
 use super::fields;
@@ -34,7 +35,7 @@ impl Part {
         let name = fields::shorten(&self.name);
         ApiError::at(
             Code::InvalidField,
-            format!("/{}", fields::escape(&self.name)),
+            format!("/{}", pointer_token(&self.name)),
             format!("the form field `{name}` is not a file; {hint}"),
         )
     }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use sightflow_types::error::chain;
 use utoipa::ToSchema;
 
 use crate::state::ApiState;
@@ -38,7 +39,7 @@ pub(crate) async fn healthz() -> Json<Health> {
 pub(crate) async fn readyz(State(state): State<ApiState>) -> Response {
     let (store, blobs) = tokio::join!(state.store.ping(), state.blobs_ready.writable(&state.blobs));
     if let Err(error) = &store {
-        tracing::warn!(error = %error, "the store is not ready");
+        tracing::warn!(error = chain(error), "the store is not ready");
     }
     let blocks = state.catalog.entries().iter().any(|entry| entry.engine == sightflow_engine::EngineKind::Component);
     let word = |ok: bool, otherwise: &str| if ok { "ok" } else { otherwise }.to_owned();

@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use sightflow_types::error::chain;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
@@ -70,7 +71,7 @@ pub async fn serve(
         tasks.spawn(async move {
             // A client that goes away or is too slow is nothing to report.
             if let Err(error) = connection.await {
-                tracing::trace!(error = %error, "a connection ended");
+                tracing::trace!(error = chain(&error), "a connection ended");
             }
             drop(permit);
         });
@@ -94,7 +95,7 @@ fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && !error.is_cancelled()
     {
-        tracing::error!(error = %error, "a connection ended badly");
+        tracing::error!(error = chain(&error), "a connection ended badly");
     }
 }
 
@@ -109,7 +110,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
             }
             Err(error) if of_one_connection(&error) => {}
             Err(error) => {
-                tracing::error!(error = %error, "cannot accept connections");
+                tracing::error!(error = chain(&error), "cannot accept connections");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }

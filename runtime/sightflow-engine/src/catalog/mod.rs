@@ -1,18 +1,17 @@
 //! Every block that a definition can name, with its compiled configuration schema.
 
 pub mod ports;
-mod schema;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use semver::{Version, VersionReq};
 use sightflow_expressions::reference::nearest;
-use sightflow_types::Digest;
 use sightflow_types::manifest::{Manifest, Role};
+use sightflow_types::{Digest, fold};
 
-pub(crate) use schema::pointer_token;
-pub use schema::{Canonical, ConfigSchema, SchemaError};
+pub use sightflow_schema::{Canonical, ConfigSchema, SchemaError};
+pub(crate) use sightflow_types::pointer_token;
 
 use crate::host::BlockRef;
 
@@ -239,11 +238,6 @@ impl Catalog {
 
 fn is_first_party(block: &BlockRef) -> bool {
     block.package.split('/').next() == Some(FIRST_PARTY)
-}
-
-/// Type and enum names ignore case and read `-` as `_`.
-pub(crate) fn fold(name: &str) -> String {
-    name.to_lowercase().replace('-', "_")
 }
 
 fn native_manifests() -> Vec<Manifest> {

@@ -1,13 +1,14 @@
 //! One condition: parsed once, evaluated on many values.
 
 use serde_json::{Map, Value};
-use sightflow_types::{Problem, ProblemCode};
+use sightflow_types::{Problem, ProblemCode, pointer_token};
 
+use super::fault::ConditionError;
 use super::test::{Misfit, Test, expected};
 use super::values::{Cast, Sides, shown, type_of};
 use super::{OPERATORS, Operand, Operator, canonical};
 use crate::path::{Lookup, Path};
-use crate::reference::nearest;
+use crate::spelling::nearest;
 
 /// One question about a value: `{field?, operator, value?, type?, ignore_case?}`.
 #[derive(Debug, Clone)]
@@ -27,42 +28,6 @@ enum Compared {
     Field(Path),
     /// A value that is only known when the workflow runs. Never left in a condition that is evaluated.
     Unknown,
-}
-
-/// Whether the data or the configuration is to blame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// The value does not fit the question.
-    BadInput,
-    /// The question cannot be asked like this.
-    BadConfig,
-}
-
-/// Why a condition has no answer for a value.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct ConditionError {
-    /// Who is to blame.
-    pub fault: Fault,
-    /// Stable code: `not_comparable`, `bad_type`, `bad_pattern`, `fuel`, `not_boolean`, `undefined`, `expression`.
-    pub code: &'static str,
-    /// For people.
-    pub message: String,
-}
-
-impl ConditionError {
-    pub(crate) fn bad_input(code: &'static str, message: impl Into<String>) -> Self {
-        Self { fault: Fault::BadInput, code, message: message.into() }
-    }
-
-    pub(crate) fn bad_config(code: &'static str, message: impl Into<String>) -> Self {
-        Self { fault: Fault::BadConfig, code, message: message.into() }
-    }
-
-    fn about(mut self, condition: &Condition) -> Self {
-        self.message = format!("`{}` of `{}`: {}", condition.operator.name(), condition.field, self.message);
-        self
-    }
 }
 
 /// The keys of a condition.
@@ -114,7 +79,8 @@ impl Condition {
             let suggestion = nearest(key, KEYS.into_iter());
             let message = format!("a condition has no key `{key}`; it has {}", KEYS.join(", "));
             problems.found.push(
-                Problem::new(ProblemCode::ConfigKey, format!("{pointer}/{}", escape(key)), message).suggest(suggestion),
+                Problem::new(ProblemCode::ConfigKey, format!("{pointer}/{}", pointer_token(key)), message)
+                    .suggest(suggestion),
             );
         }
         let field = problems.path(keys, "field").unwrap_or_default();
@@ -193,7 +159,7 @@ impl Condition {
                 Err(ConditionError::bad_config("unresolved", "the condition's value is not known yet"))
             }
         };
-        answer.map(|holds| holds != negated).map_err(|error| error.about(self))
+        answer.map(|holds| holds != negated).map_err(|error| error.about(self.operator, &self.field))
     }
 
     fn ask(&self, test: &Test, field: &Value) -> Result<bool, ConditionError> {
@@ -368,9 +334,4 @@ impl Problems<'_> {
             }
         }
     }
-}
-
-/// A key as a token of a JSON pointer.
-pub(crate) fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }

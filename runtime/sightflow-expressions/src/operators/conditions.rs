@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 use sightflow_types::{Problem, ProblemCode};
 
-use super::condition::{Condition, ConditionError, KEYS};
+use super::condition::{Condition, KEYS};
+use super::fault::ConditionError;
 use super::logic::{LogicMode, rewrite_logic};
 use super::values::type_of;
 use crate::expression::{Expression, ExpressionError, Fuel, Variables};

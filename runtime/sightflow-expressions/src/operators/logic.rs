@@ -1,7 +1,7 @@
 //! How the answers of several conditions become one.
 
 use super::canonical;
-use crate::reference::nearest;
+use crate::spelling::nearest;
 
 /// How the answers of several conditions become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,16 +2,18 @@
 
 mod condition;
 mod conditions;
+mod fault;
 mod logic;
 mod test;
 mod values;
 
-pub use condition::{Condition, ConditionError, Fault};
+pub use condition::Condition;
 pub use conditions::{CONDITION_KEYS, Conditions, Judge, Verdict};
+pub use fault::{ConditionError, Fault};
 pub use logic::{LogicMode, rewrite_logic};
 pub use values::{equals, sort_order, to_number, truth};
 
-use crate::reference::nearest;
+use crate::spelling::nearest;
 
 /// What a condition's `value` has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

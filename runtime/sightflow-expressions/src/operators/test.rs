@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::values::{Numeric, Sides, compare, equals, fold, has_type, shown, truth, type_of};
 use super::{ConditionError, Operand, Operator, TYPE_NAMES, canonical};
-use crate::reference::nearest;
+use crate::spelling::nearest;
 
 /// Longest pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = 1024;

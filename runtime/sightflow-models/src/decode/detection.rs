@@ -1,26 +1,16 @@
 //! Detections: boxes of any decoder back in the source image, filtered, merged, as JSON.
 
 use serde_json::{Value, json};
-use sightflow_types::detection::{BoundingBox, Detection};
+use sightflow_types::detection::Detection;
 use sightflow_types::geometry::{Candidate, Merge, MergeMode, merge};
 use sightflow_types::model::{Decoder, ModelSpec};
 
+use super::found::Found;
 use super::{Seen, flag, nanodet, number, unreadable};
 use crate::RunFailure;
 
 /// Boxes that take part in merging at most; the weakest are left out. Merging compares each with each.
 const MOST_CANDIDATES: usize = 10_000;
-
-/// A box as a decoder finds it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Found {
-    /// Pixels of the input tensor.
-    pub(super) bbox: BoundingBox,
-    /// 0..=1.
-    pub(super) score: f64,
-    /// Index into the labels.
-    pub(super) class: usize,
-}
 
 pub(super) fn decode(
     spec: &ModelSpec,

@@ -3,7 +3,7 @@
 use sightflow_types::detection::BoundingBox;
 
 use super::Seen;
-use super::detection::Found;
+use super::found::Found;
 
 /// All boxes with a score of at least `confidence` in a class that is `wanted`, in pixels of the input tensor.
 pub(super) fn boxes(

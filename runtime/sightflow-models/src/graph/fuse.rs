@@ -1,7 +1,8 @@
 //! Steps that are cheaper together: batch normalisation, padding and activations go into their convolution.
 
 use super::{Graph, Step, ValueId};
-use crate::ops::{Activation, AutoPad, Binary, Op, Padding};
+use crate::ops::Op;
+use crate::params::{Activation, AutoPad, Binary, Padding};
 use crate::value::HostTensor;
 
 impl Graph {

@@ -1,7 +1,8 @@
 //! What is joined, what is not, and that it makes no difference.
 
 use super::Graph;
-use crate::ops::{Activation, Op};
+use crate::ops::Op;
+use crate::params::Activation;
 use crate::samples::Sample;
 use crate::{Device, Model};
 

@@ -20,7 +20,7 @@ use burn_backend::tensor::{Device, FloatTensor};
 use burn_flex::{Flex, FlexDevice};
 
 use super::{BurnConvolution, Kernels, generic};
-use crate::ops::{Activation, Binary, Convolution, Padding, ResizeKind, Unary, Window};
+use crate::params::{Activation, Binary, Convolution, Padding, ResizeKind, Unary, Window};
 use crate::value::{HostTensor, dims};
 use memory::ChannelsLast;
 pub(crate) use memory::MOST_SPARE_BYTES;

@@ -4,7 +4,7 @@ use burn_backend::tensor::FloatTensor;
 use burn_cuda::{Cuda, CudaDevice};
 
 use super::{BurnConvolution, Kernels};
-use crate::ops::Convolution;
+use crate::params::Convolution;
 use crate::value::HostTensor;
 
 impl Kernels for Cuda<f32, i32> {

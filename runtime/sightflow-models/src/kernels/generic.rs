@@ -5,7 +5,7 @@ use burn_backend::ops::{ActivationOps, ConvOptions, InterpolateMode, Interpolate
 use burn_backend::tensor::{Device, FloatTensor};
 
 use super::pad_with;
-use crate::ops::{Activation, Binary, Convolution, ResizeKind, Unary, Window};
+use crate::params::{Activation, Binary, Convolution, ResizeKind, Unary, Window};
 use crate::value::{HostTensor, dims, upload};
 
 /// A convolution with its weights on the device.

@@ -1,47 +1,10 @@
 //! Convolution, and batch normalisation where it cannot be joined with one.
 
-use super::{Activation, Args, Inputs, Op};
-use crate::graph::Node;
+use super::{Args, Inputs, Op};
 use crate::kernels::Kernels;
-use crate::value::{HostTensor, Value, dims, elements, shape};
-
-/// Zeros around an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Padding {
-    pub(crate) top: usize,
-    pub(crate) left: usize,
-    pub(crate) bottom: usize,
-    pub(crate) right: usize,
-}
-
-impl Padding {
-    pub(crate) fn is_symmetric(&self) -> bool {
-        self.top == self.bottom && self.left == self.right
-    }
-}
-
-/// How padding is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AutoPad {
-    /// As given.
-    Explicit(Padding),
-    /// So that the output is the input divided by the stride; an odd zero goes to the end.
-    SameUpper,
-    /// The same; an odd zero goes to the start.
-    SameLower,
-}
-
-/// Where windows are placed on an image: the settings that convolutions and pools share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Window {
-    pub(crate) kernel: [usize; 2],
-    pub(crate) stride: [usize; 2],
-    pub(crate) dilation: [usize; 2],
-    pub(crate) padding: AutoPad,
-}
-
-/// Larger windows, steps and paddings are refused, so that sums and products of them fit into an address.
-pub(super) const MOST: usize = 1 << 24;
+use crate::onnx::Node;
+use crate::params::{AutoPad, Convolution, MOST, Padding, Window};
+use crate::value::{Value, dims, elements, shape};
 
 impl Window {
     /// Reads the attributes; `kernel` may be missing for convolutions, whose weights tell it.
@@ -72,71 +35,12 @@ impl Window {
         Ok(window)
     }
 
-    /// Every number in it.
-    fn numbers(&self) -> impl Iterator<Item = usize> {
-        let padding = match self.padding {
-            AutoPad::Explicit(Padding { top, left, bottom, right }) => [top, left, bottom, right],
-            AutoPad::SameUpper | AutoPad::SameLower => [0; 4],
-        };
-        [self.kernel, self.stride, self.dilation].into_iter().flatten().chain(padding)
-    }
-
-    /// Padding for an image of this height and width.
-    pub(crate) fn padding_for(&self, size: [usize; 2]) -> Padding {
-        let (upper, total) = match self.padding {
-            AutoPad::Explicit(padding) => return padding,
-            AutoPad::SameUpper => (true, [self.same(size, 0), self.same(size, 1)]),
-            AutoPad::SameLower => (false, [self.same(size, 0), self.same(size, 1)]),
-        };
-        let start = total.map(|total| if upper { total / 2 } else { total - total / 2 });
-        Padding { top: start[0], left: start[1], bottom: total[0] - start[0], right: total[1] - start[1] }
-    }
-
-    fn same(&self, size: [usize; 2], axis: usize) -> usize {
-        let outputs = size[axis].div_ceil(self.stride[axis]).max(1);
-        ((outputs - 1) * self.stride[axis] + self.extent(axis)).saturating_sub(size[axis])
-    }
-
-    /// Pixels that a window spans.
-    fn extent(&self, axis: usize) -> usize {
-        (self.kernel[axis].max(1) - 1) * self.dilation[axis] + 1
-    }
-
-    /// Height and width of the result.
-    ///
-    /// # Errors
-    /// The window is larger than the padded image.
-    pub(crate) fn output(&self, size: [usize; 2], padding: Padding) -> Result<[usize; 2], String> {
-        let along = |axis: usize, pad: usize| {
-            let room =
-                (size[axis] + pad).checked_sub(self.extent(axis)).ok_or("the window is larger than the image")?;
-            Ok::<_, String>(room / self.stride[axis] + 1)
-        };
-        Ok([along(0, padding.top + padding.bottom)?, along(1, padding.left + padding.right)?])
-    }
-}
-
-impl Window {
     /// Dimensions of pooled images.
     pub(super) fn pooled(&self, inputs: &Inputs<'_>) -> Result<Vec<usize>, String> {
         let [count, channels, height, width] = inputs.image(0)?;
         let [height, width] = self.output([height, width], self.padding_for([height, width]))?;
         Ok(vec![count, channels, height, width])
     }
-
-    /// Pixels of a window.
-    pub(super) fn area(&self) -> u64 {
-        (self.kernel[0] * self.kernel[1]) as u64
-    }
-}
-
-/// A two-dimensional convolution, with what was joined with it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Convolution {
-    pub(crate) window: Window,
-    pub(crate) groups: usize,
-    /// Applied to each result.
-    pub(crate) activation: Option<Activation>,
 }
 
 pub(super) fn convolution(node: &Node<'_>) -> Result<Op, String> {
@@ -149,19 +53,6 @@ pub(super) fn convolution(node: &Node<'_>) -> Result<Op, String> {
 }
 
 impl Convolution {
-    /// Takes the kernel's size from the weights `[out, in / groups, rows, columns]`.
-    pub(crate) fn sized(&self, weights: &HostTensor) -> Result<Self, String> {
-        let [out, _, rows, columns] = weights.shape[..] else {
-            return Err(format!("weights with {} dimensions instead of four", weights.shape.len()));
-        };
-        if out % self.groups != 0 {
-            return Err(format!("{out} outputs do not divide into {} groups", self.groups));
-        }
-        let mut sized = self.clone();
-        sized.window.kernel = [rows, columns];
-        Ok(sized)
-    }
-
     /// Dimensions of the result.
     pub(super) fn shape(&self, inputs: &Inputs<'_>) -> Result<Vec<usize>, String> {
         let [count, channels, height, width] = inputs.image(0)?;

@@ -3,26 +3,10 @@
 use burn_backend::tensor::FloatTensor;
 
 use super::{Args, Op};
-use crate::graph::Node;
 use crate::kernels::Kernels;
+use crate::onnx::Node;
+use crate::params::{Activation, Binary, Unary};
 use crate::value::{HostData, HostTensor, Value, dims, shape};
-
-/// Functions that can be joined with the operator before them.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Activation {
-    /// Between two bounds; ReLU is 0 to infinity.
-    Clip(f32, f32),
-    /// `x` above 0, else `alpha · x`.
-    LeakyRelu(f32),
-    /// `1 / (1 + exp(−x))`.
-    Sigmoid,
-    /// `x · sigmoid(x)`.
-    Silu,
-    /// `max(0, min(1, alpha · x + beta))`.
-    HardSigmoid(f32, f32),
-    /// `x · max(0, min(1, x / 6 + 0.5))`.
-    HardSwish,
-}
 
 impl Activation {
     pub(super) fn run<B: Kernels>(self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
@@ -48,28 +32,10 @@ pub(super) fn run_clip<B: Kernels>(mut args: Args<'_, B>) -> Result<Value<B>, St
     B::activate(args.float(0)?, Activation::Clip(low, high)).map(Value::Float)
 }
 
-/// Functions of one number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unary {
-    Exp,
-    Neg,
-    Sqrt,
-    Tanh,
-}
-
 impl Unary {
     pub(super) fn run<B: Kernels>(self, mut args: Args<'_, B>) -> Result<Value<B>, String> {
         B::unary(self, args.float(0)?).map(Value::Float)
     }
-}
-
-/// Functions of two numbers, with broadcasting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Binary {
-    Add,
-    Sub,
-    Mul,
-    Div,
 }
 
 impl Binary {

@@ -5,8 +5,8 @@ use burn_backend::tensor::FloatTensor;
 
 use super::shape::upload_indices;
 use super::{Args, Inputs, Op, axis_of};
-use crate::graph::Node;
 use crate::kernels::Kernels;
+use crate::onnx::Node;
 use crate::value::{HostData, HostTensor, Value, dims, shape};
 
 pub(super) fn concat<B: Kernels>(axis: i64, mut args: Args<'_, B>) -> Result<Value<B>, String> {

@@ -4,8 +4,8 @@ use burn_backend::ops::ActivationOps;
 
 use super::elementwise::{common_shape, raise};
 use super::{Args, Inputs, Op, axis_of};
-use crate::graph::Node;
 use crate::kernels::Kernels;
+use crate::onnx::Node;
 use crate::value::{Value, dims};
 
 /// `alpha · A · B + beta · C`.

@@ -2,10 +2,10 @@
 
 use burn_backend::ops::ModuleOps;
 
-use super::convolution::Window;
 use super::{Args, Op};
-use crate::graph::Node;
 use crate::kernels::{Kernels, pad_with};
+use crate::onnx::Node;
+use crate::params::Window;
 use crate::value::{Value, dims};
 
 /// The largest value of each window.

@@ -1,8 +1,8 @@
 //! Operators that make one number of many.
 
 use super::{Args, Inputs, Op, axis_of};
-use crate::graph::Node;
 use crate::kernels::Kernels;
+use crate::onnx::Node;
 use crate::value::{Value, dims, shape};
 
 /// Mean over some axes.

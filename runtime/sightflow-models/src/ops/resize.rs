@@ -1,20 +1,10 @@
 //! Resizing feature maps.
 
 use super::{Args, Inputs, Op};
-use crate::graph::Node;
 use crate::kernels::Kernels;
+use crate::onnx::Node;
+use crate::params::ResizeKind;
 use crate::value::Value;
-
-/// How new pixels are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ResizeKind {
-    /// The pixel under `floor(output · ratio)`.
-    Nearest,
-    /// Linear between pixel centres.
-    Linear,
-    /// Linear; the corner pixels' centres stay in the corners.
-    LinearAlignCorners,
-}
 
 /// Scales the last two of four dimensions.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,9 +1,9 @@
 //! Operators that change dimensions and types, not values.
 
-use super::convolution::{MOST, Padding};
 use super::{Args, Inputs, Op, axis_of};
-use crate::graph::Node;
 use crate::kernels::Kernels;
+use crate::onnx::Node;
+use crate::params::{MOST, Padding};
 use crate::value::{HostData, HostTensor, Value, elements, shape};
 
 pub(super) fn constant(node: &Node<'_>) -> Result<Op, String> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use tokio_util::sync::CancellationToken;
 
-use super::state::Stop;
+use super::stop::Stop;
 use crate::Limits;
 
 /// Processor time that this thread has used since it began.

@@ -8,7 +8,8 @@ use wasmtime::component::Resource;
 
 use super::bindings::sightflow::block::images as wit;
 use super::operation::Answer;
-use super::state::{CallState, Stop};
+use super::state::CallState;
+use super::stop::Stop;
 use crate::error::LimitKind;
 
 impl From<wit::PixelFormat> for raster::PixelFormat {

@@ -8,4 +8,5 @@ mod log;
 mod log_buffer;
 mod operation;
 pub(crate) mod state;
+pub(crate) mod stop;
 mod wasi;

@@ -4,7 +4,8 @@ use sightflow_images::{Allowance, Image, ImageError};
 use wasmtime::component::Resource;
 
 use super::bindings::sightflow::block::images as wit;
-use super::state::{CallState, Stop};
+use super::state::CallState;
+use super::stop::Stop;
 use crate::error::LimitKind;
 
 /// What a guest gets: a value or an error that it may handle. The outer error ends the call.

@@ -3,36 +3,16 @@
 use std::sync::Arc;
 
 use sightflow_images::{Pixels, Work};
-use sightflow_memory::{MemoryPool, OutOfBudget, Reservation};
+use sightflow_memory::{MemoryPool, Reservation};
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 use super::clock::Clock;
 use super::log_buffer::LogBuffer;
+use super::stop::Stop;
 use crate::error::LimitKind;
 use crate::{CallError, Limits, Logs, Profile, engine};
-
-/// Why the host stops a guest. Travels through wasmtime as the trap's error.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Stop {
-    #[error("out of processor time")]
-    Cpu,
-    #[error("out of processor time for image operations")]
-    HostCpu,
-    #[error("out of time")]
-    Wall,
-    #[error("cancelled")]
-    Cancelled,
-    #[error("no memory was free")]
-    NoMemory(OutOfBudget),
-    #[error("out of {0}")]
-    Limit(LimitKind),
-    #[error("the guest called exit with status {0}")]
-    Exit(u8),
-    #[error("`{0}` is not granted to blocks")]
-    Denied(String),
-}
 
 /// What the host refused to a guest that went on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,8 @@ use wasmtime::component::types::ComponentFunc;
 use wasmtime::component::{ComponentType, LinkerInstance, Lower, Resource, ResourceType, Type, Val};
 
 use super::log_buffer::Stream;
-use super::state::{CallState, Stop};
+use super::state::CallState;
+use super::stop::Stop;
 
 /// The interfaces that a block may import, without versions.
 pub(super) const INTERFACES: [&str; 6] =

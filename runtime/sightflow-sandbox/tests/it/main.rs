@@ -1,4 +1,4 @@
-//! The sandbox from outside: hostile guests, limits, isolation, the cache and the registry.
+//! The sandbox from outside: hostile guests, limits, isolation and the cache.
 
 mod cache;
 mod guests;
@@ -6,5 +6,4 @@ mod host;
 mod isolation;
 mod limits;
 mod load;
-mod registry;
 mod values;

@@ -7,6 +7,8 @@ mod blobs;
 mod checkpoint;
 mod claims;
 mod costs;
+#[cfg(test)]
+mod durability;
 mod ending;
 mod engines;
 mod events;

@@ -1,4 +1,4 @@
-//! Cancel, finish, events: cases 36-38, 42, 43, 48.
+//! Cancel, finish, events: an execution ends once, whole, and with its jobs; its events are numbered without gaps.
 
 use serde_json::json;
 use sightflow_store::{Append, EndedJob, FinishedExecution, NewEvent, NewExecution, RunSource, Signal, StoreError};

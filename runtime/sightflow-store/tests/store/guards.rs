@@ -1,4 +1,4 @@
-//! What the database itself refuses or does, whoever writes: cases 44-47.
+//! What the database itself refuses or does, whoever writes: ends stay, tokens grow, counters and times follow.
 
 use serde_json::json;
 use sightflow_store::{Append, NewEvent, StoreError};

@@ -140,7 +140,7 @@ impl<B: Backend> World<B> {
         self.store = self.backend.open().await;
     }
 
-    /// Section 1's invariants, over everything that is stored.
+    /// [`INVARIANTS`], over everything that is stored.
     pub(crate) async fn check(&self) {
         for (what, sql) in INVARIANTS {
             let found = self.backend.column(sql).await;

@@ -1,4 +1,4 @@
-//! Lost workers and engines: cases 30-35, 39-41.
+//! Lost workers and engines: what they held is taken by others, and what they still say is stale.
 
 use serde_json::json;
 use sightflow_store::{

@@ -12,6 +12,7 @@ mod retention;
 mod retries;
 mod sqlite;
 mod submit;
+mod tokens;
 mod workflows;
 
 /// Makes a test of each case for each backend.
@@ -63,6 +64,7 @@ conformance!(on_sqlite, crate::sqlite::Sqlite:
         ended_executions_go_after_their_time, pruning_goes_by_pages, members_that_are_gone_are_forgotten, old_versions_go_unless_one_runs,
         a_run_refers_to_its_pictures_alone, admission_counts_exactly, commits_per_run,
     }
+    tokens { an_old_lease_of_an_execution_writes_nothing, an_old_lease_of_a_job_writes_nothing }
     guards { terminal_rows_stay, tokens_never_shrink, raw_updates_move_updated_at, raw_updates_move_counters, oversized_events_are_refused }
     registry {
         models_are_found_own_first, replaced_weights_are_freed, blob_references_decide, deletion_looks_twice, bytes_that_were_deleted_meanwhile_are_refused,

@@ -1,4 +1,4 @@
-//! Enqueue, claim, complete: cases 6-20.
+//! Enqueue, claim, complete: each job once, in order, under a token.
 
 use std::collections::BTreeSet;
 

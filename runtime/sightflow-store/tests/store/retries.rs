@@ -1,4 +1,4 @@
-//! Failed attempts: cases 21-29.
+//! Failed attempts: what is tried again, when, how often, and whose fault it was.
 
 use sightflow_store::{FailureClass, JobFailure, JobLease, ModelState, NewModel};
 use sightflow_types::{JobStatus, ModelSource, Task};

@@ -1,4 +1,4 @@
-//! Submitting and listing executions: cases 1-5, 52, 53.
+//! Submitting and listing executions: one key makes one, an acknowledged one is kept, pages neither skip nor repeat.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,8 @@
 //! What becomes of jobs.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
 use bytes::Bytes;
 use serde_json::json;
 use sightflow_store::ClaimRequest;
@@ -49,14 +52,55 @@ async fn a_panic_of_one_job_alone_fails_it_and_the_slot_goes_on() {
     worker.shutdown().await;
 }
 
+/// An execution keeps the weights that it started with, or fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_model_is_never_replaced_by_another() {
     let fleet = Fleet::new().await;
+    let (_, old) = fleet.enqueue("finder", fleet.model, 2).await;
+    // The same network with a note in it (field 6 of the file, `doc_string`): it runs, and is another file.
+    let mut bytes = fleet.blobs.get(&fleet.model).await.unwrap().to_vec();
+    bytes.extend(b"\x32\x04note");
+    let replacement = fleet.blobs.put(Bytes::from(bytes)).await.unwrap();
+    let spec = fleet.store.model(crate::fleet::TENANT, "finder").await.unwrap().spec;
+    fleet.register("finder", replacement, spec).await;
+    let (_, new) = fleet.enqueue("finder", replacement, 2).await;
+    let (_, foreign) = fleet.enqueue("finder", Digest::from_bytes([1; 32]), 1).await;
     let worker = fleet.worker(Faults::default()).await;
-    let (_, jobs) = fleet.enqueue("finder", Digest::from_bytes([1; 32]), 1).await;
-    let job = fleet.ended(jobs[0]).await;
-    assert_eq!((job.status, job.error_code.as_deref()), (JobStatus::Failed, Some(code::MODEL_UNAVAILABLE)));
+    for id in old.into_iter().chain(foreign) {
+        let job = fleet.ended(id).await;
+        assert_eq!((job.status, job.error_code.as_deref()), (JobStatus::Failed, Some(code::MODEL_UNAVAILABLE)));
+        assert!(job.error_message.unwrap().contains("not those that the execution started with"));
+        assert_eq!(job.result, None);
+    }
+    fleet.all_completed(&new).await;
+    for id in new {
+        assert_eq!(fleet.job(id).await.metadata["model_digest"], json!(replacement));
+    }
     worker.shutdown().await;
+}
+
+/// Loading, decoding and inference block for long: on an async thread they would stop everything else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_computes_does_so_on_the_compute_thread() {
+    let fleet = Fleet::new().await;
+    let seen = Arc::new(Mutex::new(BTreeMap::new()));
+    let record = Arc::clone(&seen);
+    let worker = fleet
+        .worker(Faults::new(move |point| {
+            let name = std::thread::current().name().unwrap_or_default().to_owned();
+            let is_async = tokio::runtime::Handle::try_current().is_ok();
+            record.lock().unwrap().entry(point).or_insert_with(BTreeSet::new).insert((name, is_async));
+        }))
+        .await;
+    let (_, jobs) = fleet.enqueue("finder", fleet.model, 3).await;
+    fleet.all_completed(&jobs).await;
+    worker.shutdown().await;
+    let seen = seen.lock().unwrap();
+    for point in ["worker.load", "worker.decode", "worker.compute", "worker.computed"] {
+        assert_eq!(seen.get(point), Some(&BTreeSet::from([("compute-0".to_owned(), false)])), "{point}");
+    }
+    // The question can be answered with yes.
+    assert!(seen["worker.slot"].iter().all(|(_, is_async)| *is_async), "{:?}", seen["worker.slot"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

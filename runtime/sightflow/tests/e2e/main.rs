@@ -1,6 +1,7 @@
 //! The real binary, real components, real weights, real photographs, over HTTP.
 
 mod bad_input;
+mod blocks;
 mod client;
 mod command_line;
 mod durability;

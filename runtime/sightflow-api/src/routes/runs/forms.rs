@@ -2,12 +2,11 @@
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
-use sightflow_types::{Digest, IMAGE_KEY};
+use sightflow_types::{Digest, IMAGE_KEY, pointer_token};
 
 use crate::error::{ApiError, Code};
 use crate::extract::base64;
 use crate::extract::document::{Images, Step};
-use crate::extract::fields::escape;
 
 /// Where the pixels are.
 #[derive(Debug, PartialEq)]
@@ -96,7 +95,7 @@ pub(crate) fn take_images(
         None | Some(Value::Null) => {}
         Some(Value::Object(named)) => {
             for (name, value) in named {
-                let pointer = format!("{pointer}/images/{}", escape(&name));
+                let pointer = format!("{pointer}/images/{}", pointer_token(&name));
                 let source = named_form(value, &pointer, &name, decoded)?;
                 images.push(NamedImage { name: Some(name), pointer, source });
             }

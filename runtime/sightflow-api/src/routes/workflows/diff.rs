@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use sightflow_types::pointer_token;
 use utoipa::ToSchema;
-
-use crate::extract::fields::escape;
 
 /// The difference between two versions.
 #[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
@@ -103,7 +102,7 @@ fn compare(from: Option<&Value>, to: Option<&Value>, pointer: &str, changes: &mu
         keys.sort();
         keys.dedup();
         for key in keys {
-            compare(before.get(key), after.get(key), &format!("{pointer}/{}", escape(key)), changes);
+            compare(before.get(key), after.get(key), &format!("{pointer}/{}", pointer_token(key)), changes);
         }
         return;
     }

@@ -3,7 +3,7 @@
 use burn_flex::FlexTensor;
 
 use super::memory::{ChannelsLast, buffer, channels_last};
-use crate::ops::Padding;
+use crate::params::Padding;
 use crate::simd::dispatch;
 
 pub(super) fn pad(x: &ChannelsLast, padding: Padding, value: f32) -> Result<FlexTensor, String> {

@@ -9,7 +9,7 @@ use super::block::{self, ROWS, Sums, VECTORS, add_products, store};
 use super::math::{activate_in_registers, activate_stored};
 use super::memory::{ChannelsLast, buffer, channels_last};
 use super::places::Places;
-use crate::ops::{Activation, Convolution, Window};
+use crate::params::{Activation, Convolution, Window};
 use crate::simd::dispatch;
 use crate::value::HostTensor;
 

@@ -6,7 +6,7 @@ use pulp::{Simd, WithSimd};
 use super::math::{activate_in_registers, activate_stored};
 use super::memory::{ChannelsLast, buffer, channels_last};
 use super::places::Places;
-use crate::ops::{Activation, Convolution, Window};
+use crate::params::{Activation, Convolution, Window};
 use crate::simd::dispatch;
 use crate::value::HostTensor;
 

@@ -7,7 +7,7 @@ use super::arrange;
 use super::math::Activate;
 use super::memory::{ChannelsLast, buffer, channels_last, recycle};
 use crate::kernels::generic;
-use crate::ops::{Activation, Binary, Unary};
+use crate::params::{Activation, Binary, Unary};
 use crate::simd::dispatch;
 
 pub(super) fn activate(x: FlexTensor, activation: Activation) -> Result<FlexTensor, String> {

@@ -5,7 +5,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::ops::Activation;
+use crate::params::Activation;
 
 /// The activation of each element. Sigmoid and SiLU are within 3e-7 of the true value, relative, for inputs from −87 on;
 /// below, within 1e-36.

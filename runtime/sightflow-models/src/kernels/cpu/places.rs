@@ -1,7 +1,7 @@
 //! Where the windows of convolutions and pools lie on an image.
 
 use super::memory::ChannelsLast;
-use crate::ops::Window;
+use crate::params::Window;
 
 /// The places of a window on images of one size.
 pub(super) struct Places {

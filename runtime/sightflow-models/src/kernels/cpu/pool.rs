@@ -5,7 +5,7 @@ use pulp::{Simd, WithSimd};
 
 use super::memory::{ChannelsLast, buffer, channels_last};
 use super::places::Places;
-use crate::ops::Window;
+use crate::params::Window;
 use crate::simd::dispatch;
 
 /// Vectors of channels that are compared at once.

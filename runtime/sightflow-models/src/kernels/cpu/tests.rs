@@ -5,7 +5,7 @@ use burn_flex::{Flex, FlexDevice, FlexTensor};
 
 use super::*;
 use crate::SimdLevel;
-use crate::ops::{AutoPad, Padding};
+use crate::params::{AutoPad, Padding};
 use crate::value::{Value, upload};
 
 /// Runs checks with the kernels of every level that this CPU has.

@@ -10,7 +10,7 @@ use pulp::{Simd, WithSimd};
 use super::block::{self, ROWS, VECTORS, add_products};
 use super::math::activate;
 use super::memory::{self, ChannelsLast, buffer, channels_last};
-use crate::ops::{Activation, Convolution, Window};
+use crate::params::{Activation, Convolution, Window};
 use crate::simd::dispatch;
 use crate::value::HostTensor;
 

@@ -1,14 +1,15 @@
-//! Configuration schemas: aliases and value aliases to canonical, dropped and refused keys, defaults, validation.
+//! A compiled schema, and a configuration on its way through it.
 
 use std::collections::HashMap;
 
-use jsonschema::error::{TypeKind, ValidationErrorKind};
-use jsonschema::{ValidationError, Validator};
-use serde_json::{Map, Number, Value};
-use sightflow_expressions::reference::nearest;
-use sightflow_types::{Problem, ProblemCode};
+use jsonschema::Validator;
+use jsonschema::error::ValidationErrorKind;
+use serde_json::{Map, Value};
+use sightflow_expressions::nearest;
+use sightflow_types::{Problem, ProblemCode, fold, pointer_token};
 
-use super::fold;
+use crate::explain::explain;
+use crate::values::canonical_value;
 
 /// A schema that is not usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -107,6 +108,13 @@ impl ConfigSchema {
         self.properties.keys().map(String::as_str)
     }
 
+    /// The canonical form of a configuration of which everything is known: keys, values, defaults, problems.
+    pub fn canonical(&self, config: Map<String, Value>) -> Canonical {
+        let mut canonical = self.canonical_keys(config);
+        self.finish(&mut canonical, &[]);
+        canonical
+    }
+
     /// Brings keys to canonical form: aliases, rewrites, dropped and refused keys, unknown keys. Values stay.
     pub fn canonical_keys(&self, config: Map<String, Value>) -> Canonical {
         let mut out = Canonical::default();
@@ -177,7 +185,7 @@ impl ConfigSchema {
         for (key, value) in &mut canonical.config {
             if let Some(property) = self.properties.get(key) {
                 let before = value.clone();
-                canonical_value(value, property, 0);
+                canonical_value(value, property);
                 if *value != before && (before.is_string() || before.is_array()) {
                     let pointer = format!("/{}", pointer_token(canonical.written.get(key).unwrap_or(key)));
                     canonical.problems.push(Problem::new(
@@ -232,126 +240,4 @@ impl Canonical {
 
 fn alias(pointer: &str, from: &str, to: &str) -> Problem {
     Problem::new(ProblemCode::Alias, pointer, format!("`{from}` is written `{to}` now")).suggest(Some(to))
-}
-
-/// Value aliases, folded enum names, and whole floats as integers, at any depth of the schema.
-fn canonical_value(value: &mut Value, schema: &Value, depth: usize) {
-    if depth > 16 {
-        return;
-    }
-    if let Some(text) = value.as_str().map(str::to_owned) {
-        let folded = fold(&text);
-        let values = schema.get("x-value-aliases").and_then(Value::as_object).into_iter().flatten();
-        let renamed = values.filter(|(from, _)| fold(from) == folded).map(|(_, to)| to.clone()).next();
-        let mut options = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
-        let same = options.find(|option| option.as_str().is_some_and(|option| fold(option) == folded)).cloned();
-        if let Some(canonical) = same.or(renamed) {
-            *value = canonical;
-        }
-        return;
-    }
-    if !value.is_object()
-        && !value.is_array()
-        && let Some(to) = schema.get("x-value-aliases").and_then(|aliases| aliases.get(value.to_string()))
-    {
-        *value = to.clone();
-    }
-    if let Some(number) = value.as_f64().filter(|_| value.is_f64() && is_integer(schema))
-        && number.fract() == 0.0
-        && number.abs() < 9e15
-    {
-        *value = Value::Number(Number::from(number as i64));
-    }
-    match value {
-        Value::Array(items) => {
-            if let Some(schema) = schema.get("items") {
-                items.iter_mut().for_each(|item| canonical_value(item, schema, depth + 1));
-            }
-        }
-        Value::Object(object) => {
-            for (key, item) in object {
-                if let Some(schema) = schema.get("properties").and_then(|properties| properties.get(key)) {
-                    canonical_value(item, schema, depth + 1);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-fn is_integer(schema: &Value) -> bool {
-    let holds = |kind: &Value| match kind {
-        Value::String(name) => name == "integer",
-        Value::Array(names) => names.iter().any(|name| name == "integer") && !names.iter().any(|name| name == "number"),
-        _ => false,
-    };
-    schema.get("type").is_some_and(holds)
-        || ["anyOf", "oneOf"].iter().any(|key| {
-            schema.get(*key).and_then(Value::as_array).is_some_and(|options| {
-                options.iter().any(is_integer)
-                    && !options.iter().any(|option| option.get("type").is_some_and(|kind| kind == "number"))
-            })
-        })
-}
-
-fn explain(error: &ValidationError<'_>, written: &HashMap<String, String>) -> Problem {
-    let path = error.instance_path().as_str().to_owned();
-    let mut steps = path.splitn(3, '/').skip(1);
-    let key = steps.next().unwrap_or_default().to_owned();
-    let rest = steps.next().map(|rest| format!("/{rest}")).unwrap_or_default();
-    let pointer = if key.is_empty() {
-        String::new()
-    } else {
-        format!("/{}{rest}", written.get(&key).map_or(key.clone(), |name| pointer_token(name)))
-    };
-    let name =
-        if key.is_empty() { "the configuration".to_owned() } else { format!("`{}`", path[1..].replace('/', ".")) };
-    let given = short(error.instance());
-    let (message, suggestion) = match error.kind() {
-        ValidationErrorKind::Required { property } => {
-            (format!("the required key `{}` is missing", property.as_str().unwrap_or_default()), None)
-        }
-        ValidationErrorKind::Minimum { limit } => {
-            (format!("{name} is {given}; the smallest allowed value is {limit}"), None)
-        }
-        ValidationErrorKind::Maximum { limit } => {
-            (format!("{name} is {given}; the largest allowed value is {limit}"), None)
-        }
-        ValidationErrorKind::ExclusiveMinimum { limit } => {
-            (format!("{name} is {given}; it must be greater than {limit}"), None)
-        }
-        ValidationErrorKind::ExclusiveMaximum { limit } => {
-            (format!("{name} is {given}; it must be less than {limit}"), None)
-        }
-        ValidationErrorKind::Enum { options } => {
-            let names: Vec<String> = options.as_array().into_iter().flatten().map(short).collect();
-            let near = error
-                .instance()
-                .as_str()
-                .and_then(|text| nearest(text, options.as_array().into_iter().flatten().filter_map(Value::as_str)));
-            (format!("{name} is {given}; it can be {}", names.join(", ")), near)
-        }
-        ValidationErrorKind::Type { kind } => {
-            let wanted = match kind {
-                TypeKind::Single(one) => one.to_string(),
-                TypeKind::Multiple(many) => many.iter().map(|one| one.to_string()).collect::<Vec<_>>().join(" or "),
-            };
-            (format!("{name} is {given}; it must be of type {wanted}"), None)
-        }
-        ValidationErrorKind::AdditionalProperties { unexpected } => {
-            (format!("{name} has unknown keys: {}", unexpected.join(", ")), None)
-        }
-        _ => (format!("{name}: {error}"), None),
-    };
-    Problem::new(ProblemCode::Config, pointer, message).suggest(suggestion)
-}
-
-fn short(value: &Value) -> String {
-    let text = value.to_string();
-    if text.chars().count() <= 60 { text } else { format!("{}…", text.chars().take(60).collect::<String>()) }
-}
-
-/// A key as a step of a JSON pointer.
-pub(crate) fn pointer_token(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }

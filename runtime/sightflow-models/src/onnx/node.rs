@@ -1,6 +1,6 @@
 //! A node of the file with typed access to its attributes.
 
-use crate::onnx::{AttributeProto, NodeProto};
+use super::{AttributeProto, NodeProto, TensorProto};
 use crate::value::HostTensor;
 
 /// A node and the operator set that gives it its meaning.
@@ -56,7 +56,7 @@ impl Node<'_> {
     }
 
     pub(crate) fn tensor(&self, name: &str) -> Result<Option<HostTensor>, String> {
-        self.attribute(name).and_then(|attribute| attribute.t.as_ref()).map(HostTensor::from_proto).transpose()
+        self.attribute(name).and_then(|attribute| attribute.t.as_ref()).map(TensorProto::to_host).transpose()
     }
 
     /// Non-negative numbers, as many as asked for, or the default where the attribute is missing.

@@ -1,14 +1,14 @@
-//! Builds the first-party block packages to components and embeds them.
+//! Builds the packages of `blocks/` to components and embeds them.
 //!
 //! A nested cargo with its own target directory, because a build script cannot ask the outer cargo for another target.
 //! `rust-toolchain.toml` installs that target, so a plain `cargo build` of a fresh clone needs no further step.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const TARGET: &str = "wasm32-wasip2";
-const PACKAGES: [&str; 4] = ["transform", "logic", "visualization", "output"];
 
 fn main() -> ExitCode {
     match build() {
@@ -26,32 +26,69 @@ fn build() -> Result<(), String> {
     let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(variable("OUT_DIR")?);
     let root = manifest.ancestors().nth(2).ok_or("this crate must lie in runtime/ of the workspace")?;
-    for path in [
-        "blocks",
-        "blocks-sdk",
-        "wit",
-        "runtime/sightflow-types",
-        "runtime/sightflow-expressions",
-        "Cargo.toml",
-        "Cargo.lock",
-    ] {
-        println!("cargo::rerun-if-changed={}", root.join(path).display());
-    }
-    println!("cargo::rerun-if-changed=build.rs");
+    let packages = packages(&root.join("blocks"))?;
 
     target_installed()?;
     let target = target_directory(&out)?;
-    cargo(root, &target)?;
+    cargo(root, &target, &packages)?;
 
-    let mut source = String::from("/// Every embedded package.\npub const PACKAGES: &[Embedded] = &[\n");
-    for name in PACKAGES {
+    // A new package is a change of the lock file.
+    let mut inputs = BTreeSet::from([root.join("Cargo.toml"), root.join("Cargo.lock")]);
+    let mut source = String::from("/// Every embedded package, by name.\npub const PACKAGES: &[Embedded] = &[\n");
+    for name in &packages {
         let built = target.join(TARGET).join("block").join(format!("sightflow_blocks_{name}.wasm"));
         let copy = out.join(format!("{name}.wasm"));
         std::fs::copy(&built, &copy).map_err(|error| format!("cannot copy {}: {error}", built.display()))?;
         let _ = writeln!(source, "    Embedded {{ name: \"sightflow/{name}\", component: include_bytes!({copy:?}) }},");
+        inputs.extend(went_into(&built.with_extension("d"))?);
     }
     source.push_str("];\n");
-    std::fs::write(out.join("first_party.rs"), source).map_err(|error| format!("cannot write first_party.rs: {error}"))
+    source.push_str(&version()?);
+    let generated = out.join("embedded.rs");
+    std::fs::write(&generated, source).map_err(|error| format!("cannot write {}: {error}", generated.display()))?;
+
+    println!("cargo::rerun-if-changed=build.rs");
+    for input in inputs {
+        println!("cargo::rerun-if-changed={}", input.display());
+    }
+    Ok(())
+}
+
+/// The folders of `blocks/` that are crates, by name.
+fn packages(blocks: &Path) -> Result<BTreeSet<String>, String> {
+    let cannot = |error| format!("cannot read {}: {error}", blocks.display());
+    let mut names = BTreeSet::new();
+    for entry in std::fs::read_dir(blocks).map_err(cannot)? {
+        let entry = entry.map_err(cannot)?;
+        if entry.path().join("Cargo.toml").is_file() {
+            names.insert(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// The files of this workspace that a component was made of, from the note (`.d`, a line of a makefile) that cargo
+/// writes beside it, with the manifest of each crate.
+fn went_into(note: &Path) -> Result<BTreeSet<PathBuf>, String> {
+    let text = std::fs::read_to_string(note).map_err(|error| format!("cannot read {}: {error}", note.display()))?;
+    let list = text.split_once(": ").map_or("", |(_, list)| list).replace("\\ ", "\0");
+    let files: BTreeSet<PathBuf> = list.split_whitespace().map(|file| file.replace('\0', " ").into()).collect();
+    if files.is_empty() {
+        return Err(format!("{} names no file", note.display()));
+    }
+    let manifest =
+        |file: &PathBuf| file.ancestors().map(|folder| folder.join("Cargo.toml")).find(|path| path.is_file());
+    let manifests: BTreeSet<PathBuf> = files.iter().filter_map(manifest).collect();
+    Ok(files.into_iter().chain(manifests).collect())
+}
+
+/// First-party packages have this program's version.
+fn version() -> Result<String, String> {
+    let part = |name: &str| variable(&format!("CARGO_PKG_VERSION_{name}"));
+    let (major, minor, patch) = (part("MAJOR")?, part("MINOR")?, part("PATCH")?);
+    Ok(format!(
+        "/// Their version: this program's.\npub const VERSION: Version = Version::new({major}, {minor}, {patch});\n"
+    ))
 }
 
 fn variable(name: &str) -> Result<String, String> {
@@ -77,10 +114,10 @@ fn target_directory(out: &Path) -> Result<PathBuf, String> {
     Ok(target.ok_or_else(|| format!("unexpected OUT_DIR {}", out.display()))?.join("blocks"))
 }
 
-fn cargo(root: &Path, target: &Path) -> Result<(), String> {
+fn cargo(root: &Path, target: &Path, packages: &BTreeSet<String>) -> Result<(), String> {
     let mut cargo = Command::new(variable("CARGO")?);
     cargo.current_dir(root).args(["build", "--quiet", "--locked", "--profile", "block", "--target", TARGET]);
-    for name in PACKAGES {
+    for name in packages {
         cargo.arg("--package").arg(format!("sightflow-blocks-{name}"));
     }
     // The outer build's flags are for the host: coverage, sanitizers, linkers, clippy's wrapper.
