@@ -18,7 +18,8 @@ use self::registry::Registry;
 use crate::catalog::Catalog;
 use crate::host::BlockHost;
 use crate::models::ModelCatalog;
-use crate::plan::{Compiled, Limits, Plan, compile, validate};
+use crate::plan::{Compiled, Limits, Plan, compile};
+use crate::validate::validate;
 
 pub use registry::load_models;
 
