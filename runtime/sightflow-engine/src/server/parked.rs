@@ -31,7 +31,7 @@ impl Active {
     /// What it needs while it waits.
     pub(super) fn park(self) -> Parked {
         self.run.shed();
-        if self.run.kept_bytes() > WARM {
+        if self.run.kept_bytes() > WARM && !self.run.measures_time() {
             return Parked::Cold(self.handle, self.tenant);
         }
         Parked::Warm(Box::new(self))
