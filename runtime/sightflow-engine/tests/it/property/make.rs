@@ -25,6 +25,8 @@ struct Source {
     port: &'static str,
     /// Whether a `foreach` may take it.
     listed: bool,
+    /// Loops around it.
+    level: usize,
 }
 
 struct Maker {
@@ -46,7 +48,7 @@ pub(super) fn case(seed: u64) -> Case {
         input.insert(name.to_owned(), (0..length).map(|_| maker.item(2)).collect());
         let node = maker.add("echo", json!({}));
         maker.nodes.last_mut().expect("a node")["inputs"] = json!({"value": format!("$inputs.{name}")});
-        visible.push(Source { node, port: "value", listed: true });
+        visible.push(Source { node, port: "value", listed: true, level: 0 });
     }
     maker.scope(&mut visible, 0);
     let outputs = maker.outputs(&visible);
@@ -76,15 +78,26 @@ impl Maker {
         id
     }
 
-    /// Feeds a port of the last node.
+    /// Feeds a port of the last node, by an edge or by a reference.
     fn feed(&mut self, source: &Source, port: &str) {
-        let Source { node, port: output, .. } = source;
-        let last = self.nodes.last_mut().expect("a node");
-        if port != "items" && self.dice.percent(20) {
-            last["inputs"][port] = json!(format!("$nodes.{node}.{output}"));
+        if self.dice.percent(20) {
+            let Source { node, port: output, .. } = source;
+            self.nodes.last_mut().expect("a node")["inputs"][port] = json!(format!("$nodes.{node}.{output}"));
             return;
         }
+        self.wire(source, port);
+    }
+
+    fn wire(&mut self, source: &Source, port: &str) {
+        let Source { node, port: output, .. } = source;
+        let last = self.nodes.last().expect("a node");
         self.edges.push(json!({"source": node, "sourceHandle": output, "target": last["id"], "targetHandle": port}));
+    }
+
+    /// One of the scope at hand, mostly.
+    fn own(&mut self, visible: &[Source], depth: usize) -> Source {
+        let own: Vec<Source> = visible.iter().filter(|source| source.level == depth).cloned().collect();
+        if own.is_empty() || self.dice.percent(20) { self.pick(visible) } else { self.pick(&own) }
     }
 
     /// One of those that can be seen, mostly a new one.
@@ -100,28 +113,29 @@ impl Maker {
                 return;
             }
             match self.dice.below(12) {
-                0 => self.plain(visible, "number", "number"),
-                1 | 2 => self.plain(visible, "echo", "value"),
-                3 => self.plain(visible, "add", "value"),
-                4 => self.plain(visible, "fail_if", "value"),
-                5 => self.plain(visible, "range", "items"),
-                6 => self.branches(visible, "condition", &["true_output", "false_output"]),
-                7 => self.branches(visible, "switch", &["zero", "one", "default"]),
-                8 => self.list(visible),
+                0 => self.plain(visible, depth, "number", "number"),
+                1 | 2 => self.plain(visible, depth, "echo", "value"),
+                3 => self.plain(visible, depth, "add", "value"),
+                4 => self.plain(visible, depth, "fail_if", "value"),
+                5 => self.plain(visible, depth, "range", "items"),
+                6 => self.branches(visible, depth, "condition", &["true_output", "false_output"]),
+                7 => self.branches(visible, depth, "switch", &["zero", "one", "default"]),
+                8 => self.list(visible, depth),
                 _ if depth < 4 => self.repeat(visible, depth),
-                _ => self.plain(visible, "fail_if", "value"),
+                _ => self.plain(visible, depth, "fail_if", "value"),
             }
         }
     }
 
-    fn plain(&mut self, visible: &mut Vec<Source>, kind: &str, port: &'static str) {
+    fn plain(&mut self, visible: &mut Vec<Source>, depth: usize, kind: &str, port: &'static str) {
         let is = json!({"is": self.dice.below(6)});
+        let source = self.own(visible, depth);
+        let mut level = if kind == "number" { 0 } else { source.level };
         let config = match kind {
             "number" | "fail_if" => is,
-            "echo" if self.dice.percent(15) => json!({"text": "{{ index }} of {{ total }}"}),
+            "echo" if level > 0 && self.dice.percent(15) => json!({"text": "{{ index }} of {{ total }}"}),
             _ => json!({}),
         };
-        let source = self.pick(visible);
         let node = self.add(kind, config);
         if kind != "number" {
             self.feed(&source, "value");
@@ -129,61 +143,65 @@ impl Maker {
         if matches!(kind, "echo" | "add") && self.dice.percent(30) {
             let extra = self.pick(visible);
             self.feed(&extra, "extra");
+            level = level.max(extra.level);
         }
-        visible.push(Source { node, port, listed: matches!(kind, "echo" | "fail_if" | "range") });
+        visible.push(Source { node, port, listed: matches!(kind, "echo" | "fail_if" | "range"), level });
     }
 
     /// A decision, nodes on some of its branches, and mostly a join.
-    fn branches(&mut self, visible: &mut Vec<Source>, kind: &str, ports: &[&'static str]) {
+    fn branches(&mut self, visible: &mut Vec<Source>, depth: usize, kind: &str, ports: &[&'static str]) {
         let value = self.dice.below(4);
         let config = match kind {
             "condition" => json!({"value": value}),
             _ => json!({"cases": [{"name": "zero", "value": 0}, {"name": "one", "value": 1}]}),
         };
-        let source = self.pick(visible);
+        let source = self.own(visible, depth);
+        let level = source.level;
         let decision = self.add(kind, config);
         self.feed(&source, "value");
         if kind == "condition" {
-            visible.push(Source { node: decision.clone(), port: "result", listed: false });
+            visible.push(Source { node: decision.clone(), port: "result", listed: false, level });
         }
         let mut ends = Vec::new();
         for &port in ports {
-            let mut end = Source { node: decision.clone(), port, listed: true };
+            let mut end = Source { node: decision.clone(), port, listed: true, level };
             if kind == "condition" && self.dice.percent(15) {
                 let node = self.add("echo", json!({}));
                 let side = if port == "true_output" { "true" } else { "false" };
                 let edge = json!({"source": decision, "sourceHandle": "passed", "condition": side, "target": node, "targetHandle": "value"});
                 self.edges.push(edge);
-                end = Source { node, port: "value", listed: true };
+                end = Source { node, port: "value", listed: true, level };
             } else if self.dice.percent(70) {
                 let block = if self.dice.percent(30) { "fail_if" } else { "echo" };
                 let node = self.add(block, json!({}));
-                self.feed(&end, "value");
-                end = Source { node, port: "value", listed: true };
+                self.wire(&end, "value");
+                end = Source { node, port: "value", listed: true, level };
             }
             ends.push(end);
         }
         if self.dice.percent(60) {
             let node = self.add("echo", json!({}));
-            for end in &ends {
-                let Source { node: from, port, .. } = end;
-                self.edges.push(json!({"source": from, "sourceHandle": port, "target": node, "targetHandle": "value"}));
-            }
-            ends.push(Source { node, port: "value", listed: true });
+            ends.iter().for_each(|end| self.wire(end, "value"));
+            ends.push(Source { node, port: "value", listed: true, level });
         }
         visible.extend(ends);
     }
 
-    fn list(&mut self, visible: &mut Vec<Source>) {
-        let sources: Vec<Source> = (0..=self.dice.below(3)).map(|_| self.pick(visible)).collect();
+    fn list(&mut self, visible: &mut Vec<Source>, depth: usize) {
+        let sources: Vec<Source> = (0..=self.dice.below(3)).map(|_| self.own(visible, depth)).collect();
         let node = self.add("list", json!({}));
-        sources.iter().for_each(|source| self.feed(source, "items"));
-        visible.push(Source { node, port: "items", listed: true });
+        sources.iter().for_each(|source| self.wire(source, "items"));
+        let level = sources.iter().map(|source| source.level).max().unwrap_or_default();
+        visible.push(Source { node, port: "items", listed: true, level });
     }
 
     /// A loop with its body, and mostly collects.
     fn repeat(&mut self, visible: &mut Vec<Source>, depth: usize) {
-        let lists: Vec<Source> = visible.iter().filter(|source| source.listed).cloned().collect();
+        let lists: Vec<Source> =
+            visible.iter().filter(|source| source.listed && source.level == depth).cloned().collect();
+        if lists.is_empty() {
+            return self.plain(visible, depth, "range", "items");
+        }
         let source = self.pick(&lists);
         let mut config = Map::new();
         for (percent, key, value) in [
@@ -201,17 +219,16 @@ impl Maker {
         self.feed(&source, "items");
         if self.dice.percent(15) {
             let context = self.pick(visible);
-            self.feed(&context, "context");
+            self.wire(&context, "context");
         }
         let mut inside = visible.clone();
         for port in ["context", "total", "index", "item"] {
-            inside.push(Source { node: node.clone(), port, listed: matches!(port, "item" | "context") });
+            inside.push(Source { node: node.clone(), port, listed: matches!(port, "item" | "context"), level: depth + 1 });
         }
-        let outside = visible.len();
         self.scope(&mut inside, depth + 1);
-        let of_body = &inside[outside..];
+        let of_body: Vec<Source> = inside.iter().filter(|source| source.level == depth + 1).cloned().collect();
         for _ in 0..[1, 1, 1, 2, 2, 0][self.dice.below(6)] {
-            let mut taken: Vec<Source> = (0..=self.dice.below(3) / 2).map(|_| self.pick(of_body)).collect();
+            let mut taken: Vec<Source> = (0..=self.dice.below(3) / 2).map(|_| self.pick(&of_body)).collect();
             if self.dice.percent(10) {
                 taken.push(self.pick(&inside));
             }
@@ -222,11 +239,9 @@ impl Maker {
                 }
             }
             let node = self.add("collect", Value::Object(config));
-            for source in &taken {
-                self.edges.push(json!({"source": source.node, "sourceHandle": source.port, "target": node, "targetHandle": "item"}));
-            }
+            taken.iter().for_each(|source| self.wire(source, "item"));
             for port in ["indexes", "count", "results"] {
-                visible.push(Source { node: node.clone(), port, listed: port != "count" });
+                visible.push(Source { node: node.clone(), port, listed: port != "count", level: depth });
             }
         }
     }
