@@ -2,9 +2,11 @@
 
 mod blocks;
 mod definitions;
+mod fleet;
 mod images;
 mod loops;
 mod model;
+mod parked;
 mod property;
 mod runs;
 mod script;

@@ -75,7 +75,7 @@ pub(crate) fn released(version: semver::Version, digest: Digest) -> Catalog {
             "paint",
             json!([{"name": "image", "kind": "image"}]),
             json!([port("image", "image"), port("alive", "number")]),
-            config(json!({}))
+            config(json!({"width": {"type": "integer"}}))
         ),
         block("stuck", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
         block(
@@ -169,9 +169,11 @@ impl Painted {
         self.0.lock().unwrap().iter().filter(|pixels| pixels.strong_count() > 0).count()
     }
 
-    fn paint(&self) -> Image {
+    /// A picture of this width, or one that is wider each time.
+    fn paint(&self, width: Option<u64>) -> Image {
         let mut all = self.0.lock().unwrap();
-        let pixels = Pixels::filled(4 + all.len() as u32, 4, PixelFormat::Rgba8, &[1, 2, 3, 4]).expect("pixels");
+        let width = width.unwrap_or(4 + all.len() as u64) as u32;
+        let pixels = Pixels::filled(width, 4, PixelFormat::Rgba8, &[1, 2, 3, 4]).expect("pixels");
         let pixels = Arc::new(pixels);
         all.push(Arc::downgrade(&pixels));
         Image::from_pixels(pixels)
@@ -210,7 +212,7 @@ impl BlockHost for Host {
                 let alive = self.painted.alive();
                 drop(payload);
                 let answer = json!({"image": {"$image": 0}, "alive": alive});
-                return Ok(outcome(&answer, vec![self.painted.paint()]));
+                return Ok(outcome(&answer, vec![self.painted.paint(config["width"].as_u64())]));
             }
             "speak" => {
                 return Ok(CallOutcome { trace: spoken(), ..outcome(&json!({"value": value}), payload.images) });

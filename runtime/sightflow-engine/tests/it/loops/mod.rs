@@ -3,12 +3,15 @@
 mod bodies;
 mod cases;
 mod exports;
+mod jobs;
 mod random;
 mod refusals;
+mod resumed;
 mod runs;
 mod settings;
 mod time;
 
+pub(crate) use jobs::{PHOTO, finding, input};
 use serde_json::{Value, json};
 use sightflow_engine::{Compiled, Limits, Plan, compile};
 
