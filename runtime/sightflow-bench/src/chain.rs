@@ -116,7 +116,7 @@ impl JobRunner for Nothing {
     }
 
     async fn ended(&self, _: Vec<JobId>) -> Result<Vec<(JobId, JobOutcome)>, RunError> {
-        Err(none())
+        Ok(Vec::new())
     }
 }
 
