@@ -21,7 +21,8 @@ fn read(folder: &Path, name: &Name, modules: &mut Modules) {
         let below = || [name.as_slice(), &[stem.clone()]].concat();
         if stem == "tests" {
             continue;
-        } else if path.is_dir() {
+        }
+        if path.is_dir() {
             read(&path, &below(), modules);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let name = if ["lib", "main", "mod"].contains(&stem.as_str()) { name.clone() } else { below() };
@@ -146,13 +147,9 @@ const KNOWN: &[&str] = &[
     "sightflow-engine plan: compile graph models wires",
     "sightflow-engine run: classify detect model native task",
     "sightflow-engine server: hub shared",
-    "sightflow-expressions operators: condition test",
-    "sightflow-images : decode error probe tiff work",
     "sightflow-memory : pool reservation",
-    "sightflow-sandbox host: clock state",
     "sightflow-store : execution workflow",
     "sightflow-store sqlite: blobs ending events jobs keys lock models open workers workflows writer",
-    "sightflow-worker : batch slot",
 ];
 
 #[test]
