@@ -86,16 +86,17 @@ impl<'p> Call<'p> {
     }
 }
 
-/// What prevents a save of a workflow with this node: problems of the block's schema, else of its own check.
+/// What prevents a save of a workflow with this node: problems of the block's schema and of its own check, all at once.
 pub fn check(package: &[Entry], block: &str, config: &Value, wired: &[&str]) -> Vec<Problem> {
     let entry = match find(package, block) {
         Ok(entry) => entry,
         Err(error) => return vec![Problem::new("E-BLOCK-UNKNOWN", "", error.to_string())],
     };
-    match canonical::canonical(&(entry.manifest)().config, config) {
-        Ok(config) => {
-            let context = CheckContext { wired: wired.iter().map(ToString::to_string).collect(), dynamic: Vec::new() };
-            (entry.check)(&context, &config)
+    let context = CheckContext { wired: wired.iter().map(ToString::to_string).collect(), dynamic: Vec::new() };
+    match canonical::judged(&(entry.manifest)().config, config) {
+        Ok((config, mut problems)) => {
+            problems.extend((entry.check)(&context, &config));
+            problems
         }
         Err(problems) => problems,
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use sightflow_expressions::expression::{Expression, ExpressionError, Variables};
-use sightflow_expressions::reference::{Compiled, ROOT_NAMES, Resolve, Resolved, Root, Template};
+use sightflow_expressions::reference::{Compiled, LOOP_NAMES, ROOT_NAMES, Resolve, Resolved, Root, Template};
 
 /// SplitMix64: the same texts at every run.
 struct Dice(u64);
@@ -202,11 +202,12 @@ impl Everything {
         let leaf = json!({"a": 2, "b": "text", "is": [1, 2], "in": {"a": 1}, "if": null, "nodes": {"a": {"b": 3}}});
         let level = |below: &Value| FIELDS.map(|name| (name.to_owned(), below.clone())).into_iter().collect::<Value>();
         let ports = level(&leaf);
-        Self(json!({"inputs": ports, "params": ports, "nodes": level(&ports)}))
+        Self(json!({"inputs": ports, "params": ports, "nodes": level(&ports), "item": leaf, "index": 3, "total": 7}))
     }
 
     fn variables(&self) -> Variables {
-        ROOT_NAMES.iter().fold(Variables::new(), |all, name| all.with(name, &self.0[*name]))
+        let names = ROOT_NAMES.into_iter().chain(LOOP_NAMES.iter().map(|(name, _)| *name));
+        names.fold(Variables::new(), |all, name| all.with(name, &self.0[name]))
     }
 }
 
@@ -217,6 +218,9 @@ impl Resolve for Everything {
             Root::Param(name) => self.0["params"].get(name),
             Root::Port { node, port } => self.0["nodes"].get(node)?.get(port),
             Root::Node(node) => self.0["nodes"].get(node),
+            Root::Item => self.0.get("item"),
+            Root::Index => self.0.get("index"),
+            Root::Total => self.0.get("total"),
         };
         found.map(Cow::Borrowed)
     }
@@ -255,6 +259,9 @@ fn agrees(text: &str, everything: &Everything) {
             Root::Input(_) => "inputs",
             Root::Param(_) => "params",
             Root::Port { .. } | Root::Node(_) => "nodes",
+            Root::Item => "item",
+            Root::Index => "index",
+            Root::Total => "total",
         })
         .collect();
     assert_eq!(named, expression.names().iter().map(String::as_str).collect(), "the names that it reads");

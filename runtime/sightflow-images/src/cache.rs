@@ -138,7 +138,7 @@ impl PixelCache {
                 state.stats.misses += 1;
                 pending
             };
-            // Decoders cannot panic (see `decode::guarded`), so that those who wait always get an answer.
+            // Decoders cannot panic (see `open::guarded`), so that those who wait always get an answer.
             let outcome = decode().map(Arc::new);
             let kept = outcome.as_ref().ok().filter(|pixels| self.may_keep(pixels));
             let evicted = self.lock().settle(key, kept, self.max_bytes);

@@ -2,7 +2,16 @@
 
 use sightflow_memory::OutOfBudget;
 
-use crate::Allowance;
+/// Which of its own bounds an operation met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Allowance {
+    /// [`Work::most_steps`](crate::Work::most_steps).
+    #[error("steps")]
+    Steps,
+    /// [`Work::most_bytes`](crate::Work::most_bytes).
+    #[error("bytes of images")]
+    Bytes,
+}
 
 /// What went wrong with an image. The variants are stable: hosts map them to their own error codes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

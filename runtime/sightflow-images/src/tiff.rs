@@ -1,7 +1,5 @@
 //! The first directory of a TIFF file, which is also what EXIF data is.
 
-use crate::SourceFormat;
-
 const COMPRESSION: u16 = 259;
 const PHOTOMETRIC: u16 = 262;
 const ORIENTATION: u16 = 274;
@@ -23,11 +21,8 @@ pub(crate) fn is_big(file: &[u8]) -> bool {
     file.starts_with(b"II\x2b\0") || file.starts_with(b"MM\0\x2b")
 }
 
-/// Why no decoder takes this file, where it is a TIFF of a kind that none reads.
-pub(crate) fn refusal(format: SourceFormat, file: &[u8]) -> Option<String> {
-    if format != SourceFormat::Tiff {
-        return None;
-    }
+/// Why no decoder takes this TIFF, where it is of a kind that none reads.
+pub(crate) fn refusal(file: &[u8]) -> Option<String> {
     let directory = Directory::first(file)?;
     let save = "save it as uncompressed, LZW or Deflate RGB, or as PNG";
     let compression = match directory.number(COMPRESSION) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sightflow_memory::{MemoryPool, Reservation, Use};
 
-use crate::ImageError;
+use crate::error::{Allowance, ImageError};
 
 /// Steps between two looks at the clock: a few milliseconds at most.
 const LOOK: u64 = 1 << 18;
@@ -30,17 +30,6 @@ pub struct Work {
     spent: Cell<u64>,
     look_at: Cell<u64>,
     account: Arc<Account>,
-}
-
-/// Which of its own bounds an operation met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Allowance {
-    /// [`Work::most_steps`].
-    #[error("steps")]
-    Steps,
-    /// [`Work::most_bytes`].
-    #[error("bytes of images")]
-    Bytes,
 }
 
 /// The bytes that live at the same time on one [`Work`]'s account.

@@ -11,6 +11,12 @@ use sightflow_types::{Problem, Severity};
 /// Everything that a server refuses, pointers relative to the node; `E-SCHEMA` if the schema itself is wrong, with which no
 /// server would load the block.
 pub fn canonical(schema: &Value, given: &Value) -> Result<Map<String, Value>, Vec<Problem>> {
+    let (config, problems) = judged(schema, given)?;
+    if problems.is_empty() { Ok(config) } else { Err(problems) }
+}
+
+/// As [`canonical`], with what is wrong beside what became of it: a block's own check sees that, too.
+pub(super) fn judged(schema: &Value, given: &Value) -> Result<(Map<String, Value>, Vec<Problem>), Vec<Problem>> {
     let Some(given) = given.as_object() else {
         return Err(vec![Problem::new("E-CONFIG", "/config", "the configuration is no object")]);
     };
@@ -18,7 +24,6 @@ pub fn canonical(schema: &Value, given: &Value) -> Result<Map<String, Value>, Ve
         ConfigSchema::compile(schema).map_err(|error| vec![Problem::new("E-SCHEMA", "", error.to_string())])?;
     let canonical = schema.canonical(given.clone());
     let errors = canonical.problems.into_iter().filter(|problem| problem.severity() == Severity::Error);
-    let problems: Vec<_> =
-        errors.map(|problem| Problem { pointer: format!("/config{}", problem.pointer), ..problem }).collect();
-    if problems.is_empty() { Ok(canonical.config) } else { Err(problems) }
+    let problems = errors.map(|problem| Problem { pointer: format!("/config{}", problem.pointer), ..problem });
+    Ok((canonical.config, problems.collect()))
 }

@@ -89,9 +89,7 @@ pub(crate) fn read(bytes: &[u8], limit: usize, is_image: fn(&[Step], &str) -> bo
     }
     match value {
         Value::Object(object) => Ok(Read { object, images: state.images }),
-        other => {
-            Err(ApiError::field("", format!("the body must be a JSON object, not {}", super::json::kind_of(&other))))
-        }
+        other => Err(ApiError::field("", format!("the body must be a JSON object, not {}", fields::kind_of(&other)))),
     }
 }
 

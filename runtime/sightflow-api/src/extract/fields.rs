@@ -1,6 +1,7 @@
 //! Which keys a request type knows, asked of serde itself so that there is one list.
 
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor, value::Error};
+use serde_json::Value;
 use sightflow_types::Problem;
 
 use crate::error::Code;
@@ -30,6 +31,18 @@ pub(crate) fn unknown<'a>(
 /// A text that is short enough for a message.
 pub(crate) fn shorten(key: &str) -> String {
     if key.chars().count() > 80 { key.chars().take(79).chain(['…']).collect() } else { key.to_owned() }
+}
+
+/// What a JSON value is, for messages: `an object`.
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
 }
 
 fn nearest(key: &str, known: &[&str]) -> Option<String> {

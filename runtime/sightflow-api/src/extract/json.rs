@@ -91,15 +91,3 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
         })
         .collect()
 }
-
-/// What a JSON value is, for messages: `an object`.
-pub(crate) fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
-}

@@ -21,6 +21,7 @@ use sightflow_store::{
     Append, FinishedExecution, NewEvent, NewModel, NewWorker, NodeRecord, SharedStore, SqliteOptions, SqliteStore,
     StartedExecution, WorkerRole,
 };
+use sightflow_types::document::Document;
 use sightflow_types::error::RunError;
 use sightflow_types::manifest::Manifest;
 use sightflow_types::{ModelSource, Problem, Task, TenantId, WorkerId};
@@ -100,8 +101,10 @@ struct Scripted {
 
 #[async_trait]
 impl BlockHost for Scripted {
-    async fn call(&self, _: &BlockRef, _: &str, payload: Payload, _: CallContext) -> Result<CallOutcome, CallError> {
-        Ok(CallOutcome { payload, ..CallOutcome::default() })
+    fn call(&self, _: &BlockRef, _: &str, payload: Payload, _: CallContext) -> Result<CallOutcome, CallError> {
+        let Payload { document, images } = payload;
+        let document = Document::check(document, images.len()).expect("a valid document");
+        Ok(CallOutcome { document, images, ..CallOutcome::default() })
     }
 
     async fn check(

@@ -145,7 +145,7 @@ mod tests {
 
     #[async_trait]
     impl BlockHost for Nobody {
-        async fn call(&self, _: &BlockRef, _: &str, _: Payload, _: CallContext) -> Result<CallOutcome, CallError> {
+        fn call(&self, _: &BlockRef, _: &str, _: Payload, _: CallContext) -> Result<CallOutcome, CallError> {
             unreachable!("no block is called")
         }
 

@@ -23,6 +23,7 @@ use super::request::{End, RunOutcome, RunParts, RunRequest};
 use super::task::{Ground, NodeFailure, Step, Task};
 use super::walk::{self, Walk, out_of_time};
 use super::{import, outputs};
+use crate::weight::weigh;
 
 /// How long the jobs of a round wait for those of items that still compute.
 const ROUND: Duration = Duration::from_millis(5);
@@ -36,6 +37,8 @@ const TURN: Duration = Duration::from_millis(10);
 /// A run: computes while somebody drives it, and waits without a task or a thread in between.
 pub struct Run {
     shared: Arc<Shared>,
+    /// Bytes of its input.
+    given: u64,
     deadline: Option<Instant>,
     cancel: CancellationToken,
 }
@@ -87,6 +90,7 @@ impl Run {
         let RunRequest { plan, input, execution_id, context, cancel, deadline } = request;
         let work = cancel.child_token();
         let parameters = input.parameters.clone();
+        let given = input.values.values().chain(parameters.values()).map(weigh).sum();
         let ground = Arc::new(Ground {
             lasting: walk::lasting(&plan),
             plan,
@@ -106,7 +110,7 @@ impl Run {
             work,
             imported: Mutex::new(false),
         };
-        Self { shared: Arc::new(shared), deadline, cancel }
+        Self { shared: Arc::new(shared), given, deadline, cancel }
     }
 
     /// What changed since the last report.
@@ -124,9 +128,9 @@ impl Run {
         self.shared.walk().alarm().is_some()
     }
 
-    /// Bytes of values that it keeps.
+    /// Bytes of values that it keeps, its input included.
     pub fn kept_bytes(&self) -> u64 {
-        self.shared.ground.kept.bytes()
+        self.shared.ground.kept.bytes() + self.given
     }
 
     /// Resolves when the run may have something to do again: news of its jobs, `until`, or its end.
@@ -193,14 +197,15 @@ impl Run {
                 } else if walk.has_requests() && !enqueuing {
                     round.get_or_insert_with(|| Instant::now() + ROUND);
                 }
-                if look && walk.waits_for_jobs() && !following && !enqueuing {
+                if look && !following && !enqueuing {
                     (look, following) = (false, true);
                     doing.push(Box::pin(follow(Arc::clone(&shared.ground), walk.open_jobs())));
                 }
                 if walk.idle() && !enqueuing && !following {
-                    return match walk.waits_for_jobs() || walk.alarm().is_some() {
-                        true => None,
-                        false => Some(End::Completed),
+                    return match (walk.waits_for_jobs() || walk.alarm().is_some(), walk.all_settled()) {
+                        (true, _) => None,
+                        (false, true) => Some(End::Completed),
+                        (false, false) => Some(stuck()),
                     };
                 }
                 (earliest(walk.alarm(), round), walk.waits_for_jobs())
@@ -382,6 +387,11 @@ impl Shared {
         );
         End::Failed(RunError::new(code::INTERNAL, "the engine failed in the middle of this run; its log has the reason"))
     }
+}
+
+/// Nothing runs and nothing is waited for, but not all is done: never, unless the walk has a bug.
+fn stuck() -> End {
+    End::Failed(RunError::new(code::INTERNAL, "the run has come to a halt before its end"))
 }
 
 fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {

@@ -200,6 +200,11 @@ impl Walk {
         self.computes_nothing() && self.requests.is_empty()
     }
 
+    /// Every frame of the graph itself has come to its end.
+    pub(super) fn all_settled(&self) -> bool {
+        self.passes.get(&PassId::ROOT).is_some_and(|root| root.unsettled == 0)
+    }
+
     pub(super) fn end(&self) -> Option<&End> {
         self.end.as_ref()
     }

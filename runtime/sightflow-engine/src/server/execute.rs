@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use serde_json::json;
 use sightflow_memory::MemoryPool;
 use sightflow_store::{FinishedExecution, NewEvent, StartedExecution, StoreError};
@@ -23,6 +24,9 @@ use super::pins;
 use super::shared::{Shared, Stop, problems};
 use crate::input::validate_run;
 use crate::run::{End, Pause, Run, RunOutcome, RunParts, RunRequest};
+
+/// Leases that are handed back at a time when the engine stops: one commit takes as many as wait for it.
+const HANDS: usize = 256;
 
 /// Runs an execution that was taken, as long as it computes. It ends recorded or given back, or it is parked; if even that
 /// fails, with a lease that the next lease check gives back.
@@ -47,10 +51,7 @@ pub(super) fn wake(shared: &Arc<Shared>, id: ExecutionId) {
     let Some(parked) = shared.hub.unpark(id) else { return };
     let owner = Arc::clone(shared);
     shared.tasks.spawn(async move {
-        let known = Arc::clone(match &parked {
-            Parked::Warm(active) => &active.handle,
-            Parked::Cold(handle, _) => handle,
-        });
+        let known = Arc::clone(parked.handle());
         guarded(&owner, &known, unparked(&owner, parked)).await;
     });
 }
@@ -352,6 +353,18 @@ async fn finish(shared: &Shared, handle: &Arc<Handle>, end: FinishedExecution) {
         }
     }
     shared.hub.leave(handle);
+}
+
+/// Hands back what only waits: this engine stops.
+pub(super) async fn leave_parked(shared: &Shared) {
+    let all = shared.hub.unpark_all();
+    let handing = futures::stream::iter(all).for_each_concurrent(HANDS, |parked| async move {
+        let handle = Arc::clone(parked.handle());
+        drop(parked);
+        handed_back(&handle, "the engine stops", shared.parts.store.hand_back(handle.lease).await);
+        shared.hub.leave(&handle);
+    });
+    handing.await;
 }
 
 /// This engine stops: somebody else goes on.

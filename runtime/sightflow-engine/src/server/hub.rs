@@ -152,6 +152,13 @@ impl Hub {
         Some(parked)
     }
 
+    /// Takes all executions out that wait.
+    pub(super) fn unpark_all(&self) -> Vec<Parked> {
+        let mut all = self.lock();
+        all.alarms.clear();
+        std::mem::take(&mut all.parked).into_values().map(|(parked, _)| parked).collect()
+    }
+
     /// Executions whose time has come.
     pub(super) fn due(&self, now: Instant) -> Vec<ExecutionId> {
         self.lock().alarms.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect()

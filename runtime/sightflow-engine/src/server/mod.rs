@@ -98,7 +98,7 @@ impl Drop for Engine {
 }
 
 /// Runs the services until the stop, then waits for the executions, which see the same token and hand themselves back. Those
-/// that are parked are free once this engine has left the fleet.
+/// that are parked are handed back.
 async fn serve(shared: Arc<Shared>, signals: Receiver<Signal>) {
     let (health, stop) = (shared.health.clone(), shared.stop.clone());
     let mut services = Services::new(Arc::clone(&shared), health, shared.config.restarts, stop);
@@ -117,6 +117,7 @@ async fn serve(shared: Arc<Shared>, signals: Receiver<Signal>) {
     // All were given up, or this is the stop.
     shared.stop.cancelled().await;
     shared.tasks_ended().await;
+    execute::leave_parked(&shared).await;
     match caught(shared.parts.store.retire_worker(shared.id())).await {
         Ok(Ok(())) => {}
         Ok(Err(failure)) => warn!(error = chain(&failure), "cannot leave the fleet"),

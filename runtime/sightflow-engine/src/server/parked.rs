@@ -27,7 +27,16 @@ pub(super) enum Parked {
 }
 
 /// Bytes of values with which an execution is kept warm.
-const WARM: u64 = 256 << 10;
+const WARM: u64 = 64 << 10;
+
+impl Parked {
+    pub(super) fn handle(&self) -> &Arc<Handle> {
+        match self {
+            Self::Warm(active) => &active.handle,
+            Self::Cold(handle, _) => handle,
+        }
+    }
+}
 
 /// So long before its time is over an execution is warm: its end tells what resolved.
 const LAST: Duration = Duration::from_secs(5);

@@ -67,37 +67,37 @@ fn by_test(block: &str, config: &Value) -> Vec<(String, String)> {
 #[test]
 fn a_configuration_is_judged_alike() {
     let server = Server::start();
-    for (block, config, problems) in [
+    for (block, config, accepted) in [
         // As written, by an alias, by a rewrite, by a dropped key, in another spelling.
-        ("resize", json!({"width": 640}), 0),
-        ("resize", json!({"size": [640, 480], "keep_aspect": false, "antialias": true}), 0),
-        ("resize", json!({"width": 640, "mode": "Fit-Within"}), 0),
-        ("crop", json!({"resize_to": 64, "square": true}), 0),
-        ("draw_boxes", json!({"thickness": 3, "style": "DOT"}), 0),
-        ("condition", json!({"operator": "exists"}), 0),
-        ("filter", json!({"field": "confidence", "operator": ">=", "value": 0.5}), 0),
-        ("map", json!({"expression": "item.bbox"}), 0),
-        ("json_output", json!({"flatten": true}), 0),
+        ("resize", json!({"width": 640}), true),
+        ("resize", json!({"size": [640, 480], "keep_aspect": false, "antialias": true}), true),
+        ("resize", json!({"width": 640, "mode": "Fit-Within"}), true),
+        ("crop", json!({"resize_to": 64, "square": true}), true),
+        ("draw_boxes", json!({"thickness": 3, "style": "DOT"}), true),
+        ("condition", json!({"operator": "exists"}), true),
+        ("filter", json!({"field": "confidence", "operator": ">=", "value": 0.5}), true),
+        ("map", json!({"expression": "item.bbox"}), true),
+        ("json_output", json!({"flatten": true}), true),
         // Out of range, of another type, unknown, no case of a rewrite, twice with different values, missing.
-        ("resize", json!({"width": 640, "scale_factor": 0}), 1),
-        ("resize", json!({"width": "640"}), 1),
-        ("resize", json!({"width": 640, "sharpen": 1}), 1),
-        ("resize", json!({"width": 640, "keep_aspect": "sometimes"}), 1),
-        ("resize", json!({}), 1),
-        ("crop", json!({"padding": 1, "padding_percent": 2}), 1),
-        ("crop", json!({"aspect_ratio": "custom", "aspect_w": 2}), 1),
-        ("crop", json!({"max_crops": null}), 1),
-        ("normalize", json!({"preset": "custom", "mean": [0, 0, 0], "std": [1, 1, 0]}), 1),
-        ("draw_boxes", json!({"style": "star", "line_width": 21, "color": "orangered"}), 3),
-        ("draw_boxes", json!({"shadow": true}), 1),
-        ("condition", json!({"operator": "=>", "value": 1}), 1),
-        ("filter", json!({"conditions": []}), 1),
-        ("map", json!({"expression": "item.a |"}), 1),
-        ("json_output", json!({"fields": ["a..b"]}), 1),
+        ("resize", json!({"width": 640, "scale_factor": 0}), false),
+        ("resize", json!({"width": "640"}), false),
+        ("resize", json!({"width": 640, "sharpen": 1}), false),
+        ("resize", json!({"width": 640, "keep_aspect": "sometimes"}), false),
+        ("resize", json!({}), false),
+        ("crop", json!({"padding": 1, "padding_percent": 2}), false),
+        ("crop", json!({"aspect_ratio": "custom", "aspect_w": 2}), false),
+        ("crop", json!({"max_crops": null}), false),
+        ("normalize", json!({"preset": "custom", "mean": [0, 0, 0], "std": [1, 1, 0]}), false),
+        ("draw_boxes", json!({"style": "star", "line_width": 21, "color": "orangered"}), false),
+        ("draw_boxes", json!({"shadow": true}), false),
+        ("condition", json!({"operator": "=>", "value": 1}), false),
+        ("filter", json!({"conditions": []}), false),
+        ("map", json!({"expression": "item.a |"}), false),
+        ("json_output", json!({"fields": ["a..b"]}), false),
     ] {
         let expected = by_test(block, &config);
         assert_eq!(by_server(&server, block, &config), expected, "{block} {config}");
-        assert_eq!(expected.len(), problems, "{block} {config}: {expected:?}");
+        assert_eq!(expected.is_empty(), accepted, "{block} {config}: {expected:?}");
     }
 }
 
