@@ -371,7 +371,16 @@ impl Shared {
             let (frame, given, named) = (task.frame, task.given, task.named());
             let work = catch_unwind(AssertUnwindSafe(|| runtime.block_on(task.run())));
             let result = work.unwrap_or_else(|panic| Err(named.broken(&Panicked::of(panic.as_ref()))));
-            self.walk().settle(frame, given, result);
+            let driver = {
+                let mut walk = self.walk();
+                let alarm = walk.alarm();
+                walk.settle(frame, given, result);
+                walk.has_errands() || walk.alarm() != alarm
+            };
+            // What waits for others begins now, not when this lane has nothing left to compute.
+            if driver {
+                self.news.notify_one();
+            }
             if began.elapsed() > TURN && self.ground.parts.lanes.crowded() {
                 return;
             }

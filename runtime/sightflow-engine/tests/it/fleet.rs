@@ -130,15 +130,17 @@ impl Server {
         let filter = JobFilter { execution_id: Some(id), ..JobFilter::default() };
         let page = self.store.jobs(TENANT, filter, PageRequest { limit: 200, ..PageRequest::default() }).await.unwrap();
         let mut jobs = page.items;
-        jobs.sort_by(|one, other| one.item_path.cmp(&other.item_path));
+        jobs.sort_by(|one, other| (&one.item_path, &one.node_id).cmp(&(&other.item_path, &other.node_id)));
         jobs
     }
 
-    /// So much time passes that engines without a sign of life are declared gone. The worker has given one.
+    /// So much time passes that engines without a sign of life are declared gone. The worker gives one half-way.
     pub(crate) async fn silence(&self) {
-        self.clock.advance(SILENCE_MS + 1_000);
+        let half = SILENCE_MS / 2 + 500;
+        self.clock.advance(half);
         let beat = Heartbeat { worker_id: self.worker, memory_free: None, models: None, holding: Vec::new() };
         assert!(self.store.heartbeat(beat).await.unwrap().alive);
+        self.clock.advance(half);
     }
 }
 

@@ -59,3 +59,21 @@ async fn what_is_lost_has_no_timers() {
     assert_eq!((outcome.end, outcome.outputs["c1"]["results"].clone()), (End::Completed, json!([null])));
     assert!(began.elapsed() < Duration::from_secs(1), "the run waited {:?} for an item that was lost", began.elapsed());
 }
+
+#[tokio::test]
+async fn what_waits_for_others_begins_beside_what_computes() {
+    // A loop that computes for a long time; beside it a model node, and a node that is repeated after a pause.
+    let changes = [("z2", "retry", json!({"max": 1, "backoff_ms": 1}))];
+    let mut definition = runnable("l1 f1 y1 c1 y2 z2 y3 n1", "l1>f1 f1>y1 y1>c1 n1>y2 y2>z2 n1>y3", &changes);
+    let nodes = definition["nodes"].as_array_mut().expect("nodes");
+    nodes.push(json!({"id": "p", "type": "paint", "config": {"width": "{{ nodes.y3.value + 5 }}"}}));
+    nodes.push(json!({"id": "find", "type": "detection", "config": {"model_id": "finder"}, "inputs": {"image": "$nodes.p.image"}}));
+    let stage = Stage::new();
+    let outcome = stage.run(definition, json!({"l1": numbers(300)}), json!({})).await;
+    assert_eq!(outcome.end, End::Completed);
+    let diary = stage.diary.0.lock().unwrap().clone();
+    let at = |told: &str| diary.iter().position(|entry| entry == told).unwrap_or_else(|| panic!("no {told}"));
+    for early in ["node.completed find", "node.completed z2"] {
+        assert!(at(early) < at("node.completed y1 200"), "{early} came at {} of {}", at(early), diary.len());
+    }
+}

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 use sightflow_engine::{End, RunOutcome};
+use sightflow_types::error::RunError;
 
 use super::pass::Pass;
 use super::{Fate, Model};
@@ -13,31 +14,12 @@ type Records<'r> = HashMap<(String, String), &'r Value>;
 
 /// Compares a run of the engine with the model; what differs.
 pub(crate) fn compare(model: &Model, outcome: &RunOutcome) -> Result<(), String> {
-    let troubles = model.root.troubles.borrow();
-    let failed = !troubles.is_empty();
     match &outcome.end {
-        End::Completed if !failed => {}
-        End::Failed(error)
-            if troubles.iter().any(|trouble| {
-                error.node_id.as_ref() == Some(&trouble.node)
-                    && error.item.as_deref().unwrap_or_default() == trouble.item
-                    && error.code == trouble.code
-            }) => {}
-        other => return Err(format!("it ended with {other:?}, not with one of {troubles:?}")),
+        End::Completed => compare_end(model, None, &outcome.outputs)?,
+        End::Failed(error) => compare_end(model, Some(error), &outcome.outputs)?,
+        End::Stopped => return Err("it was stopped".to_owned()),
     }
-    let expected = model.outputs();
-    let found = outcome.outputs.as_object().ok_or("the outputs are no object")?;
-    for name in expected.keys().chain(found.keys()) {
-        let (found, expected) = (found.get(name), expected.get(name));
-        let fits = match (found, expected) {
-            (Some(found), Some(expected)) => same(found, expected) || (failed && found.is_null()),
-            (None, _) => failed,
-            (Some(_), None) => false,
-        };
-        if !fits {
-            return Err(format!("the output `{name}` is {}, not {}", told(found), told(expected)));
-        }
-    }
+    let failed = !model.root.troubles.borrow().is_empty();
     let mut records = Records::new();
     for record in &outcome.report.records {
         if records.insert((record.node_id.clone(), record.item_path.clone()), &record.record).is_some() {
@@ -51,6 +33,36 @@ pub(crate) fn compare(model: &Model, outcome: &RunOutcome) -> Result<(), String>
         None => Ok(()),
         Some((place, record)) => Err(format!("there is a record of {place:?} beyond the model: {record}")),
     }
+}
+
+/// Compares how a run ended, and its outputs.
+pub(crate) fn compare_end(model: &Model, error: Option<&RunError>, outputs: &Value) -> Result<(), String> {
+    let troubles = model.root.troubles.borrow();
+    let failed = !troubles.is_empty();
+    let fits = error.map_or(!failed, |error| {
+        troubles.iter().any(|trouble| {
+            error.node_id.as_ref() == Some(&trouble.node)
+                && error.item.as_deref().unwrap_or_default() == trouble.item
+                && error.code == trouble.code
+        })
+    });
+    if !fits {
+        return Err(format!("it ended with {error:?}, not with one of {troubles:?}"));
+    }
+    let expected = model.outputs();
+    let found = outputs.as_object().ok_or("the outputs are no object")?;
+    for name in expected.keys().chain(found.keys()) {
+        let (found, expected) = (found.get(name), expected.get(name));
+        let fits = match (found, expected) {
+            (Some(found), Some(expected)) => same(found, expected) || (failed && found.is_null()),
+            (None, _) => failed,
+            (Some(_), None) => false,
+        };
+        if !fits {
+            return Err(format!("the output `{name}` is {}, not {}", told(found), told(expected)));
+        }
+    }
+    Ok(())
 }
 
 fn told(value: Option<&Value>) -> String {

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{case, numbers};
+use super::{case, numbers, runnable};
+use crate::script::Stage;
 
 #[tokio::test]
 async fn values_leave_in_item_order() {
@@ -208,4 +209,18 @@ async fn expressions_see_their_item() {
     }
     let long = case("", "l1 f1 c1", "l1>f1 f1>c1", json!({"l1": numbers(300)}), json!({"c1.results": numbers(300)}));
     long.check().await;
+}
+
+/// Four loops in sequence, each of which collects 300 KiB that nobody reads in the end.
+#[tokio::test]
+async fn what_was_collected_is_given_back() {
+    let changes: Vec<_> = ["e1", "e2", "e3", "e4"].map(|id| (id, "config", json!({"text": "x".repeat(100 << 10)}))).into();
+    let loops = "l1>f1 f1>e1 e1>c1 l1>f2 c1.count>f2.context f2>e2 e2>c2 l1>f3 c2.count>f3.context f3>e3 e3>c3 \
+                 l1>f4 c3.count>f4.context f4>e4 e4>c4";
+    let mut definition = runnable("l1 f1 e1 c1 f2 e2 c2 f3 e3 c3 f4 e4 c4", loops, &changes);
+    definition["outputs"] = json!([{"name": "last", "source": "$nodes.c4.count"}]);
+    let mut stage = Stage::new();
+    stage.limits.values = 1 << 20;
+    let outcome = stage.run(definition, json!({"l1": [1, 2, 3]}), json!({})).await;
+    assert_eq!(outcome.outputs, json!({"last": 3}), "{:?}", outcome.end);
 }
