@@ -5,6 +5,7 @@ mod chain;
 mod drawing;
 mod inference;
 mod log;
+mod loops;
 mod measure;
 mod python;
 mod server;
@@ -18,6 +19,7 @@ type Scenario = (&'static str, fn() -> Result<()>);
 const SCENARIOS: &[Scenario] = &[
     ("blocks", blocks::run),
     ("chain", chain::run),
+    ("loops", loops::run),
     ("drawing", drawing::run),
     ("store", store::run),
     ("server", server::run),

@@ -643,4 +643,3 @@ pub(super) fn lasting(plan: &Plan) -> Vec<bool> {
     }
     lasting
 }
-
