@@ -10,6 +10,7 @@ mod measure;
 mod python;
 mod server;
 mod store;
+mod waiting;
 
 use anyhow::{Result, bail};
 use sightflow_models::SimdLevel;
@@ -23,6 +24,7 @@ const SCENARIOS: &[Scenario] = &[
     ("drawing", drawing::run),
     ("store", store::run),
     ("server", server::run),
+    ("waiting", waiting::run),
     ("inference", inference::run),
 ];
 
