@@ -208,6 +208,8 @@ impl Walk {
             self.active.remove(&frame);
             self.touch(frame);
         }
+        // The run does not wait for what nobody waits for.
+        self.alarms.retain(|(_, frame)| frame.pass != id);
         self.forget_pass(id, 0);
     }
 

@@ -196,7 +196,8 @@ impl Server {
     }
 }
 
-fn run(definition: Value, input: &Value) -> NewExecution {
+/// A run of a definition.
+pub(crate) fn run(definition: Value, input: &Value) -> NewExecution {
     NewExecution {
         tenant_id: TENANT,
         source: RunSource::Inline(definition),
