@@ -394,7 +394,10 @@ impl Shared {
             error = chain(panicked),
             "a walk panicked"
         );
-        End::Failed(RunError::new(code::INTERNAL, "the engine failed in the middle of this run; its log has the reason"))
+        End::Failed(RunError::new(
+            code::INTERNAL,
+            "the engine failed in the middle of this run; its log has the reason",
+        ))
     }
 }
 

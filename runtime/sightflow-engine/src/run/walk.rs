@@ -656,4 +656,3 @@ pub(super) fn lasting(plan: &Plan) -> Vec<bool> {
     }
     lasting
 }
-

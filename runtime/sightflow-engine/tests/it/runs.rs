@@ -71,7 +71,10 @@ async fn a_reference_to_a_branch_is_as_an_edge_to_it() {
     };
     for (image, expected) in [("$nodes.no.image", "skipped"), ("$inputs.none", "completed")] {
         let outcome = Stage::new().run(definition(image), json!({}), json!({})).await;
-        assert_eq!((status(&outcome, "by_edge"), status(&outcome, "by_reference")), ("skipped".into(), expected.into()));
+        assert_eq!(
+            (status(&outcome, "by_edge"), status(&outcome, "by_reference")),
+            ("skipped".into(), expected.into())
+        );
     }
 }
 

@@ -10,8 +10,8 @@ use sightflow_blobs::BlobStore;
 use sightflow_engine::server::StoredImages;
 use sightflow_engine::{
     BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, Catalog, CheckContext, Compiled,
-    FailureKind, JobOutcome, JobRequest, JobRunner, Lanes, Limits, LogLevel, LogLine, ModelCatalog, ModelEntry, Observer,
-    Package, Payload, Plan, RunLimits, RunOutcome, RunParts, RunRequest, compile, run_plan, validate_run,
+    FailureKind, JobOutcome, JobRequest, JobRunner, Lanes, Limits, LogLevel, LogLine, ModelCatalog, ModelEntry,
+    Observer, Package, Payload, Plan, RunLimits, RunOutcome, RunParts, RunRequest, compile, run_plan, validate_run,
 };
 use sightflow_images::{Image, PixelFormat, Pixels};
 use sightflow_types::document::Document;

@@ -245,7 +245,12 @@ impl Maker {
         }
         let mut inside = visible.clone();
         for port in ["context", "total", "index", "item"] {
-            inside.push(Source { node: node.clone(), port, listed: matches!(port, "item" | "context"), level: depth + 1 });
+            inside.push(Source {
+                node: node.clone(),
+                port,
+                listed: matches!(port, "item" | "context"),
+                level: depth + 1,
+            });
         }
         self.scope(&mut inside, depth + 1);
         let of_body: Vec<Source> = inside.iter().filter(|source| source.level == depth + 1).cloned().collect();

@@ -104,5 +104,8 @@ async fn whatever_becomes_of_engines_a_run_is_what_the_model_says() {
         (ran, resumed, jobs) = (ran + 1, resumed + u32::from(execution.resume_count > 0), jobs + count);
     }
     eprintln!("{ran} ran with {jobs} jobs, {resumed} of them on several engines, in {:?}", began.elapsed());
-    assert!(ran > 10 && resumed * 10 > ran && jobs > 20 * ran as usize / 10, "{ran} ran, {resumed} resumed, {jobs} jobs");
+    assert!(
+        ran > 10 && resumed * 10 > ran && jobs > 20 * ran as usize / 10,
+        "{ran} ran, {resumed} resumed, {jobs} jobs"
+    );
 }
