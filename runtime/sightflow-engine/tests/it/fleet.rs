@@ -134,13 +134,19 @@ impl Server {
         jobs
     }
 
-    /// So much time passes that engines without a sign of life are declared gone. The worker gives one half-way.
-    pub(crate) async fn silence(&self) {
-        let half = SILENCE_MS / 2 + 500;
-        self.clock.advance(half);
+    /// The worker's sign of life.
+    pub(crate) async fn beat(&self) {
         let beat = Heartbeat { worker_id: self.worker, memory_free: None, models: None, holding: Vec::new() };
-        assert!(self.store.heartbeat(beat).await.unwrap().alive);
-        self.clock.advance(half);
+        assert!(self.store.heartbeat(beat).await.unwrap().alive, "the worker was declared gone");
+    }
+
+    /// So much time passes that engines without a sign of life are declared gone. The worker gives signs meanwhile.
+    pub(crate) async fn silence(&self) {
+        self.beat().await;
+        self.clock.advance(SILENCE_MS / 2 + 500);
+        self.beat().await;
+        self.clock.advance(SILENCE_MS / 2 + 500);
+        self.beat().await;
     }
 }
 

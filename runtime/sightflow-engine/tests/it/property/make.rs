@@ -118,7 +118,7 @@ impl Maker {
             if self.nodes.len() > NODES {
                 return;
             }
-            if self.models && self.dice.percent(35) {
+            if self.models && self.dice.percent(50) {
                 self.detection(visible, depth);
                 continue;
             }
@@ -277,7 +277,7 @@ impl Maker {
     }
 
     fn outputs(&mut self, visible: &[Source]) -> Vec<Value> {
-        if !self.models && self.dice.percent(35) {
+        if !self.models && self.dice.percent(50) {
             return Vec::new();
         }
         let mut outputs = Vec::new();
