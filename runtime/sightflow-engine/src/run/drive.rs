@@ -123,6 +123,11 @@ impl Run {
         self.shared.ground.table.shed();
     }
 
+    /// The jobs that it waits for.
+    pub fn open_jobs(&self) -> Vec<JobId> {
+        self.shared.walk().open_jobs()
+    }
+
     /// Whether a node's time is measured, its limit or a pause before it is repeated: walked again, it would begin anew.
     pub fn measures_time(&self) -> bool {
         self.shared.walk().alarm().is_some()

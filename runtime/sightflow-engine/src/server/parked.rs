@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sightflow_types::TenantId;
+use sightflow_types::{JobId, TenantId};
 use tokio::time::Instant;
 
 use super::hub::Handle;
@@ -23,7 +23,15 @@ pub(super) enum Parked {
     /// Its frames and small values: it goes on where it stopped.
     Warm(Box<Active>),
     /// Nothing, since its values are large: it is walked again, and finished jobs answer from their rows.
-    Cold(Arc<Handle>, TenantId),
+    Cold(Box<Cold>),
+}
+
+/// An execution of which nothing was kept.
+pub(super) struct Cold {
+    pub(super) handle: Arc<Handle>,
+    pub(super) tenant: TenantId,
+    /// What it waits for.
+    jobs: Vec<JobId>,
 }
 
 /// Bytes of values with which an execution is kept warm.
@@ -33,7 +41,15 @@ impl Parked {
     pub(super) fn handle(&self) -> &Arc<Handle> {
         match self {
             Self::Warm(active) => &active.handle,
-            Self::Cold(handle, _) => handle,
+            Self::Cold(cold) => &cold.handle,
+        }
+    }
+
+    /// The jobs that it waits for.
+    pub(super) fn jobs(&self) -> Vec<JobId> {
+        match self {
+            Self::Warm(active) => active.run.open_jobs(),
+            Self::Cold(cold) => cold.jobs.clone(),
         }
     }
 }
@@ -51,7 +67,10 @@ impl Active {
         // Nothing else is timed, so this is the run's deadline.
         match until.map(|deadline| deadline.checked_sub(LAST).filter(|last| *last > Instant::now())) {
             Some(None) => (Parked::Warm(Box::new(self)), until),
-            last => (Parked::Cold(self.handle, self.tenant), last.flatten()),
+            last => {
+                let cold = Cold { handle: self.handle, tenant: self.tenant, jobs: self.run.open_jobs() };
+                (Parked::Cold(Box::new(cold)), last.flatten())
+            }
         }
     }
 }

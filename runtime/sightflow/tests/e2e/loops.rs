@@ -18,7 +18,7 @@ fn detector(id: &str) -> Value {
 }
 
 /// Everything that is found is cut out and named: one by one in a loop, and beside it all together. Only what is found with
-/// enough confidence is named a second time.
+/// enough confidence is named a second time: what is not has an empty list of names.
 fn named_one_by_one() -> Value {
     let sorter = |id: &str| json!({"id": id, "type": "classification", "config": {"model_id": "efficientnet-lite0", "top_k": 2}});
     let crop = |id: &str| json!({"id": id, "type": "crop", "config": {"padding": 5}});
@@ -27,12 +27,13 @@ fn named_one_by_one() -> Value {
             {"id": "photo", "type": "image_input"}, detector("find"), crop("crops"), sorter("together"),
             {"id": "each", "type": "foreach"}, crop("cut"), sorter("name"), {"id": "names", "type": "collect"},
             {"id": "sure", "type": "condition", "config": {"field": "confidence", "operator": ">=", "value": 0.6}},
-            sorter("again"), {"id": "sure_names", "type": "collect"}],
+            crop("chosen"), sorter("again"), {"id": "sure_names", "type": "collect"}],
         "edges": [
             wire("photo.image", "find.image"), wire("photo.image", "crops.image"), wire("find.detections", "crops.detections"),
             wire("crops.crops", "together.images"), wire("find.detections", "each.items"), wire("photo.image", "cut.image"),
             wire("each.item", "cut.detection"), wire("cut.crop", "name.image"), wire("name.label", "names.item"),
-            wire("each.item", "sure.value"), wire("again.label", "sure_names.item")],
+            wire("each.item", "sure.value"), wire("photo.image", "chosen.image"),
+            wire("sure.true_output", "chosen.detection"), wire("chosen.crops", "again.images"), wire("again.labels", "sure_names.item")],
         "outputs": [
             {"name": "found", "source": "$nodes.find.detections"}, {"name": "together", "source": "$nodes.together.labels"},
             {"name": "names", "source": "$nodes.names.results"}, {"name": "sure", "source": "$nodes.sure_names.results"},
@@ -43,26 +44,18 @@ fn named_one_by_one() -> Value {
 #[test]
 fn what_is_found_is_named_item_by_item() {
     let server = Server::start();
-    let mut definition = named_one_by_one();
-    // The second naming needs its branch, and takes the cut by reference.
-    definition["nodes"][9]["inputs"] = json!({"image": "$nodes.chosen.crop"});
-    let nodes = definition["nodes"].as_array_mut().unwrap();
-    nodes.push(json!({"id": "chosen", "type": "crop", "config": {"padding": 5}}));
-    let edges = definition["edges"].as_array_mut().unwrap();
-    edges.push(wire("photo.image", "chosen.image"));
-    edges.push(wire("sure.true_output", "chosen.detection"));
-    let workflow = server.save(&definition);
+    let workflow = server.save(&named_one_by_one());
     let execution = server.run(&workflow, &photo("coffee.png"));
     let outputs = &execution["outputs"];
     let list = |name: &str| outputs[name].as_array().unwrap().clone();
     let (found, names) = (list("found"), list("names"));
     assert!(found.len() >= 2, "{found:#?}");
     assert_eq!(names, list("together"), "one by one they have the names that they have together");
-    let sure: Vec<Value> = found
-        .iter()
-        .zip(&names)
-        .map(|(found, name)| if found["confidence"].as_f64().unwrap() >= 0.6 { name.clone() } else { Value::Null })
-        .collect();
+    let sure = found.iter().zip(&names).map(|(found, name)| {
+        let is = found["confidence"].as_f64().unwrap() >= 0.6;
+        Value::from_iter(Some(name.clone()).filter(|_| is))
+    });
+    let sure: Vec<Value> = sure.collect();
     assert_eq!(list("sure"), sure);
     let widths: Vec<u64> = list("cuts").iter().map(|cut| cut["$image"]["width"].as_u64().unwrap()).collect();
     for (found, width) in found.iter().zip(widths) {
