@@ -46,7 +46,6 @@ impl Default for ApiConfig {
 pub struct ApiState {
     pub(crate) store: SharedStore,
     pub(crate) blobs: BlobStore,
-    pub(crate) catalog: Arc<Catalog>,
     /// Who waits for news of an execution.
     pub(crate) followers: Arc<Followers>,
     plans: Arc<Plans>,
@@ -66,7 +65,6 @@ impl ApiState {
     pub fn new(
         store: SharedStore,
         blobs: BlobStore,
-        catalog: Arc<Catalog>,
         plans: Arc<Plans>,
         outgoing: Outgoing,
         config: ApiConfig,
@@ -76,7 +74,6 @@ impl ApiState {
         Self {
             store,
             blobs,
-            catalog,
             followers,
             plans,
             checks: Arc::from([]),
@@ -103,6 +100,11 @@ impl ApiState {
     /// Whether [`ApiState::drain`] was called, and when it will be.
     pub(crate) fn draining(&self) -> watch::Receiver<bool> {
         self.drain.subscribe()
+    }
+
+    /// The blocks that a tenant may name.
+    pub(crate) fn blocks(&self, tenant: TenantId) -> Arc<Catalog> {
+        self.plans.blocks(tenant)
     }
 
     /// Everything that a save checks, the blocks' own checks included.

@@ -33,7 +33,7 @@ pub(crate) fn run() -> Result<()> {
     let blocks = Blocks::load(None)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     for (nodes, items, bar) in [(10, 5, "bar p50 ≤ 500"), (10, 50, "bar p50 ≤ 2000"), (100, 5, "bar: linear"), (100, 50, "")] {
-        let bare = bare(&blocks.catalog, nodes, items)?;
+        let bare = bare(&blocks.catalog(), nodes, items)?;
         bare.print(&format!("{nodes} bare component calls, {items} items"), "");
         let walked = walked(&blocks, &runtime, nodes, items)?;
         walked.print(&format!("{nodes} logic nodes in process, {items} items"), bar);
@@ -62,7 +62,7 @@ fn bare(catalog: &Catalog, nodes: usize, items: usize) -> Result<Times> {
 
 /// The run of a plan, as the server walks it.
 fn walked(blocks: &Blocks, runtime: &tokio::runtime::Runtime, nodes: usize, items: usize) -> Result<Times> {
-    let compiled = compile(&definition(nodes), &blocks.catalog, &ModelCatalog::default(), &Limits::default());
+    let compiled = compile(&definition(nodes), &blocks.catalog(), &ModelCatalog::default(), &Limits::default());
     let plan = compiled.plan.with_context(|| format!("{:?}", compiled.errors))?;
     let input = Map::from_iter([("items".to_owned(), detections(items))]);
     let input = validate_run(&plan, &input, &Map::new()).map_err(|problems| anyhow::anyhow!("{problems:?}"))?;

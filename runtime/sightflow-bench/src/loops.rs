@@ -115,7 +115,7 @@ pub(crate) fn photo() -> Result<Image> {
 }
 
 fn plan(blocks: &Blocks, definition: &Value) -> Result<Arc<Plan>> {
-    let compiled = compile(definition, &blocks.catalog, &ModelCatalog::new([finder()]), &Limits::default());
+    let compiled = compile(definition, &blocks.catalog(), &ModelCatalog::new([finder()]), &Limits::default());
     compiled.plan.with_context(|| format!("{:?}", compiled.errors))
 }
 

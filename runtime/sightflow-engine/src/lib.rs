@@ -16,9 +16,9 @@ mod tasks;
 mod validate;
 mod weight;
 
-pub use catalog::{BlockEntry, Catalog, CatalogError, EngineKind, Package};
+pub use catalog::{BlockEntry, BlockSource, Catalog, CatalogError, EngineKind, Package};
 pub use host::{
-    BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, CheckContext, FailureKind,
+    BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, CheckContext, Code, FailureKind,
     LogLevel, LogLine, Payload,
 };
 pub use images::{ImageIo, Purpose};

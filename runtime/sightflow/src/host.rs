@@ -5,44 +5,37 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use sightflow_engine::{
-    BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, Catalog, CatalogError,
-    CheckContext, FailureKind, LogLevel, LogLine, Package, Payload,
+    BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, CheckContext, Code,
+    FailureKind, LogLevel, LogLine, Package, Payload,
 };
 use sightflow_sandbox::{CallFailure, Level, Limits, Logs, Profile, Sandbox};
 use sightflow_types::Problem;
 use sightflow_types::error::code;
 
-/// Component blocks, run in the sandbox.
-pub struct SandboxHost {
-    sandbox: Sandbox,
-    packages: Vec<sightflow_sandbox::Package>,
-}
+/// Component blocks, run in the sandbox. It has no table of packages: a block brings its own.
+pub struct SandboxHost(Sandbox);
 
 impl SandboxHost {
-    /// A host for packages that this sandbox has loaded; the catalogue keeps their order.
-    pub fn new(sandbox: Sandbox, packages: Vec<sightflow_sandbox::Package>) -> Self {
-        Self { sandbox, packages }
+    /// A host for blocks of packages that this sandbox has loaded.
+    pub fn new(sandbox: Sandbox) -> Self {
+        Self(sandbox)
     }
+}
 
-    /// The catalogue of the engine's own blocks and this host's.
-    ///
-    /// # Errors
-    /// When two blocks have one name, or a manifest's schema is broken.
-    pub fn catalog(&self) -> Result<Catalog, CatalogError> {
-        Catalog::new(self.packages.iter().map(|package| Package {
-            name: package.name().to_owned(),
-            version: package.version().clone(),
-            digest: package.digest(),
-            manifests: package.manifests().to_vec(),
-        }))
+/// A loaded package as blocks are published: with its code.
+pub fn published(loaded: sightflow_sandbox::Package) -> Package {
+    Package {
+        name: loaded.name().to_owned(),
+        version: loaded.version().clone(),
+        digest: loaded.digest(),
+        manifests: loaded.manifests().to_vec(),
+        code: Code::new(loaded),
     }
+}
 
-    fn package(&self, block: &BlockRef) -> Result<&sightflow_sandbox::Package, CallError> {
-        let found = block.digest.and_then(|digest| self.packages.iter().find(|package| package.digest() == digest));
-        found.ok_or_else(|| {
-            CallError::internal(format!("the package `{}` of block `{}` is not loaded", block.package, block.name))
-        })
-    }
+fn package(block: &BlockRef) -> Result<&sightflow_sandbox::Package, CallError> {
+    let missing = || CallError::internal(format!("the block `{}` has no component", block.qualified()));
+    block.code.get().ok_or_else(missing)
 }
 
 /// A check looks at one node's configuration: it needs little.
@@ -72,7 +65,7 @@ impl BlockHost for SandboxHost {
             Limits { wall: context.timeout.map_or(defaults.wall, |timeout| timeout.min(defaults.wall)), ..defaults };
         let payload = sightflow_sandbox::Payload { document: payload.document, images: payload.images };
         let conditions = sightflow_sandbox::CallContext { limits, cancel: context.cancel };
-        let called = self.sandbox.call_blocking(self.package(block)?, &block.name, config, payload, &conditions);
+        let called = self.0.call_blocking(package(block)?, &block.name, config, payload, &conditions);
         let outcome = called.map_err(|failure| failed(*failure))?;
         let trace = trace(outcome.logs, outcome.profile);
         Ok(CallOutcome { document: outcome.document, images: outcome.images, trace })
@@ -89,7 +82,7 @@ impl BlockHost for SandboxHost {
         let limits = check_limits(deadline);
         let conditions = sightflow_sandbox::CallContext { limits, ..Default::default() };
         let config = config.to_string();
-        let checking = self.sandbox.check(self.package(block)?, &block.name, &config, &wiring, &conditions);
+        let checking = self.0.check(package(block)?, &block.name, &config, &wiring, &conditions);
         // Waiting for a slot counts, too.
         match tokio::time::timeout_at(deadline.into(), checking).await {
             Ok(checked) => checked.map_err(|failure| failed(*failure)),

@@ -1,5 +1,7 @@
 //! A block of the catalogue on the wire.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::Value;
 use sightflow_engine::catalog::BlockEntry;
@@ -63,27 +65,32 @@ struct OutputView {
 /// A palette group.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Category {
-    pub(crate) id: String,
+    id: String,
     title: String,
     /// `#RRGGBB`.
     color: &'static str,
 }
 
 impl Category {
-    /// A group with its title and colour; unknown groups are grey and named after themselves.
-    pub(crate) fn named(id: &str) -> Self {
-        let (title, color) = match id {
-            "input" => ("Input", "#3B82F6"),
-            "model" => ("Models", "#8B5CF6"),
-            "transform" => ("Transform", "#10B981"),
-            "logic" => ("Logic", "#F59E0B"),
-            "visualization" => ("Visualization", "#EC4899"),
-            "output" => ("Output", "#EF4444"),
-            other => (other, "#6B7280"),
-        };
-        Self { id: id.to_owned(), title: title.to_owned(), color }
+    /// The groups in the order of a palette, each once; unknown ones come last, grey and named after themselves.
+    pub(crate) fn all<'n>(ids: impl Iterator<Item = &'n str>) -> Vec<Self> {
+        let ids: BTreeSet<&str> = ids.collect();
+        let known = PALETTE.iter().filter(|(id, ..)| ids.contains(id)).map(|&(id, title, color)| (id, title, color));
+        let others = ids.iter().filter(|id| PALETTE.iter().all(|(known, ..)| known != *id)).map(|id| (*id, *id, "#6B7280"));
+        let group = |(id, title, color): (&str, &str, &'static str)| Self { id: id.to_owned(), title: title.to_owned(), color };
+        known.chain(others).map(group).collect()
     }
 }
+
+/// Groups with titles and colours.
+const PALETTE: [(&str, &str, &str); 6] = [
+    ("input", "Input", "#3B82F6"),
+    ("model", "Models", "#8B5CF6"),
+    ("transform", "Transform", "#10B981"),
+    ("logic", "Logic", "#F59E0B"),
+    ("visualization", "Visualization", "#EC4899"),
+    ("output", "Output", "#EF4444"),
+];
 
 impl From<&BlockEntry> for BlockView {
     fn from(entry: &BlockEntry) -> Self {

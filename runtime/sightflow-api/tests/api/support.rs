@@ -14,7 +14,8 @@ use sightflow_api::outgoing::{Network, Outgoing};
 use sightflow_api::{ApiConfig, ApiState, router};
 use sightflow_blobs::{BlobStore, digest_of};
 use sightflow_engine::{
-    BlockHost, BlockRef, CallContext, CallError, CallOutcome, Catalog, CheckContext, Limits, Package, Payload, Plans,
+    BlockHost, BlockRef, BlockSource, CallContext, CallError, CallOutcome, CheckContext, Code, Limits, Package, Payload,
+    Plans,
 };
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_store::{
@@ -149,16 +150,16 @@ impl TestApp {
             version: "0.1.0".parse().unwrap(),
             digest: digest_of(b"note"),
             manifests: vec![note()],
+            code: Code::default(),
         };
-        let catalog = Arc::new(Catalog::new([package]).unwrap());
+        let blocks = Arc::new(BlockSource::new([package]).unwrap());
         let allow: Vec<Network> = allow.iter().map(|network| network.parse().unwrap()).collect();
         let host = Scripted::default();
         let checks = Arc::clone(&host.checks);
-        let plans = Plans::new(Arc::clone(&store), Arc::clone(&catalog), Arc::new(host), limits);
+        let plans = Plans::new(Arc::clone(&store), Arc::clone(&blocks), Arc::new(host), limits);
         let state = ApiState::new(
             Arc::clone(&store),
             blobs.clone(),
-            catalog,
             Arc::new(plans),
             Outgoing::new(allow, config.memory.clone()).unwrap(),
             config,

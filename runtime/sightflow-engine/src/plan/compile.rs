@@ -136,8 +136,7 @@ fn resolve_type(
     match catalog.resolve(block_type) {
         Ok(entry) => {
             let name = block_type.split('@').next().unwrap_or(block_type);
-            let full = format!("{}/{}", entry.block.package, entry.manifest.name);
-            if name != entry.block_type && name != full {
+            if name != entry.block_type && name != entry.block.qualified() {
                 let message = format!("`{name}` is written `{}` now", entry.block_type);
                 problems.push(
                     Problem::new(ProblemCode::Alias, format!("/nodes/{at}/type"), message)

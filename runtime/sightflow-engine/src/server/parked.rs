@@ -6,12 +6,15 @@ use sightflow_types::TenantId;
 
 use super::hub::Handle;
 use super::journal::Journal;
+use crate::catalog::Catalog;
 use crate::run::Run;
 
 /// An execution under way.
 pub(super) struct Active {
     pub(super) handle: Arc<Handle>,
     pub(super) tenant: TenantId,
+    /// The blocks that it began with.
+    pub(super) blocks: Arc<Catalog>,
     pub(super) run: Run,
     pub(super) journal: Arc<Journal>,
 }
@@ -20,8 +23,9 @@ pub(super) struct Active {
 pub(super) enum Parked {
     /// Its frames and small values: it goes on where it stopped.
     Warm(Box<Active>),
-    /// Nothing, since its values are large: it is walked again, and finished jobs answer from their rows.
-    Cold(Arc<Handle>, TenantId),
+    /// Nothing, since its values are large: it is walked again, with the blocks that it began with, and finished jobs answer
+    /// from their rows.
+    Cold(Arc<Handle>, TenantId, Arc<Catalog>),
 }
 
 /// Bytes of values with which an execution is kept warm.
@@ -31,7 +35,7 @@ impl Parked {
     pub(super) fn handle(&self) -> &Arc<Handle> {
         match self {
             Self::Warm(active) => &active.handle,
-            Self::Cold(handle, _) => handle,
+            Self::Cold(handle, ..) => handle,
         }
     }
 }
@@ -41,7 +45,7 @@ impl Active {
     pub(super) fn park(self) -> Parked {
         self.run.shed();
         if self.run.kept_bytes() > WARM {
-            return Parked::Cold(self.handle, self.tenant);
+            return Parked::Cold(self.handle, self.tenant, self.blocks);
         }
         Parked::Warm(Box::new(self))
     }
