@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::Value;
 use sightflow_engine::catalog::BlockEntry;
-use sightflow_types::manifest::Port;
+use sightflow_types::manifest::{NamedOutputs, Port, Role};
 use utoipa::ToSchema;
 
 /// One block.
@@ -33,6 +33,11 @@ pub(crate) struct BlockView {
     capabilities: Vec<String>,
     /// Whether a call changes the outside world.
     effect: bool,
+    /// What a workflow needs the block for beyond its call: `run_image`, `run_parameters`, `loop`, `collect`, `draw_detections`.
+    #[schema(value_type = Option<String>)]
+    role: Option<Role>,
+    /// Output ports that the configuration names: one for each entry of a list.
+    named_outputs: Option<NamedOutputsView>,
     pub(crate) aliases: Vec<String>,
     #[schema(value_type = Vec<Object>)]
     examples: Value,
@@ -59,7 +64,25 @@ struct InputView {
 struct OutputView {
     name: String,
     kind: &'static str,
+    /// Of all outputs that are exclusive, those that the configuration names included, exactly one delivers.
+    exclusive: bool,
     description: String,
+}
+
+/// Where a configuration names output ports; they are exclusive and carry anything.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NamedOutputs)]
+struct NamedOutputsView {
+    /// The configuration key of the list.
+    key: String,
+    /// The field of an entry that is the port's name.
+    field: String,
+}
+
+impl From<&NamedOutputs> for NamedOutputsView {
+    fn from(named: &NamedOutputs) -> Self {
+        Self { key: named.key.clone(), field: named.field.clone() }
+    }
 }
 
 /// A palette group.
@@ -110,6 +133,8 @@ impl From<&BlockEntry> for BlockView {
             config: manifest.config.clone(),
             capabilities: manifest.capabilities.clone(),
             effect: manifest.effect,
+            role: manifest.role,
+            named_outputs: manifest.named_outputs.as_ref().map(NamedOutputsView::from),
             aliases: manifest.aliases.clone(),
             examples: serde_json::to_value(&manifest.examples).unwrap_or_default(),
             docs: None,
@@ -131,7 +156,12 @@ impl From<&Port> for InputView {
 
 impl From<&Port> for OutputView {
     fn from(port: &Port) -> Self {
-        Self { name: port.name.clone(), kind: port.kind.as_str(), description: port.description.clone() }
+        Self {
+            name: port.name.clone(),
+            kind: port.kind.as_str(),
+            exclusive: port.exclusive,
+            description: port.description.clone(),
+        }
     }
 }
 

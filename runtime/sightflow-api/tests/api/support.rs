@@ -34,6 +34,7 @@ pub(crate) struct TestApp {
     pub(crate) state: ApiState,
     pub(crate) store: SharedStore,
     pub(crate) blobs: BlobStore,
+    pub(crate) blocks: Arc<BlockSource>,
     /// Checks that the blocks were asked for.
     pub(crate) checks: Arc<AtomicUsize>,
     pub(crate) router: Router,
@@ -82,6 +83,17 @@ impl Answer {
 
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+}
+
+/// A package with [`note`].
+pub(crate) fn package(name: &str) -> Package {
+    Package {
+        name: name.to_owned(),
+        version: "0.1.0".parse().unwrap(),
+        digest: digest_of(name.as_bytes()),
+        manifests: vec![note()],
+        code: Code::default(),
     }
 }
 
@@ -145,14 +157,7 @@ impl TestApp {
         let dir = TempDir::new().unwrap();
         let store: SharedStore =
             Arc::new(SqliteStore::open(dir.path().join("test.db"), SqliteOptions::default()).await.unwrap());
-        let package = Package {
-            name: "sightflow/output".to_owned(),
-            version: "0.1.0".parse().unwrap(),
-            digest: digest_of(b"note"),
-            manifests: vec![note()],
-            code: Code::default(),
-        };
-        let blocks = Arc::new(BlockSource::new([package]).unwrap());
+        let blocks = Arc::new(BlockSource::new([package("sightflow/output")]).unwrap());
         let allow: Vec<Network> = allow.iter().map(|network| network.parse().unwrap()).collect();
         let host = Scripted::default();
         let checks = Arc::clone(&host.checks);
@@ -176,7 +181,7 @@ impl TestApp {
             memory_total: None,
         };
         store.register_worker(worker).await.unwrap();
-        Self { router: router(state.clone()), state, store, blobs, checks, engine, _dir: dir }
+        Self { router: router(state.clone()), state, store, blobs, blocks, checks, engine, _dir: dir }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {

@@ -7,3 +7,4 @@ mod runs;
 mod script;
 mod server;
 mod supervision;
+mod swap;
