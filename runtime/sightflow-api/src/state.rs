@@ -62,13 +62,7 @@ pub struct ApiState {
 impl ApiState {
     /// Puts the parts together, within a runtime. The engine itself is not among them: what the API accepts, the engine finds
     /// in the store.
-    pub fn new(
-        store: SharedStore,
-        blobs: BlobStore,
-        plans: Arc<Plans>,
-        outgoing: Outgoing,
-        config: ApiConfig,
-    ) -> Self {
+    pub fn new(store: SharedStore, blobs: BlobStore, plans: Arc<Plans>, outgoing: Outgoing, config: ApiConfig) -> Self {
         let followers = Arc::new(Followers::new(&*store));
         let decodes = std::thread::available_parallelism().map_or(2, |cores| cores.get().div_ceil(2).max(2));
         Self {

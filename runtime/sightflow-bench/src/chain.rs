@@ -8,8 +8,8 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sightflow::wiring::Blocks;
 use sightflow_engine::{
-    Catalog, End, ImageIo, JobOutcome, JobRequest, JobRunner, Lanes, Limits, ModelCatalog, Purpose, RunLimits, RunParts, RunRequest,
-    Silent, compile, run_plan, validate_run,
+    Catalog, End, ImageIo, JobOutcome, JobRequest, JobRunner, Lanes, Limits, ModelCatalog, Purpose, RunLimits,
+    RunParts, RunRequest, Silent, compile, run_plan, validate_run,
 };
 use sightflow_images::Image;
 use sightflow_sandbox::{CallContext, Payload, Sandbox, SandboxConfig};
@@ -32,12 +32,18 @@ pub(crate) fn definition(count: usize) -> Value {
 pub(crate) fn run() -> Result<()> {
     let blocks = Blocks::load(None)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    for (nodes, items, bar) in [(10, 5, "bar p50 ≤ 500"), (10, 50, "bar p50 ≤ 2000"), (100, 5, "bar: linear"), (100, 50, "")] {
+    for (nodes, items, bar) in
+        [(10, 5, "bar p50 ≤ 500"), (10, 50, "bar p50 ≤ 2000"), (100, 5, "bar: linear"), (100, 50, "")]
+    {
         let bare = bare(&blocks.catalog(), nodes, items)?;
         bare.print(&format!("{nodes} bare component calls, {items} items"), "");
         let walked = walked(&blocks, &runtime, nodes, items)?;
         walked.print(&format!("{nodes} logic nodes in process, {items} items"), bar);
-        println!("{:46} {:.2} (bar ≤ 2.0)", "  of the bare calls", micros(walked.quantile(0.5)) / micros(bare.quantile(0.5)));
+        println!(
+            "{:46} {:.2} (bar ≤ 2.0)",
+            "  of the bare calls",
+            micros(walked.quantile(0.5)) / micros(bare.quantile(0.5))
+        );
     }
     Ok(())
 }
@@ -48,7 +54,8 @@ fn bare(catalog: &Catalog, nodes: usize, items: usize) -> Result<Times> {
     let packages = sightflow_first_party::load(&sandbox)?;
     let package = package_of(&packages, "filter")?;
     let plan = compile(&definition(1), catalog, &ModelCatalog::default(), &Limits::default()).plan;
-    let config = plan.and_then(|plan| plan.nodes[0].config.text.clone()).context("a filter with a fixed configuration")?;
+    let config =
+        plan.and_then(|plan| plan.nodes[0].config.text.clone()).context("a filter with a fixed configuration")?;
     let document = json!({"items": detections(items)}).to_string();
     let context = CallContext::default();
     repeat(200, 1000, || {

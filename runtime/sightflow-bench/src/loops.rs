@@ -67,7 +67,8 @@ impl<'b> Bench<'b> {
         }
         let per_item = |time: Duration| time.as_secs_f64() * 1e6 / items as f64;
         let (asked, made) = (jobs.rounds.load(Ordering::Relaxed), jobs.jobs.load(Ordering::Relaxed));
-        let of_jobs = if asked > 0 { format!("  {:.1} jobs a round", made as f64 / asked as f64) } else { String::new() };
+        let of_jobs =
+            if asked > 0 { format!("  {:.1} jobs a round", made as f64 / asked as f64) } else { String::new() };
         println!(
             "{name:44} items {items:>5}  wall {:>8.2} ms  CPU {:>8.2} ms  {:>7.1} µs an item{of_jobs}",
             best.as_secs_f64() * 1e3,
@@ -130,51 +131,43 @@ fn finder() -> ModelEntry {
     ModelEntry { id: "finder".into(), source: ModelSource::Pretrained, digest: None, available: true, spec }
 }
 
-/// A `foreach` over the run's items with a body between it and its `collect`.
-fn looped(body: &[Value], edges: &[Value], first: &str, last: &str) -> Value {
+/// A `foreach` over the run's items; its body ends in a port that `collect` takes.
+fn looped(body: &[Value], last: &str) -> Value {
     let mut nodes = vec![
         json!({"id": "each", "type": "foreach", "inputs": {"items": "$inputs.items"}}),
         json!({"id": "all", "type": "collect"}),
     ];
     nodes.extend(body.iter().cloned());
-    let mut all = vec![wire("each.item", first), wire(last, "all.item")];
-    all.extend(edges.iter().cloned());
-    json!({"nodes": nodes, "edges": all, "outputs": [{"name": "all", "source": "$nodes.all.results"}]})
+    json!({"nodes": nodes, "edges": [wire(last, "all")], "outputs": [{"name": "all", "source": "$nodes.all.results"}]})
 }
 
-fn wire(from: &str, to: &str) -> Value {
-    let ends = |end: &str| end.split_once('.').map(|(node, port)| (node.to_owned(), port.to_owned()));
-    let ((source, output), (target, input)) = (ends(from).unwrap_or_default(), ends(to).unwrap_or_default());
-    json!({"source": source, "sourceHandle": output, "target": target, "targetHandle": input})
+/// An edge from `node.port` into a `collect`.
+fn wire(from: &str, collect: &str) -> Value {
+    let (source, port) = from.split_once('.').unwrap_or_default();
+    json!({"source": source, "sourceHandle": port, "target": collect, "targetHandle": "item"})
 }
 
 fn crop() -> Value {
-    let body = [json!({"id": "photo", "type": "image_input"}), json!({"id": "crop", "type": "crop"})];
-    looped(&body, &[wire("photo.image", "crop.image")], "crop.detection", "crop.crops")
+    let inputs = json!({"image": "$nodes.photo.image", "detection": "$nodes.each.item"});
+    let crop = json!({"id": "crop", "type": "crop", "inputs": inputs});
+    looped(&[json!({"id": "photo", "type": "image_input"}), crop], "crop.crops")
 }
 
+/// Each item asks the model about the same picture, with a threshold of its own.
 fn model() -> Value {
-    let body = [
-        json!({"id": "photo", "type": "image_input"}),
-        json!({"id": "find", "type": "detection", "config": {"model_id": "finder", "confidence": "{{ item.confidence / 4 }}"}, "inputs": {"image": "$nodes.photo.image"}}),
-        json!({"id": "keep", "type": "filter", "config": {"field": "confidence", "operator": "greater_equal", "value": "{{ item.confidence / 4 }}"}}),
-    ];
-    let mut definition = looped(&body, &[wire("find.detections", "keep.items")], "find.extra", "keep.passed");
-    // The model takes the same picture for every item; an item decides about its threshold.
-    definition["edges"].as_array_mut().into_iter().for_each(|edges| {
-        edges.retain(|edge| edge["target"] != "find");
-    });
-    definition["nodes"].as_array_mut().into_iter().flatten().filter(|node| node["id"] == "find").for_each(|node| {
-        node["inputs"] = json!({"image": "{{ nodes.photo.image if nodes.each.index >= 0 else none }}"});
-    });
-    definition
+    let config = json!({"model_id": "finder", "confidence": "{{ nodes.each.item.confidence / 4 }}"});
+    let find = json!({"id": "find", "type": "detection", "config": config, "inputs": {"image": "$nodes.photo.image"}});
+    looped(&[json!({"id": "photo", "type": "image_input"}), find], "find.detections")
 }
 
 fn filter() -> Value {
-    let keep = json!({"id": "keep", "type": "filter", "inputs": {"items": ["$nodes.each.item"]}, "config": {"field": "confidence", "operator": "greater_equal", "value": 0.1}});
-    let mut definition = looped(&[keep], &[], "keep.items", "keep.passed");
-    definition["edges"].as_array_mut().into_iter().for_each(|edges| edges.retain(|edge| edge["target"] != "keep"));
-    definition
+    looped(&[keep("each")], "keep.passed")
+}
+
+/// A filter of a list that holds one item.
+fn keep(each: &str) -> Value {
+    let config = json!({"field": "confidence", "operator": "greater_equal", "value": 0.1});
+    json!({"id": "keep", "type": "filter", "inputs": {"items": [format!("$nodes.{each}.item")]}, "config": config})
 }
 
 /// Loops of 5, 5 and 4 items inside of the run's.
@@ -183,7 +176,7 @@ fn nest() -> Value {
     let mut nodes = vec![
         json!({"id": "each", "type": "foreach", "inputs": {"items": "$inputs.items"}}),
         json!({"id": "all", "type": "collect"}),
-        json!({"id": "keep", "type": "filter", "inputs": {"items": ["$nodes.l3.item"]}, "config": {"field": "confidence", "operator": "greater_equal", "value": 0.1}}),
+        keep("l3"),
     ];
     let mut edges = Vec::new();
     for (depth, count) in [(1, 5), (2, 5), (3, 4)] {
@@ -191,9 +184,9 @@ fn nest() -> Value {
         nodes.push(json!({"id": format!("l{depth}"), "type": "foreach", "inputs": {"items": list(count), "context": format!("$nodes.{outer}.index")}}));
         nodes.push(json!({"id": format!("c{depth}"), "type": "collect"}));
         let inner = if depth == 3 { "keep.passed".to_owned() } else { format!("c{}.results", depth + 1) };
-        edges.push(wire(&inner, &format!("c{depth}.item")));
+        edges.push(wire(&inner, &format!("c{depth}")));
     }
-    edges.push(wire("c1.results", "all.item"));
+    edges.push(wire("c1.results", "all"));
     json!({"nodes": nodes, "edges": edges, "outputs": [{"name": "all", "source": "$nodes.all.results"}]})
 }
 
@@ -212,13 +205,18 @@ impl JobRunner for Scripted {
         self.jobs.fetch_add(jobs.len(), Ordering::Relaxed);
         let ids: Vec<JobId> = jobs.iter().map(|_| JobId::new()).collect();
         let outcome = || JobOutcome {
-            result: Ok(json!({"detections": [{"class_id": 0, "class_name": "cat", "confidence": 0.9, "bbox": {"x1": 0.1, "y1": 0.1, "x2": 0.5, "y2": 0.5}}]})),
+            result: Ok(
+                json!({"detections": [{"class_id": 0, "class_name": "cat", "confidence": 0.9, "bbox": {"x1": 0.1, "y1": 0.1, "x2": 0.5, "y2": 0.5}}]}),
+            ),
             metadata: json!({"device": "script"}),
             queue_ms: Some(0),
             compute_ms: Some(0),
             attempts: 1,
         };
-        self.ready.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(ids.iter().map(|id| (*id, outcome())));
+        self.ready
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .extend(ids.iter().map(|id| (*id, outcome())));
         Ok(ids.into_iter().map(|id| (id, None)).collect())
     }
 

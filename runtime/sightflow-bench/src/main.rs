@@ -5,10 +5,12 @@ mod chain;
 mod drawing;
 mod inference;
 mod log;
+mod loops;
 mod measure;
 mod python;
 mod server;
 mod store;
+mod waiting;
 
 use anyhow::{Result, bail};
 use sightflow_models::SimdLevel;
@@ -18,9 +20,11 @@ type Scenario = (&'static str, fn() -> Result<()>);
 const SCENARIOS: &[Scenario] = &[
     ("blocks", blocks::run),
     ("chain", chain::run),
+    ("loops", loops::run),
     ("drawing", drawing::run),
     ("store", store::run),
     ("server", server::run),
+    ("waiting", waiting::run),
     ("inference", inference::run),
 ];
 

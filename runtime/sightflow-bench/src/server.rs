@@ -13,14 +13,16 @@ use serde_json::{Value, json};
 use crate::log::Log;
 use crate::measure::{Times, detections, process_cpu, root};
 
-struct Server {
+/// The release binary, as a process of its own.
+pub(crate) struct Server {
     process: Child,
     address: String,
     agent: ureq::Agent,
 }
 
 impl Server {
-    fn start(data: &Path, models: bool) -> Result<(Self, Duration)> {
+    /// Starts it and answers how long that took.
+    pub(crate) fn start(data: &Path, models: bool, more: &[&str]) -> Result<(Self, Duration)> {
         let binary = root().join("target/release/sightflow");
         let binary =
             std::env::var_os("CARGO_TARGET_DIR").map_or(binary, |dir| Path::new(&dir).join("release/sightflow"));
@@ -28,6 +30,7 @@ impl Server {
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
+            .args(more)
             .env("SIGHTFLOW_LOG", "warn")
             .stdout(Stdio::piped());
         if models {
@@ -47,7 +50,7 @@ impl Server {
         Ok((Self { process, address, agent }, time))
     }
 
-    fn post(&self, path: &str, body: &Value) -> Result<Value> {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Value> {
         let mut response = self.agent.post(format!("{}{path}", self.address)).send_json(body)?;
         let status = response.status();
         let answer: Value = response.body_mut().read_json()?;
@@ -55,17 +58,24 @@ impl Server {
         Ok(answer)
     }
 
-    fn get(&self, path: &str) -> Result<Value> {
+    pub(crate) fn get(&self, path: &str) -> Result<Value> {
         Ok(self.agent.get(format!("{}{path}", self.address)).call()?.body_mut().read_json()?)
     }
 
-    fn save(&self, definition: &Value) -> Result<String> {
+    pub(crate) fn save(&self, definition: &Value) -> Result<String> {
         let workflow = self.post("/api/v1/workflows", &json!({"name": "bench", "definition": definition}))?;
         Ok(workflow["id"].as_str().context("no id")?.to_owned())
     }
 
+    /// Stores a file; its digest.
+    pub(crate) fn upload(&self, bytes: &[u8]) -> Result<Value> {
+        let request = self.agent.post(format!("{}/api/v1/blobs", self.address));
+        let blob: Value = request.content_type("application/octet-stream").send(bytes)?.body_mut().read_json()?;
+        Ok(blob["digest"].clone())
+    }
+
     /// Processor time of the whole process so far.
-    fn cpu(&self) -> Result<Duration> {
+    pub(crate) fn cpu(&self) -> Result<Duration> {
         process_cpu(&self.process.id().to_string())
     }
 
@@ -80,7 +90,7 @@ impl Server {
         }
     }
 
-    fn resident_mib(&self) -> Result<f64> {
+    pub(crate) fn resident_mib(&self) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         Ok(line.split_whitespace().next().context("no number")?.parse::<f64>()? / 1024.0)
@@ -96,12 +106,13 @@ impl Drop for Server {
 
 pub(crate) fn run() -> Result<()> {
     let data = tempfile::TempDir::new()?;
-    let (server, cold) = Server::start(data.path(), false)?;
+    let (server, cold) = Server::start(data.path(), false, &[])?;
     drop(server);
-    let warm = (0..5).map(|_| Server::start(data.path(), false).map(|(_, time)| time)).collect::<Result<Vec<_>>>()?;
+    let warm =
+        (0..5).map(|_| Server::start(data.path(), false, &[]).map(|(_, time)| time)).collect::<Result<Vec<_>>>()?;
     println!("start to ready, empty cache                  {:.0} ms", cold.as_secs_f64() * 1e3);
     Times::new(warm).print("start to ready, compiled blocks cached", "");
-    let (server, _) = Server::start(data.path(), true)?;
+    let (server, _) = Server::start(data.path(), true, &[])?;
     println!("resident memory, idle                        {:.0} MiB", server.resident_mib()?);
     chain(&server)?;
     acceptance(&server)?;
@@ -262,18 +273,12 @@ fn commits(server: &Server, data: &Path) -> Result<()> {
 /// One run of each example with a model, then the memory.
 fn models(server: &Server) -> Result<()> {
     let photo = std::fs::read(root().join("examples/images/astronaut.png"))?;
-    let blob: Value = server
-        .agent
-        .post(format!("{}/api/v1/blobs", server.address))
-        .content_type("application/octet-stream")
-        .send(&photo)?
-        .body_mut()
-        .read_json()?;
+    let digest = server.upload(&photo)?;
     for name in ["02-detect-and-draw", "03-embed", "05-classify"] {
         let file = root().join(format!("examples/workflows/{name}.json"));
         let example: Value = serde_json::from_slice(&std::fs::read(file)?)?;
         let path = format!("/api/v1/workflows/{}/run", server.save(&example["definition"])?);
-        let body = json!({"input": {"image": blob["digest"]}, "mode": "sync"});
+        let body = json!({"input": {"image": digest}, "mode": "sync"});
         let run = || {
             let execution = server.post(&path, &body)?;
             ensure!(execution["status"] == "completed", "{execution}");

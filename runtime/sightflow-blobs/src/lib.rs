@@ -5,4 +5,4 @@ mod error;
 mod store;
 
 pub use error::BlobError;
-pub use store::{BlobStore, digest_of};
+pub use store::{BlobStore, Named, digest_of};

@@ -61,18 +61,27 @@ impl BlobStore {
     /// # Errors
     /// [`BlobError::Store`] if the store fails.
     pub async fn put(&self, bytes: Bytes) -> Result<Digest, BlobError> {
-        let digest = hash(&bytes).await;
-        if self.holds(&digest, bytes.len() as u64).await {
-            return Ok(digest);
+        let named = Named::of(bytes).await;
+        self.put_named(&named).await.map(|()| named.digest)
+    }
+
+    /// As [`Self::put`], for bytes whose name is known.
+    ///
+    /// # Errors
+    /// [`BlobError::Store`] if the store fails.
+    pub async fn put_named(&self, named: &Named) -> Result<(), BlobError> {
+        let Named { digest, bytes } = named;
+        if self.holds(digest, bytes.len() as u64).await {
+            return Ok(());
         }
         // Overwriting replaces the whole file in one step.
-        let location = location(&digest);
-        self.objects.put(&location, bytes.into()).await.map_err(failed("write"))?;
+        let location = location(digest);
+        self.objects.put(&location, bytes.clone().into()).await.map_err(failed("write"))?;
         if let Some(root) = &self.root {
             directory::close_to_others(&root.join(location.as_ref()))
                 .map_err(|source| BlobError::Directory { path: root.clone(), source })?;
         }
-        Ok(digest)
+        Ok(())
     }
 
     /// Whether the right bytes are stored. What cannot be read is written again.
@@ -184,6 +193,22 @@ fn location(digest: &Digest) -> object_store::path::Path {
     let hex = digest.hex();
     let (folder, file) = hex.split_at(2);
     object_store::path::Path::from_iter([folder, file])
+}
+
+/// Bytes with their name, which takes its time to be found: once is enough.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// What the bytes are called.
+    pub digest: Digest,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+impl Named {
+    /// Finds the name of bytes; large ones are read off the async threads.
+    pub async fn of(bytes: Bytes) -> Self {
+        Self { digest: hash(&bytes).await, bytes }
+    }
 }
 
 async fn hash(bytes: &Bytes) -> Digest {

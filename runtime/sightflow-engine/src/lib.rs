@@ -27,8 +27,8 @@ pub use models::{ModelCatalog, ModelEntry};
 pub use plan::{Compiled, Limits, PROBLEMS_SHOWN, Plan, compile};
 pub use plans::{PlanError, Plans, load_models};
 pub use run::{
-    End, JobOutcome, JobRequest, JobRunner, Lanes, Observer, Pause, Record, Report, Run, RunLimits, RunOutcome, RunParts,
-    RunRequest, Silent, run_plan,
+    End, JobOutcome, JobRequest, JobRunner, Lanes, Observer, Pause, Record, Report, Run, RunLimits, RunOutcome,
+    RunParts, RunRequest, Silent, run_plan,
 };
 pub use server::{Engine, EngineConfig, EngineHealth, EngineParts, FetchError, ImageFetcher};
 pub use sightflow_supervisor::{Faults, Health, Restarts};

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use sightflow_engine::{
-    BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, CheckContext, Code,
-    FailureKind, LogLevel, LogLine, Package, Payload,
+    BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, CheckContext, Code, FailureKind,
+    LogLevel, LogLine, Package, Payload,
 };
 use sightflow_sandbox::{CallFailure, Level, Limits, Logs, Profile, Sandbox};
 use sightflow_types::Problem;

@@ -42,7 +42,11 @@ pub(crate) async fn readyz(State(state): State<ApiState>) -> Response {
     if let Err(error) = &store {
         tracing::warn!(error = chain(error), "the store is not ready");
     }
-    let blocks = state.blocks(TenantId::BUILT_IN).entries().iter().any(|entry| entry.engine == sightflow_engine::EngineKind::Component);
+    let blocks = state
+        .blocks(TenantId::BUILT_IN)
+        .entries()
+        .iter()
+        .any(|entry| entry.engine == sightflow_engine::EngineKind::Component);
     let word = |ok: bool, otherwise: &str| if ok { "ok" } else { otherwise }.to_owned();
     let mut checks = BTreeMap::from([
         ("store", word(store.is_ok(), "unavailable")),

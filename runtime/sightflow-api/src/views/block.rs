@@ -99,8 +99,10 @@ impl Category {
     pub(crate) fn all<'n>(ids: impl Iterator<Item = &'n str>) -> Vec<Self> {
         let ids: BTreeSet<&str> = ids.collect();
         let known = PALETTE.iter().filter(|(id, ..)| ids.contains(id)).map(|&(id, title, color)| (id, title, color));
-        let others = ids.iter().filter(|id| PALETTE.iter().all(|(known, ..)| known != *id)).map(|id| (*id, *id, "#6B7280"));
-        let group = |(id, title, color): (&str, &str, &'static str)| Self { id: id.to_owned(), title: title.to_owned(), color };
+        let others =
+            ids.iter().filter(|id| PALETTE.iter().all(|(known, ..)| known != *id)).map(|id| (*id, *id, "#6B7280"));
+        let group =
+            |(id, title, color): (&str, &str, &'static str)| Self { id: id.to_owned(), title: title.to_owned(), color };
         known.chain(others).map(group).collect()
     }
 }

@@ -14,8 +14,8 @@ use sightflow_api::outgoing::{Network, Outgoing};
 use sightflow_api::{ApiConfig, ApiState, router};
 use sightflow_blobs::{BlobStore, digest_of};
 use sightflow_engine::{
-    BlockHost, BlockRef, BlockSource, CallContext, CallError, CallOutcome, CheckContext, Code, Limits, Package, Payload,
-    Plans,
+    BlockHost, BlockRef, BlockSource, CallContext, CallError, CallOutcome, CheckContext, Code, Limits, Package,
+    Payload, Plans,
 };
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_store::{

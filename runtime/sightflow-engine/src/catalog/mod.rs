@@ -223,7 +223,12 @@ mod tests {
         // Whatever changes about a block changes the version.
         let mut told_otherwise = one.clone();
         told_otherwise.manifests[0].description.push('!');
-        for other in [vec![], vec![one.clone()], vec![package("acme/b", "1.0.1", &["z", "a"]), two.clone()], vec![told_otherwise, two]] {
+        for other in [
+            vec![],
+            vec![one.clone()],
+            vec![package("acme/b", "1.0.1", &["z", "a"]), two.clone()],
+            vec![told_otherwise, two],
+        ] {
             assert_ne!(Catalog::new(other).expect("a catalogue").version(), there.version());
         }
     }
@@ -242,7 +247,9 @@ mod tests {
             let name = package.name.clone();
             match (base.with([package]), expected) {
                 (Ok(_), None) => {}
-                (Err(CatalogError::Duplicate(found)), Some(expected)) => assert_eq!(fold(&found), fold(expected), "{name}"),
+                (Err(CatalogError::Duplicate(found)), Some(expected)) => {
+                    assert_eq!(fold(&found), fold(expected), "{name}")
+                }
                 (found, _) => panic!("{name}: {found:?}"),
             }
         }

@@ -51,11 +51,16 @@ impl Recipe {
                 let called = crate::blocking::blocking(move || host.call(&block, &config, payload, context)).await?;
                 guard.disarm();
                 let outcome = called.map_err(|error| broken(error.to_string()))?;
-                outcome.images.into_iter().nth(ordinal).ok_or_else(|| broken("the block answers differently".to_owned()))
+                outcome
+                    .images
+                    .into_iter()
+                    .nth(ordinal)
+                    .ok_or_else(|| broken("the block answers differently".to_owned()))
             }
             Self::Resize { from, size: (width, height) } => {
                 let (image, (width, height)) = (Box::pin(from.open(access)).await?, (*width, *height));
-                let resized = crate::blocking::blocking(move || image.resize(width, height, ResizeFilter::Lanczos3)).await?;
+                let resized =
+                    crate::blocking::blocking(move || image.resize(width, height, ResizeFilter::Lanczos3)).await?;
                 resized.map_err(|error| broken(error.to_string()))
             }
         }

@@ -102,11 +102,11 @@ mod tests {
         assert!(plans.get(&key(0), &models).is_some_and(|kept| Arc::ptr_eq(&kept.plan, &plan) && kept.checked));
         assert!(plans.get(&key(1), &models).is_none());
         assert!(plans.get(&key(0), &others).is_none(), "other models, other plan");
-        let others = [
-            Key { tenant: TenantId::new(), ..key(0) },
-            Key { blocks: Digest::from_bytes([1; 32]), ..key(0) },
-        ];
-        assert!(others.iter().all(|other| plans.get(other, &models).is_none()), "another tenant, other blocks, another plan");
+        let others = [Key { tenant: TenantId::new(), ..key(0) }, Key { blocks: Digest::from_bytes([1; 32]), ..key(0) }];
+        assert!(
+            others.iter().all(|other| plans.get(other, &models).is_none()),
+            "another tenant, other blocks, another plan"
+        );
         for n in 1..=KEPT {
             plans.keep(key(n), known.clone());
         }

@@ -154,12 +154,7 @@ fn gather(
 }
 
 /// The node's configuration with templates resolved, canonical and validated again.
-pub(super) fn config(
-    index: usize,
-    scope: Scope<'_>,
-    context: &Value,
-    room: &mut Room,
-) -> Result<Resolution, RunError> {
+pub(super) fn config(index: usize, scope: Scope<'_>, context: &Value, room: &mut Room) -> Result<Resolution, RunError> {
     let node = &scope.plan().nodes[index];
     let schema = &node.entry.schema;
     let params = schema.wants_params && !scope.parameters().is_empty();

@@ -26,7 +26,9 @@ pub(super) fn outputs(
         let mut entries: Vec<(usize, Value)> = Vec::with_capacity(items.len());
         for (at, item) in items.into_iter().enumerate() {
             match item.map(Cell::into_value) {
-                Some(Value::Array(list)) if flatten => entries.extend(list.into_iter().map(|value| (first + at, value))),
+                Some(Value::Array(list)) if flatten => {
+                    entries.extend(list.into_iter().map(|value| (first + at, value)))
+                }
                 value => entries.push((first + at, value.unwrap_or_default())),
             }
         }
@@ -92,9 +94,11 @@ mod tests {
             ),
         ];
         for (config, left, results, indexes) in cases {
-            let items = left.as_array().expect("a list").iter().map(|value| {
-                Some(value.clone()).filter(|value| !value.is_null()).map(Cell::plain)
-            });
+            let items = left
+                .as_array()
+                .expect("a list")
+                .iter()
+                .map(|value| Some(value.clone()).filter(|value| !value.is_null()).map(Cell::plain));
             let config = config.as_object().cloned().expect("an object");
             let found = outputs(&config, items.collect(), 10, json!([])).expect("collected");
             let value = |port: &str| found.iter().find(|(name, _)| &**name == port).expect("a port").1.value().clone();

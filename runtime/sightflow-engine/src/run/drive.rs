@@ -123,6 +123,11 @@ impl Run {
         self.shared.ground.table.shed();
     }
 
+    /// Whether a node's time is measured, its limit or a pause before it is repeated: walked again, it would begin anew.
+    pub fn measures_time(&self) -> bool {
+        self.shared.walk().alarm().is_some()
+    }
+
     /// Bytes of values that it keeps, its input included.
     pub fn kept_bytes(&self) -> u64 {
         self.shared.ground.kept.bytes() + self.given
@@ -380,7 +385,10 @@ impl Shared {
             error = chain(panicked),
             "a walk panicked"
         );
-        End::Failed(RunError::new(code::INTERNAL, "the engine failed in the middle of this run; its log has the reason"))
+        End::Failed(RunError::new(
+            code::INTERNAL,
+            "the engine failed in the middle of this run; its log has the reason",
+        ))
     }
 }
 

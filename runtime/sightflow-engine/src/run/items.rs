@@ -6,6 +6,7 @@ use serde_json::json;
 use sightflow_types::error::RunError;
 use sightflow_types::event;
 
+use super::End;
 use super::arrive;
 use super::frame::{Attempts, Completed, Frame, History, PassId, State};
 use super::loops::{Gathered, ItemError, Loop, LoopResults, LoopSpec};
@@ -14,7 +15,6 @@ use super::record;
 use super::scope::Scope;
 use super::task::Phase;
 use super::walk::{Walk, fields};
-use super::End;
 use crate::cell::Cell;
 use crate::weight::Room;
 
@@ -94,14 +94,18 @@ impl Walk {
 
     /// Takes from an item what its loop keeps, and forgets the rest.
     fn end_item(&mut self, id: PassId) -> Result<(), RunError> {
-        let Some((opener, scope, index)) = self.passes.get(&id).and_then(|pass| Some((pass.opener?, pass.scope, pass.index)))
+        let Some((opener, scope, index)) =
+            self.passes.get(&id).and_then(|pass| Some((pass.opener?, pass.scope, pass.index)))
         else {
             return Ok(());
         };
         let result = self.item_result(id, scope)?;
         let held = |cells: &mut dyn Iterator<Item = &Cell>| cells.map(Cell::weight).sum::<u64>();
         let mut kept = held(&mut result.collected.iter().flatten());
-        result.exports.iter().for_each(|export| export.each(&mut |ports| kept += held(&mut ports.iter().map(|(_, cell)| cell))));
+        result
+            .exports
+            .iter()
+            .for_each(|export| export.each(&mut |ports| kept += held(&mut ports.iter().map(|(_, cell)| cell))));
         let freed = self.forget_pass(id, kept);
         if let Some(around) = self.passes.get_mut(&opener.pass) {
             around.kept += kept.min(freed.1);
@@ -204,6 +208,8 @@ impl Walk {
             self.active.remove(&frame);
             self.touch(frame);
         }
+        // The run does not wait for what nobody waits for.
+        self.alarms.retain(|(_, frame)| frame.pass != id);
         self.forget_pass(id, 0);
     }
 
@@ -226,8 +232,11 @@ impl Walk {
 
     /// Drops a pass, with its values; its records stay. Answers the bytes that were given back and those that it had.
     fn forget_pass(&mut self, id: PassId, kept: u64) -> (u64, u64) {
-        let touched: Vec<Frame> =
-            self.touched.range(Frame { pass: id, node: 0 }..Frame { pass: PassId(id.0 + 1), node: 0 }).copied().collect();
+        let touched: Vec<Frame> = self
+            .touched
+            .range(Frame { pass: id, node: 0 }..Frame { pass: PassId(id.0 + 1), node: 0 })
+            .copied()
+            .collect();
         for frame in touched {
             self.touched.remove(&frame);
             let made = record::of_frame(self, frame);

@@ -39,11 +39,7 @@ pub(super) async fn requests(task: &Task) -> Result<Vec<JobRequest>, RunError> {
 }
 
 /// What a frame delivers, once all its jobs have ended.
-pub(super) async fn finish(
-    task: &Task,
-    jobs: Vec<JobId>,
-    outcomes: Vec<JobOutcome>,
-) -> Result<Delivered, NodeFailure> {
+pub(super) async fn finish(task: &Task, jobs: Vec<JobId>, outcomes: Vec<JobOutcome>) -> Result<Delivered, NodeFailure> {
     let attempts = outcomes.iter().map(|outcome| outcome.attempts).max().unwrap_or(1).max(1);
     let queue_ms = outcomes.iter().filter_map(|outcome| outcome.queue_ms).max();
     match outputs(task, outcomes).await {
@@ -130,8 +126,7 @@ async fn annotated(task: &Task, detections: &Value) -> Result<Cell, NodeFailure>
     let mut canonical = draws.schema.canonical_keys(config);
     draws.schema.finish(&mut canonical, &[]);
     let config: Arc<str> = Arc::from(Value::Object(canonical.config).to_string());
-    let inputs =
-        [(Arc::from("image"), image.clone()), (Arc::from("detections"), Cell::plain(detections.clone()))];
+    let inputs = [(Arc::from("image"), image.clone()), (Arc::from("detections"), Cell::plain(detections.clone()))];
     let outputs = task.call(&draws.block, config, &inputs).await?;
     let image = outputs.into_iter().find(|(port, _)| &**port == "image").map(|(_, cell)| cell);
     Ok(image.ok_or_else(|| RunError::new(code::BLOCK_FAILED, "`draw_boxes` delivered no image"))?)

@@ -192,7 +192,9 @@ impl Output<'_> {
                                 }
                                 let one = match port {
                                     None => Output::Ports(ports),
-                                    Some(port) => find(ports, port).map_or(Output::Absent, |cell| Output::Cell(cell, *path)),
+                                    Some(port) => {
+                                        find(ports, port).map_or(Output::Absent, |cell| Output::Cell(cell, *path))
+                                    }
                                 };
                                 one.value(name, space, pictures).unwrap_or_else(|misfit| {
                                     failed = Some(misfit);

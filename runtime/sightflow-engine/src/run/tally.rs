@@ -65,7 +65,7 @@ impl Tally {
             () => NodeStatus::Skipped,
         };
         let reason = match status {
-            NodeStatus::Skipped if settled == 0 => Some("its loop had no items"),
+            NodeStatus::Skipped if settled == 0 => Some("its loop ran for no item"),
             NodeStatus::Skipped => Some("it was skipped for every item"),
             _ => None,
         };

@@ -54,7 +54,7 @@ pub(super) struct Walk {
     /// Open jobs: who waits, and for which of its images.
     jobs: HashMap<JobId, (Frame, usize)>,
     /// When a frame must be looked at: its pause is over, or it waits too long.
-    alarms: BTreeSet<(Instant, Frame)>,
+    pub(super) alarms: BTreeSet<(Instant, Frame)>,
     /// Pieces of work under way.
     running: usize,
     /// Bytes of what they were given.
@@ -487,6 +487,7 @@ impl Walk {
                 for (frame, _) in asked {
                     if let Some(State::Inferring(waiting)) = self.state(frame) {
                         let attempts = waiting.attempts.clone();
+                        self.disarm(frame, &attempts);
                         self.active.remove(&frame);
                         self.failed(frame, attempts, NodeFailure::from(error.clone()));
                     }
@@ -519,14 +520,19 @@ impl Walk {
         let Some(state) = self.state(frame) else { return };
         let State::Inferring(waiting) = std::mem::replace(state, State::Cancelled(None)) else { return };
         let Inferring { attempts, mut task, jobs, outcomes, .. } = *waiting;
-        if let Some(limit) = self.plan.nodes[frame.node].timeout {
-            self.alarms.remove(&(attempts.started + limit, frame));
-        }
+        self.disarm(frame, &attempts);
         task.phase = Phase::Finish(jobs, outcomes.into_iter().flatten().collect());
         // Nothing is copied for it any more.
         task.given = 0;
         self.work_begins(frame, attempts);
         self.finishing.push_back(task);
+    }
+
+    /// Its jobs are not waited for any more.
+    fn disarm(&mut self, frame: Frame, attempts: &Attempts) {
+        if let Some(limit) = self.plan.nodes[frame.node].timeout {
+            self.alarms.remove(&(attempts.started + limit, frame));
+        }
     }
 
     /// Looks at the frames whose time has come.
@@ -643,4 +649,3 @@ pub(super) fn lasting(plan: &Plan) -> Vec<bool> {
     }
     lasting
 }
-

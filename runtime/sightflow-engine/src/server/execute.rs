@@ -274,7 +274,8 @@ async fn wait(shared: &Arc<Shared>, active: Active, until: Option<Instant>) -> O
     }
     let handle = Arc::clone(&active.handle);
     shared.config.faults.at("engine.park");
-    match shared.hub.park(&handle, active.park(), until)? {
+    let (parked, until) = active.park(until);
+    match shared.hub.park(&handle, parked, until)? {
         Parked::Warm(active) => Some(*active),
         cold @ Parked::Cold(..) => {
             Box::pin(unparked(shared, cold)).await;

@@ -16,8 +16,8 @@ use sightflow_types::error::{RunError, code};
 use sightflow_types::{Digest, ExecutionId, ImageRef, TenantId, event};
 
 use super::{EngineParts, FetchError, ImageFetcher};
-use crate::images::{ImageIo, Purpose};
 use crate::blocking::blocking;
+use crate::images::{ImageIo, Purpose};
 
 /// [`ImageIo`] over blobs; of an execution, also over the store that knows what its tenant may read.
 pub struct StoredImages {

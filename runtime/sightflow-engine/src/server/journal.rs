@@ -158,7 +158,11 @@ impl Journal {
             return Ok(());
         }
         let append = Append {
-            events: events.iter().cloned().chain(report.iter().map(|report| progressed(report.progress.clone()))).collect(),
+            events: events
+                .iter()
+                .cloned()
+                .chain(report.iter().map(|report| progressed(report.progress.clone())))
+                .collect(),
             records: report.iter().flat_map(|report| report.records.iter().cloned().map(of_record)).collect(),
             progress: report.as_ref().map(|report| report.progress.clone()),
             block_cpu_us: report.as_ref().map_or(0, |report| report.block_cpu_us),

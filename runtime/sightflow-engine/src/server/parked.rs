@@ -1,8 +1,10 @@
 //! Executions that only wait: for jobs, or for a time. They have no task, no slot, and no pixels.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sightflow_types::TenantId;
+use tokio::time::Instant;
 
 use super::hub::Handle;
 use super::journal::Journal;
@@ -40,13 +42,20 @@ impl Parked {
     }
 }
 
+/// So long before its time is over an execution is warm: its end tells what resolved.
+const LAST: Duration = Duration::from_secs(5);
+
 impl Active {
-    /// What it needs while it waits.
-    pub(super) fn park(self) -> Parked {
+    /// What it needs while it waits, and when it must be looked at; at the latest `until`.
+    pub(super) fn park(self, until: Option<Instant>) -> (Parked, Option<Instant>) {
         self.run.shed();
-        if self.run.kept_bytes() > WARM {
-            return Parked::Cold(self.handle, self.tenant, self.blocks);
+        if self.run.kept_bytes() <= WARM || self.run.measures_time() {
+            return (Parked::Warm(Box::new(self)), until);
         }
-        Parked::Warm(Box::new(self))
+        // Nothing else is timed, so this is the run's deadline.
+        match until.map(|deadline| deadline.checked_sub(LAST).filter(|last| *last > Instant::now())) {
+            Some(None) => (Parked::Warm(Box::new(self)), until),
+            last => (Parked::Cold(self.handle, self.tenant, self.blocks), last.flatten()),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Scripted blocks and models.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
@@ -10,8 +10,9 @@ use sightflow_blobs::BlobStore;
 use sightflow_engine::server::StoredImages;
 use sightflow_engine::{
     BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, Catalog, CheckContext, Code,
-    Compiled, FailureKind, JobOutcome, JobRequest, JobRunner, Lanes, Limits, LogLevel, LogLine, ModelCatalog, ModelEntry, Observer,
-    Package, Payload, Plan, RunLimits, RunOutcome, RunParts, RunRequest, compile, run_plan, validate_run,
+    Compiled, FailureKind, JobOutcome, JobRequest, JobRunner, Lanes, Limits, LogLevel, LogLine, ModelCatalog,
+    ModelEntry, Observer, Package, Payload, Plan, RunLimits, RunOutcome, RunParts, RunRequest, compile, run_plan,
+    validate_run,
 };
 use sightflow_images::{Image, PixelFormat, Pixels};
 use sightflow_types::document::Document;
@@ -20,6 +21,8 @@ use sightflow_types::manifest::{Manifest, NamedOutputs, Role};
 use sightflow_types::model::{Decoder, ModelSpec};
 use sightflow_types::{Digest, JobId, ModelSource, Problem, Task};
 use tokio_util::sync::CancellationToken;
+
+use crate::blocks::pure;
 
 /// Manifests of a few component blocks.
 pub(crate) fn catalog() -> Catalog {
@@ -55,12 +58,26 @@ pub(crate) fn package(name: &str, version: semver::Version, digest: Digest) -> P
         block("fail", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
         block("again", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
         block("boom", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
+        block("slow", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
+        block(
+            "fail_if",
+            json!([port("value", "any")]),
+            json!([port("value", "any")]),
+            config(json!({"is": {"type": "number", "default": 0}}))
+        ),
+        block(
+            "add",
+            json!([port("value", "any"), {"name": "extra", "kind": "any"}]),
+            json!([port("value", "number")]),
+            config(json!({"by": {"type": "number", "default": 0}}))
+        ),
+        block("range", json!([port("value", "any")]), json!([port("items", "array")]), config(json!({}))),
         block("speak", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
         block(
             "paint",
             json!([{"name": "image", "kind": "image"}]),
             json!([port("image", "image"), port("alive", "number")]),
-            config(json!({}))
+            config(json!({"width": {"type": "integer"}}))
         ),
         block("stuck", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
         block(
@@ -140,6 +157,8 @@ pub(crate) fn plan(definition: &Value) -> Arc<Plan> {
 #[derive(Default)]
 pub(crate) struct Host {
     pub(crate) calls: Mutex<HashMap<String, u32>>,
+    /// What `slow` was given once: node and value.
+    slow: Mutex<HashSet<String>>,
     /// Nodes with the packages that their blocks were of, in the order of the calls.
     pub(crate) packages: Mutex<Vec<(String, Digest)>>,
     pub(crate) painted: Arc<Painted>,
@@ -154,9 +173,11 @@ impl Painted {
         self.0.lock().unwrap().iter().filter(|pixels| pixels.strong_count() > 0).count()
     }
 
-    fn paint(&self) -> Image {
+    /// A picture of this width, or one that is wider each time.
+    fn paint(&self, width: Option<u64>) -> Image {
         let mut all = self.0.lock().unwrap();
-        let pixels = Pixels::filled(4 + all.len() as u32, 4, PixelFormat::Rgba8, &[1, 2, 3, 4]).expect("pixels");
+        let width = width.unwrap_or(4 + all.len() as u64) as u32;
+        let pixels = Pixels::filled(width, 4, PixelFormat::Rgba8, &[1, 2, 3, 4]).expect("pixels");
         let pixels = Arc::new(pixels);
         all.push(Arc::downgrade(&pixels));
         Image::from_pixels(pixels)
@@ -183,21 +204,10 @@ impl BlockHost for Host {
         let inputs: Map<String, Value> = serde_json::from_str(&payload.document).expect("a document");
         let config: Value = serde_json::from_str(config).expect("a configuration");
         let value = inputs.get("value").cloned().unwrap_or_default();
+        if let Some(answer) = pure(&block.name, &config, &inputs) {
+            return answer.map(|answer| outcome(&answer, payload.images));
+        }
         let answer = match block.name.as_str() {
-            "condition" => {
-                let taken = value.as_f64().unwrap_or(0.0) > config["value"].as_f64().unwrap_or(0.0);
-                let side = if taken { "true_output" } else { "false_output" };
-                json!({"result": taken, "passed": taken, side: value})
-            }
-            "echo" if config["text"] == "none" => json!({"value": value}),
-            "echo" => json!({"value": config["text"]}),
-            "number" => json!({"number": config["is"]}),
-            "switch" => {
-                let cases = config["cases"].as_array().into_iter().flatten();
-                let taken = cases.into_iter().find(|case| case["value"] == value);
-                json!({taken.and_then(|case| case["name"].as_str()).unwrap_or("default"): value})
-            }
-            "list" => json!({"items": inputs["items"]}),
             "draw_boxes" => {
                 let detections = inputs["detections"].as_array().map_or(0, Vec::len);
                 json!({"image": inputs["image"], "count": detections})
@@ -208,7 +218,7 @@ impl BlockHost for Host {
                 let alive = self.painted.alive();
                 drop(payload);
                 let answer = json!({"image": {"$image": 0}, "alive": alive});
-                return Ok(outcome(&answer, vec![self.painted.paint()]));
+                return Ok(outcome(&answer, vec![self.painted.paint(config["width"].as_u64())]));
             }
             "speak" => {
                 return Ok(CallOutcome { trace: spoken(), ..outcome(&json!({"value": value}), payload.images) });
@@ -218,6 +228,13 @@ impl BlockHost for Host {
                 return Err(CallError { kind: FailureKind::Retry, trace: Box::new(spoken()), ..error });
             }
             "again" => json!({"value": "at last"}),
+            "slow" => {
+                if self.slow.lock().unwrap().insert(format!("{} {value}", context.node_id)) {
+                    let error = CallError::new("E-BLOCK-FAILED", "not yet");
+                    return Err(CallError { kind: FailureKind::Retry, ..error });
+                }
+                json!({"value": value})
+            }
             _ => return Err(CallError::new("E-BLOCK-FAILED", "it always fails")),
         };
         Ok(outcome(&answer, payload.images))
@@ -306,7 +323,7 @@ impl JobRunner for Jobs {
     }
 }
 
-/// Keeps the names of events with the nodes that they are about.
+/// Keeps the names of events with the nodes, and their items, that they are about.
 #[derive(Default)]
 pub(crate) struct Diary(pub(crate) Mutex<Vec<String>>);
 
@@ -315,7 +332,8 @@ impl Observer for Diary {
         true
     }
     fn event(&self, kind: &'static str, payload: Value) {
-        self.0.lock().unwrap().push(format!("{kind} {}", payload["node_id"].as_str().unwrap_or_default()));
+        let about = ["node_id", "item"].iter().filter_map(|key| payload[*key].as_str());
+        self.0.lock().unwrap().push([kind].into_iter().chain(about).collect::<Vec<_>>().join(" "));
     }
     fn changed(&self) {}
 }

@@ -17,7 +17,9 @@ use sightflow_store::{
     SqliteOptions, SqliteStore, Store, SystemClock, WorkerRole,
 };
 use sightflow_types::model::{Decoder, ModelSpec};
-use sightflow_types::{Digest, ExecutionId, ExecutionMode, ExecutionStatus, ModelSource, Task, TenantId, Timestamp, WorkerId};
+use sightflow_types::{
+    Digest, ExecutionId, ExecutionMode, ExecutionStatus, ModelSource, Task, TenantId, Timestamp, WorkerId,
+};
 
 use crate::script::{Host, package};
 
@@ -201,7 +203,8 @@ impl Server {
     }
 }
 
-fn run(definition: Value, input: &Value) -> NewExecution {
+/// A run of a definition.
+pub(crate) fn run(definition: Value, input: &Value) -> NewExecution {
     NewExecution {
         tenant_id: TENANT,
         source: RunSource::Inline(definition),

@@ -18,7 +18,7 @@ fn wired(block: &str) -> &'static [(&'static str, &'static str)] {
     match block {
         "crop" | "draw_boxes" => &[("image", "photo"), ("detections", "made")],
         "resize" | "normalize" => &[("image", "photo")],
-        "condition" => &[("value", "made")],
+        "condition" | "switch" => &[("value", "made")],
         "filter" | "map" => &[("items", "made")],
         _ => &[("data", "made")],
     }

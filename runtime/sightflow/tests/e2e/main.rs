@@ -7,6 +7,7 @@ mod command_line;
 mod durability;
 mod faults;
 mod load;
+mod loops;
 mod scenes;
 mod server;
 mod workflows;

@@ -76,6 +76,12 @@ impl Server {
         (self.process, self.client) = launch(self.data.path(), &self.options);
     }
 
+    /// As [`Server::kill_and_restart`], with other options of `serve`.
+    pub(crate) fn kill_and_restart_with(&mut self, options: &[&str]) {
+        self.options = options.iter().map(|&option| option.to_owned()).collect();
+        self.kill_and_restart();
+    }
+
     /// Asks the process to end, as `kill` does, and answers its exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
         let status = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+use sightflow_blobs::Named;
 use sightflow_images::Probe;
 use sightflow_store::{Created, Execution, NewExecution, StoreError};
 use sightflow_types::{Digest, IMAGE_KEY, ImageRef};
@@ -20,7 +21,7 @@ use crate::state::ApiState;
 pub(super) struct Checked {
     /// Digests that the execution will refer to.
     digests: BTreeSet<Digest>,
-    new: Vec<(Bytes, Digest, Probe)>,
+    new: Vec<(Named, Probe)>,
 }
 
 /// Checks every image and writes it into `input` as the engine reads it: a reference, or a URL for the engine to fetch.
@@ -41,7 +42,7 @@ pub(super) async fn check(
             }
             Source::Encoded(bytes) => {
                 let probe = intake::check(&bytes, &label, &image.pointer)?;
-                let reference = checked.add(bytes, probe).await?;
+                let reference = checked.add(bytes, probe).await;
                 json!({IMAGE_KEY: reference})
             }
             Source::Stored(given) => {
@@ -67,14 +68,12 @@ pub(super) async fn check(
 }
 
 impl Checked {
-    async fn add(&mut self, bytes: Bytes, probe: Probe) -> Result<ImageRef, ApiError> {
-        let hashed = bytes.clone();
-        let digest = tokio::task::spawn_blocking(move || sightflow_blobs::digest_of(&hashed))
-            .await
-            .map_err(ApiError::internal)?;
+    async fn add(&mut self, bytes: Bytes, probe: Probe) -> ImageRef {
+        let named = Named::of(bytes).await;
+        let digest = named.digest;
         self.digests.insert(digest);
-        self.new.push((bytes, digest, probe));
-        Ok(ImageRef {
+        self.new.push((named, probe));
+        ImageRef {
             digest,
             width: probe.width,
             height: probe.height,
@@ -82,7 +81,7 @@ impl Checked {
             view: None,
             ignore_orientation: false,
             url: None,
-        })
+        }
     }
 
     /// Collects the stored images that are named anywhere else: in further input, in parameters.
@@ -104,9 +103,9 @@ impl Checked {
         loop {
             let stored_at = state.store.now();
             new.new_blobs.clear();
-            for (bytes, digest, probe) in &self.new {
-                state.blobs.put(bytes.clone()).await?;
-                new.new_blobs.push(intake::new_blob(*digest, bytes, probe, stored_at));
+            for (named, probe) in &self.new {
+                state.blobs.put_named(named).await?;
+                new.new_blobs.push(intake::new_blob(named.digest, &named.bytes, probe, stored_at));
             }
             match state.store.submit(new.clone()).await {
                 // The collector was about to delete what `put` found: these bytes are stored once more.

@@ -3,10 +3,15 @@
 mod bodies;
 mod cases;
 mod exports;
+mod jobs;
 mod random;
 mod refusals;
+mod resumed;
+mod runs;
 mod settings;
+mod time;
 
+pub(crate) use jobs::{PHOTO, finding, input};
 use serde_json::{Value, json};
 use sightflow_engine::{Compiled, Limits, Plan, compile};
 
@@ -20,12 +25,18 @@ fn block(id: &str) -> (&'static str, &'static str, &'static str) {
         "k" => ("condition", "true", "value"),
         "n" => ("number", "number", ""),
         "l" => ("parameter_input", "value", ""),
+        "a" => ("add", "value", "value"),
+        "x" => ("fail_if", "value", "value"),
+        "z" => ("slow", "value", "value"),
+        "r" => ("range", "items", "value"),
+        "i" => ("list", "items", "items"),
+        "s" => ("switch", "default", "value"),
         _ => ("echo", "value", "value"),
     }
 }
 
-/// A definition in short. Nodes are ids: `f`oreach, `c`ollect, `k` a condition, `n`umber, `e`cho, and `l` a list that the
-/// run gives. Edges are `source>target`, and may name ports: `k1.false>e1.extra`.
+/// A definition in short. Nodes are ids: `f`oreach, `c`ollect, `k` a condition, `s`witch, `n`umber, `e`cho, `a`dd, `r`ange,
+/// `i` a list of its edges, `x` fails if, `z` is slow, and `l` a list that the run gives. Edges are `source>target`, and may name ports: `k1.false>e1.extra`.
 pub(crate) fn graph(nodes: &str, edges: &str) -> Value {
     let nodes: Vec<Value> = nodes.split_whitespace().map(|id| json!({"id": id, "type": block(id).0})).collect();
     let edges = edges.split_whitespace().map(|edge| {

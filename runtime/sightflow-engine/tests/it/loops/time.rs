@@ -1,0 +1,77 @@
+//! What happens when: order, concurrency, and timers of items.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sightflow_engine::End;
+use tokio::time::Instant;
+
+use super::runs::{numbers, runnable};
+use crate::script::Stage;
+
+#[tokio::test]
+async fn one_by_one_is_in_order() {
+    for config in [json!({"iteration_mode": "sequential"}), json!({"max_concurrency": 1})] {
+        let changes = [("f1", "config", config), ("f2", "config", json!({"max_concurrency": 1}))];
+        let definition =
+            runnable("l1 f1 e1 f2 e2 c2 c1", "l1>f1 f1>f2 f1.index>e1 f2>e2 e1>e2.extra e2>c2 c2>c1", &changes);
+        let stage = Stage::new();
+        stage.run(definition, json!({"l1": [[1, 2], [3], [4, 5]]}), json!({})).await;
+        let diary = stage.diary.0.lock().unwrap().clone();
+        let told: Vec<&str> =
+            diary.iter().filter_map(|told| told.strip_prefix("node.").filter(|told| told.contains(" e"))).collect();
+        let expected = [
+            "started e1 0",
+            "completed e1 0",
+            "started e2 0/0",
+            "completed e2 0/0",
+            "started e2 0/1",
+            "completed e2 0/1",
+            "started e1 1",
+            "completed e1 1",
+            "started e2 1/0",
+            "completed e2 1/0",
+            "started e1 2",
+            "completed e1 2",
+            "started e2 2/0",
+            "completed e2 2/0",
+            "started e2 2/1",
+            "completed e2 2/1",
+        ];
+        assert_eq!(told, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_items_run_at_once() {
+    // Each item waits a second for its second attempt.
+    for (config, items, seconds) in [
+        (json!({}), 16, 1),
+        (json!({}), 17, 2),
+        (json!({"max_concurrency": 3}), 7, 3),
+        (json!({"max_concurrency": 256}), 200, 1),
+        (json!({"iteration_mode": "sequential"}), 4, 4),
+        (json!({"iteration_mode": "sequential", "max_concurrency": 4}), 4, 4),
+    ] {
+        let changes = [("f1", "config", config.clone()), ("z1", "retry", json!({"max": 1, "backoff_ms": 1000}))];
+        let definition = runnable("l1 f1 z1 c1", "l1>f1 f1>z1 z1>c1", &changes);
+        let began = Instant::now();
+        let outcome = Stage::new().run(definition, json!({"l1": numbers(items)}), json!({})).await;
+        assert_eq!((outcome.end, outcome.outputs["c1"]["results"].clone()), (End::Completed, numbers(items)));
+        assert_eq!(began.elapsed().as_secs(), seconds, "{config} {items}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_lost_has_no_timers() {
+    let waits = |body: &[(&'static str, &'static str, Value)]| {
+        let changes =
+            [&[("f1", "config", json!({"on_error": "skip"})), ("x1", "config", json!({"is": 2}))], body].concat();
+        runnable("l1 f1 x1 z1 c1", "l1>f1 f1>x1 f1>z1 x1>c1", &changes)
+    };
+    let began = Instant::now();
+    let definition = waits(&[("z1", "retry", json!({"max": 1, "backoff_ms": 60_000}))]);
+    let outcome = Stage::new().run(definition, json!({"l1": [2]}), json!({})).await;
+    assert_eq!((outcome.end, outcome.outputs["c1"]["results"].clone()), (End::Completed, json!([null])));
+    assert!(began.elapsed() < Duration::from_secs(1), "the run waited {:?} for an item that was lost", began.elapsed());
+}
