@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sightflow_engine::{Engine, EngineConfig, Faults};
 use sightflow_store::{
-    ClaimRequest, ClaimedJob, Execution, FailureClass, Heartbeat, Job, JobFailure, JobFilter, JobResult, PageRequest,
-    SILENCE_MS, Store,
+    ClaimRequest, ClaimedJob, Execution, FailureClass, Heartbeat, Job, JobFailure, JobFilter, JobResult, PageRequest, SILENCE_MS,
+    Store,
 };
 use sightflow_types::ExecutionId;
 use tokio::sync::Notify;

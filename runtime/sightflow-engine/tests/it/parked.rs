@@ -117,9 +117,7 @@ async fn a_node_of_a_parked_run_has_its_limit() {
 fn large(definition: &mut Value, bytes: usize) {
     let nodes = definition["nodes"].as_array_mut().expect("nodes");
     nodes.push(json!({"id": "text", "type": "echo", "inputs": {"value": 1}, "config": {"text": "x".repeat(bytes)}}));
-    nodes.push(
-        json!({"id": "late", "type": "echo", "inputs": {"value": "$nodes.c.results", "extra": "$nodes.text.value"}}),
-    );
+    nodes.push(json!({"id": "late", "type": "echo", "inputs": {"value": "$nodes.c.results", "extra": "$nodes.text.value"}}));
     let outputs = definition["outputs"].as_array_mut().expect("outputs");
     outputs.push(json!({"name": "late", "source": "$nodes.late.value"}));
 }

@@ -76,10 +76,7 @@ fn what_is_found_is_named_item_by_item() {
     paths.sort_unstable();
     assert_eq!(paths, (0..found.len()).map(|index| index.to_string()).collect::<Vec<_>>());
     let items = &execution["node_metrics"]["name"]["items"];
-    assert_eq!(
-        (items["total"].as_u64(), items["completed"].as_u64()),
-        (Some(found.len() as u64), Some(found.len() as u64))
-    );
+    assert_eq!((items["total"].as_u64(), items["completed"].as_u64()), (Some(found.len() as u64), Some(found.len() as u64)));
 }
 
 /// A list of lists of confidences; for each, what is found in the photograph with it is counted.
@@ -115,8 +112,7 @@ fn until(mut reached: impl FnMut() -> bool) {
 /// Those jobs of an execution that have ended: when, and at which attempt.
 fn ended(server: &Client, execution: &str) -> BTreeMap<String, (Value, Value)> {
     let jobs = server.jobs(execution).into_iter().filter(|job| job["status"] == "completed");
-    jobs.map(|job| (job["id"].as_str().unwrap().to_owned(), (job["completed_at"].clone(), job["attempt"].clone())))
-        .collect()
+    jobs.map(|job| (job["id"].as_str().unwrap().to_owned(), (job["completed_at"].clone(), job["attempt"].clone()))).collect()
 }
 
 /// It ended once, and nothing that had ended ran again.
@@ -145,17 +141,14 @@ fn a_nested_loop_survives_kill_9() {
     let input = json!({"image": image, "rows": rows});
     let undisturbed = server.finished(&start(&server, &workflow, &input))["outputs"].clone();
     let id = start(&server, &workflow, &input);
-    let completed = |server: &Server| {
-        server.get(&format!("/api/v1/executions/{id}")).1["inference_jobs"]["completed"].as_u64().unwrap()
-    };
+    let completed = |server: &Server| server.get(&format!("/api/v1/executions/{id}")).1["inference_jobs"]["completed"].as_u64().unwrap();
     until(|| completed(&server) >= 2);
     let before = ended(&server, &id);
     server.kill_and_restart();
     assert!((2..12).contains(&before.len()), "{} of 12 jobs had ended", before.len());
     let outputs = ended_once(&server, &id, 12, &before);
     assert_eq!(outputs, undisturbed);
-    let lengths: Vec<usize> =
-        outputs["table"].as_array().unwrap().iter().map(|row| row.as_array().unwrap().len()).collect();
+    let lengths: Vec<usize> = outputs["table"].as_array().unwrap().iter().map(|row| row.as_array().unwrap().len()).collect();
     assert_eq!(lengths, [3, 0, 4, 5]);
 }
 
@@ -184,8 +177,7 @@ fn runs_that_only_wait_survive_kill_9() {
     let before: Vec<_> = accepted.iter().map(|id| ended(&server, id)).collect();
     server.kill_and_restart();
     assert!(before.iter().any(BTreeMap::is_empty), "all had ended before the process was killed");
-    let outputs: Vec<Value> =
-        accepted.iter().zip(&before).map(|(id, before)| ended_once(&server, id, 1, before)).collect();
+    let outputs: Vec<Value> = accepted.iter().zip(&before).map(|(id, before)| ended_once(&server, id, 1, before)).collect();
     assert!(outputs.iter().all(|output| *output == outputs[0]), "the same photograph, the same answer");
     let (_, found) = server.get(&format!("/api/v1/workflows/{workflow}"));
     assert_eq!(found["run_count"], count, "each ended once");

@@ -13,30 +13,15 @@ use crate::script::Stage;
 async fn one_by_one_is_in_order() {
     for config in [json!({"iteration_mode": "sequential"}), json!({"max_concurrency": 1})] {
         let changes = [("f1", "config", config), ("f2", "config", json!({"max_concurrency": 1}))];
-        let definition =
-            runnable("l1 f1 e1 f2 e2 c2 c1", "l1>f1 f1>f2 f1.index>e1 f2>e2 e1>e2.extra e2>c2 c2>c1", &changes);
+        let definition = runnable("l1 f1 e1 f2 e2 c2 c1", "l1>f1 f1>f2 f1.index>e1 f2>e2 e1>e2.extra e2>c2 c2>c1", &changes);
         let stage = Stage::new();
         stage.run(definition, json!({"l1": [[1, 2], [3], [4, 5]]}), json!({})).await;
         let diary = stage.diary.0.lock().unwrap().clone();
-        let told: Vec<&str> =
-            diary.iter().filter_map(|told| told.strip_prefix("node.").filter(|told| told.contains(" e"))).collect();
+        let told: Vec<&str> = diary.iter().filter_map(|told| told.strip_prefix("node.").filter(|told| told.contains(" e"))).collect();
         let expected = [
-            "started e1 0",
-            "completed e1 0",
-            "started e2 0/0",
-            "completed e2 0/0",
-            "started e2 0/1",
-            "completed e2 0/1",
-            "started e1 1",
-            "completed e1 1",
-            "started e2 1/0",
-            "completed e2 1/0",
-            "started e1 2",
-            "completed e1 2",
-            "started e2 2/0",
-            "completed e2 2/0",
-            "started e2 2/1",
-            "completed e2 2/1",
+            "started e1 0", "completed e1 0", "started e2 0/0", "completed e2 0/0", "started e2 0/1", "completed e2 0/1",
+            "started e1 1", "completed e1 1", "started e2 1/0", "completed e2 1/0",
+            "started e1 2", "completed e1 2", "started e2 2/0", "completed e2 2/0", "started e2 2/1", "completed e2 2/1",
         ];
         assert_eq!(told, expected);
     }
@@ -65,8 +50,7 @@ async fn so_many_items_run_at_once() {
 #[tokio::test(start_paused = true)]
 async fn what_is_lost_has_no_timers() {
     let waits = |body: &[(&'static str, &'static str, Value)]| {
-        let changes =
-            [&[("f1", "config", json!({"on_error": "skip"})), ("x1", "config", json!({"is": 2}))], body].concat();
+        let changes = [&[("f1", "config", json!({"on_error": "skip"})), ("x1", "config", json!({"is": 2}))], body].concat();
         runnable("l1 f1 x1 z1 c1", "l1>f1 f1>x1 f1>z1 x1>c1", &changes)
     };
     let began = Instant::now();

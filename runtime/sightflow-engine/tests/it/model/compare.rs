@@ -118,10 +118,7 @@ impl Model {
                 let lost = items.iter().filter(|item| item.lost()).count();
                 tally.unsure |= lost > 0;
                 if sure {
-                    let (wanted, found) = (
-                        json!({"total": items.len(), "ended": items.len(), "failed": lost}),
-                        record.map(|r| &r["items"]),
-                    );
+                    let (wanted, found) = (json!({"total": items.len(), "ended": items.len(), "failed": lost}), record.map(|r| &r["items"]));
                     if found != Some(&wanted) {
                         return Err(format!("{place:?} has the items {}, not {wanted}", told(found)));
                     }
@@ -137,11 +134,8 @@ impl Model {
     /// Compares the records that sum up the items of a node.
     fn sums(&self, sure: bool, records: &mut Records<'_>, tally: &Tally) -> Result<(), String> {
         for (node, planned) in self.graph.nodes.iter().enumerate().filter(|(_, node)| !node.within.is_empty()) {
-            let record = records
-                .remove(&(planned.id.clone(), String::new()))
-                .ok_or(format!("`{}` is not summed up", planned.id))?;
-            let counted =
-                ["completed", "skipped", "failed", "cancelled"].map(|key| record["items"][key].as_u64().unwrap_or(99));
+            let record = records.remove(&(planned.id.clone(), String::new())).ok_or(format!("`{}` is not summed up", planned.id))?;
+            let counted = ["completed", "skipped", "failed", "cancelled"].map(|key| record["items"][key].as_u64().unwrap_or(99));
             let fits = match tally.unsure || !sure {
                 true => counted.iter().sum::<u64>() == record["items"]["total"],
                 false => counted[..3] == tally.counts.get(&node).copied().unwrap_or_default() && counted[3] == 0,

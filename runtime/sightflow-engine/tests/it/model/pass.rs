@@ -199,8 +199,7 @@ impl Model {
         let (mut begun, mut troubles, total) = (Vec::<Item>::new(), Vec::new(), items.len());
         for (at, item) in items.into_iter().enumerate() {
             let index = first + at;
-            let bindings =
-                json!({"item": item, "index": index, "total": total, "is_first": at == 0, "is_last": at + 1 == total});
+            let bindings = json!({"item": item, "index": index, "total": total, "is_first": at == 0, "is_last": at + 1 == total});
             let mut bindings = bindings.as_object().cloned().expect("an object");
             bindings.extend(inputs.get("context").map(|context| ("context".to_owned(), context.clone())));
             let path = if pass.path.is_empty() { index.to_string() } else { format!("{}/{index}", pass.path) };
@@ -242,9 +241,7 @@ impl Model {
             let (_, feed) = node.feeds.iter().find(|(port, _)| port == "item").expect("an item");
             let value = self.arrives(node, "item", feed, &item.pass, &mut Count::default())?.unwrap_or_default();
             match value {
-                Value::Array(list) if is("flatten") => {
-                    entries.extend(list.into_iter().map(|entry| (item.index, entry)))
-                }
+                Value::Array(list) if is("flatten") => entries.extend(list.into_iter().map(|entry| (item.index, entry))),
                 value => entries.push((item.index, value)),
             }
         }

@@ -40,8 +40,7 @@ const NODES: usize = 28;
 
 /// The case of a seed.
 pub(super) fn case(seed: u64) -> Case {
-    let mut maker =
-        Maker { dice: Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)), nodes: Vec::new(), edges: Vec::new() };
+    let mut maker = Maker { dice: Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)), nodes: Vec::new(), edges: Vec::new() };
     let mut visible = Vec::new();
     let mut input = Map::new();
     for name in ["one", "two"] {
@@ -224,12 +223,7 @@ impl Maker {
         }
         let mut inside = visible.clone();
         for port in ["context", "total", "index", "item"] {
-            inside.push(Source {
-                node: node.clone(),
-                port,
-                listed: matches!(port, "item" | "context"),
-                level: depth + 1,
-            });
+            inside.push(Source { node: node.clone(), port, listed: matches!(port, "item" | "context"), level: depth + 1 });
         }
         self.scope(&mut inside, depth + 1);
         let of_body: Vec<Source> = inside.iter().filter(|source| source.level == depth + 1).cloned().collect();
