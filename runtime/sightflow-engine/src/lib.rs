@@ -8,9 +8,11 @@ mod image_source;
 mod images;
 mod input;
 mod models;
+mod native;
 pub mod plan;
 mod plans;
 pub mod run;
+mod run_input;
 pub mod server;
 mod tasks;
 mod validate;
@@ -22,7 +24,8 @@ pub use host::{
     LogLevel, LogLine, Payload,
 };
 pub use images::{ImageIo, Purpose};
-pub use input::{ImageSource, RunInput, validate_run};
+pub use image_source::ImageSource;
+pub use input::validate_run;
 pub use models::{ModelCatalog, ModelEntry};
 pub use plan::{Compiled, Limits, PROBLEMS_SHOWN, Plan, compile};
 pub use plans::{PlanError, Plans, load_models};
@@ -30,6 +33,7 @@ pub use run::{
     End, JobOutcome, JobRequest, JobRunner, Lanes, Observer, Pause, Record, Report, Run, RunLimits, RunOutcome,
     RunParts, RunRequest, Silent, run_plan,
 };
+pub use run_input::RunInput;
 pub use server::{Engine, EngineConfig, EngineHealth, EngineParts, FetchError, ImageFetcher};
 pub use sightflow_supervisor::{Faults, Health, Restarts};
 pub use validate::validate;

@@ -46,7 +46,7 @@ pub(crate) async fn readyz(State(state): State<ApiState>) -> Response {
         .blocks(TenantId::BUILT_IN)
         .entries()
         .iter()
-        .any(|entry| entry.engine == sightflow_engine::EngineKind::Component);
+        .any(|entry| entry.engine() == sightflow_engine::EngineKind::Component);
     let word = |ok: bool, otherwise: &str| if ok { "ok" } else { otherwise }.to_owned();
     let mut checks = BTreeMap::from([
         ("store", word(store.is_ok(), "unavailable")),

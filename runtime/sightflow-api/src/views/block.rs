@@ -129,7 +129,7 @@ impl From<&BlockEntry> for BlockView {
             description: manifest.description.clone(),
             category: manifest.category.clone(),
             icon: manifest.icon.clone(),
-            engine: entry.engine.as_str(),
+            engine: entry.engine().as_str(),
             inputs: manifest.inputs.iter().map(InputView::from).collect(),
             outputs: manifest.outputs.iter().map(OutputView::from).collect(),
             config: manifest.config.clone(),

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use semver::Version;
 use sightflow_schema::ConfigSchema;
-use sightflow_types::Digest;
 use sightflow_types::manifest::{Manifest, Role};
+use sightflow_types::{Digest, Task};
 
 use super::{CatalogError, FIRST_PARTY};
 use crate::host::{BlockRef, Code};
+use crate::native::NativeBlock;
 
 /// Who runs a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,17 @@ pub enum EngineKind {
     /// A worker, by inference jobs.
     Model,
     /// A sandboxed component.
+    Component,
+}
+
+/// How a block is run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Runner {
+    /// By this code.
+    Native(&'static dyn NativeBlock),
+    /// By jobs of this task.
+    Model(Task),
+    /// By the host.
     Component,
 }
 
@@ -37,22 +49,21 @@ impl EngineKind {
 pub struct BlockEntry {
     /// Canonical type: `draw_boxes`, or `acme/retail/shelf_gap` for blocks of other namespaces.
     pub block_type: String,
-    /// Who runs it.
-    pub engine: EngineKind,
     /// What is pinned when an execution starts.
     pub block: BlockRef,
     /// Ports, configuration and documentation.
     pub manifest: Manifest,
     /// The configuration schema, compiled.
     pub schema: ConfigSchema,
+    pub(crate) runner: Runner,
 }
 
 impl BlockEntry {
-    pub(super) fn new(engine: EngineKind, block: BlockRef, manifest: Manifest) -> Result<Arc<Self>, CatalogError> {
+    pub(super) fn new(runner: Runner, block: BlockRef, manifest: Manifest) -> Result<Arc<Self>, CatalogError> {
         let block_type = if is_first_party(&block) { block.name.clone() } else { block.qualified() };
         let schema = ConfigSchema::compile(&manifest.config)
             .map_err(|source| CatalogError::Schema { block: block_type.clone(), source })?;
-        Ok(Arc::new(Self { block_type, engine, block, manifest, schema }))
+        Ok(Arc::new(Self { block_type, block, manifest, schema, runner }))
     }
 
     /// Every name that means it.
@@ -66,6 +77,15 @@ impl BlockEntry {
             names.extend(aliases.iter().map(|alias| format!("{}/{alias}", self.block.package)));
         }
         names
+    }
+
+    /// Who runs it.
+    pub fn engine(&self) -> EngineKind {
+        match self.runner {
+            Runner::Native(_) => EngineKind::Native,
+            Runner::Model(_) => EngineKind::Model,
+            Runner::Component => EngineKind::Component,
+        }
     }
 
     /// Whether it plays this role in a workflow.
@@ -109,7 +129,7 @@ impl Package {
                 digest: Some(digest),
                 code: code.clone(),
             };
-            BlockEntry::new(EngineKind::Component, block, manifest)
+            BlockEntry::new(Runner::Component, block, manifest)
         })
     }
 }

@@ -18,7 +18,10 @@ pub use published::{BlockSource, Published};
 pub use sightflow_schema::{Canonical, ConfigSchema, SchemaError};
 pub(crate) use sightflow_types::pointer_token;
 
+pub(crate) use entry::Runner;
+
 use crate::host::{BlockRef, Code};
+use crate::{native, tasks};
 
 /// The namespace of the blocks that come with the server; their types are written without it.
 pub const FIRST_PARTY: &str = "sightflow";
@@ -77,8 +80,10 @@ impl Catalog {
     /// [`CatalogError`] for types that are claimed twice and schemas that are not valid.
     pub fn new(packages: impl IntoIterator<Item = Package>) -> Result<Self, CatalogError> {
         let version = Version::parse(env!("CARGO_PKG_VERSION")).unwrap_or(Version::new(0, 0, 0));
-        let own = native_manifests().into_iter().map(|manifest| {
-            let engine = if manifest.category == "model" { EngineKind::Model } else { EngineKind::Native };
+        let native = native::BLOCKS.iter().map(|block| (Runner::Native(*block), block.manifest()));
+        let models = tasks::BLOCKS.iter().map(|(task, manifest)| (Runner::Model(*task), *manifest));
+        let own = native.chain(models).map(|(runner, manifest)| {
+            let manifest: Manifest = serde_json::from_str(manifest).expect("part of this build, and tested");
             let block = BlockRef {
                 package: format!("{FIRST_PARTY}/{}", manifest.category),
                 version: version.clone(),
@@ -86,7 +91,7 @@ impl Catalog {
                 digest: None,
                 code: Code::default(),
             };
-            BlockEntry::new(engine, block, manifest)
+            BlockEntry::new(runner, block, manifest)
         });
         Self::of(own.chain(packages.into_iter().flat_map(Package::into_entries)).collect::<Result<_, _>>()?)
     }
@@ -179,13 +184,9 @@ impl Catalog {
 fn version(entries: &[Arc<BlockEntry>]) -> Digest {
     let parts = entries.iter().map(|entry| {
         let BlockRef { package, version, digest, .. } = &entry.block;
-        json!([entry.block_type, entry.engine.as_str(), package, version.to_string(), digest, entry.manifest])
+        json!([entry.block_type, entry.engine().as_str(), package, version.to_string(), digest, entry.manifest])
     });
     sightflow_blobs::digest_of(Value::Array(parts.collect()).to_string().as_bytes())
-}
-
-fn native_manifests() -> Vec<Manifest> {
-    serde_json::from_str(include_str!("native.json")).expect("native.json is part of this build and tested")
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ impl Draft {
 
     /// What its block has to be asked.
     pub(super) fn pending_check(&self) -> Option<PendingCheck> {
-        let entry = self.entry.as_ref().filter(|entry| entry.engine == EngineKind::Component)?;
+        let entry = self.entry.as_ref().filter(|entry| entry.engine() == EngineKind::Component)?;
         Some(PendingCheck {
             node: self.at,
             entry: Arc::clone(entry),

@@ -12,6 +12,7 @@ use super::loops::{Loop, LoopResults};
 use super::task::Task;
 use super::trace::NodeTrace;
 use crate::cell::Cell;
+pub(super) use crate::cell::Outputs;
 
 /// A pass over the nodes of one scope: the graph itself, or one item of a loop. Never used again in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,9 +30,6 @@ pub(super) struct Frame {
     /// Index in the plan.
     pub(super) node: usize,
 }
-
-/// Values by output port.
-pub(super) type Outputs = Vec<(Arc<str>, Cell)>;
 
 /// How far a frame is. Each state carries what exists in it.
 #[derive(Debug)]

@@ -9,13 +9,14 @@ use sightflow_types::event;
 use super::End;
 use super::arrive;
 use super::frame::{Attempts, Completed, Frame, History, PassId, State};
-use super::loops::{Gathered, ItemError, Loop, LoopResults, LoopSpec};
+use super::loops::{Gathered, ItemError, Loop, LoopResults};
 use super::pass::Pass;
 use super::record;
 use super::scope::Scope;
 use super::task::Phase;
 use super::walk::{Walk, fields};
 use crate::cell::Cell;
+use crate::native::{Gathering, LoopSpec};
 use crate::weight::Room;
 
 /// Passes of one run at a time; with more, every loop goes on with one item at a time.
@@ -261,6 +262,6 @@ impl Walk {
         let results: &LoopResults = completed.gathered.as_ref()?;
         let place = scope.collects.iter().position(|&node| node == collect)?;
         let items = results.collected.get(place)?.clone();
-        Some(Phase::Gather { items, first: results.first, errors: results.errors() })
+        Some(Phase::Gather(Gathering { items, first: results.first, errors: results.errors() }))
     }
 }

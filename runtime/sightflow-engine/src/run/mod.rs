@@ -5,7 +5,6 @@
 //! leaves the process goes through [`RunParts`], so that the same walk runs executions of a server, benches and tests.
 
 mod arrive;
-mod collect;
 mod drive;
 mod frame;
 mod import;
@@ -15,7 +14,6 @@ mod kept;
 mod lanes;
 mod loops;
 mod model;
-mod native;
 mod outputs;
 mod pass;
 mod record;

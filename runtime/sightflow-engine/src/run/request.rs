@@ -14,7 +14,7 @@ use super::lanes::Lanes;
 use super::report::{Observer, Report};
 use crate::host::BlockHost;
 use crate::images::ImageIo;
-use crate::input::RunInput;
+use crate::run_input::RunInput;
 use crate::plan::Plan;
 
 /// What a run needs from outside.

@@ -13,16 +13,16 @@ use tokio_util::sync::CancellationToken;
 use super::frame::{Frame, Outputs, find};
 use super::jobs::{JobOutcome, JobRequest};
 use super::kept::Kept;
-use super::loops::LoopSpec;
 use super::request::RunParts;
 use super::trace::NodeTrace;
-use super::{collect, model, native, values};
-use crate::catalog::EngineKind;
+use super::{model, values};
+use crate::catalog::Runner;
 use crate::cell::Cell;
 use crate::host::{BlockRef, CallContext, CallError, FailureKind};
 use crate::images::{self, Access, ImageTable};
-use crate::input::RunInput;
+use crate::native::{Gathering, LoopSpec, NativeBlock, NativeCall, NativeOutcome};
 use crate::plan::{Plan, PlanNode};
+use crate::run_input::RunInput;
 
 /// What all frames of a run share.
 pub(super) struct Ground {
@@ -51,14 +51,7 @@ pub(super) enum Phase {
     /// A model node's jobs have ended.
     Finish(Vec<JobId>, Vec<JobOutcome>),
     /// A `collect` has what its items left.
-    Gather {
-        /// By item.
-        items: Vec<Option<Cell>>,
-        /// Place of the first item in the list that arrived at the `foreach`.
-        first: usize,
-        /// `{index, node, code, message}` of items without a result.
-        errors: Value,
-    },
+    Gather(Gathering),
 }
 
 /// What a piece of work comes to.
@@ -140,10 +133,10 @@ impl std::fmt::Debug for Task {
 
 /// Whether a node's work begins with waiting for others: it is then no work for a thread that may block.
 pub(super) fn waits_for_others(node: &PlanNode) -> bool {
-    match node.entry.engine {
-        EngineKind::Model => true,
-        EngineKind::Native => native::waits_for_others(node),
-        EngineKind::Component => false,
+    match node.entry.runner {
+        Runner::Model(_) => true,
+        Runner::Native(block) => block.waits_for_others(),
+        Runner::Component => false,
     }
 }
 
@@ -166,35 +159,49 @@ impl Task {
     }
 
     async fn step(mut self: Box<Self>) -> Result<Step, NodeFailure> {
-        let delivered = |outputs| Step::Delivered(Delivered { outputs, ..Delivered::default() });
-        match std::mem::replace(&mut self.phase, Phase::Begin) {
-            Phase::Finish(jobs, outcomes) => model::finish(&self, jobs, outcomes).await.map(Step::Delivered),
-            Phase::Gather { items, first, errors } => {
-                Ok(delivered(collect::outputs(&self.config, items, first, errors)?))
+        let gathering = match std::mem::replace(&mut self.phase, Phase::Begin) {
+            Phase::Finish(jobs, outcomes) => return model::finish(&self, jobs, outcomes).await.map(Step::Delivered),
+            Phase::Gather(gathering) => Some(gathering),
+            Phase::Begin => None,
+        };
+        let outputs = match self.node().entry.runner {
+            Runner::Component => {
+                let config = self.config_text.clone().unwrap_or_else(|| Arc::from("{}"));
+                self.call(&self.node().entry.block, config, &self.inputs).await?
             }
-            Phase::Begin => match self.node().entry.engine {
-                EngineKind::Component => {
-                    let config = self.config_text.clone().unwrap_or_else(|| Arc::from("{}"));
-                    Ok(delivered(self.call(&self.node().entry.block, config, &self.inputs).await?))
-                }
-                EngineKind::Model => {
-                    let requests = model::requests(&self).await?;
-                    Ok(Step::Jobs(self, requests))
-                }
-                EngineKind::Native if self.node().opens.is_some() => Ok(Step::Loop(self.loop_spec()?)),
-                EngineKind::Native => Ok(delivered(native::run(&self).await?)),
+            Runner::Model(_) => {
+                let requests = model::requests(&self).await?;
+                return Ok(Step::Jobs(self, requests));
+            }
+            Runner::Native(block) => match self.native(block, gathering).await? {
+                NativeOutcome::Delivered(outputs) => outputs,
+                NativeOutcome::Loop(spec) => return Ok(Step::Loop(spec)),
             },
-        }
+        };
+        Ok(Step::Delivered(Delivered { outputs, ..Delivered::default() }))
     }
 
-    fn loop_spec(&mut self) -> Result<LoopSpec, RunError> {
-        let mut take = |port: &str| {
-            let at = self.inputs.iter().position(|(name, _)| &**name == port)?;
-            Some(self.inputs.swap_remove(at).1)
+    async fn native(
+        &mut self,
+        block: &dyn NativeBlock,
+        gathering: Option<Gathering>,
+    ) -> Result<NativeOutcome, RunError> {
+        let inputs = std::mem::take(&mut self.inputs);
+        let (node, ground) = (self.node(), &self.ground);
+        let call = NativeCall {
+            node: &node.id,
+            config: &self.config,
+            inputs,
+            ports: node.outputs(),
+            parameters: &self.parameters,
+            run: &ground.run,
+            only_image: ground.plan.reads_one_image(),
+            io: ground.parts.images.as_ref(),
+            table: &ground.table,
+            loop_items: ground.plan.loop_items,
+            gathering,
         };
-        let missing = || RunError::new(code::INTERNAL, "a `foreach` was started without items");
-        let (items, context) = (take("items").ok_or_else(missing)?, take("context"));
-        LoopSpec::read(items, context, &self.config, &self.ground.table, self.ground.plan.loop_items)
+        block.run(call).await
     }
 
     /// Stored images that the definition names in `inputs` get a handle of this run, for this frame alone.

@@ -336,7 +336,7 @@ impl Walk {
     fn failed(&mut self, frame: Frame, attempts: Attempts, failure: NodeFailure) {
         let node = &self.plan.nodes[frame.node];
         // A finished job answers from its row, so a model node has nothing to repeat: its jobs have their own attempts.
-        let repeats = failure.repeat && node.entry.engine != EngineKind::Model && attempts.count <= node.retries;
+        let repeats = failure.repeat && node.entry.engine() != EngineKind::Model && attempts.count <= node.retries;
         if repeats {
             let pause = node.backoff.saturating_mul(1 << (attempts.count - 1).min(10));
             self.alarms.insert((Instant::now() + pause, frame));

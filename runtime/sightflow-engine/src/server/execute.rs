@@ -193,7 +193,7 @@ async fn ready(
     shared: &Shared,
     started: &StartedExecution,
     blocks: &Arc<Catalog>,
-) -> Result<(Arc<crate::plan::Plan>, crate::input::RunInput, pins::Pinned), Stop> {
+) -> Result<(Arc<crate::plan::Plan>, crate::run_input::RunInput, pins::Pinned), Stop> {
     let execution = &started.execution;
     let plan = shared.plan(started, blocks).await?;
     let input = validate_run(&plan, &execution.input, &execution.parameters)
