@@ -14,8 +14,8 @@ use super::lanes::Lanes;
 use super::report::{Observer, Report};
 use crate::host::BlockHost;
 use crate::images::ImageIo;
-use crate::run_input::RunInput;
 use crate::plan::Plan;
+use crate::run_input::RunInput;
 
 /// What a run needs from outside.
 #[derive(Clone)]

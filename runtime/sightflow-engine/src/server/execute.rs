@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::hub::Handle;
+use super::handle::Handle;
 use super::images::StoredImages;
 use super::jobs::StoreJobs;
 use super::journal::Journal;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sightflow_types::TenantId;
 use tokio::time::Instant;
 
-use super::hub::Handle;
+use super::handle::Handle;
 use super::journal::Journal;
 use crate::catalog::Catalog;
 use crate::run::Run;
