@@ -143,8 +143,6 @@ const KNOWN: &[&str] = &[
     "sightflow-api : extract middleware outgoing state",
     "sightflow-block : draw guest host image log",
     "sightflow-memory : pool reservation",
-    "sightflow-store : execution workflow",
-    "sightflow-store sqlite: blobs costs ending events keys lock models narrow open versions workers workflows writer",
 ];
 
 #[test]
