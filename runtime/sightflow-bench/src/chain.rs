@@ -8,8 +8,8 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sightflow::wiring::Blocks;
 use sightflow_engine::{
-    Catalog, End, ImageIo, JobOutcome, JobRequest, JobRunner, Lanes, Limits, ModelCatalog, Purpose, RunLimits,
-    RunParts, RunRequest, Silent, compile, run_plan, validate_run,
+    Catalog, DefinitionLimits, End, ImageIo, JobOutcome, JobRequest, JobRunner, Lanes, ModelCatalog, Purpose,
+    RunLimits, RunParts, RunRequest, Silent, compile, run_plan, validate_run,
 };
 use sightflow_images::Image;
 use sightflow_sandbox::{CallContext, Payload, Sandbox, SandboxConfig};
@@ -53,7 +53,7 @@ fn bare(catalog: &Catalog, nodes: usize, items: usize) -> Result<Times> {
     let sandbox = Sandbox::new(&SandboxConfig::default())?;
     let packages = sightflow_first_party::load(&sandbox)?;
     let package = package_of(&packages, "filter")?;
-    let plan = compile(&definition(1), catalog, &ModelCatalog::default(), &Limits::default()).plan;
+    let plan = compile(&definition(1), catalog, &ModelCatalog::default(), &DefinitionLimits::default()).plan;
     let config =
         plan.and_then(|plan| plan.nodes[0].config.text.clone()).context("a filter with a fixed configuration")?;
     let document = json!({"items": detections(items)}).to_string();
@@ -69,7 +69,8 @@ fn bare(catalog: &Catalog, nodes: usize, items: usize) -> Result<Times> {
 
 /// The run of a plan, as the server walks it.
 fn walked(blocks: &Blocks, runtime: &tokio::runtime::Runtime, nodes: usize, items: usize) -> Result<Times> {
-    let compiled = compile(&definition(nodes), &blocks.catalog(), &ModelCatalog::default(), &Limits::default());
+    let compiled =
+        compile(&definition(nodes), &blocks.catalog(), &ModelCatalog::default(), &DefinitionLimits::default());
     let plan = compiled.plan.with_context(|| format!("{:?}", compiled.errors))?;
     let input = Map::from_iter([("items".to_owned(), detections(items))]);
     let input = validate_run(&plan, &input, &Map::new()).map_err(|problems| anyhow::anyhow!("{problems:?}"))?;

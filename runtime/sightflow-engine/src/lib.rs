@@ -23,11 +23,11 @@ pub use host::{
     BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, CheckContext, Code, FailureKind,
     LogLevel, LogLine, Payload,
 };
-pub use images::{ImageIo, Purpose};
 pub use image_source::ImageSource;
+pub use images::{ImageIo, Purpose};
 pub use input::validate_run;
 pub use models::{ModelCatalog, ModelEntry};
-pub use plan::{Compiled, Limits, PROBLEMS_SHOWN, Plan, compile};
+pub use plan::{Compiled, DefinitionLimits, PROBLEMS_SHOWN, Plan, compile};
 pub use plans::{PlanError, Plans, load_models};
 pub use run::{
     End, JobOutcome, JobRequest, JobRunner, Lanes, Observer, Pause, Record, Report, Run, RunLimits, RunOutcome,

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use sightflow_api::outgoing::{Network, Outgoing};
 use sightflow_api::{ApiConfig, ApiState, HealthCheck, Unwell};
 use sightflow_blobs::BlobStore;
-use sightflow_engine::{BlockSource, Catalog, Engine, EngineConfig, EngineParts, Limits, Plans};
+use sightflow_engine::{BlockSource, Catalog, DefinitionLimits, Engine, EngineConfig, EngineParts, Plans};
 use sightflow_memory::MemoryPool;
 use sightflow_models::{Device, SimdLevel};
 use sightflow_sandbox::{Sandbox, SandboxConfig};
@@ -150,8 +150,8 @@ impl Runtime {
 }
 
 /// How large a definition may be: for the API, the engine and `workflow validate` alike.
-pub(crate) fn limits() -> Limits {
-    Limits::default()
+pub(crate) fn limits() -> DefinitionLimits {
+    DefinitionLimits::default()
 }
 
 /// Readiness wants recent signs of life.

@@ -14,8 +14,8 @@ use sightflow_api::outgoing::{Network, Outgoing};
 use sightflow_api::{ApiConfig, ApiState, router};
 use sightflow_blobs::{BlobStore, digest_of};
 use sightflow_engine::{
-    BlockHost, BlockRef, BlockSource, CallContext, CallError, CallOutcome, CheckContext, Code, Limits, Package,
-    Payload, Plans,
+    BlockHost, BlockRef, BlockSource, CallContext, CallError, CallOutcome, CheckContext, Code, DefinitionLimits,
+    Package, Payload, Plans,
 };
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_store::{
@@ -146,14 +146,14 @@ impl TestApp {
     }
 
     pub(crate) async fn with_blobs(config: ApiConfig, allow: &[&str], blobs: BlobStore) -> Self {
-        Self::build(config, allow, blobs, Limits::default()).await
+        Self::build(config, allow, blobs, DefinitionLimits::default()).await
     }
 
-    pub(crate) async fn with_limits(limits: Limits) -> Self {
+    pub(crate) async fn with_limits(limits: DefinitionLimits) -> Self {
         Self::build(ApiConfig::default(), &[], BlobStore::in_memory(), limits).await
     }
 
-    async fn build(config: ApiConfig, allow: &[&str], blobs: BlobStore, limits: Limits) -> Self {
+    async fn build(config: ApiConfig, allow: &[&str], blobs: BlobStore, limits: DefinitionLimits) -> Self {
         let dir = TempDir::new().unwrap();
         let store: SharedStore =
             Arc::new(SqliteStore::open(dir.path().join("test.db"), SqliteOptions::default()).await.unwrap());

@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
     use crate::catalog::Catalog;
-    use crate::plan::{Limits, compile};
+    use crate::plan::{DefinitionLimits, compile};
 
     fn key(n: usize) -> Key {
         let mut digest = [0; 32];
@@ -94,7 +94,7 @@ mod tests {
     fn a_plan_is_kept_for_its_definition_and_models() {
         let catalog = Catalog::new([]).expect("it is there");
         let (models, others) = (Arc::new(ModelCatalog::default()), Arc::new(ModelCatalog::default()));
-        let plan = compile(&json!({}), &catalog, &models, &Limits::default()).plan.expect("it is there");
+        let plan = compile(&json!({}), &catalog, &models, &DefinitionLimits::default()).plan.expect("it is there");
         let known = Known { plan: Arc::clone(&plan), models: Arc::clone(&models), checked: true };
         let plans = Kept::default();
         assert!(plans.get(&key(0), &models).is_none());
@@ -120,7 +120,7 @@ mod tests {
         let models = Arc::new(ModelCatalog::default());
         let plans = Kept::default();
         let definition = json!({"viewport": "x".repeat(1 << 19)});
-        let plan = compile(&definition, &catalog, &models, &Limits::default()).plan.expect("it is there");
+        let plan = compile(&definition, &catalog, &models, &DefinitionLimits::default()).plan.expect("it is there");
         let most = usize::try_from(KEPT_BYTES / plan.bytes).expect("few");
         assert!(most < KEPT, "the bytes are the bound here: {} each", plan.bytes);
         for n in 0..=most {

@@ -19,7 +19,7 @@ use self::registry::Registry;
 use crate::catalog::{BlockSource, Catalog, Published};
 use crate::host::BlockHost;
 use crate::models::ModelCatalog;
-use crate::plan::{Compiled, Limits, Plan, compile};
+use crate::plan::{Compiled, DefinitionLimits, Plan, compile};
 use crate::validate::validate;
 
 pub use registry::load_models;
@@ -39,7 +39,7 @@ pub struct Plans {
     blocks: Arc<BlockSource>,
     changes: Mutex<watch::Receiver<Published>>,
     host: Arc<dyn BlockHost>,
-    limits: Limits,
+    limits: DefinitionLimits,
     registry: Registry,
     kept: Kept,
     flights: Flights,
@@ -61,7 +61,12 @@ pub enum PlanError {
 
 impl Plans {
     /// Plans of these blocks and of the store's models; `limits` bounds definitions.
-    pub fn new(store: Arc<dyn Store>, blocks: Arc<BlockSource>, host: Arc<dyn BlockHost>, limits: Limits) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        blocks: Arc<BlockSource>,
+        host: Arc<dyn BlockHost>,
+        limits: DefinitionLimits,
+    ) -> Self {
         let (registry, changes) = (Registry::new(&*store), Mutex::new(blocks.changes()));
         Self { store, blocks, changes, host, limits, registry, kept: Kept::default(), flights: Flights::default() }
     }
@@ -217,7 +222,7 @@ mod tests {
         let file = directory.path().join("test.db");
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(file, SqliteOptions::default()).await.expect("a store"));
         let blocks = Arc::new(BlockSource::new([]).expect("the engine's own blocks"));
-        (Arc::clone(&store), Plans::new(store, blocks, Arc::new(Nobody), Limits::default()))
+        (Arc::clone(&store), Plans::new(store, blocks, Arc::new(Nobody), DefinitionLimits::default()))
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

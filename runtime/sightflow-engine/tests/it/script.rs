@@ -10,7 +10,7 @@ use sightflow_blobs::BlobStore;
 use sightflow_engine::server::StoredImages;
 use sightflow_engine::{
     BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, Catalog, CheckContext, Code,
-    Compiled, FailureKind, JobOutcome, JobRequest, JobRunner, Lanes, Limits, LogLevel, LogLine, ModelCatalog,
+    Compiled, DefinitionLimits, FailureKind, JobOutcome, JobRequest, JobRunner, Lanes, LogLevel, LogLine, ModelCatalog,
     ModelEntry, Observer, Package, Payload, Plan, RunLimits, RunOutcome, RunParts, RunRequest, compile, run_plan,
     validate_run,
 };
@@ -144,7 +144,7 @@ pub(crate) fn models() -> ModelCatalog {
 }
 
 pub(crate) fn compiled(definition: &Value) -> Compiled {
-    compile(definition, &catalog(), &models(), &Limits::default())
+    compile(definition, &catalog(), &models(), &DefinitionLimits::default())
 }
 
 pub(crate) fn plan(definition: &Value) -> Arc<Plan> {

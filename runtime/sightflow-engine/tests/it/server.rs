@@ -9,7 +9,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use sightflow_blobs::BlobStore;
 use sightflow_engine::{
-    BlockSource, Engine, EngineConfig, EngineParts, FetchError, ImageFetcher, Limits, Package, Plans, RunLimits,
+    BlockSource, DefinitionLimits, Engine, EngineConfig, EngineParts, FetchError, ImageFetcher, Package, Plans,
+    RunLimits,
 };
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_store::{
@@ -72,7 +73,8 @@ pub(crate) struct Server {
 /// Blocks, and plans of them.
 fn blocks(store: &Arc<SqliteStore>, host: &Arc<Host>, package: Package) -> (Arc<BlockSource>, Arc<Plans>) {
     let source = Arc::new(BlockSource::new([package]).unwrap());
-    let plans = Plans::new(Arc::clone(store) as _, Arc::clone(&source), Arc::clone(host) as _, Limits::default());
+    let plans =
+        Plans::new(Arc::clone(store) as _, Arc::clone(&source), Arc::clone(host) as _, DefinitionLimits::default());
     (source, Arc::new(plans))
 }
 
