@@ -4,7 +4,7 @@ use sightflow_images::Image;
 use sightflow_types::document::Document;
 use tokio_util::sync::CancellationToken;
 
-use crate::Limits;
+use crate::CallLimits;
 
 /// What a block is given: one JSON object and the images that it names.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub struct Payload {
 #[derive(Debug, Clone, Default)]
 pub struct CallContext {
     /// What it may use.
-    pub limits: Limits,
+    pub limits: CallLimits,
     /// Takes the call back: waiting ends at once, a running guest within a tick (1 ms) of its own code.
     pub cancel: CancellationToken,
 }
@@ -48,7 +48,7 @@ pub struct LogLine {
 pub struct Logs {
     /// In the order of arrival.
     pub lines: Vec<LogLine>,
-    /// Messages beyond [`Limits::log_lines`] or [`Limits::log_bytes`], not kept.
+    /// Messages beyond [`CallLimits::log_lines`] or [`CallLimits::log_bytes`], not kept.
     pub dropped: u64,
 }
 

@@ -81,9 +81,9 @@ impl std::fmt::Display for Report {
     }
 }
 
-/// Which allowance of [`Limits`](crate::Limits) a call used up.
+/// Which allowance of [`CallLimits`](crate::CallLimits) a call used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "each variant is named after the field of Limits that it stands for")]
+#[expect(missing_docs, reason = "each variant is named after the field of CallLimits that it stands for")]
 pub enum LimitKind {
     #[error("table elements")]
     TableElements,
@@ -125,16 +125,16 @@ pub enum CallError {
     /// The guest stopped itself or broke a rule of WebAssembly.
     #[error("the block trapped: {0}")]
     Trap(String),
-    /// [`Limits::cpu`](crate::Limits::cpu) is used up.
+    /// [`CallLimits::cpu`](crate::CallLimits::cpu) is used up.
     #[error("the block used more than {} ms of processor time", .0.as_millis())]
     Cpu(Duration),
-    /// [`Limits::host_cpu`](crate::Limits::host_cpu) is used up.
+    /// [`CallLimits::host_cpu`](crate::CallLimits::host_cpu) is used up.
     #[error("image operations of the block used more than {} ms of processor time", .0.as_millis())]
     HostCpu(Duration),
-    /// [`Limits::wall`](crate::Limits::wall) has passed.
+    /// [`CallLimits::wall`](crate::CallLimits::wall) has passed.
     #[error("the block ran longer than {} ms", .0.as_millis())]
     Wall(Duration),
-    /// [`Limits::memory_bytes`](crate::Limits::memory_bytes) is used up, or what the block allows itself.
+    /// [`CallLimits::memory_bytes`](crate::CallLimits::memory_bytes) is used up, or what the block allows itself.
     #[error("the block asked for more than {} MiB of memory", .0 >> 20)]
     Memory(usize),
     /// Another allowance is used up.

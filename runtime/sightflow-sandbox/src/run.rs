@@ -12,10 +12,10 @@ use crate::host::bindings::{BlockPackage, BlockPackagePre};
 use crate::host::linker::chain;
 use crate::host::state::CallState;
 use crate::host::stop::Stop;
-use crate::{Level, Limits, Logs, Payload, Profile, report};
+use crate::{CallLimits, Level, Logs, Payload, Profile, report};
 
 /// A store with every limit in place. Each call has its own; nothing survives it.
-fn store(engine: &Engine, limits: &Limits, cancel: CancellationToken, memory: Reservation) -> Store<CallState> {
+fn store(engine: &Engine, limits: &CallLimits, cancel: CancellationToken, memory: Reservation) -> Store<CallState> {
     let fuel = limits.argument_bytes;
     // Pollables and streams are handles too; images have their own, exact allowance.
     let handles = limits.handles.saturating_mul(2).saturating_add(1024);
@@ -32,7 +32,7 @@ fn store(engine: &Engine, limits: &Limits, cancel: CancellationToken, memory: Re
 pub(crate) struct Guest<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) pre: &'a BlockPackagePre<CallState>,
-    pub(crate) limits: &'a Limits,
+    pub(crate) limits: &'a CallLimits,
     pub(crate) cancel: CancellationToken,
     /// The memory that it begins with; how much it gets, if it needs more, depends on who else wants some.
     pub(crate) memory: Reservation,
@@ -150,7 +150,7 @@ fn block_error(error: BlockError) -> CallError {
 }
 
 /// Why wasmtime gave up.
-fn stopped(error: &wasmtime::Error, limits: &Limits) -> CallError {
+fn stopped(error: &wasmtime::Error, limits: &CallLimits) -> CallError {
     match error.downcast_ref::<Stop>() {
         Some(Stop::Cpu) => return CallError::Cpu(limits.cpu),
         Some(Stop::Wall) => return CallError::Wall(limits.wall),

@@ -17,8 +17,8 @@ use crate::host::linker::{chain, link};
 use crate::run::{Guest, TICKET};
 use crate::ticker::Ticker;
 use crate::{
-    Allocation, CallContext, CallError, CallFailure, CallOutcome, Limits, LoadError, Logs, Package, Payload, Profile,
-    SandboxConfig, StartError, engine, manifests,
+    Allocation, CallContext, CallError, CallFailure, CallLimits, CallOutcome, LoadError, Logs, Package, Payload,
+    Profile, SandboxConfig, StartError, engine, manifests,
 };
 
 /// Largest component accepted, in bytes.
@@ -40,8 +40,13 @@ struct Inner {
 }
 
 /// What `catalog` may use: it is called once, gets no input, and lists what the package holds.
-fn catalog_limits() -> Limits {
-    Limits { cpu: Duration::from_secs(1), wall: Duration::from_secs(10), output_bytes: 2 << 20, ..Limits::default() }
+fn catalog_limits() -> CallLimits {
+    CallLimits {
+        cpu: Duration::from_secs(1),
+        wall: Duration::from_secs(10),
+        output_bytes: 2 << 20,
+        ..CallLimits::default()
+    }
 }
 
 impl Sandbox {
@@ -210,7 +215,7 @@ impl Sandbox {
         block: &str,
         config: &str,
         payload: Payload,
-        limits: &Limits,
+        limits: &CallLimits,
         (cancel, memory): (CancellationToken, Reservation),
     ) -> Result<CallOutcome, Box<CallFailure>> {
         known(package, block)?;
@@ -224,7 +229,9 @@ impl Sandbox {
     async fn on_thread<T: Send + 'static>(
         &self,
         context: &CallContext,
-        work: impl FnOnce(&Self, &Limits, CancellationToken, Reservation) -> Result<T, Box<CallFailure>> + Send + 'static,
+        work: impl FnOnce(&Self, &CallLimits, CancellationToken, Reservation) -> Result<T, Box<CallFailure>>
+        + Send
+        + 'static,
     ) -> Result<(T, u64), Box<CallFailure>> {
         let asked = Instant::now();
         let permit = tokio::select! {
@@ -259,7 +266,7 @@ impl Sandbox {
     }
 
     /// A slot, and the memory that a call begins with.
-    fn enter_blocking(&self, limits: &Limits) -> Result<(OwnedSemaphorePermit, Reservation), CallError> {
+    fn enter_blocking(&self, limits: &CallLimits) -> Result<(OwnedSemaphorePermit, Reservation), CallError> {
         let permit = self.wait_for_slot()?;
         let deadline = Instant::now() + limits.wall;
         let memory = self.0.memory.reserve_blocking(Use::Guests, ticket(limits), deadline);
@@ -275,7 +282,7 @@ impl Sandbox {
     }
 }
 
-fn ticket(limits: &Limits) -> u64 {
+fn ticket(limits: &CallLimits) -> u64 {
     TICKET.min(limits.memory_bytes as u64)
 }
 

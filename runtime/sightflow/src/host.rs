@@ -8,7 +8,7 @@ use sightflow_engine::{
     BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, CheckContext, Code, FailureKind,
     LogLevel, LogLine, Package, Payload,
 };
-use sightflow_sandbox::{CallFailure, Level, Limits, Logs, Profile, Sandbox};
+use sightflow_sandbox::{CallFailure, CallLimits, Level, Logs, Profile, Sandbox};
 use sightflow_types::Problem;
 use sightflow_types::error::code;
 
@@ -39,9 +39,9 @@ fn package(block: &BlockRef) -> Result<&sightflow_sandbox::Package, CallError> {
 }
 
 /// A check looks at one node's configuration: it needs little.
-fn check_limits(deadline: Instant) -> Limits {
-    let defaults = Limits::default();
-    Limits {
+fn check_limits(deadline: Instant) -> CallLimits {
+    let defaults = CallLimits::default();
+    CallLimits {
         cpu: Duration::from_millis(200),
         host_cpu: Duration::from_millis(200),
         wall: deadline.saturating_duration_since(Instant::now()),
@@ -60,9 +60,11 @@ impl BlockHost for SandboxHost {
         payload: Payload,
         context: CallContext,
     ) -> Result<CallOutcome, CallError> {
-        let defaults = Limits::default();
-        let limits =
-            Limits { wall: context.timeout.map_or(defaults.wall, |timeout| timeout.min(defaults.wall)), ..defaults };
+        let defaults = CallLimits::default();
+        let limits = CallLimits {
+            wall: context.timeout.map_or(defaults.wall, |timeout| timeout.min(defaults.wall)),
+            ..defaults
+        };
         let payload = sightflow_sandbox::Payload { document: payload.document, images: payload.images };
         let conditions = sightflow_sandbox::CallContext { limits, cancel: context.cancel };
         let called = self.0.call_blocking(package(block)?, &block.name, config, payload, &conditions);

@@ -12,7 +12,7 @@ use super::clock::Clock;
 use super::log_buffer::LogBuffer;
 use super::stop::Stop;
 use crate::error::LimitKind;
-use crate::{CallError, Limits, Logs, Profile, engine};
+use crate::{CallError, CallLimits, Logs, Profile, engine};
 
 /// What the host refused to a guest that went on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ enum Refusal {
 /// State of one call.
 pub(crate) struct CallState {
     pub(crate) table: ResourceTable,
-    pub(crate) limits: Limits,
+    pub(crate) limits: CallLimits,
     pub(crate) log: LogBuffer,
     pub(crate) clock: Arc<Clock>,
     /// What image operations may use.
@@ -46,7 +46,7 @@ pub(crate) struct CallState {
 impl CallState {
     /// A state whose clocks start now, on the thread that will run the guest. `memory` is what the guest begins with;
     /// what else the call needs is taken from the same pool, before those who hold nothing of it.
-    pub(crate) fn new(limits: Limits, cancel: CancellationToken, memory: Reservation) -> Self {
+    pub(crate) fn new(limits: CallLimits, cancel: CancellationToken, memory: Reservation) -> Self {
         let clock = Arc::new(Clock::start(&limits, cancel));
         let watched = Arc::clone(&clock);
         let work = Work::new(MemoryPool::clone(memory.pool()))
@@ -239,9 +239,9 @@ mod tests {
 
     use super::{CallState, Stop};
     use crate::error::LimitKind;
-    use crate::{CallError, Limits};
+    use crate::{CallError, CallLimits};
 
-    fn state(limits: Limits, pool: &MemoryPool) -> CallState {
+    fn state(limits: CallLimits, pool: &MemoryPool) -> CallState {
         let ticket = pool.try_reserve(Use::Guests, 10).expect("room");
         CallState::new(limits, CancellationToken::new(), ticket)
     }
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn memory_is_summed_over_all_memories_and_tables_are_bounded() {
         let pool = MemoryPool::new(1000);
-        let limits = Limits { memory_bytes: 100, table_elements: 10, ..Limits::default() };
+        let limits = CallLimits { memory_bytes: 100, table_elements: 10, ..CallLimits::default() };
         let mut state = state(limits, &pool);
         // Current and desired size of one memory, its own maximum, and what a following trap is called.
         let steps = [
@@ -279,7 +279,7 @@ mod tests {
     fn a_guest_that_finds_no_memory_is_stopped() {
         let pool = MemoryPool::new(1000);
         let wall = std::time::Duration::from_millis(1);
-        let mut state = state(Limits { wall, ..Limits::default() }, &pool);
+        let mut state = state(CallLimits { wall, ..CallLimits::default() }, &pool);
         let others = pool.try_reserve(Use::Models, 900).expect("room");
         assert!(matches!(stop(state.memory_growing(0, 200, None)), Some(Stop::NoMemory(_))));
         assert!(matches!(stop(state.memory_growing(0, 2000, None)), Some(Stop::NoMemory(_))));

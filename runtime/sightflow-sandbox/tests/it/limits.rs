@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use sightflow_sandbox::{Allocation, CallContext, CallError, LimitKind, Limits, Payload, SandboxConfig};
+use sightflow_sandbox::{Allocation, CallContext, CallError, CallLimits, LimitKind, Payload, SandboxConfig};
 use sightflow_types::error::code;
 
 use crate::guests::{Bench, config, picture};
 
-fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
-    let mut limits = Limits::default();
+fn limits(change: impl FnOnce(&mut CallLimits)) -> CallLimits {
+    let mut limits = CallLimits::default();
     change(&mut limits);
     limits
 }
@@ -96,7 +96,7 @@ fn a_guest_that_breaks_down_is_a_trap_with_its_last_words() {
         ("exit", "exit with status"),
     ];
     for (block, words) in cases {
-        let error = bench.error(block, "", Limits::default());
+        let error = bench.error(block, "", CallLimits::default());
         assert_eq!(error.code(), code::BLOCK_TRAP, "{block}: {error}");
         assert!(error.to_string().contains(words), "{block}: {error}");
     }
@@ -210,5 +210,5 @@ fn a_pool_that_the_host_refuses_is_replaced_by_memory_for_each_call() {
     assert_eq!(last.sandbox.allocation(), Allocation::OnDemand);
     assert_eq!(last.ok("echo", "").images.len(), 1);
     assert_eq!(last.error("grow", "", limits(|l| l.memory_bytes = 32 << 20)), CallError::Memory(32 << 20));
-    assert_eq!(last.error("recurse", "", Limits::default()).code(), code::BLOCK_TRAP);
+    assert_eq!(last.error("recurse", "", CallLimits::default()).code(), code::BLOCK_TRAP);
 }

@@ -1,7 +1,7 @@
 //! Values, images and errors across the boundary.
 
 use sightflow_images::PixelFormat;
-use sightflow_sandbox::{CallContext, CallError, Limits, Report};
+use sightflow_sandbox::{CallContext, CallError, CallLimits, Report};
 use sightflow_types::error::code;
 
 use crate::guests::{Bench, picture};
@@ -46,7 +46,7 @@ fn a_block_s_own_errors_keep_their_kind_and_their_place() {
         ("bad_input", placed, CallError::BadInput(report), code::BAD_INPUT),
     ];
     for (block, argument, expected, code) in cases {
-        let error = bench.error(block, argument, Limits::default());
+        let error = bench.error(block, argument, CallLimits::default());
         assert_eq!((&error, error.code()), (&expected, code), "{block}");
     }
 }
@@ -61,12 +61,12 @@ fn an_answer_that_breaks_the_interface_is_refused() {
         ("not_json", r#"{"image":{"$image":{"digest":"sha256:00"}}}"#, "must be an index"),
     ];
     for (block, argument, expected) in cases {
-        match bench.error(block, argument, Limits::default()) {
+        match bench.error(block, argument, CallLimits::default()) {
             CallError::InvalidOutput(reason) => assert!(reason.contains(expected), "{reason}"),
             error => panic!("{block} {argument}: {error:?}"),
         }
     }
-    assert_eq!(bench.error("nonsense", "", Limits::default()), CallError::UnknownBlock("nonsense".to_owned()));
+    assert_eq!(bench.error("nonsense", "", CallLimits::default()), CallError::UnknownBlock("nonsense".to_owned()));
 }
 
 #[tokio::test]
