@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use sightflow::wiring::Blocks;
 use sightflow_engine::{
     Catalog, DefinitionLimits, End, ImageIo, JobOutcome, JobRequest, JobRunner, Lanes, ModelCatalog, Purpose,
-    RunLimits, RunParts, RunRequest, Silent, compile, run_plan, validate_run,
+    RunLimits, RunParts, RunSpec, Silent, compile, run_plan, validate_run,
 };
 use sightflow_images::Image;
 use sightflow_sandbox::{CallContext, Payload, Sandbox, SandboxConfig};
@@ -86,7 +86,7 @@ fn walked(blocks: &Blocks, runtime: &tokio::runtime::Runtime, nodes: usize, item
     runtime.block_on(runtime.spawn(async move {
         let mut times = Vec::new();
         for round in 0..1200 {
-            let request = RunRequest {
+            let request = RunSpec {
                 plan: plan.clone(),
                 input: input.clone(),
                 execution_id: None,

@@ -14,7 +14,7 @@ use sightflow_blobs::BlobStore;
 use sightflow_engine::server::StoredImages;
 use sightflow_engine::{
     DefinitionLimits, End, JobOutcome, JobRequest, JobRunner, Lanes, ModelCatalog, ModelEntry, Plan, RunLimits,
-    RunParts, RunRequest, Silent, compile, run_plan, validate_run,
+    RunParts, RunSpec, Silent, compile, run_plan, validate_run,
 };
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_types::error::RunError;
@@ -92,7 +92,7 @@ impl<'b> Bench<'b> {
             limits: RunLimits::default(),
             lanes: Lanes::default(),
         };
-        let request = RunRequest {
+        let request = RunSpec {
             plan: Arc::clone(plan),
             input,
             execution_id: None,

@@ -29,4 +29,4 @@ pub use jobs::{JobOutcome, JobRequest, JobRunner};
 pub use kept::RunLimits;
 pub use lanes::Lanes;
 pub use report::{Observer, Record, Report, Silent};
-pub use request::{End, RunOutcome, RunParts, RunRequest};
+pub use request::{End, RunOutcome, RunParts, RunSpec};

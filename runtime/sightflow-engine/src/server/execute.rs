@@ -24,7 +24,7 @@ use super::pins;
 use super::shared::{Shared, Stop, problems};
 use crate::catalog::Catalog;
 use crate::input::validate_run;
-use crate::run::{End, Pause, Run, RunOutcome, RunParts, RunRequest};
+use crate::run::{End, Pause, Run, RunOutcome, RunParts, RunSpec};
 
 /// Leases that are handed back at a time when the engine stops: one commit takes as many as wait for it.
 const HANDS: usize = 256;
@@ -176,7 +176,7 @@ async fn prepare(
     let left = execution.deadline_at.map(|deadline| deadline.millis_since(shared.parts.store.now()).max(0));
     let deadline =
         left.and_then(|ms| Instant::now().checked_add(Duration::from_millis(u64::try_from(ms).unwrap_or(0))));
-    let request = RunRequest {
+    let request = RunSpec {
         plan,
         input,
         execution_id: Some(execution.id),

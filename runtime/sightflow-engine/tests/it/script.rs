@@ -11,7 +11,7 @@ use sightflow_engine::server::StoredImages;
 use sightflow_engine::{
     BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, Catalog, CheckContext, Code,
     Compiled, DefinitionLimits, FailureKind, JobOutcome, JobRequest, JobRunner, Lanes, LogLevel, LogLine, ModelCatalog,
-    ModelEntry, Observer, Package, Payload, Plan, RunLimits, RunOutcome, RunParts, RunRequest, compile, run_plan,
+    ModelEntry, Observer, Package, Payload, Plan, RunLimits, RunOutcome, RunParts, RunSpec, compile, run_plan,
     validate_run,
 };
 use sightflow_images::{Image, PixelFormat, Pixels};
@@ -381,7 +381,7 @@ impl Stage {
             limits: self.limits.clone(),
             lanes: Lanes::default(),
         };
-        let request = RunRequest {
+        let request = RunSpec {
             plan,
             input,
             execution_id: None,
