@@ -12,7 +12,7 @@ use sightflow_engine::{
     RunLimits, RunParts, RunSpec, Silent, compile, run_plan, validate_run,
 };
 use sightflow_images::Image;
-use sightflow_sandbox::{CallContext, Payload, Sandbox, SandboxConfig};
+use sightflow_sandbox::{CallConditions, GuestPayload, Sandbox, SandboxConfig};
 use sightflow_types::error::{RunError, code};
 use sightflow_types::{Digest, ImageRef, JobId};
 use tokio_util::sync::CancellationToken;
@@ -57,10 +57,10 @@ fn bare(catalog: &Catalog, nodes: usize, items: usize) -> Result<Times> {
     let config =
         plan.and_then(|plan| plan.nodes[0].config.text.clone()).context("a filter with a fixed configuration")?;
     let document = json!({"items": detections(items)}).to_string();
-    let context = CallContext::default();
+    let context = CallConditions::default();
     repeat(200, 1000, || {
         for _ in 0..nodes {
-            let payload = Payload { document: document.clone(), images: Vec::new() };
+            let payload = GuestPayload { document: document.clone(), images: Vec::new() };
             sandbox.call_blocking(package, "filter", &config, payload, &context)?;
         }
         Ok(())

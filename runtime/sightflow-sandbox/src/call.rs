@@ -8,7 +8,7 @@ use crate::CallLimits;
 
 /// What a block is given: one JSON object and the images that it names.
 #[derive(Debug, Clone)]
-pub struct Payload {
+pub struct GuestPayload {
     /// A JSON object; an image in it is `{"$image": n}`, `n` an index into `images`.
     pub document: String,
     /// The images.
@@ -17,7 +17,7 @@ pub struct Payload {
 
 /// The conditions of one call.
 #[derive(Debug, Clone, Default)]
-pub struct CallContext {
+pub struct CallConditions {
     /// What it may use.
     pub limits: CallLimits,
     /// Takes the call back: waiting ends at once, a running guest within a tick (1 ms) of its own code.
@@ -77,7 +77,7 @@ pub struct Profile {
 
 /// A successful call.
 #[derive(Debug)]
-pub struct CallOutcome {
+pub struct GuestOutcome {
     /// The answer: a JSON object whose image indices exist in `images`.
     pub document: Document,
     /// The images that it names.

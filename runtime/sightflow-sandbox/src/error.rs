@@ -47,7 +47,7 @@ pub enum LoadError {
     World(String),
     /// `catalog` failed or went beyond its limits.
     #[error("`catalog` failed: {0}")]
-    Catalog(CallError),
+    Catalog(GuestError),
     /// `catalog` answered with manifests that are not valid.
     #[error("invalid manifests: {}", .0.join("; "))]
     Manifests(Vec<String>),
@@ -103,7 +103,7 @@ pub enum LimitKind {
 
 /// Why one call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
+pub enum GuestError {
     /// The package has no block of this name.
     #[error("the package has no block `{0}`")]
     UnknownBlock(String),
@@ -156,7 +156,7 @@ pub enum CallError {
     Host(String),
 }
 
-impl CallError {
+impl GuestError {
     /// The stable code of [`sightflow_types::error::code`].
     pub fn code(&self) -> &'static str {
         match self {
@@ -209,7 +209,7 @@ impl CallError {
 pub struct CallFailure {
     /// Why.
     #[source]
-    pub error: CallError,
+    pub error: GuestError,
     /// What the block had logged until then.
     pub logs: crate::Logs,
     /// What it had used until then.

@@ -65,8 +65,8 @@ impl BlockHost for SandboxHost {
             wall: context.timeout.map_or(defaults.wall, |timeout| timeout.min(defaults.wall)),
             ..defaults
         };
-        let payload = sightflow_sandbox::Payload { document: payload.document, images: payload.images };
-        let conditions = sightflow_sandbox::CallContext { limits, cancel: context.cancel };
+        let payload = sightflow_sandbox::GuestPayload { document: payload.document, images: payload.images };
+        let conditions = sightflow_sandbox::CallConditions { limits, cancel: context.cancel };
         let called = self.0.call_blocking(package(block)?, &block.name, config, payload, &conditions);
         let outcome = called.map_err(|failure| failed(*failure))?;
         let trace = trace(outcome.logs, outcome.profile);
@@ -82,7 +82,7 @@ impl BlockHost for SandboxHost {
     ) -> Result<Vec<Problem>, CallError> {
         let wiring = json!({"wired": context.wired, "dynamic": context.dynamic}).to_string();
         let limits = check_limits(deadline);
-        let conditions = sightflow_sandbox::CallContext { limits, ..Default::default() };
+        let conditions = sightflow_sandbox::CallConditions { limits, ..Default::default() };
         let config = config.to_string();
         let checking = self.0.check(package(block)?, &block.name, &config, &wiring, &conditions);
         // Waiting for a slot counts, too.
@@ -94,13 +94,13 @@ impl BlockHost for SandboxHost {
 }
 
 fn failed(failure: CallFailure) -> CallError {
-    use sightflow_sandbox::CallError as Reason;
+    use sightflow_sandbox::GuestError;
     let error = &failure.error;
     let kind = match error {
-        Reason::BadInput(_) | Reason::BadConfig(_) => FailureKind::Refused,
-        Reason::Retry(_) | Reason::NoMemory(_) => FailureKind::Retry,
-        Reason::Cancelled => FailureKind::Cancelled,
-        Reason::UnknownBlock(_) | Reason::Host(_) => FailureKind::Host,
+        GuestError::BadInput(_) | GuestError::BadConfig(_) => FailureKind::Refused,
+        GuestError::Retry(_) | GuestError::NoMemory(_) => FailureKind::Retry,
+        GuestError::Cancelled => FailureKind::Cancelled,
+        GuestError::UnknownBlock(_) | GuestError::Host(_) => FailureKind::Host,
         _ => FailureKind::Failed,
     };
     CallError {

@@ -12,7 +12,7 @@ use super::clock::Clock;
 use super::log_buffer::LogBuffer;
 use super::stop::Stop;
 use crate::error::LimitKind;
-use crate::{CallError, CallLimits, Logs, Profile, engine};
+use crate::{CallLimits, GuestError, Logs, Profile, engine};
 
 /// What the host refused to a guest that went on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,10 +80,10 @@ impl CallState {
     }
 
     /// Why a guest failed that was refused something, if that was the last thing that it heard from the host.
-    pub(crate) fn refused(&self) -> Option<CallError> {
+    pub(crate) fn refused(&self) -> Option<GuestError> {
         Some(match self.refusal? {
-            Refusal::Limit(kind) => CallError::Limit { kind, limit: self.limit_of(kind) },
-            Refusal::Memory(most) => CallError::Memory(most),
+            Refusal::Limit(kind) => GuestError::Limit { kind, limit: self.limit_of(kind) },
+            Refusal::Memory(most) => GuestError::Memory(most),
         })
     }
 
@@ -239,7 +239,7 @@ mod tests {
 
     use super::{CallState, Stop};
     use crate::error::LimitKind;
-    use crate::{CallError, CallLimits};
+    use crate::{CallLimits, GuestError};
 
     fn state(limits: CallLimits, pool: &MemoryPool) -> CallState {
         let ticket = pool.try_reserve(Use::Guests, 10).expect("room");
@@ -260,8 +260,8 @@ mod tests {
             (0, 60, None, None),
             (0, 30, None, None),
             (60, 70, None, None),
-            (30, 31, None, Some(CallError::Memory(100))),
-            (30, 50, Some(40), Some(CallError::Memory(40))),
+            (30, 31, None, Some(GuestError::Memory(100))),
+            (30, 50, Some(40), Some(GuestError::Memory(40))),
             (0, 0, None, None),
         ];
         for (current, desired, maximum, refused) in steps {

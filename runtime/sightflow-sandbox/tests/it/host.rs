@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sightflow_memory::{MemoryPool, Use};
-use sightflow_sandbox::{CallError, CallLimits};
+use sightflow_sandbox::{CallLimits, GuestError};
 use sightflow_types::error::code;
 
 use crate::guests::Bench;
@@ -22,10 +22,10 @@ fn any_draw_list_ends_in_time() {
         println!("{list}: {took:?}");
         assert!(took < Duration::from_secs(10), "{list}: {took:?}");
         match (list, outcome.map_err(|failure| failure.error)) {
-            ("text" | "numbers", Err(CallError::Failed(report))) => {
+            ("text" | "numbers", Err(GuestError::Failed(report))) => {
                 assert!(report.message.contains("Invalid"), "{report}");
             }
-            (_, Ok(_) | Err(CallError::Wall(_))) => {}
+            (_, Ok(_) | Err(GuestError::Wall(_))) => {}
             (_, Err(error)) => panic!("{list}: {error}"),
         }
     }
@@ -37,7 +37,7 @@ fn host_processor_time_is_bounded_beside_the_guest_s() {
     let host_cpu = Duration::from_millis(30);
     let limits = CallLimits { host_cpu, wall: Duration::from_secs(60), ..CallLimits::default() };
     let failure = bench.call("draw", "polygon", limits).expect_err("a polygon takes longer");
-    assert_eq!((&failure.error, failure.error.code()), (&CallError::HostCpu(host_cpu), code::BLOCK_CPU));
+    assert_eq!((&failure.error, failure.error.code()), (&GuestError::HostCpu(host_cpu), code::BLOCK_CPU));
     assert!((30_000..3_000_000).contains(&failure.profile.host_cpu_us), "{:?}", failure.profile);
     assert!(failure.profile.host_steps > 0);
 }
@@ -89,7 +89,7 @@ fn calls_share_one_budget_in_bytes() {
     let others = pool.try_reserve(Use::Models, 20 << 20).expect("room");
     for (block, argument) in [("grow", ""), ("hold", "1000")] {
         let error = bench.error(block, argument, short.clone());
-        assert!(matches!(error, CallError::NoMemory(_)), "{block}: {error}");
+        assert!(matches!(error, GuestError::NoMemory(_)), "{block}: {error}");
         assert_eq!(error.code(), code::BLOCK_LIMIT);
         assert_eq!(pool.used(), 20 << 20, "{block} gave everything back");
     }
@@ -99,7 +99,7 @@ fn calls_share_one_budget_in_bytes() {
     drop(outcome);
     assert_eq!(pool.used(), 0);
     let full = pool.try_reserve(Use::Models, 24 << 20).expect("room");
-    assert!(matches!(bench.error("echo", "", short), CallError::NoMemory(_)), "not even a beginning");
+    assert!(matches!(bench.error("echo", "", short), GuestError::NoMemory(_)), "not even a beginning");
     drop(full);
 }
 
@@ -108,8 +108,8 @@ async fn a_call_that_waits_for_memory_can_be_taken_back() {
     let pool = MemoryPool::new(24 << 20);
     let bench = Bench::with_memory(&pool);
     let full = pool.try_reserve(Use::Models, 24 << 20).expect("room");
-    let context = sightflow_sandbox::CallContext::default();
-    let payload = sightflow_sandbox::Payload { document: "{}".to_owned(), images: Vec::new() };
+    let context = sightflow_sandbox::CallConditions::default();
+    let payload = sightflow_sandbox::GuestPayload { document: "{}".to_owned(), images: Vec::new() };
     let call = bench.sandbox.call(&bench.package, "echo", "", payload, &context);
     let cancel = async {
         while !pool.is_contended() {
@@ -118,6 +118,6 @@ async fn a_call_that_waits_for_memory_can_be_taken_back() {
         context.cancel.cancel();
     };
     let (answer, ()) = tokio::join!(call, cancel);
-    assert_eq!(answer.expect_err("taken back").error, CallError::Cancelled);
+    assert_eq!(answer.expect_err("taken back").error, GuestError::Cancelled);
     drop(full);
 }
