@@ -46,7 +46,6 @@ impl Default for ApiConfig {
 pub struct ApiState {
     pub(crate) store: SharedStore,
     pub(crate) blobs: BlobStore,
-    pub(crate) catalog: Arc<Catalog>,
     /// Who waits for news of an execution.
     pub(crate) followers: Arc<Followers>,
     plans: Arc<Plans>,
@@ -63,20 +62,12 @@ pub struct ApiState {
 impl ApiState {
     /// Puts the parts together, within a runtime. The engine itself is not among them: what the API accepts, the engine finds
     /// in the store.
-    pub fn new(
-        store: SharedStore,
-        blobs: BlobStore,
-        catalog: Arc<Catalog>,
-        plans: Arc<Plans>,
-        outgoing: Outgoing,
-        config: ApiConfig,
-    ) -> Self {
+    pub fn new(store: SharedStore, blobs: BlobStore, plans: Arc<Plans>, outgoing: Outgoing, config: ApiConfig) -> Self {
         let followers = Arc::new(Followers::new(&*store));
         let decodes = std::thread::available_parallelism().map_or(2, |cores| cores.get().div_ceil(2).max(2));
         Self {
             store,
             blobs,
-            catalog,
             followers,
             plans,
             checks: Arc::from([]),
@@ -103,6 +94,11 @@ impl ApiState {
     /// Whether [`ApiState::drain`] was called, and when it will be.
     pub(crate) fn draining(&self) -> watch::Receiver<bool> {
         self.drain.subscribe()
+    }
+
+    /// The blocks that a tenant may name.
+    pub(crate) fn blocks(&self, tenant: TenantId) -> Arc<Catalog> {
+        self.plans.blocks(tenant)
     }
 
     /// Everything that a save checks, the blocks' own checks included.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use sightflow_sandbox::{CallContext, Package, Payload, Sandbox, SandboxConfig};
+use sightflow_sandbox::{CallConditions, GuestPayload, Package, Sandbox, SandboxConfig};
 
 use crate::measure::{detections, repeat};
 
@@ -12,7 +12,7 @@ pub(crate) fn run() -> Result<()> {
     let packages = sightflow_first_party::load(&sandbox)?;
     println!("compile the first-party packages, no cache    {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
     let condition = package_of(&packages, "condition")?;
-    let context = CallContext::default();
+    let context = CallConditions::default();
     let config = r#"{"field":"length","operator":"greater_than","value":10}"#;
     repeat(500, 5000, || Ok(sandbox.instantiate_blocking(condition, &context)?))?
         .print("component: instance alone", "bar ≤ 30");
@@ -21,7 +21,7 @@ pub(crate) fn run() -> Result<()> {
     {
         let document = json!({"value": detections(count)}).to_string();
         let call = || {
-            let payload = Payload { document: document.clone(), images: Vec::new() };
+            let payload = GuestPayload { document: document.clone(), images: Vec::new() };
             Ok(sandbox.call_blocking(condition, "condition", config, payload, &context)?)
         };
         repeat(500, 5000, call)?.print(name, bar);

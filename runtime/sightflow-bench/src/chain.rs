@@ -8,11 +8,11 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sightflow::wiring::Blocks;
 use sightflow_engine::{
-    Catalog, End, ImageIo, JobOutcome, JobRequest, JobRunner, Lanes, Limits, ModelCatalog, Purpose, RunLimits,
-    RunParts, RunRequest, Silent, compile, run_plan, validate_run,
+    Catalog, DefinitionLimits, End, ImageIo, JobOutcome, JobRequest, JobRunner, Lanes, ModelCatalog, Purpose,
+    RunLimits, RunParts, RunSpec, Silent, compile, run_plan, validate_run,
 };
 use sightflow_images::Image;
-use sightflow_sandbox::{CallContext, Payload, Sandbox, SandboxConfig};
+use sightflow_sandbox::{CallConditions, GuestPayload, Sandbox, SandboxConfig};
 use sightflow_types::error::{RunError, code};
 use sightflow_types::{Digest, ImageRef, JobId};
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,7 @@ pub(crate) fn run() -> Result<()> {
     for (nodes, items, bar) in
         [(10, 5, "bar p50 ≤ 500"), (10, 50, "bar p50 ≤ 2000"), (100, 5, "bar: linear"), (100, 50, "")]
     {
-        let bare = bare(&blocks.catalog, nodes, items)?;
+        let bare = bare(&blocks.catalog(), nodes, items)?;
         bare.print(&format!("{nodes} bare component calls, {items} items"), "");
         let walked = walked(&blocks, &runtime, nodes, items)?;
         walked.print(&format!("{nodes} logic nodes in process, {items} items"), bar);
@@ -53,14 +53,14 @@ fn bare(catalog: &Catalog, nodes: usize, items: usize) -> Result<Times> {
     let sandbox = Sandbox::new(&SandboxConfig::default())?;
     let packages = sightflow_first_party::load(&sandbox)?;
     let package = package_of(&packages, "filter")?;
-    let plan = compile(&definition(1), catalog, &ModelCatalog::default(), &Limits::default()).plan;
+    let plan = compile(&definition(1), catalog, &ModelCatalog::default(), &DefinitionLimits::default()).plan;
     let config =
         plan.and_then(|plan| plan.nodes[0].config.text.clone()).context("a filter with a fixed configuration")?;
     let document = json!({"items": detections(items)}).to_string();
-    let context = CallContext::default();
+    let context = CallConditions::default();
     repeat(200, 1000, || {
         for _ in 0..nodes {
-            let payload = Payload { document: document.clone(), images: Vec::new() };
+            let payload = GuestPayload { document: document.clone(), images: Vec::new() };
             sandbox.call_blocking(package, "filter", &config, payload, &context)?;
         }
         Ok(())
@@ -69,7 +69,8 @@ fn bare(catalog: &Catalog, nodes: usize, items: usize) -> Result<Times> {
 
 /// The run of a plan, as the server walks it.
 fn walked(blocks: &Blocks, runtime: &tokio::runtime::Runtime, nodes: usize, items: usize) -> Result<Times> {
-    let compiled = compile(&definition(nodes), &blocks.catalog, &ModelCatalog::default(), &Limits::default());
+    let compiled =
+        compile(&definition(nodes), &blocks.catalog(), &ModelCatalog::default(), &DefinitionLimits::default());
     let plan = compiled.plan.with_context(|| format!("{:?}", compiled.errors))?;
     let input = Map::from_iter([("items".to_owned(), detections(items))]);
     let input = validate_run(&plan, &input, &Map::new()).map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
@@ -85,7 +86,7 @@ fn walked(blocks: &Blocks, runtime: &tokio::runtime::Runtime, nodes: usize, item
     runtime.block_on(runtime.spawn(async move {
         let mut times = Vec::new();
         for round in 0..1200 {
-            let request = RunRequest {
+            let request = RunSpec {
                 plan: plan.clone(),
                 input: input.clone(),
                 execution_id: None,

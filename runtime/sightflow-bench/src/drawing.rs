@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 use sightflow_images::{Image, PixelFormat, Pixels};
-use sightflow_sandbox::{CallContext, Payload, Sandbox, SandboxConfig};
+use sightflow_sandbox::{CallConditions, GuestPayload, Sandbox, SandboxConfig};
 
 use crate::measure::{detections, micros, repeat};
 use crate::python;
@@ -35,16 +35,16 @@ pub(crate) fn run() -> Result<()> {
     let sandbox = Sandbox::new(&SandboxConfig::default())?;
     let packages = sightflow_first_party::load(&sandbox)?;
     let package = crate::blocks::package_of(&packages, "draw_boxes")?;
-    let context = CallContext::default();
+    let context = CallConditions::default();
     let picture = Image::from_pixels(Pixels::filled(1280, 720, PixelFormat::Rgb8, &[90, 90, 90])?);
     let mut document = json!({"image": {"$image": 0}, "detections": detections(50)});
     // Every default filled in, as the engine does.
-    let catalog = sightflow::wiring::Blocks::load(None)?.catalog;
+    let catalog = sightflow::wiring::Blocks::load(None)?.catalog();
     let schema = &catalog.resolve("draw_boxes").map_err(|unknown| anyhow::anyhow!(unknown.message))?.schema;
     let config = serde_json::Value::Object(schema.canonical(serde_json::Map::new()).config).to_string();
     let text = document.take().to_string();
     let call = || {
-        let payload = Payload { document: text.clone(), images: vec![picture.clone()] };
+        let payload = GuestPayload { document: text.clone(), images: vec![picture.clone()] };
         Ok(sandbox.call_blocking(package, "draw_boxes", &config, payload, &context)?)
     };
     let ours = repeat(50, 500, call)?;

@@ -13,8 +13,8 @@ use sightflow::wiring::Blocks;
 use sightflow_blobs::BlobStore;
 use sightflow_engine::server::StoredImages;
 use sightflow_engine::{
-    End, JobOutcome, JobRequest, JobRunner, Lanes, Limits, ModelCatalog, ModelEntry, Plan, RunLimits, RunParts,
-    RunRequest, Silent, compile, run_plan, validate_run,
+    DefinitionLimits, End, JobOutcome, JobRequest, JobRunner, Lanes, ModelCatalog, ModelEntry, Plan, RunLimits,
+    RunParts, RunSpec, Silent, compile, run_plan, validate_run,
 };
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_types::error::RunError;
@@ -92,7 +92,7 @@ impl<'b> Bench<'b> {
             limits: RunLimits::default(),
             lanes: Lanes::default(),
         };
-        let request = RunRequest {
+        let request = RunSpec {
             plan: Arc::clone(plan),
             input,
             execution_id: None,
@@ -116,7 +116,7 @@ pub(crate) fn photo() -> Result<Image> {
 }
 
 fn plan(blocks: &Blocks, definition: &Value) -> Result<Arc<Plan>> {
-    let compiled = compile(definition, &blocks.catalog, &ModelCatalog::new([finder()]), &Limits::default());
+    let compiled = compile(definition, &blocks.catalog(), &ModelCatalog::new([finder()]), &DefinitionLimits::default());
     compiled.plan.with_context(|| format!("{:?}", compiled.errors))
 }
 

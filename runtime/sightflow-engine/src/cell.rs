@@ -8,6 +8,9 @@ use sightflow_types::document::{Shape, Survey};
 use crate::images::{ImageTable, Picture, any_image, handle, handle_value};
 use crate::weight::weigh;
 
+/// Values by port.
+pub(crate) type Outputs = Vec<(Arc<str>, Cell)>;
+
 /// A shared value, and the images that it names: they live as long as somebody holds a value that names them.
 ///
 /// What a component wrote stays its text, what the engine made stays a tree; the other form is made when somebody asks.

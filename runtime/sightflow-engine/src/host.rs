@@ -1,5 +1,7 @@
 //! What the engine asks of the sandbox: calls and checks of component blocks.
 
+use std::any::Any;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -11,8 +13,31 @@ use sightflow_types::error::code;
 use sightflow_types::{Digest, ExecutionId, Problem};
 use tokio_util::sync::CancellationToken;
 
+/// What a host runs a package by, for example its compiled component. Nothing to anybody else; whoever has a block has its code,
+/// so a package that was replaced goes on for those who began with it. The engine's own blocks have none.
+#[derive(Clone, Default)]
+pub struct Code(Option<Arc<dyn Any + Send + Sync>>);
+
+impl Code {
+    /// Code in the host's own terms.
+    pub fn new(code: impl Any + Send + Sync) -> Self {
+        Self(Some(Arc::new(code)))
+    }
+
+    /// The code, if it is there and of a host with these terms.
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        self.0.as_deref()?.downcast_ref()
+    }
+}
+
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Code" } else { "no code" })
+    }
+}
+
 /// One version of one block, pinned.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct BlockRef {
     /// Package with its namespace: `sightflow/visualization`.
     pub package: String,
@@ -22,6 +47,15 @@ pub struct BlockRef {
     pub name: String,
     /// Digest of the package's bytes; none for blocks that the engine runs itself.
     pub digest: Option<Digest>,
+    /// What the host runs it by.
+    pub code: Code,
+}
+
+impl BlockRef {
+    /// `namespace/package/name`.
+    pub fn qualified(&self) -> String {
+        format!("{}/{}", self.package, self.name)
+    }
 }
 
 /// What a block is given: one JSON object and the images that it names.

@@ -16,8 +16,8 @@ use sightflow_images::{Image, PixelFormat, ReadOptions, probe};
 use sightflow_types::error::{RunError, code};
 use sightflow_types::{Digest, IMAGE_KEY, ImageRef, Rect};
 
-pub(crate) use recipe::Recipe;
-pub(crate) use table::{Access, ImageTable, Origin, Picture};
+pub(crate) use recipe::{Access, Origin, Recipe};
+pub(crate) use table::{ImageTable, Picture};
 
 /// What a stored image is for; decides who may read it afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

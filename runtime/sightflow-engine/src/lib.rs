@@ -8,28 +8,32 @@ mod image_source;
 mod images;
 mod input;
 mod models;
+mod native;
 pub mod plan;
 mod plans;
 pub mod run;
+mod run_input;
 pub mod server;
 mod tasks;
 mod validate;
 mod weight;
 
-pub use catalog::{BlockEntry, Catalog, CatalogError, EngineKind, Package};
+pub use catalog::{BlockEntry, BlockSource, Catalog, CatalogError, EngineKind, Package};
 pub use host::{
-    BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, CheckContext, FailureKind,
+    BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, CheckContext, Code, FailureKind,
     LogLevel, LogLine, Payload,
 };
+pub use image_source::ImageSource;
 pub use images::{ImageIo, Purpose};
-pub use input::{ImageSource, RunInput, validate_run};
+pub use input::validate_run;
 pub use models::{ModelCatalog, ModelEntry};
-pub use plan::{Compiled, Limits, PROBLEMS_SHOWN, Plan, compile};
+pub use plan::{Compiled, DefinitionLimits, PROBLEMS_SHOWN, Plan, compile};
 pub use plans::{PlanError, Plans, load_models};
 pub use run::{
     End, JobOutcome, JobRequest, JobRunner, Lanes, Observer, Pause, Record, Report, Run, RunLimits, RunOutcome,
-    RunParts, RunRequest, Silent, run_plan,
+    RunParts, RunSpec, Silent, run_plan,
 };
+pub use run_input::RunInput;
 pub use server::{Engine, EngineConfig, EngineHealth, EngineParts, FetchError, ImageFetcher};
 pub use sightflow_supervisor::{Faults, Health, Restarts};
 pub use validate::validate;

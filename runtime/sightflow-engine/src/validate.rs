@@ -8,7 +8,7 @@ use sightflow_types::Problem;
 use crate::catalog::Catalog;
 use crate::host::{BlockHost, CheckContext};
 use crate::models::ModelCatalog;
-use crate::plan::{Compiled, Limits, compile_with_checks};
+use crate::plan::{Compiled, DefinitionLimits, compile_with_checks};
 
 /// Time that all checks of one definition may take together.
 const CHECKS: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ pub async fn validate(
     definition: &Value,
     catalog: &Catalog,
     models: &ModelCatalog,
-    limits: &Limits,
+    limits: &DefinitionLimits,
     host: &dyn BlockHost,
 ) -> Compiled {
     let (mut compiled, checks) = compile_with_checks(definition, catalog, models, limits);

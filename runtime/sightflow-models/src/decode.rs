@@ -13,7 +13,7 @@ use sightflow_types::model::ModelSpec;
 
 use crate::preprocess::{Placement, View};
 use crate::value::HostTensor;
-use crate::{FailureClass, RunFailure};
+use crate::{RunFailure, RunFailureClass};
 
 /// The outputs of one pass.
 pub(crate) struct Outputs {
@@ -81,7 +81,7 @@ pub(crate) fn decode(spec: &ModelSpec, params: &Value, image: &Pixels, seen: &[S
 
 /// Outputs that do not look as the spec says.
 fn unreadable(message: String) -> RunFailure {
-    RunFailure::new(FailureClass::Model, "inference", message)
+    RunFailure::new(RunFailureClass::Model, "inference", message)
 }
 
 /// Refuses NaN and infinities, which never leave a model.
@@ -90,7 +90,7 @@ fn finite(values: &[f32]) -> Result<&[f32], RunFailure> {
     if whole {
         Ok(values)
     } else {
-        Err(RunFailure::new(FailureClass::Poison, "not_finite", "the model answered numbers that are not finite"))
+        Err(RunFailure::new(RunFailureClass::Poison, "not_finite", "the model answered numbers that are not finite"))
     }
 }
 

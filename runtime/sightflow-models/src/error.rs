@@ -76,7 +76,7 @@ impl ModelError {
 
 /// What may be done about a failed request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailureClass {
+pub enum RunFailureClass {
     /// Trying again may help.
     Transient,
     /// Memory ran out; a smaller batch may help.
@@ -89,7 +89,7 @@ pub enum FailureClass {
     Cancelled,
 }
 
-impl FailureClass {
+impl RunFailureClass {
     /// The name in job rows: `transient`, `oom`, `poison`, `model`; `cancelled` is in none.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -107,7 +107,7 @@ impl FailureClass {
 #[error("{code}: {message}")]
 pub struct RunFailure {
     /// What may be done about it.
-    pub class: FailureClass,
+    pub class: RunFailureClass,
     /// Stable: `bad_params`, `bad_image`, `zero_vector`, `not_finite`, `out_of_memory`, `inference`, `cancelled`.
     pub code: &'static str,
     /// For people.
@@ -115,16 +115,16 @@ pub struct RunFailure {
 }
 
 impl RunFailure {
-    pub(crate) fn new(class: FailureClass, code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(class: RunFailureClass, code: &'static str, message: impl Into<String>) -> Self {
         Self { class, code, message: message.into() }
     }
 
     pub(crate) fn out_of_memory(message: impl Into<String>) -> Self {
-        Self::new(FailureClass::OutOfMemory, "out_of_memory", message)
+        Self::new(RunFailureClass::OutOfMemory, "out_of_memory", message)
     }
 
     pub(crate) fn cancelled() -> Self {
-        Self::new(FailureClass::Cancelled, "cancelled", "the request was cancelled")
+        Self::new(RunFailureClass::Cancelled, "cancelled", "the request was cancelled")
     }
 }
 
@@ -155,7 +155,7 @@ impl From<PassFailure> for RunFailure {
         match failure {
             PassFailure::Cancelled => Self::cancelled(),
             PassFailure::Memory(message) => Self::out_of_memory(message),
-            PassFailure::Step(message) => Self::new(FailureClass::Model, "inference", message),
+            PassFailure::Step(message) => Self::new(RunFailureClass::Model, "inference", message),
         }
     }
 }

@@ -21,7 +21,7 @@ mod value;
 
 pub use check::check;
 pub use device::{Device, DeviceChoice, DeviceError, Probe};
-pub use error::{FailureClass, ModelError, RunFailure};
+pub use error::{ModelError, RunFailure, RunFailureClass};
 pub use model::{BatchOutcome, Model, RawOutput, Request, Timings};
 pub use ops::supported_operators;
 pub use simd::{SimdError, SimdLevel};

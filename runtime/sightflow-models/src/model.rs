@@ -16,7 +16,7 @@ use crate::graph::Graph;
 use crate::onnx::ModelProto;
 use crate::preprocess::Placement;
 use crate::value::{HostData, HostTensor};
-use crate::{Device, FailureClass, ModelError, RunFailure, SimdLevel};
+use crate::{Device, ModelError, RunFailure, RunFailureClass, SimdLevel};
 use engine::Engine;
 use memory::Plans;
 
@@ -143,7 +143,7 @@ impl Model {
     /// As [`Model::run`]; `cancelled` says of a request, by its position, whether nobody wants its result any more.
     ///
     /// It is asked before each pass, where cancelled requests are left out, and before each step of the graph, where the
-    /// pass ends once all requests in it are cancelled. Such requests fail with [`FailureClass::Cancelled`]. It is asked
+    /// pass ends once all requests in it are cancelled. Such requests fail with [`RunFailureClass::Cancelled`]. It is asked
     /// often, so it should be cheap: an atomic flag, a clock.
     pub fn run_unless(&self, requests: &[Request<'_>], cancelled: &dyn Fn(usize) -> bool) -> BatchOutcome {
         Batch::new(&self.shared, requests, cancelled).run()
@@ -222,7 +222,7 @@ impl Shared {
         let seen = Seen { outputs: &one, index: 0, placement };
         // A blank image may well have a zero vector; only outputs of another form than the spec says are an error.
         if let Err(failure) = decode::decode(&self.spec, &Value::Null, &blank, &[seen])
-            && failure.class == FailureClass::Model
+            && failure.class == RunFailureClass::Model
         {
             return Err(ModelError::Mismatch(failure.message));
         }
@@ -311,7 +311,7 @@ impl<'a> Batch<'a> {
                 Ok(())
             });
             if let Err::<(), String>(message) = filled {
-                self.failures[*request] = Some(RunFailure::new(FailureClass::Poison, "bad_image", message));
+                self.failures[*request] = Some(RunFailure::new(RunFailureClass::Poison, "bad_image", message));
             }
         }
         self.timings.preprocess_ms += milliseconds(started);
@@ -342,12 +342,12 @@ impl<'a> Batch<'a> {
             }
         }
         let Request { image, params } = self.requests[index];
-        let mut result = Err(RunFailure::new(FailureClass::Model, "inference", "postprocessing failed"));
+        let mut result = Err(RunFailure::new(RunFailureClass::Model, "inference", "postprocessing failed"));
         let caught = catching(|| {
             result = decode::decode(&self.model.spec, params, image, &seen);
             Ok(())
         });
-        caught.map_err(|message: String| RunFailure::new(FailureClass::Model, "inference", message))?;
+        caught.map_err(|message: String| RunFailure::new(RunFailureClass::Model, "inference", message))?;
         result
     }
 }
@@ -368,7 +368,7 @@ fn check_params(spec: &ModelSpec, params: &Value) -> Result<(), RunFailure> {
         return Ok(());
     }
     let messages: Vec<_> = problems.into_iter().map(|problem| problem.message).collect();
-    Err(RunFailure::new(FailureClass::Poison, "bad_params", messages.join("; ")))
+    Err(RunFailure::new(RunFailureClass::Poison, "bad_params", messages.join("; ")))
 }
 
 fn milliseconds(since: Instant) -> f64 {

@@ -4,11 +4,11 @@ use sightflow_images::Image;
 use sightflow_types::document::Document;
 use tokio_util::sync::CancellationToken;
 
-use crate::Limits;
+use crate::CallLimits;
 
 /// What a block is given: one JSON object and the images that it names.
 #[derive(Debug, Clone)]
-pub struct Payload {
+pub struct GuestPayload {
     /// A JSON object; an image in it is `{"$image": n}`, `n` an index into `images`.
     pub document: String,
     /// The images.
@@ -17,9 +17,9 @@ pub struct Payload {
 
 /// The conditions of one call.
 #[derive(Debug, Clone, Default)]
-pub struct CallContext {
+pub struct CallConditions {
     /// What it may use.
-    pub limits: Limits,
+    pub limits: CallLimits,
     /// Takes the call back: waiting ends at once, a running guest within a tick (1 ms) of its own code.
     pub cancel: CancellationToken,
 }
@@ -48,7 +48,7 @@ pub struct LogLine {
 pub struct Logs {
     /// In the order of arrival.
     pub lines: Vec<LogLine>,
-    /// Messages beyond [`Limits::log_lines`] or [`Limits::log_bytes`], not kept.
+    /// Messages beyond [`CallLimits::log_lines`] or [`CallLimits::log_bytes`], not kept.
     pub dropped: u64,
 }
 
@@ -77,7 +77,7 @@ pub struct Profile {
 
 /// A successful call.
 #[derive(Debug)]
-pub struct CallOutcome {
+pub struct GuestOutcome {
     /// The answer: a JSON object whose image indices exist in `images`.
     pub document: Document,
     /// The images that it names.

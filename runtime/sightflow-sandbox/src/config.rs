@@ -17,7 +17,7 @@ pub enum Allocation {
 pub struct SandboxConfig {
     /// Calls that may run at the same time, 1..=1024. A further call waits for a free slot; it does not fail.
     pub slots: u32,
-    /// Largest size of one linear memory in bytes; an upper bound of every [`Limits::memory_bytes`].
+    /// Largest size of one linear memory in bytes; an upper bound of every [`CallLimits::memory_bytes`].
     pub max_memory_bytes: usize,
     /// What is tried first. [`Allocation::Pooled`] falls back to [`Allocation::OnDemand`] where the host refuses the
     /// reservation (`ulimit -v`, a small container).
@@ -41,7 +41,7 @@ impl Default for SandboxConfig {
 
 /// What one call may use. Every field is enforced; none can be switched off.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct CallLimits {
     /// Processor time of the guest's own code. Time that host image operations take is not charged here.
     pub cpu: Duration,
     /// Processor time of host image operations, asked before each one and every few milliseconds inside of it.
@@ -71,7 +71,7 @@ pub struct Limits {
     pub log_bytes: usize,
 }
 
-impl Default for Limits {
+impl Default for CallLimits {
     fn default() -> Self {
         Self {
             cpu: Duration::from_secs(2),

@@ -47,7 +47,7 @@ pub enum LoadError {
     World(String),
     /// `catalog` failed or went beyond its limits.
     #[error("`catalog` failed: {0}")]
-    Catalog(CallError),
+    Catalog(GuestError),
     /// `catalog` answered with manifests that are not valid.
     #[error("invalid manifests: {}", .0.join("; "))]
     Manifests(Vec<String>),
@@ -81,9 +81,9 @@ impl std::fmt::Display for Report {
     }
 }
 
-/// Which allowance of [`Limits`](crate::Limits) a call used up.
+/// Which allowance of [`CallLimits`](crate::CallLimits) a call used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "each variant is named after the field of Limits that it stands for")]
+#[expect(missing_docs, reason = "each variant is named after the field of CallLimits that it stands for")]
 pub enum LimitKind {
     #[error("table elements")]
     TableElements,
@@ -103,7 +103,7 @@ pub enum LimitKind {
 
 /// Why one call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
+pub enum GuestError {
     /// The package has no block of this name.
     #[error("the package has no block `{0}`")]
     UnknownBlock(String),
@@ -125,16 +125,16 @@ pub enum CallError {
     /// The guest stopped itself or broke a rule of WebAssembly.
     #[error("the block trapped: {0}")]
     Trap(String),
-    /// [`Limits::cpu`](crate::Limits::cpu) is used up.
+    /// [`CallLimits::cpu`](crate::CallLimits::cpu) is used up.
     #[error("the block used more than {} ms of processor time", .0.as_millis())]
     Cpu(Duration),
-    /// [`Limits::host_cpu`](crate::Limits::host_cpu) is used up.
+    /// [`CallLimits::host_cpu`](crate::CallLimits::host_cpu) is used up.
     #[error("image operations of the block used more than {} ms of processor time", .0.as_millis())]
     HostCpu(Duration),
-    /// [`Limits::wall`](crate::Limits::wall) has passed.
+    /// [`CallLimits::wall`](crate::CallLimits::wall) has passed.
     #[error("the block ran longer than {} ms", .0.as_millis())]
     Wall(Duration),
-    /// [`Limits::memory_bytes`](crate::Limits::memory_bytes) is used up, or what the block allows itself.
+    /// [`CallLimits::memory_bytes`](crate::CallLimits::memory_bytes) is used up, or what the block allows itself.
     #[error("the block asked for more than {} MiB of memory", .0 >> 20)]
     Memory(usize),
     /// Another allowance is used up.
@@ -156,7 +156,7 @@ pub enum CallError {
     Host(String),
 }
 
-impl CallError {
+impl GuestError {
     /// The stable code of [`sightflow_types::error::code`].
     pub fn code(&self) -> &'static str {
         match self {
@@ -209,7 +209,7 @@ impl CallError {
 pub struct CallFailure {
     /// Why.
     #[source]
-    pub error: CallError,
+    pub error: GuestError,
     /// What the block had logged until then.
     pub logs: crate::Logs,
     /// What it had used until then.

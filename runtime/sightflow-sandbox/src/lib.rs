@@ -15,8 +15,8 @@ mod sandbox;
 mod text;
 mod ticker;
 
-pub use call::{CallContext, CallOutcome, Level, LogLine, Logs, Payload, Profile};
-pub use config::{Allocation, Limits, SandboxConfig};
-pub use error::{CallError, CallFailure, LimitKind, LoadError, Report, StartError};
+pub use call::{CallConditions, GuestOutcome, GuestPayload, Level, LogLine, Logs, Profile};
+pub use config::{Allocation, CallLimits, SandboxConfig};
+pub use error::{CallFailure, GuestError, LimitKind, LoadError, Report, StartError};
 pub use package::Package;
 pub use sandbox::{MAX_PACKAGE_BYTES, Sandbox};

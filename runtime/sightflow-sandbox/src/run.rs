@@ -6,16 +6,16 @@ use sightflow_types::document::Document;
 use tokio_util::sync::CancellationToken;
 use wasmtime::{Engine, Store, Trap};
 
-use crate::error::{CallError, CallFailure, LimitKind};
+use crate::error::{CallFailure, GuestError, LimitKind};
 use crate::host::bindings::exports::sightflow::block::blocks::{BlockError, Payload as WirePayload};
 use crate::host::bindings::{BlockPackage, BlockPackagePre};
 use crate::host::linker::chain;
 use crate::host::state::CallState;
 use crate::host::stop::Stop;
-use crate::{Level, Limits, Logs, Payload, Profile, report};
+use crate::{CallLimits, GuestPayload, Level, Logs, Profile, report};
 
 /// A store with every limit in place. Each call has its own; nothing survives it.
-fn store(engine: &Engine, limits: &Limits, cancel: CancellationToken, memory: Reservation) -> Store<CallState> {
+fn store(engine: &Engine, limits: &CallLimits, cancel: CancellationToken, memory: Reservation) -> Store<CallState> {
     let fuel = limits.argument_bytes;
     // Pollables and streams are handles too; images have their own, exact allowance.
     let handles = limits.handles.saturating_mul(2).saturating_add(1024);
@@ -32,7 +32,7 @@ fn store(engine: &Engine, limits: &Limits, cancel: CancellationToken, memory: Re
 pub(crate) struct Guest<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) pre: &'a BlockPackagePre<CallState>,
-    pub(crate) limits: &'a Limits,
+    pub(crate) limits: &'a CallLimits,
     pub(crate) cancel: CancellationToken,
     /// The memory that it begins with; how much it gets, if it needs more, depends on who else wants some.
     pub(crate) memory: Reservation,
@@ -43,7 +43,7 @@ pub(crate) const TICKET: u64 = 2 << 20;
 
 impl Guest<'_> {
     /// Makes an instance and drops it: the part of a call that does not depend on the block.
-    pub(crate) fn instantiate(self) -> Result<(), CallError> {
+    pub(crate) fn instantiate(self) -> Result<(), GuestError> {
         self.enter(|_, _| Ok(Ok(()))).map(drop).map_err(|failure| failure.error)
     }
 
@@ -73,14 +73,14 @@ impl Guest<'_> {
         self,
         block: &str,
         config: &str,
-        payload: Payload,
+        payload: GuestPayload,
     ) -> Result<((Document, Vec<Image>), Profile, Logs), Box<CallFailure>> {
         self.enter(|package, store| {
             let mut images = Vec::with_capacity(payload.images.len());
             for image in payload.images {
                 let state = store.data_mut();
                 if let Err(kind) = state.charge_handle() {
-                    return Ok(Err(CallError::Limit { kind, limit: state.limit_of(kind) }));
+                    return Ok(Err(GuestError::Limit { kind, limit: state.limit_of(kind) }));
                 }
                 images.push(state.table.push(image)?);
             }
@@ -95,7 +95,7 @@ impl Guest<'_> {
 
     fn enter<T>(
         self,
-        work: impl FnOnce(&BlockPackage, &mut Store<CallState>) -> wasmtime::Result<Result<T, CallError>>,
+        work: impl FnOnce(&BlockPackage, &mut Store<CallState>) -> wasmtime::Result<Result<T, GuestError>>,
     ) -> Result<(T, Profile, Logs), Box<CallFailure>> {
         let mut store = store(self.engine, self.limits, self.cancel, self.memory);
         let answer = self.pre.instantiate(&mut store).and_then(|package| work(&package, &mut store));
@@ -103,12 +103,12 @@ impl Guest<'_> {
         let verdict = match (answer, state.refused()) {
             (Ok(Ok(value)), _) => Ok(value),
             // The guest was refused something and failed upon that: this is the reason.
-            (Ok(Err(CallError::Failed(_) | CallError::Retry(_) | CallError::BadInput(_))), Some(refused)) => {
+            (Ok(Err(GuestError::Failed(_) | GuestError::Retry(_) | GuestError::BadInput(_))), Some(refused)) => {
                 Err(refused)
             }
             (Ok(Err(error)), _) => Err(error),
             (Err(error), refused) => Err(match (stopped(&error, self.limits), refused) {
-                (CallError::Trap(_), Some(refused)) => refused,
+                (GuestError::Trap(_), Some(refused)) => refused,
                 (reason, _) => reason,
             }),
         };
@@ -120,19 +120,19 @@ impl Guest<'_> {
     }
 }
 
-fn text_within(store: &Store<CallState>, text: String) -> Result<String, CallError> {
+fn text_within(store: &Store<CallState>, text: String) -> Result<String, GuestError> {
     let limit = store.data().limit_of(LimitKind::OutputBytes);
-    if text.len() as u64 > limit { Err(CallError::Limit { kind: LimitKind::OutputBytes, limit }) } else { Ok(text) }
+    if text.len() as u64 > limit { Err(GuestError::Limit { kind: LimitKind::OutputBytes, limit }) } else { Ok(text) }
 }
 
-fn take_outputs(store: &mut Store<CallState>, outputs: WirePayload) -> Result<(Document, Vec<Image>), CallError> {
+fn take_outputs(store: &mut Store<CallState>, outputs: WirePayload) -> Result<(Document, Vec<Image>), GuestError> {
     let text = text_within(store, outputs.document)?;
-    let document = Document::check(text, outputs.images.len()).map_err(CallError::InvalidOutput)?;
+    let document = Document::check(text, outputs.images.len()).map_err(GuestError::InvalidOutput)?;
     let state = store.data_mut();
     let mut images = Vec::with_capacity(outputs.images.len());
     state.clock.begin_operation();
     for handle in outputs.images {
-        let image: Image = state.table.delete(handle).map_err(|error| CallError::Host(error.to_string()))?;
+        let image: Image = state.table.delete(handle).map_err(|error| GuestError::Host(error.to_string()))?;
         // A small part of what the call made shall not keep all of it. Where there is no room to copy it, it does.
         images.push(image.detached_in(&state.work).unwrap_or(image));
     }
@@ -140,50 +140,50 @@ fn take_outputs(store: &mut Store<CallState>, outputs: WirePayload) -> Result<(D
     Ok((document, images))
 }
 
-fn block_error(error: BlockError) -> CallError {
+fn block_error(error: BlockError) -> GuestError {
     match error {
-        BlockError::BadInput(text) => CallError::BadInput(report::read(text)),
-        BlockError::BadConfig(text) => CallError::BadConfig(report::read(text)),
-        BlockError::Failed(text) => CallError::Failed(report::read(text)),
-        BlockError::Retry(text) => CallError::Retry(report::read(text)),
+        BlockError::BadInput(text) => GuestError::BadInput(report::read(text)),
+        BlockError::BadConfig(text) => GuestError::BadConfig(report::read(text)),
+        BlockError::Failed(text) => GuestError::Failed(report::read(text)),
+        BlockError::Retry(text) => GuestError::Retry(report::read(text)),
     }
 }
 
 /// Why wasmtime gave up.
-fn stopped(error: &wasmtime::Error, limits: &Limits) -> CallError {
+fn stopped(error: &wasmtime::Error, limits: &CallLimits) -> GuestError {
     match error.downcast_ref::<Stop>() {
-        Some(Stop::Cpu) => return CallError::Cpu(limits.cpu),
-        Some(Stop::Wall) => return CallError::Wall(limits.wall),
-        Some(Stop::Cancelled) => return CallError::Cancelled,
-        Some(Stop::HostCpu) => return CallError::HostCpu(limits.host_cpu),
-        Some(Stop::NoMemory(full)) => return CallError::NoMemory(*full),
+        Some(Stop::Cpu) => return GuestError::Cpu(limits.cpu),
+        Some(Stop::Wall) => return GuestError::Wall(limits.wall),
+        Some(Stop::Cancelled) => return GuestError::Cancelled,
+        Some(Stop::HostCpu) => return GuestError::HostCpu(limits.host_cpu),
+        Some(Stop::NoMemory(full)) => return GuestError::NoMemory(*full),
         Some(Stop::Limit(LimitKind::HostSteps)) => {
-            return CallError::Limit { kind: LimitKind::HostSteps, limit: limits.host_steps };
+            return GuestError::Limit { kind: LimitKind::HostSteps, limit: limits.host_steps };
         }
         Some(Stop::Limit(kind)) => {
-            return CallError::Limit { kind: *kind, limit: limits.table_elements as u64 };
+            return GuestError::Limit { kind: *kind, limit: limits.table_elements as u64 };
         }
-        Some(stop @ (Stop::Exit(_) | Stop::Denied(_))) => return CallError::Trap(stop.to_string()),
+        Some(stop @ (Stop::Exit(_) | Stop::Denied(_))) => return GuestError::Trap(stop.to_string()),
         None => {}
     }
     if let Some(trap) = error.downcast_ref::<Trap>() {
-        return CallError::Trap(trap.to_string());
+        return GuestError::Trap(trap.to_string());
     }
     // wasmtime has no type for this one; a test keeps the text honest.
     if chain(error).contains(HOST_CALL_FUEL) {
-        return CallError::Limit { kind: LimitKind::ArgumentBytes, limit: limits.argument_bytes as u64 };
+        return GuestError::Limit { kind: LimitKind::ArgumentBytes, limit: limits.argument_bytes as u64 };
     }
-    CallError::Trap(chain(error))
+    GuestError::Trap(chain(error))
 }
 
 const HOST_CALL_FUEL: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// A guest that panics prints why to standard error and executes `unreachable`: the text belongs to the trap.
-fn with_last_words(error: CallError, logs: &Logs) -> CallError {
-    let CallError::Trap(reason) = error else { return error };
+fn with_last_words(error: GuestError, logs: &Logs) -> GuestError {
+    let GuestError::Trap(reason) = error else { return error };
     let printed = logs.lines.iter().filter(|line| line.level == Level::Warn).map(|line| line.message.trim());
     // Rust's panic message: where, what, and a note that does not help here.
     let words: Vec<_> = printed.filter(|line| !line.is_empty() && !line.starts_with("note: ")).collect();
     let last = &words[words.len().saturating_sub(4)..];
-    CallError::Trap(if last.is_empty() { reason } else { format!("{reason} (standard error: {})", last.join(" ")) })
+    GuestError::Trap(if last.is_empty() { reason } else { format!("{reason} (standard error: {})", last.join(" ")) })
 }

@@ -17,8 +17,8 @@ use crate::host::linker::{chain, link};
 use crate::run::{Guest, TICKET};
 use crate::ticker::Ticker;
 use crate::{
-    Allocation, CallContext, CallError, CallFailure, CallOutcome, Limits, LoadError, Logs, Package, Payload, Profile,
-    SandboxConfig, StartError, engine, manifests,
+    Allocation, CallConditions, CallFailure, CallLimits, GuestError, GuestOutcome, GuestPayload, LoadError, Logs,
+    Package, Profile, SandboxConfig, StartError, engine, manifests,
 };
 
 /// Largest component accepted, in bytes.
@@ -40,8 +40,13 @@ struct Inner {
 }
 
 /// What `catalog` may use: it is called once, gets no input, and lists what the package holds.
-fn catalog_limits() -> Limits {
-    Limits { cpu: Duration::from_secs(1), wall: Duration::from_secs(10), output_bytes: 2 << 20, ..Limits::default() }
+fn catalog_limits() -> CallLimits {
+    CallLimits {
+        cpu: Duration::from_secs(1),
+        wall: Duration::from_secs(10),
+        output_bytes: 2 << 20,
+        ..CallLimits::default()
+    }
 }
 
 impl Sandbox {
@@ -119,15 +124,15 @@ impl Sandbox {
     /// `config` is the canonical configuration, a JSON object. Dropping the future takes the call back.
     ///
     /// # Errors
-    /// [`CallFailure`] with the reason ([`CallError::code`] has the stable code), the log and the profile.
+    /// [`CallFailure`] with the reason ([`GuestError::code`] has the stable code), the log and the profile.
     pub async fn call(
         &self,
         package: &Package,
         block: &str,
         config: &str,
-        payload: Payload,
-        context: &CallContext,
-    ) -> Result<CallOutcome, Box<CallFailure>> {
+        payload: GuestPayload,
+        context: &CallConditions,
+    ) -> Result<GuestOutcome, Box<CallFailure>> {
         let (package, block, config) = (package.clone(), block.to_owned(), config.to_owned());
         self.on_thread(context, move |sandbox, limits, cancel, memory| {
             sandbox.run_here(&package, &block, &config, payload, limits, (cancel, memory))
@@ -149,9 +154,9 @@ impl Sandbox {
         package: &Package,
         block: &str,
         config: &str,
-        payload: Payload,
-        context: &CallContext,
-    ) -> Result<CallOutcome, Box<CallFailure>> {
+        payload: GuestPayload,
+        context: &CallConditions,
+    ) -> Result<GuestOutcome, Box<CallFailure>> {
         let asked = Instant::now();
         let (permit, memory) = self.enter_blocking(&context.limits).map_err(without_traces)?;
         let queued = micros(asked.elapsed());
@@ -176,7 +181,7 @@ impl Sandbox {
         block: &str,
         config: &str,
         wiring: &str,
-        context: &CallContext,
+        context: &CallConditions,
     ) -> Result<Vec<Problem>, Box<CallFailure>> {
         let (package, block, config, wiring) =
             (package.clone(), block.to_owned(), config.to_owned(), wiring.to_owned());
@@ -188,7 +193,7 @@ impl Sandbox {
         });
         let ((text, profile, logs), _) = answer.await?;
         crate::problems::read(&text).map_err(|error| {
-            let error = CallError::InvalidOutput(format!("`check` must answer an array of problems: {error}"));
+            let error = GuestError::InvalidOutput(format!("`check` must answer an array of problems: {error}"));
             Box::new(CallFailure { error: error.capped(), logs, profile })
         })
     }
@@ -197,7 +202,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// As [`call`](Self::call).
-    pub fn instantiate_blocking(&self, package: &Package, context: &CallContext) -> Result<(), CallError> {
+    pub fn instantiate_blocking(&self, package: &Package, context: &CallConditions) -> Result<(), GuestError> {
         let (_permit, memory) = self.enter_blocking(&context.limits)?;
         let _running = self.0.ticker.enter();
         let cancel = context.cancel.clone();
@@ -209,27 +214,29 @@ impl Sandbox {
         package: &Package,
         block: &str,
         config: &str,
-        payload: Payload,
-        limits: &Limits,
+        payload: GuestPayload,
+        limits: &CallLimits,
         (cancel, memory): (CancellationToken, Reservation),
-    ) -> Result<CallOutcome, Box<CallFailure>> {
+    ) -> Result<GuestOutcome, Box<CallFailure>> {
         known(package, block)?;
         let _running = self.0.ticker.enter();
         let guest = Guest { engine: &self.0.engine, pre: package.pre(), limits, cancel, memory };
         let ((document, images), profile, logs) = guest.run(block, config, payload)?;
-        Ok(CallOutcome { document, images, logs, profile })
+        Ok(GuestOutcome { document, images, logs, profile })
     }
 
     /// Runs `work` on the blocking pool once a slot is free; answers with the microseconds that it waited.
     async fn on_thread<T: Send + 'static>(
         &self,
-        context: &CallContext,
-        work: impl FnOnce(&Self, &Limits, CancellationToken, Reservation) -> Result<T, Box<CallFailure>> + Send + 'static,
+        context: &CallConditions,
+        work: impl FnOnce(&Self, &CallLimits, CancellationToken, Reservation) -> Result<T, Box<CallFailure>>
+        + Send
+        + 'static,
     ) -> Result<(T, u64), Box<CallFailure>> {
         let asked = Instant::now();
         let permit = tokio::select! {
             biased;
-            () = context.cancel.cancelled() => return Err(without_traces(CallError::Cancelled)),
+            () = context.cancel.cancelled() => return Err(without_traces(GuestError::Cancelled)),
             permit = Arc::clone(&self.0.slots).acquire_owned() => permit.map_err(|_| without_traces(closed()))?,
         };
         let ticket = ticket(&context.limits);
@@ -237,9 +244,9 @@ impl Sandbox {
             Ok(memory) => memory,
             Err(_) => tokio::select! {
                 biased;
-                () = context.cancel.cancelled() => return Err(without_traces(CallError::Cancelled)),
+                () = context.cancel.cancelled() => return Err(without_traces(GuestError::Cancelled)),
                 memory = self.0.memory.reserve(Use::Guests, ticket, context.limits.wall) => {
-                    memory.map_err(|full| without_traces(CallError::NoMemory(full)))?
+                    memory.map_err(|full| without_traces(GuestError::NoMemory(full)))?
                 }
             },
         };
@@ -253,20 +260,20 @@ impl Sandbox {
             drop(permit);
             answer.map(|value| (value, queued))
         });
-        let answer = answer.await.unwrap_or_else(|error| Err(without_traces(CallError::Host(error.to_string()))));
+        let answer = answer.await.unwrap_or_else(|error| Err(without_traces(GuestError::Host(error.to_string()))));
         guard.disarm();
         answer
     }
 
     /// A slot, and the memory that a call begins with.
-    fn enter_blocking(&self, limits: &Limits) -> Result<(OwnedSemaphorePermit, Reservation), CallError> {
+    fn enter_blocking(&self, limits: &CallLimits) -> Result<(OwnedSemaphorePermit, Reservation), GuestError> {
         let permit = self.wait_for_slot()?;
         let deadline = Instant::now() + limits.wall;
         let memory = self.0.memory.reserve_blocking(Use::Guests, ticket(limits), deadline);
-        Ok((permit, memory.map_err(CallError::NoMemory)?))
+        Ok((permit, memory.map_err(GuestError::NoMemory)?))
     }
 
-    fn wait_for_slot(&self) -> Result<OwnedSemaphorePermit, CallError> {
+    fn wait_for_slot(&self) -> Result<OwnedSemaphorePermit, GuestError> {
         let slots = Arc::clone(&self.0.slots);
         match Arc::clone(&slots).try_acquire_owned() {
             Ok(permit) => Ok(permit),
@@ -275,22 +282,22 @@ impl Sandbox {
     }
 }
 
-fn ticket(limits: &Limits) -> u64 {
+fn ticket(limits: &CallLimits) -> u64 {
     TICKET.min(limits.memory_bytes as u64)
 }
 
 fn known(package: &Package, block: &str) -> Result<(), Box<CallFailure>> {
     match package.manifest(block) {
         Some(_) => Ok(()),
-        None => Err(without_traces(CallError::UnknownBlock(block.to_owned()))),
+        None => Err(without_traces(GuestError::UnknownBlock(block.to_owned()))),
     }
 }
 
-fn closed() -> CallError {
-    CallError::Host("the sandbox is shutting down".to_owned())
+fn closed() -> GuestError {
+    GuestError::Host("the sandbox is shutting down".to_owned())
 }
 
-fn without_traces(error: CallError) -> Box<CallFailure> {
+fn without_traces(error: GuestError) -> Box<CallFailure> {
     Box::new(CallFailure { error, logs: Logs::default(), profile: Profile::default() })
 }
 

@@ -6,6 +6,7 @@ mod digest;
 mod error;
 mod execution;
 mod followers;
+mod idempotency;
 mod job;
 mod model;
 mod page;
@@ -29,6 +30,7 @@ pub use execution::{
     FinishedExecution, JobCounts, NewEvent, NewExecution, NodeRecord, RunDefinition, RunSource, StartedExecution,
 };
 pub use followers::{Follower, Followers};
+pub use idempotency::Idempotency;
 pub use job::{
     ClaimRequest, ClaimedJob, FailureClass, FailureOutcome, Job, JobFailure, JobFilter, JobLease, JobResult,
     JobSummary, MODEL_WAIT_MS, ModelHead, NewJob, RESCUE_PAGE, RescuedJob, SILENCE_MS, breaker_hold_ms,
@@ -42,6 +44,6 @@ pub use sqlite::{SqliteOptions, SqliteStore};
 pub use store::{QueueDepth, SharedStore, Store, StoreStatistics};
 pub use worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker, WorkerRole, WorkerState};
 pub use workflow::{
-    Created, Definitions, Idempotency, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
+    Created, Definitions, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
     WorkflowHead, WorkflowVersion,
 };

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sightflow_types::{Digest, TenantId, Timestamp, WorkflowId, WorkflowStatus};
 
-use crate::Execution;
+use crate::{Execution, Idempotency};
 
 /// A workflow with its newest definition.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,15 +70,6 @@ pub struct WorkflowVersion {
     pub changed_by: Option<String>,
     /// When it was saved.
     pub created_at: Timestamp,
-}
-
-/// A client's key that makes a repeated request harmless.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Idempotency {
-    /// 1..255 printable characters; kept 24 hours per tenant.
-    pub key: String,
-    /// Hash of method, path and body.
-    pub request_hash: [u8; 32],
 }
 
 /// What a create answered, and whether it was created by an earlier request with the same key.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use sightflow_blobs::BlobError;
 use sightflow_images::{Image, Pixels};
-use sightflow_models::{FailureClass as RunClass, Model, Request, RunFailure, Timings};
+use sightflow_models::{Model, Request, RunFailure, RunFailureClass, Timings};
 use sightflow_store::{ClaimedJob, FailureClass, Job, JobFailure, JobLease, JobResult, breaker_hold_ms};
 use sightflow_supervisor::Panicked;
 use sightflow_types::error::{chain, code};
@@ -341,7 +341,7 @@ impl BatchRun<'_> {
             let requests: Vec<_> = inputs.iter().map(|(image, params)| Request { image, params }).collect();
             let outcome = model.run_unless(&requests, &|index| lost[index].is_set());
             let cancelled = |result: &Result<_, RunFailure>| {
-                result.as_ref().is_err_and(|failure| failure.class == RunClass::Cancelled)
+                result.as_ref().is_err_and(|failure| failure.class == RunFailureClass::Cancelled)
             };
             faults.at(if outcome.results.iter().all(cancelled) { "worker.stopped" } else { "worker.computed" });
             outcome
@@ -350,7 +350,8 @@ impl BatchRun<'_> {
             Ok(outcome) => (outcome.results, outcome.timings),
             Err(panicked) => {
                 tracing::error!(error = chain(&panicked), model.digest = %self.digest, "a computation panicked");
-                let failure = RunFailure { class: RunClass::Poison, code: "inference", message: panicked.to_string() };
+                let failure =
+                    RunFailure { class: RunFailureClass::Poison, code: "inference", message: panicked.to_string() };
                 (vec![Err(failure); jobs.len()], Timings::default())
             }
         }
@@ -372,7 +373,7 @@ fn fitting(result: Value) -> Result<Value, RunFailure> {
     match result.to_string().len() {
         0..MAX_RESULT_BYTES => Ok(result),
         bytes => Err(RunFailure {
-            class: RunClass::Poison,
+            class: RunFailureClass::Poison,
             code: "result_too_large",
             message: format!(
                 "the result has {bytes} bytes, {MAX_RESULT_BYTES} are recorded at most; lower `max_detections`"
@@ -384,10 +385,10 @@ fn fitting(result: Value) -> Result<Value, RunFailure> {
 fn of_run(failure: &RunFailure) -> Failure {
     let class = match failure.class {
         // Whoever cancelled has taken the job away; a result would come too late.
-        RunClass::Transient | RunClass::Cancelled => FailureClass::Transient,
-        RunClass::OutOfMemory => FailureClass::Oom,
+        RunFailureClass::Transient | RunFailureClass::Cancelled => FailureClass::Transient,
+        RunFailureClass::OutOfMemory => FailureClass::Oom,
         // The model loaded and ran others: alone with this image it is the image that cannot be processed.
-        RunClass::Poison | RunClass::Model => FailureClass::Poison,
+        RunFailureClass::Poison | RunFailureClass::Model => FailureClass::Poison,
     };
     Failure { class, code: code::JOB_FAILED, message: format!("{}: {}", failure.code, failure.message), hold_ms: None }
 }

@@ -5,50 +5,43 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use sightflow_engine::{
-    BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, Catalog, CatalogError,
-    CheckContext, FailureKind, LogLevel, LogLine, Package, Payload,
+    BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, CheckContext, Code, FailureKind,
+    LogLevel, LogLine, Package, Payload,
 };
-use sightflow_sandbox::{CallFailure, Level, Limits, Logs, Profile, Sandbox};
+use sightflow_sandbox::{CallFailure, CallLimits, Level, Logs, Profile, Sandbox};
 use sightflow_types::Problem;
 use sightflow_types::error::code;
 
-/// Component blocks, run in the sandbox.
-pub struct SandboxHost {
-    sandbox: Sandbox,
-    packages: Vec<sightflow_sandbox::Package>,
-}
+/// Component blocks, run in the sandbox. It has no table of packages: a block brings its own.
+pub struct SandboxHost(Sandbox);
 
 impl SandboxHost {
-    /// A host for packages that this sandbox has loaded; the catalogue keeps their order.
-    pub fn new(sandbox: Sandbox, packages: Vec<sightflow_sandbox::Package>) -> Self {
-        Self { sandbox, packages }
+    /// A host for blocks of packages that this sandbox has loaded.
+    pub fn new(sandbox: Sandbox) -> Self {
+        Self(sandbox)
     }
+}
 
-    /// The catalogue of the engine's own blocks and this host's.
-    ///
-    /// # Errors
-    /// When two blocks have one name, or a manifest's schema is broken.
-    pub fn catalog(&self) -> Result<Catalog, CatalogError> {
-        Catalog::new(self.packages.iter().map(|package| Package {
-            name: package.name().to_owned(),
-            version: package.version().clone(),
-            digest: package.digest(),
-            manifests: package.manifests().to_vec(),
-        }))
+/// A loaded package as blocks are published: with its code.
+pub fn published(loaded: sightflow_sandbox::Package) -> Package {
+    Package {
+        name: loaded.name().to_owned(),
+        version: loaded.version().clone(),
+        digest: loaded.digest(),
+        manifests: loaded.manifests().to_vec(),
+        code: Code::new(loaded),
     }
+}
 
-    fn package(&self, block: &BlockRef) -> Result<&sightflow_sandbox::Package, CallError> {
-        let found = block.digest.and_then(|digest| self.packages.iter().find(|package| package.digest() == digest));
-        found.ok_or_else(|| {
-            CallError::internal(format!("the package `{}` of block `{}` is not loaded", block.package, block.name))
-        })
-    }
+fn package(block: &BlockRef) -> Result<&sightflow_sandbox::Package, CallError> {
+    let missing = || CallError::internal(format!("the block `{}` has no component", block.qualified()));
+    block.code.get().ok_or_else(missing)
 }
 
 /// A check looks at one node's configuration: it needs little.
-fn check_limits(deadline: Instant) -> Limits {
-    let defaults = Limits::default();
-    Limits {
+fn check_limits(deadline: Instant) -> CallLimits {
+    let defaults = CallLimits::default();
+    CallLimits {
         cpu: Duration::from_millis(200),
         host_cpu: Duration::from_millis(200),
         wall: deadline.saturating_duration_since(Instant::now()),
@@ -67,12 +60,14 @@ impl BlockHost for SandboxHost {
         payload: Payload,
         context: CallContext,
     ) -> Result<CallOutcome, CallError> {
-        let defaults = Limits::default();
-        let limits =
-            Limits { wall: context.timeout.map_or(defaults.wall, |timeout| timeout.min(defaults.wall)), ..defaults };
-        let payload = sightflow_sandbox::Payload { document: payload.document, images: payload.images };
-        let conditions = sightflow_sandbox::CallContext { limits, cancel: context.cancel };
-        let called = self.sandbox.call_blocking(self.package(block)?, &block.name, config, payload, &conditions);
+        let defaults = CallLimits::default();
+        let limits = CallLimits {
+            wall: context.timeout.map_or(defaults.wall, |timeout| timeout.min(defaults.wall)),
+            ..defaults
+        };
+        let payload = sightflow_sandbox::GuestPayload { document: payload.document, images: payload.images };
+        let conditions = sightflow_sandbox::CallConditions { limits, cancel: context.cancel };
+        let called = self.0.call_blocking(package(block)?, &block.name, config, payload, &conditions);
         let outcome = called.map_err(|failure| failed(*failure))?;
         let trace = trace(outcome.logs, outcome.profile);
         Ok(CallOutcome { document: outcome.document, images: outcome.images, trace })
@@ -87,9 +82,9 @@ impl BlockHost for SandboxHost {
     ) -> Result<Vec<Problem>, CallError> {
         let wiring = json!({"wired": context.wired, "dynamic": context.dynamic}).to_string();
         let limits = check_limits(deadline);
-        let conditions = sightflow_sandbox::CallContext { limits, ..Default::default() };
+        let conditions = sightflow_sandbox::CallConditions { limits, ..Default::default() };
         let config = config.to_string();
-        let checking = self.sandbox.check(self.package(block)?, &block.name, &config, &wiring, &conditions);
+        let checking = self.0.check(package(block)?, &block.name, &config, &wiring, &conditions);
         // Waiting for a slot counts, too.
         match tokio::time::timeout_at(deadline.into(), checking).await {
             Ok(checked) => checked.map_err(|failure| failed(*failure)),
@@ -99,13 +94,13 @@ impl BlockHost for SandboxHost {
 }
 
 fn failed(failure: CallFailure) -> CallError {
-    use sightflow_sandbox::CallError as Reason;
+    use sightflow_sandbox::GuestError;
     let error = &failure.error;
     let kind = match error {
-        Reason::BadInput(_) | Reason::BadConfig(_) => FailureKind::Refused,
-        Reason::Retry(_) | Reason::NoMemory(_) => FailureKind::Retry,
-        Reason::Cancelled => FailureKind::Cancelled,
-        Reason::UnknownBlock(_) | Reason::Host(_) => FailureKind::Host,
+        GuestError::BadInput(_) | GuestError::BadConfig(_) => FailureKind::Refused,
+        GuestError::Retry(_) | GuestError::NoMemory(_) => FailureKind::Retry,
+        GuestError::Cancelled => FailureKind::Cancelled,
+        GuestError::UnknownBlock(_) | GuestError::Host(_) => FailureKind::Host,
         _ => FailureKind::Failed,
     };
     CallError {

@@ -29,7 +29,8 @@ pub(crate) fn run(options: &ValidateOptions) -> Result<ExitCode> {
     let models = ModelCatalog::new(found);
     let blocks = Blocks::load(None)?;
     let limits = wiring::limits();
-    let validate = sightflow_engine::validate(&definition, &blocks.catalog, &models, &limits, &*blocks.host);
+    let catalog = blocks.catalog();
+    let validate = sightflow_engine::validate(&definition, &catalog, &models, &limits, &*blocks.host);
     let compiled = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(validate);
     let valid = compiled.errors.is_empty();
     if options.json {

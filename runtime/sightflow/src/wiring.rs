@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use sightflow_api::outgoing::{Network, Outgoing};
 use sightflow_api::{ApiConfig, ApiState, HealthCheck, Unwell};
 use sightflow_blobs::BlobStore;
-use sightflow_engine::{Catalog, Engine, EngineConfig, EngineParts, Limits, Plans};
+use sightflow_engine::{BlockSource, Catalog, DefinitionLimits, Engine, EngineConfig, EngineParts, Plans};
 use sightflow_memory::MemoryPool;
 use sightflow_models::{Device, SimdLevel};
 use sightflow_sandbox::{Sandbox, SandboxConfig};
@@ -19,15 +19,15 @@ use sightflow_worker::{Worker, WorkerConfig};
 
 use crate::budget;
 use crate::cli::RuntimeOptions;
-use crate::host::SandboxHost;
+use crate::host::{self, SandboxHost};
 use crate::models;
 
-/// The sandbox with the first-party packages, and the catalogue that includes them.
+/// The sandbox, and the blocks that it can run.
 pub struct Blocks {
     /// Runs and checks component blocks.
     pub host: Arc<SandboxHost>,
-    /// Every block.
-    pub catalog: Arc<Catalog>,
+    /// Every block, for API and engine alike.
+    pub source: Arc<BlockSource>,
 }
 
 impl Blocks {
@@ -39,9 +39,13 @@ impl Blocks {
         let config = SandboxConfig { cache: cache.map(Path::to_owned), ..SandboxConfig::default() };
         let sandbox = Sandbox::new(&config).context("the sandbox cannot be set up")?;
         let packages = sightflow_first_party::load(&sandbox)?;
-        let host = Arc::new(SandboxHost::new(sandbox, packages));
-        let catalog = Arc::new(host.catalog()?);
-        Ok(Self { host, catalog })
+        let source = Arc::new(BlockSource::new(packages.into_iter().map(host::published))?);
+        Ok(Self { host: Arc::new(SandboxHost::new(sandbox)), source })
+    }
+
+    /// Every block that comes with the server.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.source.of(TenantId::BUILT_IN)
     }
 }
 
@@ -82,7 +86,7 @@ impl Runtime {
         }
 
         let fetcher = Outgoing::new(networks, MemoryPool::process().clone())?;
-        let plans = Arc::new(Plans::new(store.clone(), blocks.catalog.clone(), blocks.host.clone() as _, limits()));
+        let plans = Arc::new(Plans::new(store.clone(), blocks.source.clone(), blocks.host.clone() as _, limits()));
         let parts = EngineParts {
             store: store.clone(),
             blobs: blobs.clone(),
@@ -111,11 +115,11 @@ impl Runtime {
             probe.device,
             SimdLevel::current(),
             if known.is_empty() { "none".to_owned() } else { known.join(" ") },
-            blocks.catalog.entries().len(),
+            blocks.catalog().entries().len(),
         );
         let mut checks = vec![alive("engine", engine.health_handle())];
         checks.extend(worker.as_ref().map(|worker| alive("worker", worker.health_handle())));
-        let api = ApiState::new(store.clone(), blobs, blocks.catalog, plans, fetcher, ApiConfig::default());
+        let api = ApiState::new(store.clone(), blobs, plans, fetcher, ApiConfig::default());
         let api = api.with_checks(checks);
         Ok(Self { api, summary, store, engine, worker })
     }
@@ -146,8 +150,8 @@ impl Runtime {
 }
 
 /// How large a definition may be: for the API, the engine and `workflow validate` alike.
-pub(crate) fn limits() -> Limits {
-    Limits::default()
+pub(crate) fn limits() -> DefinitionLimits {
+    DefinitionLimits::default()
 }
 
 /// Readiness wants recent signs of life.

@@ -4,9 +4,11 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use sightflow_engine::Catalog;
 use sightflow_store::fold;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::caller::Caller;
 use crate::error::{ApiError, ErrorBody};
 use crate::etag;
 use crate::extract::{Path, Qualified, Query};
@@ -22,12 +24,12 @@ pub(crate) struct ListQuery {
     search: Option<String>,
 }
 
-/// The block catalogue.
+/// The blocks that the caller may name, by type.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BlockList {
     items: Vec<BlockView>,
     categories: Vec<Category>,
-    /// Changes whenever the catalogue changes; without the filters.
+    /// Changes whenever a block of the catalogue changes, whatever the filters.
     etag: String,
 }
 
@@ -35,23 +37,15 @@ pub(crate) struct BlockList {
 #[utoipa::path(get, path = "/blocks", tag = "blocks", params(ListQuery), responses((status = 200, body = BlockList), (status = 304), (status = 400, body = ErrorBody)))]
 pub(crate) async fn list(
     State(state): State<ApiState>,
+    caller: Caller,
     Query(query): Query<ListQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let catalog = &state.catalog;
-    let all: Vec<BlockView> = catalog.entries().iter().map(|entry| BlockView::from(&**entry)).collect();
-    let text = serde_json::to_vec(&all).map_err(ApiError::internal)?;
-    let mut categories: Vec<Category> = Vec::new();
-    for block in &all {
-        if !categories.iter().any(|known| known.id == block.category) {
-            categories.push(Category::named(&block.category));
-        }
-    }
-    let items = all.into_iter().filter(|block| query.matches(block)).collect();
-    etag::json(
-        &headers,
-        &BlockList { items, categories, etag: sightflow_blobs::digest_of(&text).hex()[..16].to_owned() },
-    )
+    let catalog = state.blocks(caller.tenant);
+    let categories = Category::all(catalog.entries().iter().map(|entry| entry.manifest.category.as_str()));
+    let all = catalog.entries().iter().map(|entry| BlockView::from(&**entry));
+    let items = all.filter(|block| query.matches(block)).collect();
+    etag::json(&headers, &BlockList { items, categories, etag: catalog.version().hex()[..16].to_owned() })
 }
 
 impl ListQuery {
@@ -71,23 +65,24 @@ impl ListQuery {
     responses((status = 200, body = BlockView), (status = 304), (status = 404, body = ErrorBody)))]
 pub(crate) async fn get(
     State(state): State<ApiState>,
+    caller: Caller,
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    one(&state, &name, &headers)
+    one(&state.blocks(caller.tenant), &name, &headers)
 }
 
 /// The same for `namespace/package/block`.
 pub(crate) async fn get_qualified(
     State(state): State<ApiState>,
+    caller: Caller,
     Qualified(name): Qualified,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    one(&state, &name, &headers)
+    one(&state.blocks(caller.tenant), &name, &headers)
 }
 
-fn one(state: &ApiState, name: &str, headers: &HeaderMap) -> Result<Response, ApiError> {
-    let catalog = &state.catalog;
+fn one(catalog: &Catalog, name: &str, headers: &HeaderMap) -> Result<Response, ApiError> {
     let entry = catalog.resolve(name).map_err(|unknown| {
         let hint = unknown.suggestion.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         ApiError::new(crate::error::Code::NotFound, format!("{}{hint}", unknown.message))

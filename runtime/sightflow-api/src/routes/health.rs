@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use sightflow_types::TenantId;
 use sightflow_types::error::chain;
 use utoipa::ToSchema;
 
@@ -41,7 +42,11 @@ pub(crate) async fn readyz(State(state): State<ApiState>) -> Response {
     if let Err(error) = &store {
         tracing::warn!(error = chain(error), "the store is not ready");
     }
-    let blocks = state.catalog.entries().iter().any(|entry| entry.engine == sightflow_engine::EngineKind::Component);
+    let blocks = state
+        .blocks(TenantId::BUILT_IN)
+        .entries()
+        .iter()
+        .any(|entry| entry.engine() == sightflow_engine::EngineKind::Component);
     let word = |ok: bool, otherwise: &str| if ok { "ok" } else { otherwise }.to_owned();
     let mut checks = BTreeMap::from([
         ("store", word(store.is_ok(), "unavailable")),

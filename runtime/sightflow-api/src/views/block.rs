@@ -1,9 +1,11 @@
 //! A block of the catalogue on the wire.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::Value;
 use sightflow_engine::catalog::BlockEntry;
-use sightflow_types::manifest::Port;
+use sightflow_types::manifest::{NamedOutputs, Port, Role};
 use utoipa::ToSchema;
 
 /// One block.
@@ -31,6 +33,11 @@ pub(crate) struct BlockView {
     capabilities: Vec<String>,
     /// Whether a call changes the outside world.
     effect: bool,
+    /// What a workflow needs the block for beyond its call: `run_image`, `run_parameters`, `loop`, `collect`, `draw_detections`.
+    #[schema(value_type = Option<String>)]
+    role: Option<Role>,
+    /// Output ports that the configuration names: one for each entry of a list.
+    named_outputs: Option<NamedOutputsView>,
     pub(crate) aliases: Vec<String>,
     #[schema(value_type = Vec<Object>)]
     examples: Value,
@@ -57,33 +64,58 @@ struct InputView {
 struct OutputView {
     name: String,
     kind: &'static str,
+    /// Of all outputs that are exclusive, those that the configuration names included, exactly one delivers.
+    exclusive: bool,
     description: String,
+}
+
+/// Where a configuration names output ports; they are exclusive and carry anything.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NamedOutputs)]
+struct NamedOutputsView {
+    /// The configuration key of the list.
+    key: String,
+    /// The field of an entry that is the port's name.
+    field: String,
+}
+
+impl From<&NamedOutputs> for NamedOutputsView {
+    fn from(named: &NamedOutputs) -> Self {
+        Self { key: named.key.clone(), field: named.field.clone() }
+    }
 }
 
 /// A palette group.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Category {
-    pub(crate) id: String,
+    id: String,
     title: String,
     /// `#RRGGBB`.
     color: &'static str,
 }
 
 impl Category {
-    /// A group with its title and colour; unknown groups are grey and named after themselves.
-    pub(crate) fn named(id: &str) -> Self {
-        let (title, color) = match id {
-            "input" => ("Input", "#3B82F6"),
-            "model" => ("Models", "#8B5CF6"),
-            "transform" => ("Transform", "#10B981"),
-            "logic" => ("Logic", "#F59E0B"),
-            "visualization" => ("Visualization", "#EC4899"),
-            "output" => ("Output", "#EF4444"),
-            other => (other, "#6B7280"),
-        };
-        Self { id: id.to_owned(), title: title.to_owned(), color }
+    /// The groups in the order of a palette, each once; unknown ones come last, grey and named after themselves.
+    pub(crate) fn all<'n>(ids: impl Iterator<Item = &'n str>) -> Vec<Self> {
+        let ids: BTreeSet<&str> = ids.collect();
+        let known = PALETTE.iter().filter(|(id, ..)| ids.contains(id)).map(|&(id, title, color)| (id, title, color));
+        let others =
+            ids.iter().filter(|id| PALETTE.iter().all(|(known, ..)| known != *id)).map(|id| (*id, *id, "#6B7280"));
+        let group =
+            |(id, title, color): (&str, &str, &'static str)| Self { id: id.to_owned(), title: title.to_owned(), color };
+        known.chain(others).map(group).collect()
     }
 }
+
+/// Groups with titles and colours.
+const PALETTE: [(&str, &str, &str); 6] = [
+    ("input", "Input", "#3B82F6"),
+    ("model", "Models", "#8B5CF6"),
+    ("transform", "Transform", "#10B981"),
+    ("logic", "Logic", "#F59E0B"),
+    ("visualization", "Visualization", "#EC4899"),
+    ("output", "Output", "#EF4444"),
+];
 
 impl From<&BlockEntry> for BlockView {
     fn from(entry: &BlockEntry) -> Self {
@@ -97,12 +129,14 @@ impl From<&BlockEntry> for BlockView {
             description: manifest.description.clone(),
             category: manifest.category.clone(),
             icon: manifest.icon.clone(),
-            engine: entry.engine.as_str(),
+            engine: entry.engine().as_str(),
             inputs: manifest.inputs.iter().map(InputView::from).collect(),
             outputs: manifest.outputs.iter().map(OutputView::from).collect(),
             config: manifest.config.clone(),
             capabilities: manifest.capabilities.clone(),
             effect: manifest.effect,
+            role: manifest.role,
+            named_outputs: manifest.named_outputs.as_ref().map(NamedOutputsView::from),
             aliases: manifest.aliases.clone(),
             examples: serde_json::to_value(&manifest.examples).unwrap_or_default(),
             docs: None,
@@ -124,7 +158,12 @@ impl From<&Port> for InputView {
 
 impl From<&Port> for OutputView {
     fn from(port: &Port) -> Self {
-        Self { name: port.name.clone(), kind: port.kind.as_str(), description: port.description.clone() }
+        Self {
+            name: port.name.clone(),
+            kind: port.kind.as_str(),
+            exclusive: port.exclusive,
+            description: port.description.clone(),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 use serde_json::json;
 
-use crate::support::TestApp;
+use sightflow_types::TenantId;
+
+use crate::support::{TestApp, package};
 
 #[tokio::test]
 async fn the_catalogue() {
@@ -16,7 +18,9 @@ async fn the_catalogue() {
         ("icon", json!(null)),
         ("engine", json!("component")),
         ("inputs", json!([{"name": "value", "kind": "any", "required": true, "many": false, "description": ""}])),
-        ("outputs", json!([{"name": "result", "kind": "any", "description": ""}])),
+        ("outputs", json!([{"name": "result", "kind": "any", "exclusive": false, "description": ""}])),
+        ("role", json!(null)),
+        ("named_outputs", json!(null)),
         ("capabilities", json!([])),
         ("effect", json!(false)),
         ("aliases", json!(["remark"])),
@@ -41,6 +45,40 @@ async fn the_catalogue() {
         assert_eq!(types, expected, "{query}");
         assert_eq!(found["etag"], all["etag"], "the filters are no part of it");
     }
+}
+
+#[tokio::test]
+async fn blocks_that_are_published_while_the_server_runs() {
+    let app = TestApp::new().await;
+    let before = app.get("/api/v1/blocks").await;
+    let types = |body: &serde_json::Value| -> Vec<String> {
+        body["items"].as_array().unwrap().iter().map(|block| block["type"].as_str().unwrap().to_owned()).collect()
+    };
+    let groups = json!(["Input", "Models", "Logic", "Output"]);
+    assert_eq!(
+        before.ok(200)["categories"].as_array().unwrap().iter().map(|group| group["title"].clone()).collect::<Vec<_>>(),
+        *groups.as_array().unwrap(),
+    );
+    app.get("/api/v1/blocks/acme/more/note").await.error(404, "not_found");
+
+    app.blocks.publish(TenantId::BUILT_IN, [package("acme/more")]).unwrap();
+    let after = app.get_with("/api/v1/blocks", &[("if-none-match", before.header("etag"))]).await;
+    let (old, new) = (before.ok(200), after.ok(200));
+    assert_ne!(old["etag"], new["etag"]);
+    let mut expected = types(&old);
+    expected.insert(0, "acme/more/note".to_owned());
+    assert!(expected.is_sorted(), "{expected:?}");
+    assert_eq!(types(&new), expected);
+    assert_eq!(app.get("/api/v1/blocks/acme/more/note").await.ok(200)["package"], "acme/more");
+    let nodes = json!([{"id": "n", "type": "acme/more/note", "inputs": {"value": 1}}]);
+    let request = json!({"definition": {"nodes": nodes}});
+    let check = || app.post("/api/v1/workflows/validate", &request);
+    assert_eq!(check().await.ok(200)["valid"], true);
+
+    app.blocks.publish(TenantId::BUILT_IN, []).unwrap();
+    let gone = app.get_with("/api/v1/blocks", &[("if-none-match", before.header("etag"))]).await;
+    assert_eq!(gone.status, 304, "the same blocks are the same catalogue");
+    assert_eq!(check().await.ok(200)["valid"], false);
 }
 
 #[tokio::test]

@@ -14,7 +14,8 @@ use sightflow_api::outgoing::{Network, Outgoing};
 use sightflow_api::{ApiConfig, ApiState, router};
 use sightflow_blobs::{BlobStore, digest_of};
 use sightflow_engine::{
-    BlockHost, BlockRef, CallContext, CallError, CallOutcome, Catalog, CheckContext, Limits, Package, Payload, Plans,
+    BlockHost, BlockRef, BlockSource, CallContext, CallError, CallOutcome, CheckContext, Code, DefinitionLimits,
+    Package, Payload, Plans,
 };
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_store::{
@@ -33,6 +34,7 @@ pub(crate) struct TestApp {
     pub(crate) state: ApiState,
     pub(crate) store: SharedStore,
     pub(crate) blobs: BlobStore,
+    pub(crate) blocks: Arc<BlockSource>,
     /// Checks that the blocks were asked for.
     pub(crate) checks: Arc<AtomicUsize>,
     pub(crate) router: Router,
@@ -81,6 +83,17 @@ impl Answer {
 
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+}
+
+/// A package with [`note`].
+pub(crate) fn package(name: &str) -> Package {
+    Package {
+        name: name.to_owned(),
+        version: "0.1.0".parse().unwrap(),
+        digest: digest_of(name.as_bytes()),
+        manifests: vec![note()],
+        code: Code::default(),
     }
 }
 
@@ -133,32 +146,25 @@ impl TestApp {
     }
 
     pub(crate) async fn with_blobs(config: ApiConfig, allow: &[&str], blobs: BlobStore) -> Self {
-        Self::build(config, allow, blobs, Limits::default()).await
+        Self::build(config, allow, blobs, DefinitionLimits::default()).await
     }
 
-    pub(crate) async fn with_limits(limits: Limits) -> Self {
+    pub(crate) async fn with_limits(limits: DefinitionLimits) -> Self {
         Self::build(ApiConfig::default(), &[], BlobStore::in_memory(), limits).await
     }
 
-    async fn build(config: ApiConfig, allow: &[&str], blobs: BlobStore, limits: Limits) -> Self {
+    async fn build(config: ApiConfig, allow: &[&str], blobs: BlobStore, limits: DefinitionLimits) -> Self {
         let dir = TempDir::new().unwrap();
         let store: SharedStore =
             Arc::new(SqliteStore::open(dir.path().join("test.db"), SqliteOptions::default()).await.unwrap());
-        let package = Package {
-            name: "sightflow/output".to_owned(),
-            version: "0.1.0".parse().unwrap(),
-            digest: digest_of(b"note"),
-            manifests: vec![note()],
-        };
-        let catalog = Arc::new(Catalog::new([package]).unwrap());
+        let blocks = Arc::new(BlockSource::new([package("sightflow/output")]).unwrap());
         let allow: Vec<Network> = allow.iter().map(|network| network.parse().unwrap()).collect();
         let host = Scripted::default();
         let checks = Arc::clone(&host.checks);
-        let plans = Plans::new(Arc::clone(&store), Arc::clone(&catalog), Arc::new(host), limits);
+        let plans = Plans::new(Arc::clone(&store), Arc::clone(&blocks), Arc::new(host), limits);
         let state = ApiState::new(
             Arc::clone(&store),
             blobs.clone(),
-            catalog,
             Arc::new(plans),
             Outgoing::new(allow, config.memory.clone()).unwrap(),
             config,
@@ -175,7 +181,7 @@ impl TestApp {
             memory_total: None,
         };
         store.register_worker(worker).await.unwrap();
-        Self { router: router(state.clone()), state, store, blobs, checks, engine, _dir: dir }
+        Self { router: router(state.clone()), state, store, blobs, blocks, checks, engine, _dir: dir }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {

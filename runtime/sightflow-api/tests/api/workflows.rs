@@ -170,7 +170,7 @@ async fn a_definition_with_problems_is_refused_with_all_of_them() {
 
 #[tokio::test]
 async fn limits_are_those_of_the_configuration() {
-    let limits = sightflow_engine::Limits { nodes: 1, ..Default::default() };
+    let limits = sightflow_engine::DefinitionLimits { nodes: 1, ..Default::default() };
     let app = TestApp::with_limits(limits).await;
     let body = json!({"name": "two nodes", "definition": photo_graph()});
     app.post("/api/v1/workflows", &body).await.error(422, "definition_invalid");

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sightflow::wiring::Blocks;
 use sightflow_blobs::BlobStore;
-use sightflow_engine::{Engine, EngineConfig, EngineParts, FetchError, ImageFetcher, Limits, Plans};
+use sightflow_engine::{DefinitionLimits, Engine, EngineConfig, EngineParts, FetchError, ImageFetcher, Plans};
 use sightflow_images::{EncodeFormat, encode};
 use sightflow_store::{
     BlobRef, ClaimRequest, JobResult, NewBlob, NewExecution, NewModel, NewWorker, RefKind, RunSource, SqliteOptions,
@@ -48,7 +48,7 @@ async fn through(blocks: &Blocks, definition: &Value, items: usize) -> Result<()
         spec: serde_json::to_value(super::finder().spec)?,
     };
     store.upsert_model(model).await?;
-    let plans = Plans::new(store.clone(), blocks.catalog.clone(), blocks.host.clone() as _, Limits::default());
+    let plans = Plans::new(store.clone(), blocks.source.clone(), blocks.host.clone() as _, DefinitionLimits::default());
     let parts = EngineParts {
         store: store.clone(),
         blobs: blobs.clone(),

@@ -1,83 +1,30 @@
-//! Every block that a definition can name, with its compiled configuration schema.
+//! Every block that a definition can name, with its compiled configuration schema and its code.
 
+mod entry;
 pub mod ports;
+mod published;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use semver::{Version, VersionReq};
+use serde_json::{Value, json};
 use sightflow_expressions::reference::nearest;
 use sightflow_types::manifest::{Manifest, Role};
 use sightflow_types::{Digest, fold};
 
+pub use entry::{BlockEntry, EngineKind, Package};
+pub use published::{BlockSource, Published};
 pub use sightflow_schema::{Canonical, ConfigSchema, SchemaError};
 pub(crate) use sightflow_types::pointer_token;
 
-use crate::host::BlockRef;
+pub(crate) use entry::Runner;
+
+use crate::host::{BlockRef, Code};
+use crate::{native, tasks};
 
 /// The namespace of the blocks that come with the server; their types are written without it.
 pub const FIRST_PARTY: &str = "sightflow";
-
-/// Who runs a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EngineKind {
-    /// The engine itself.
-    Native,
-    /// A worker, by inference jobs.
-    Model,
-    /// A sandboxed component.
-    Component,
-}
-
-impl EngineKind {
-    /// The name in the API's `engine` field.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Model => "model",
-            Self::Component => "component",
-        }
-    }
-}
-
-/// One block of the catalogue.
-#[derive(Debug)]
-pub struct BlockEntry {
-    /// Canonical type: `draw_boxes`, or `acme/retail/shelf_gap` for blocks of other namespaces.
-    pub block_type: String,
-    /// Who runs it.
-    pub engine: EngineKind,
-    /// What is pinned when an execution starts.
-    pub block: BlockRef,
-    /// Ports, configuration and documentation.
-    pub manifest: Manifest,
-    /// The configuration schema, compiled.
-    pub schema: ConfigSchema,
-}
-
-impl BlockEntry {
-    /// Whether it plays this role in a workflow.
-    pub fn plays(&self, role: Role) -> bool {
-        self.manifest.role == Some(role)
-    }
-
-    fn is_first_party(&self) -> bool {
-        is_first_party(&self.block)
-    }
-}
-
-/// A loaded package of component blocks.
-#[derive(Debug, Clone)]
-pub struct Package {
-    /// `namespace/name`.
-    pub name: String,
-    /// Its version.
-    pub version: Version,
-    /// Digest of its bytes.
-    pub digest: Digest,
-    /// Its blocks.
-    pub manifests: Vec<Manifest>,
-}
 
 /// Why a catalogue cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -105,11 +52,13 @@ pub struct UnknownType {
     pub suggestion: Option<String>,
 }
 
-/// All blocks: the engine's own and those of the loaded packages. Immutable; a change makes a new one.
+/// All blocks that one tenant may name: the engine's own and those of packages. A snapshot: a change makes a new one, and who
+/// has this one, or a block of it, goes on with it. Sorted by type.
 #[derive(Debug)]
 pub struct Catalog {
     entries: Vec<Arc<BlockEntry>>,
     names: HashMap<String, usize>,
+    version: Digest,
 }
 
 /// Types that the specification names and that a later version brings.
@@ -130,58 +79,54 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`] for types that are claimed twice and schemas that are not valid.
     pub fn new(packages: impl IntoIterator<Item = Package>) -> Result<Self, CatalogError> {
-        let mut catalog = Self { entries: Vec::new(), names: HashMap::new() };
-        for manifest in native_manifests() {
-            let engine = if manifest.category == "model" { EngineKind::Model } else { EngineKind::Native };
-            let version = Version::parse(env!("CARGO_PKG_VERSION")).unwrap_or(Version::new(0, 0, 0));
+        let version = Version::parse(env!("CARGO_PKG_VERSION")).unwrap_or(Version::new(0, 0, 0));
+        let native = native::BLOCKS.iter().map(|block| (Runner::Native(*block), block.manifest()));
+        let models = tasks::BLOCKS.iter().map(|(task, manifest)| (Runner::Model(*task), *manifest));
+        let own = native.chain(models).map(|(runner, manifest)| {
+            let manifest: Manifest = serde_json::from_str(manifest).expect("part of this build, and tested");
             let block = BlockRef {
                 package: format!("{FIRST_PARTY}/{}", manifest.category),
-                version,
+                version: version.clone(),
                 name: manifest.name.clone(),
                 digest: None,
+                code: Code::default(),
             };
-            catalog.add(engine, block, manifest)?;
-        }
-        for package in packages {
-            for manifest in package.manifests {
-                let block = BlockRef {
-                    package: package.name.clone(),
-                    version: package.version.clone(),
-                    name: manifest.name.clone(),
-                    digest: Some(package.digest),
-                };
-                catalog.add(EngineKind::Component, block, manifest)?;
-            }
-        }
-        Ok(catalog)
+            BlockEntry::new(runner, block, manifest)
+        });
+        Self::of(own.chain(packages.into_iter().flat_map(Package::into_entries)).collect::<Result<_, _>>()?)
     }
 
-    fn add(&mut self, engine: EngineKind, block: BlockRef, manifest: Manifest) -> Result<(), CatalogError> {
-        let full = format!("{}/{}", block.package, manifest.name);
-        let first_party = is_first_party(&block);
-        let block_type = if first_party { manifest.name.clone() } else { full.clone() };
-        let schema = ConfigSchema::compile(&manifest.config)
-            .map_err(|source| CatalogError::Schema { block: block_type.clone(), source })?;
-        let mut names = vec![full];
-        if first_party {
-            names.push(manifest.name.clone());
-            names.extend(manifest.aliases.iter().cloned());
-        } else {
-            names.extend(manifest.aliases.iter().map(|alias| format!("{}/{alias}", block.package)));
-        }
-        for name in names {
-            let key = fold(&name);
-            if self.names.insert(key, self.entries.len()).is_some_and(|other| other != self.entries.len()) {
-                return Err(CatalogError::Duplicate(name));
-            }
-        }
-        self.entries.push(Arc::new(BlockEntry { block_type, engine, block, manifest, schema }));
-        Ok(())
+    /// These blocks and those of further packages.
+    ///
+    /// # Errors
+    /// As [`Catalog::new`].
+    pub fn with(&self, packages: impl IntoIterator<Item = Package>) -> Result<Self, CatalogError> {
+        let more = packages.into_iter().flat_map(Package::into_entries);
+        Self::of(self.entries.iter().cloned().map(Ok).chain(more).collect::<Result<_, _>>()?)
     }
 
-    /// Every block, the engine's own first.
+    fn of(mut entries: Vec<Arc<BlockEntry>>) -> Result<Self, CatalogError> {
+        entries.sort_by(|a, b| a.block_type.cmp(&b.block_type));
+        let mut names: HashMap<String, usize> = HashMap::new();
+        for (index, entry) in entries.iter().enumerate() {
+            for name in entry.names() {
+                if names.insert(fold(&name), index).is_some_and(|other| other != index) {
+                    return Err(CatalogError::Duplicate(name));
+                }
+            }
+        }
+        let version = version(&entries);
+        Ok(Self { entries, names, version })
+    }
+
+    /// Every block, by type.
     pub fn entries(&self) -> &[Arc<BlockEntry>] {
         &self.entries
+    }
+
+    /// Which blocks they are: equal for catalogues of equal blocks, in every process.
+    pub fn version(&self) -> Digest {
+        self.version
     }
 
     /// The block that comes with the server and plays this role.
@@ -236,10 +181,78 @@ impl Catalog {
     }
 }
 
-fn is_first_party(block: &BlockRef) -> bool {
-    block.package.split('/').next() == Some(FIRST_PARTY)
+fn version(entries: &[Arc<BlockEntry>]) -> Digest {
+    let parts = entries.iter().map(|entry| {
+        let BlockRef { package, version, digest, .. } = &entry.block;
+        json!([entry.block_type, entry.engine().as_str(), package, version.to_string(), digest, entry.manifest])
+    });
+    sightflow_blobs::digest_of(Value::Array(parts.collect()).to_string().as_bytes())
 }
 
-fn native_manifests() -> Vec<Manifest> {
-    serde_json::from_str(include_str!("native.json")).expect("native.json is part of this build and tested")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, version: &str, blocks: &[&str]) -> Package {
+        let manifest = |name: &&str| {
+            json!({"name": name, "title": name, "description": name, "category": "logic", "aliases": [format!("{name}_alias")],
+                   "inputs": [], "outputs": [], "config": {"type": "object", "additionalProperties": false}})
+        };
+        Package {
+            name: name.to_owned(),
+            version: version.parse().expect("a version"),
+            digest: sightflow_blobs::digest_of(format!("{name}@{version}").as_bytes()),
+            manifests: blocks.iter().map(|block| serde_json::from_value(manifest(block)).expect("valid")).collect(),
+            code: Code::default(),
+        }
+    }
+
+    fn types(catalog: &Catalog) -> Vec<&str> {
+        catalog.entries().iter().map(|entry| entry.block_type.as_str()).collect()
+    }
+
+    #[test]
+    fn order_and_version_depend_on_the_blocks_alone() {
+        let (one, two) = (package("acme/b", "1.0.0", &["z", "a"]), package("sightflow/c", "1.0.0", &["m"]));
+        let there = Catalog::new([one.clone(), two.clone()]).expect("a catalogue");
+        let back = Catalog::new([two.clone()]).and_then(|some| some.with([one.clone()])).expect("a catalogue");
+        let found = types(&there);
+        assert!(found.is_sorted(), "{found:?}");
+        assert_eq!(found[..2], ["acme/b/a", "acme/b/z"]);
+        assert!(found.contains(&"m") && found.contains(&"image_input"), "{found:?}");
+        assert_eq!((found, there.version()), (types(&back), back.version()));
+        // Whatever changes about a block changes the version.
+        let mut told_otherwise = one.clone();
+        told_otherwise.manifests[0].description.push('!');
+        for other in [
+            vec![],
+            vec![one.clone()],
+            vec![package("acme/b", "1.0.1", &["z", "a"]), two.clone()],
+            vec![told_otherwise, two],
+        ] {
+            assert_ne!(Catalog::new(other).expect("a catalogue").version(), there.version());
+        }
+    }
+
+    #[test]
+    fn a_name_belongs_to_one_block() {
+        let base = Catalog::new([package("sightflow/c", "1.0.0", &["m"])]).expect("a catalogue");
+        let cases = [
+            (package("acme/c", "1.0.0", &["m"]), None),
+            (package("sightflow/d", "1.0.0", &["m"]), Some("m")),
+            (package("sightflow/d", "1.0.0", &["M_Alias"]), Some("m_alias")),
+            (package("sightflow/d", "1.0.0", &["image-input"]), Some("image-input")),
+            (package("sightflow/c", "2.0.0", &["m"]), Some("sightflow/c/m")),
+        ];
+        for (package, expected) in cases {
+            let name = package.name.clone();
+            match (base.with([package]), expected) {
+                (Ok(_), None) => {}
+                (Err(CatalogError::Duplicate(found)), Some(expected)) => {
+                    assert_eq!(fold(&found), fold(expected), "{name}")
+                }
+                (found, _) => panic!("{name}: {found:?}"),
+            }
+        }
+    }
 }

@@ -1,14 +1,46 @@
-//! How a block made an image: a pure block makes the same one again, so that a run that waits need not keep its pixels.
+//! How an image can be had again: from where it is stored, or as a pure block made it, so that a run that waits need not keep
+//! its pixels.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use sightflow_images::{Image, ResizeFilter};
+use sightflow_images::{Image, PixelFormat, ResizeFilter};
+use sightflow_types::ImageRef;
 use sightflow_types::error::{RunError, code};
 use tokio_util::sync::CancellationToken;
 
-use super::Origin;
-use super::table::Access;
-use crate::host::{BlockRef, CallContext, Payload};
+use super::{ImageIo, reopen};
+use crate::host::{BlockHost, BlockRef, CallContext, Payload};
+
+/// How an image can be had again. At least one way exists, or its pixels stay in memory.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    /// As a blob, in the pixel format that it had.
+    pub(super) stored: OnceLock<(ImageRef, PixelFormat)>,
+    /// As this image of what a block answers.
+    pub(super) made: Option<(Arc<Recipe>, usize)>,
+    /// Not at all: the pixels themselves.
+    pub(super) pixels: Option<Image>,
+}
+
+/// What opening an image takes.
+#[derive(Clone, Copy)]
+pub(crate) struct Access<'a> {
+    pub(crate) io: &'a dyn ImageIo,
+    pub(crate) host: &'a Arc<dyn BlockHost>,
+}
+
+impl Origin {
+    /// The image, got again.
+    pub(crate) async fn open(&self, access: Access<'_>) -> Result<Image, RunError> {
+        if let Some((reference, format)) = self.stored.get() {
+            return reopen(access.io, reference, *format).await;
+        }
+        if let Some((recipe, ordinal)) = &self.made {
+            return recipe.make(*ordinal, access).await;
+        }
+        self.pixels.clone().ok_or_else(|| RunError::new(code::INTERNAL, "an image cannot be had again"))
+    }
+}
 
 /// A piece of work that gives the same images each time.
 #[derive(Debug)]

@@ -3,12 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use serde_json::Value;
-use sightflow_images::{Image, PixelFormat};
+use sightflow_images::Image;
 use sightflow_types::ImageRef;
-use sightflow_types::error::{RunError, code};
+use sightflow_types::error::RunError;
 
-use super::{ImageIo, Purpose, Recipe, handle, reopen};
-use crate::host::BlockHost;
+use super::{Access, Origin, Purpose, Recipe, handle};
 
 /// Finds the images of one run by their numbers.
 #[derive(Debug, Default)]
@@ -20,24 +19,6 @@ pub(crate) struct Picture {
     handle: usize,
     held: Mutex<Option<Image>>,
     origin: Arc<Origin>,
-}
-
-/// How an image can be had again. At least one way exists, or its pixels stay in memory.
-#[derive(Debug)]
-pub(crate) struct Origin {
-    /// As a blob, in the pixel format that it had.
-    stored: OnceLock<(ImageRef, PixelFormat)>,
-    /// As this image of what a block answers.
-    made: Option<(Arc<Recipe>, usize)>,
-    /// Not at all: the pixels themselves.
-    pixels: Option<Image>,
-}
-
-/// What opening an image takes.
-#[derive(Clone, Copy)]
-pub(crate) struct Access<'a> {
-    pub(crate) io: &'a dyn ImageIo,
-    pub(crate) host: &'a Arc<dyn BlockHost>,
 }
 
 impl ImageTable {
@@ -135,18 +116,5 @@ impl Picture {
 
     fn held(&self) -> MutexGuard<'_, Option<Image>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Origin {
-    /// The image, got again.
-    pub(crate) async fn open(&self, access: Access<'_>) -> Result<Image, RunError> {
-        if let Some((reference, format)) = self.stored.get() {
-            return reopen(access.io, reference, *format).await;
-        }
-        if let Some((recipe, ordinal)) = &self.made {
-            return recipe.make(*ordinal, access).await;
-        }
-        self.pixels.clone().ok_or_else(|| RunError::new(code::INTERNAL, "an image cannot be had again"))
     }
 }

@@ -13,14 +13,14 @@ use super::draft::{Draft, PendingCheck};
 use super::names::Names;
 use super::scopes::{Place, Scopes};
 use super::{
-    Compiled, Limits, Plan, PlanModel, PlanNode, checks, config, graph, models, named, outputs, parameters, scopes,
-    wires,
+    Compiled, DefinitionLimits, Plan, PlanModel, PlanNode, checks, config, graph, models, named, outputs, parameters,
+    scopes, wires,
 };
 use crate::catalog::{BlockEntry, Catalog};
 use crate::models::ModelCatalog;
 
 /// Compiles a definition: every problem at once, or a plan. Pure; component blocks' own checks are not asked.
-pub fn compile(definition: &Value, catalog: &Catalog, models: &ModelCatalog, limits: &Limits) -> Compiled {
+pub fn compile(definition: &Value, catalog: &Catalog, models: &ModelCatalog, limits: &DefinitionLimits) -> Compiled {
     compile_with_checks(definition, catalog, models, limits).0.shown()
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn compile_with_checks(
     definition: &Value,
     catalog: &Catalog,
     registry: &ModelCatalog,
-    limits: &Limits,
+    limits: &DefinitionLimits,
 ) -> (Compiled, Vec<PendingCheck>) {
     let mut problems = Vec::new();
     let document = document::read(definition, limits, &mut problems);
@@ -136,8 +136,7 @@ fn resolve_type(
     match catalog.resolve(block_type) {
         Ok(entry) => {
             let name = block_type.split('@').next().unwrap_or(block_type);
-            let full = format!("{}/{}", entry.block.package, entry.manifest.name);
-            if name != entry.block_type && name != full {
+            if name != entry.block_type && name != entry.block.qualified() {
                 let message = format!("`{name}` is written `{}` now", entry.block_type);
                 problems.push(
                     Problem::new(ProblemCode::Alias, format!("/nodes/{at}/type"), message)

@@ -12,14 +12,14 @@ use crate::catalog::{BlockEntry, pointer_token};
 
 /// A configuration between the stages.
 #[derive(Default)]
-pub(super) struct Draft {
+pub(super) struct ConfigDraft {
     /// What is known now, with defaults.
     pub(super) canonical: Map<String, Value>,
     /// Pointer, key and value of what is known at run time.
     pub(super) dynamic: Vec<(String, (String, Dynamic))>,
 }
 
-impl Draft {
+impl ConfigDraft {
     pub(super) fn finish(self) -> NodeConfig {
         let dynamic: Vec<(String, Dynamic)> = self.dynamic.into_iter().map(|(_, pair)| pair).collect();
         let text = dynamic.is_empty().then(|| Arc::from(Value::Object(self.canonical.clone()).to_string()));
@@ -27,9 +27,9 @@ impl Draft {
     }
 }
 
-pub(super) fn compile(raw: &RawNode, entry: Option<&BlockEntry>, problems: &mut Vec<Problem>) -> Draft {
+pub(super) fn compile(raw: &RawNode, entry: Option<&BlockEntry>, problems: &mut Vec<Problem>) -> ConfigDraft {
     let Some(entry) = entry else {
-        return Draft::default();
+        return ConfigDraft::default();
     };
     let place = |key: &str| {
         raw.from_data.get(key).cloned().unwrap_or_else(|| format!("/nodes/{}/config/{}", raw.at, pointer_token(key)))
@@ -71,5 +71,5 @@ pub(super) fn compile(raw: &RawNode, entry: Option<&BlockEntry>, problems: &mut 
         };
         problems.push(problem);
     }
-    Draft { canonical: canonical.config, dynamic }
+    ConfigDraft { canonical: canonical.config, dynamic }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use sightflow_types::definition::{OnError, Retry};
 use sightflow_types::{Problem, ProblemCode};
 
-use super::Limits;
+use super::DefinitionLimits;
 use crate::weight::weigh;
 
 /// A definition as far as it could be read.
@@ -57,7 +57,7 @@ pub(super) struct RawOutput {
     pub(super) source: String,
 }
 
-pub(super) fn read(definition: &Value, limits: &Limits, problems: &mut Vec<Problem>) -> Document {
+pub(super) fn read(definition: &Value, limits: &DefinitionLimits, problems: &mut Vec<Problem>) -> Document {
     let mut document = Document::default();
     let Some(object) = definition.as_object() else {
         problems.push(Problem::new(ProblemCode::Config, "", "a definition is a JSON object"));
@@ -222,7 +222,7 @@ fn valid_id(id: &str) -> bool {
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
-fn read_node(at: usize, node: &Value, limits: &Limits, problems: &mut Vec<Problem>) -> Option<RawNode> {
+fn read_node(at: usize, node: &Value, limits: &DefinitionLimits, problems: &mut Vec<Problem>) -> Option<RawNode> {
     let pointer = format!("/nodes/{at}");
     let Some(object) = node.as_object() else {
         problems.push(shape(pointer, "a node", "an object"));

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use sightflow_expressions::reference::Root;
 use sightflow_types::manifest::{Port, Role};
 
-use super::{PlanInput, config};
+use super::PlanInput;
+use super::config::ConfigDraft;
 use crate::catalog::{BlockEntry, EngineKind};
 
 /// A node between the stages.
@@ -17,7 +18,7 @@ pub(super) struct Draft {
     pub(super) id: Arc<str>,
     /// None: its type is unknown, which was reported.
     pub(super) entry: Option<Arc<BlockEntry>>,
-    pub(super) config: config::Draft,
+    pub(super) config: ConfigDraft,
     /// Outputs, where the configuration names some of them.
     pub(super) named_outputs: Option<Vec<Port>>,
     pub(super) inputs: Vec<PlanInput>,
@@ -65,7 +66,7 @@ impl Draft {
 
     /// What its block has to be asked.
     pub(super) fn pending_check(&self) -> Option<PendingCheck> {
-        let entry = self.entry.as_ref().filter(|entry| entry.engine == EngineKind::Component)?;
+        let entry = self.entry.as_ref().filter(|entry| entry.engine() == EngineKind::Component)?;
         Some(PendingCheck {
             node: self.at,
             entry: Arc::clone(entry),

@@ -2,7 +2,7 @@
 
 /// Bounds of a definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct DefinitionLimits {
     /// Most nodes.
     pub nodes: usize,
     /// Most edges.
@@ -25,7 +25,7 @@ pub struct Limits {
     pub node_retries: u32,
 }
 
-impl Default for Limits {
+impl Default for DefinitionLimits {
     fn default() -> Self {
         Self {
             nodes: 500,

@@ -25,6 +25,6 @@ pub use compile::compile;
 pub(crate) use compile::compile_with_checks;
 pub use compiled::{Compiled, PROBLEMS_SHOWN};
 pub use dynamic::Dynamic;
-pub use limits::Limits;
+pub use limits::DefinitionLimits;
 pub(crate) use outputs::WELL_KNOWN;
 pub use plan::{Feed, ImageInput, NodeConfig, Plan, PlanInput, PlanModel, PlanNode, PlanOutput, PlanScope, Wire};

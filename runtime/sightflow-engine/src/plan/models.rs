@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sightflow_types::model::validate_params;
-use sightflow_types::{ModelSource, Problem, ProblemCode, Task};
+use sightflow_types::{ModelSource, Problem, ProblemCode};
 
 use super::PlanModel;
 use super::draft::Draft;
-use crate::catalog::EngineKind;
+use crate::catalog::Runner;
 use crate::models::ModelCatalog;
 use crate::tasks::{self, Settings};
 
 pub(super) fn check(draft: &mut Draft, registry: &ModelCatalog, problems: &mut Vec<Problem>) -> Option<PlanModel> {
-    let entry = draft.entry.clone().filter(|entry| entry.engine == EngineKind::Model)?;
-    let task: Task = entry.manifest.name.parse().ok()?;
+    let Runner::Model(task) = draft.entry.as_ref()?.runner else { return None };
     let place = |key: &str| format!("/nodes/{}/config/{key}", draft.at);
     for key in ["model_id", "model_source"] {
         if let Some((pointer, _)) = draft.config.dynamic.iter().find(|(_, (name, _))| name == key) {

@@ -4,7 +4,7 @@ use serde_json::Value;
 use sightflow_types::manifest::{NamedOutputs, Port};
 use sightflow_types::{Problem, ProblemCode};
 
-use super::config;
+use super::config::ConfigDraft;
 use super::document::RawNode;
 use super::dynamic::Dynamic;
 use crate::catalog::{BlockEntry, ports};
@@ -13,7 +13,7 @@ use crate::catalog::{BlockEntry, ports};
 pub(super) fn outputs(
     raw: &RawNode,
     entry: &BlockEntry,
-    config: &config::Draft,
+    config: &ConfigDraft,
     problems: &mut Vec<Problem>,
 ) -> Option<Vec<Port>> {
     let named = entry.manifest.named_outputs.as_ref()?;
@@ -69,7 +69,7 @@ enum Entry<'c> {
 }
 
 /// The entries of the list; none where the list itself is a template.
-fn entries<'c>(config: &'c config::Draft, named: &NamedOutputs) -> Option<Vec<Entry<'c>>> {
+fn entries<'c>(config: &'c ConfigDraft, named: &NamedOutputs) -> Option<Vec<Entry<'c>>> {
     let fixed = |entry: &'c Value| entry.get(&named.field).and_then(Value::as_str).map_or(Entry::Unnamed, Entry::Name);
     let dynamic = |entry: &'c Dynamic| match entry {
         Dynamic::Fixed(entry) => fixed(entry),

@@ -198,6 +198,11 @@ impl Plan {
             .collect()
     }
 
+    /// Whether exactly one node reads an image of the run, whatever its name.
+    pub(crate) fn reads_one_image(&self) -> bool {
+        self.nodes.iter().filter(|node| node.entry.plays(Role::RunImage)).take(2).count() == 1
+    }
+
     /// Node ids by level: the API's `plan.order`.
     pub fn order(&self) -> Vec<Vec<String>> {
         self.levels.iter().map(|level| level.iter().map(|&index| self.nodes[index].id.to_string()).collect()).collect()

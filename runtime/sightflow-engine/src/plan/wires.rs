@@ -351,7 +351,7 @@ pub(super) fn check_required(drafts: &[Draft], problems: &mut Vec<Problem>) {
             );
         }
         let has = |name: &str| entry.manifest.inputs.iter().any(|port| port.name == name);
-        if entry.engine == crate::catalog::EngineKind::Model
+        if entry.engine() == crate::catalog::EngineKind::Model
             && has("image")
             && has("images")
             && fed("image") == fed("images")

@@ -42,6 +42,18 @@ impl Kept {
         kept.plans.get(key).filter(|known| Arc::ptr_eq(&known.models, models)).cloned()
     }
 
+    /// Forgets the plans of other keys than these.
+    pub(super) fn retain(&self, wanted: impl Fn(&Key) -> bool) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Table { plans, by_age, bytes } = &mut *kept;
+        plans.retain(|key, known| {
+            let keep = wanted(key);
+            *bytes -= if keep { 0 } else { known.plan.bytes };
+            keep
+        });
+        by_age.retain(|key| plans.contains_key(key));
+    }
+
     /// Keeps a plan, unless it alone is too large.
     pub(super) fn keep(&self, key: Key, known: Known) {
         let bytes = known.plan.bytes;
@@ -70,19 +82,19 @@ mod tests {
 
     use super::*;
     use crate::catalog::Catalog;
-    use crate::plan::{Limits, compile};
+    use crate::plan::{DefinitionLimits, compile};
 
     fn key(n: usize) -> Key {
         let mut digest = [0; 32];
         digest[..8].copy_from_slice(&n.to_le_bytes());
-        (TenantId::BUILT_IN, Digest::from_bytes(digest))
+        Key { tenant: TenantId::BUILT_IN, definition: Digest::from_bytes(digest), blocks: Digest::from_bytes([0; 32]) }
     }
 
     #[test]
     fn a_plan_is_kept_for_its_definition_and_models() {
         let catalog = Catalog::new([]).expect("it is there");
         let (models, others) = (Arc::new(ModelCatalog::default()), Arc::new(ModelCatalog::default()));
-        let plan = compile(&json!({}), &catalog, &models, &Limits::default()).plan.expect("it is there");
+        let plan = compile(&json!({}), &catalog, &models, &DefinitionLimits::default()).plan.expect("it is there");
         let known = Known { plan: Arc::clone(&plan), models: Arc::clone(&models), checked: true };
         let plans = Kept::default();
         assert!(plans.get(&key(0), &models).is_none());
@@ -90,7 +102,11 @@ mod tests {
         assert!(plans.get(&key(0), &models).is_some_and(|kept| Arc::ptr_eq(&kept.plan, &plan) && kept.checked));
         assert!(plans.get(&key(1), &models).is_none());
         assert!(plans.get(&key(0), &others).is_none(), "other models, other plan");
-        assert!(plans.get(&(TenantId::new(), key(0).1), &models).is_none(), "another tenant, another plan");
+        let others = [Key { tenant: TenantId::new(), ..key(0) }, Key { blocks: Digest::from_bytes([1; 32]), ..key(0) }];
+        assert!(
+            others.iter().all(|other| plans.get(other, &models).is_none()),
+            "another tenant, other blocks, another plan"
+        );
         for n in 1..=KEPT {
             plans.keep(key(n), known.clone());
         }
@@ -104,7 +120,7 @@ mod tests {
         let models = Arc::new(ModelCatalog::default());
         let plans = Kept::default();
         let definition = json!({"viewport": "x".repeat(1 << 19)});
-        let plan = compile(&definition, &catalog, &models, &Limits::default()).plan.expect("it is there");
+        let plan = compile(&definition, &catalog, &models, &DefinitionLimits::default()).plan.expect("it is there");
         let most = usize::try_from(KEPT_BYTES / plan.bytes).expect("few");
         assert!(most < KEPT, "the bytes are the bound here: {} each", plan.bytes);
         for n in 0..=most {
@@ -113,5 +129,12 @@ mod tests {
         let kept = |n| plans.get(&key(n), &models).is_some();
         assert!(!kept(0), "the oldest has gone");
         assert!((1..=most).all(kept));
+        // What is forgotten makes room.
+        plans.retain(|wanted| *wanted == key(most));
+        for n in most + 1..2 * most {
+            plans.keep(key(n), Known { plan: Arc::clone(&plan), models: Arc::clone(&models), checked: true });
+        }
+        assert!(!kept(most - 1));
+        assert!((most..2 * most).all(kept));
     }
 }

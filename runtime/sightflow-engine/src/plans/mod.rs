@@ -4,34 +4,42 @@ mod flights;
 mod kept;
 mod registry;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use sightflow_store::{Store, StoreError, definition_digest};
 use sightflow_types::{Digest, Problem, TenantId};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::JoinError;
 
 use self::flights::Flights;
 use self::kept::{Kept, Known};
 use self::registry::Registry;
-use crate::catalog::Catalog;
+use crate::catalog::{BlockSource, Catalog, Published};
 use crate::host::BlockHost;
 use crate::models::ModelCatalog;
-use crate::plan::{Compiled, Limits, Plan, compile};
+use crate::plan::{Compiled, DefinitionLimits, Plan, compile};
 use crate::validate::validate;
 
 pub use registry::load_models;
 
-/// Whose definition, and what it means: plans hold the digests of models, and tenants have models of their own.
-type Key = (TenantId, Digest);
+/// Whose definition, of which blocks: plans hold the digests of models, and tenants have models and blocks of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    tenant: TenantId,
+    definition: Digest,
+    /// Version of the catalogue.
+    blocks: Digest,
+}
 
-/// Makes plans, and keeps them until the models change.
+/// Makes plans, and keeps them until the models or the blocks change.
 pub struct Plans {
     store: Arc<dyn Store>,
-    catalog: Arc<Catalog>,
+    blocks: Arc<BlockSource>,
+    changes: Mutex<watch::Receiver<Published>>,
     host: Arc<dyn BlockHost>,
-    limits: Limits,
+    limits: DefinitionLimits,
     registry: Registry,
     kept: Kept,
     flights: Flights,
@@ -53,13 +61,29 @@ pub enum PlanError {
 
 impl Plans {
     /// Plans of these blocks and of the store's models; `limits` bounds definitions.
-    pub fn new(store: Arc<dyn Store>, catalog: Arc<Catalog>, host: Arc<dyn BlockHost>, limits: Limits) -> Self {
-        let registry = Registry::new(&*store);
-        Self { store, catalog, host, limits, registry, kept: Kept::default(), flights: Flights::default() }
+    pub fn new(
+        store: Arc<dyn Store>,
+        blocks: Arc<BlockSource>,
+        host: Arc<dyn BlockHost>,
+        limits: DefinitionLimits,
+    ) -> Self {
+        let (registry, changes) = (Registry::new(&*store), Mutex::new(blocks.changes()));
+        Self { store, blocks, changes, host, limits, registry, kept: Kept::default(), flights: Flights::default() }
     }
 
-    /// The plan of a stored definition, which has this digest: its blocks were asked when it was stored. `definition` is
-    /// awaited only if no plan is kept.
+    /// The blocks of a tenant now. Plans of those that it had before are forgotten.
+    pub fn blocks(&self, tenant: TenantId) -> Arc<Catalog> {
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        // The source lives as long as this.
+        if changes.has_changed().unwrap_or(false) {
+            let now = changes.borrow_and_update();
+            self.kept.retain(|key| now.of(key.tenant).version() == key.blocks);
+        }
+        self.blocks.of(tenant)
+    }
+
+    /// The plan of a stored definition, which has this digest, with the tenant's blocks: they were asked when it was stored.
+    /// `definition` is awaited only if no plan is kept.
     ///
     /// # Errors
     /// [`PlanError`]; that of `definition` as it is.
@@ -69,7 +93,22 @@ impl Plans {
         digest: Digest,
         definition: impl Future<Output = Result<Value, StoreError>> + Send,
     ) -> Result<Arc<Plan>, PlanError> {
-        let (key, models) = ((tenant, digest), self.registry.snapshot(&*self.store, tenant).await?);
+        self.plan_with(&self.blocks(tenant), tenant, digest, definition).await
+    }
+
+    /// As [`Plans::plan`], with blocks that the tenant had at some time.
+    ///
+    /// # Errors
+    /// [`PlanError`]; that of `definition` as it is.
+    pub async fn plan_with(
+        &self,
+        blocks: &Arc<Catalog>,
+        tenant: TenantId,
+        digest: Digest,
+        definition: impl Future<Output = Result<Value, StoreError>> + Send,
+    ) -> Result<Arc<Plan>, PlanError> {
+        let key = Key { tenant, definition: digest, blocks: blocks.version() };
+        let models = self.registry.snapshot(&*self.store, tenant).await?;
         if let Some(known) = self.kept.get(&key, &models) {
             return Ok(known.plan);
         }
@@ -79,10 +118,10 @@ impl Plans {
             return Ok(known.plan);
         }
         let definition = definition.await?;
-        let (catalog, limits, with) = (Arc::clone(&self.catalog), self.limits, Arc::clone(&models));
+        let (catalog, limits, with) = (Arc::clone(blocks), self.limits, Arc::clone(&models));
         let compiled = tokio::task::spawn_blocking(move || compile(&definition, &catalog, &with, &limits)).await?;
         let plan = compiled.plan.ok_or(PlanError::Invalid(compiled.errors))?;
-        self.kept.keep(key, Known { plan: Arc::clone(&plan), models, checked: false });
+        self.keep(key, Known { plan: Arc::clone(&plan), models, checked: false });
         Ok(plan)
     }
 
@@ -91,8 +130,9 @@ impl Plans {
     /// # Errors
     /// [`PlanError`].
     pub async fn checked_plan(&self, tenant: TenantId, definition: &Value) -> Result<Arc<Plan>, PlanError> {
-        let (key, models) =
-            ((tenant, definition_digest(definition)), self.registry.snapshot(&*self.store, tenant).await?);
+        let blocks = self.blocks(tenant);
+        let key = Key { tenant, definition: definition_digest(definition), blocks: blocks.version() };
+        let models = self.registry.snapshot(&*self.store, tenant).await?;
         let checked = || self.kept.get(&key, &models).filter(|known| known.checked);
         if let Some(known) = checked() {
             return Ok(known.plan);
@@ -101,7 +141,7 @@ impl Plans {
         if let Some(known) = checked() {
             return Ok(known.plan);
         }
-        let compiled = self.ask(key, definition, models.clone()).await?;
+        let compiled = self.ask(key, blocks, definition, models.clone()).await?;
         compiled.plan.ok_or(PlanError::Invalid(compiled.errors))
     }
 
@@ -110,20 +150,37 @@ impl Plans {
     /// # Errors
     /// [`PlanError`], but for problems of the definition: they are the answer.
     pub async fn check(&self, tenant: TenantId, definition: &Value) -> Result<Compiled, PlanError> {
+        let blocks = self.blocks(tenant);
+        let key = Key { tenant, definition: definition_digest(definition), blocks: blocks.version() };
         let models = self.registry.snapshot(&*self.store, tenant).await?;
-        self.ask((tenant, definition_digest(definition)), definition, models).await
+        self.ask(key, blocks, definition, models).await
     }
 
     /// Compiles a definition and asks its blocks; what they find nothing wrong with is kept.
-    async fn ask(&self, key: Key, definition: &Value, models: Arc<ModelCatalog>) -> Result<Compiled, PlanError> {
-        let (definition, catalog, host) = (definition.clone(), Arc::clone(&self.catalog), Arc::clone(&self.host));
+    async fn ask(
+        &self,
+        key: Key,
+        blocks: Arc<Catalog>,
+        definition: &Value,
+        models: Arc<ModelCatalog>,
+    ) -> Result<Compiled, PlanError> {
+        let (definition, host) = (definition.clone(), Arc::clone(&self.host));
         let (limits, with, runtime) = (self.limits, Arc::clone(&models), Handle::current());
-        let asking = move || runtime.block_on(validate(&definition, &catalog, &with, &limits, &*host));
+        let asking = move || runtime.block_on(validate(&definition, &blocks, &with, &limits, &*host));
         let compiled = tokio::task::spawn_blocking(asking).await?;
         if let Some(plan) = &compiled.plan {
-            self.kept.keep(key, Known { plan: Arc::clone(plan), models, checked: true });
+            self.keep(key, Known { plan: Arc::clone(plan), models, checked: true });
         }
         Ok(compiled)
+    }
+
+    /// Keeps a plan of the blocks that the tenant has now: one of former blocks would keep their code in memory.
+    fn keep(&self, key: Key, known: Known) {
+        self.kept.keep(key, known);
+        // In this order: blocks that change in between are seen here, those that change later by `blocks`.
+        if self.blocks.of(key.tenant).version() != key.blocks {
+            self.kept.retain(|kept| *kept != key);
+        }
     }
 }
 
@@ -138,7 +195,8 @@ mod tests {
     use sightflow_types::{ModelSource, Task};
 
     use super::*;
-    use crate::host::{BlockRef, CallContext, CallError, CallOutcome, CheckContext, Payload};
+    use crate::catalog::Package;
+    use crate::host::{BlockRef, CallContext, CallError, CallOutcome, CheckContext, Code, Payload};
 
     /// No component blocks.
     struct Nobody;
@@ -163,8 +221,8 @@ mod tests {
     async fn plans(directory: &tempfile::TempDir) -> (Arc<dyn Store>, Plans) {
         let file = directory.path().join("test.db");
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(file, SqliteOptions::default()).await.expect("a store"));
-        let catalog = Arc::new(Catalog::new([]).expect("the engine's own blocks"));
-        (Arc::clone(&store), Plans::new(store, catalog, Arc::new(Nobody), Limits::default()))
+        let blocks = Arc::new(BlockSource::new([]).expect("the engine's own blocks"));
+        (Arc::clone(&store), Plans::new(store, blocks, Arc::new(Nobody), DefinitionLimits::default()))
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -218,5 +276,50 @@ mod tests {
             let invalid = plans.checked_plan(TenantId::BUILT_IN, &broken).await;
             assert!(matches!(invalid, Err(PlanError::Invalid(_))), "{invalid:?}");
         }
+    }
+    fn package(version: u64) -> Package {
+        let manifest = json!({"name": "b", "title": "b", "description": "b", "category": "logic", "inputs": [], "outputs": [],
+                              "config": {"type": "object", "additionalProperties": false}});
+        Package {
+            name: "acme/a".to_owned(),
+            version: semver::Version::new(version, 0, 0),
+            digest: sightflow_blobs::digest_of(&version.to_le_bytes()),
+            manifests: vec![serde_json::from_value(manifest).expect("a manifest")],
+            code: Code::new(version),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_plan_is_of_the_blocks_that_it_was_asked_with() {
+        let directory = tempfile::tempdir().expect("directory");
+        let (_, plans) = plans(&directory).await;
+        let definition = json!({"nodes": [{"id": "n", "type": "acme/a/b"}]});
+        let (tenant, digest) = (TenantId::BUILT_IN, definition_digest(&definition));
+        let read = || async { Ok(definition.clone()) };
+        let code = |plan: &Plan| plan.nodes[0].entry.block.code.get::<u64>().copied();
+        let missing = plans.plan(tenant, digest, read()).await;
+        assert!(matches!(missing, Err(PlanError::Invalid(_))), "{missing:?}");
+
+        plans.blocks.publish(tenant, [package(1)]).expect("published");
+        let (old, first) = (plans.blocks(tenant), plans.plan(tenant, digest, read()).await.expect("a plan"));
+        plans.blocks.publish(tenant, [package(2)]).expect("published");
+        let second = plans.plan(tenant, digest, read()).await.expect("a plan");
+        assert_eq!((code(&first), code(&second)), (Some(1), Some(2)));
+        let again = plans.plan(tenant, digest, async { unreachable!("it is kept") }).await.expect("a plan");
+        assert!(Arc::ptr_eq(&again, &second));
+
+        // Who kept the old blocks gets a plan of them, which nobody else keeps: their code goes with their last reader.
+        let weak = Arc::downgrade(&first);
+        drop(first);
+        assert_eq!(weak.strong_count(), 0, "the plan of the old blocks was forgotten");
+        let former = plans.plan_with(&old, tenant, digest, read()).await.expect("a plan");
+        assert_eq!(code(&former), Some(1));
+        let weak = (Arc::downgrade(&former), Arc::downgrade(&old));
+        drop((former, old));
+        assert_eq!((weak.0.strong_count(), weak.1.strong_count()), (0, 0));
+
+        plans.blocks.publish(tenant, []).expect("published");
+        let gone = plans.plan(tenant, digest, read()).await;
+        assert!(matches!(gone, Err(PlanError::Invalid(_))), "{gone:?}");
     }
 }

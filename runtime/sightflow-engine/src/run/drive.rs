@@ -19,7 +19,7 @@ use super::frame::Frame;
 use super::jobs::{JobOutcome, JobRequest};
 use super::kept::Kept;
 use super::report::Report;
-use super::request::{End, RunOutcome, RunParts, RunRequest};
+use super::request::{End, RunOutcome, RunParts, RunSpec};
 use super::task::{Ground, NodeFailure, Step, Task};
 use super::walk::{self, Walk, out_of_time};
 use super::{import, outputs};
@@ -74,7 +74,7 @@ enum Done {
 type Doing = FuturesUnordered<BoxFuture<'static, Done>>;
 
 /// Runs a plan to its end, or until it is stopped, in this process.
-pub async fn run_plan(parts: &RunParts, request: RunRequest) -> RunOutcome {
+pub async fn run_plan(parts: &RunParts, request: RunSpec) -> RunOutcome {
     let run = Run::new(parts.clone(), request);
     loop {
         match run.drive().await {
@@ -86,8 +86,8 @@ pub async fn run_plan(parts: &RunParts, request: RunRequest) -> RunOutcome {
 
 impl Run {
     /// A run that has not begun.
-    pub fn new(parts: RunParts, request: RunRequest) -> Self {
-        let RunRequest { plan, input, execution_id, context, cancel, deadline } = request;
+    pub fn new(parts: RunParts, request: RunSpec) -> Self {
+        let RunSpec { plan, input, execution_id, context, cancel, deadline } = request;
         let work = cancel.child_token();
         let parameters = input.parameters.clone();
         let given = input.values.values().chain(parameters.values()).map(weigh).sum();

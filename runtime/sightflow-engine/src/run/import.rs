@@ -9,8 +9,8 @@ use sightflow_types::error::RunError;
 
 use super::task::Ground;
 use crate::cell::Cell;
+use crate::image_source::ImageSource;
 use crate::images::{self, Picture};
-use crate::input::ImageSource;
 use crate::plan::{Feed, Plan};
 
 /// What a run was given, with its images opened.

@@ -3,24 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
-use sightflow_types::error::{RunError, code};
+use serde_json::{Value, json};
+use sightflow_types::error::RunError;
 
 use super::frame::{Attempts, Outputs, PassId};
 use crate::cell::Cell;
-use crate::images::ImageTable;
+use crate::native::LoopSpec;
 use crate::plan::PlanScope;
-
-/// What a `foreach` is to do.
-#[derive(Debug)]
-pub(super) struct LoopSpec {
-    items: Vec<Cell>,
-    /// Place of the first of `items` in the list that arrived.
-    first: usize,
-    context: Option<Cell>,
-    concurrency: usize,
-    skips: bool,
-}
 
 /// A loop that runs.
 #[derive(Debug)]
@@ -83,36 +72,6 @@ pub(super) struct Item {
     pub(super) path: Arc<str>,
     /// What the `foreach` delivers for it.
     pub(super) bindings: Outputs,
-}
-
-impl LoopSpec {
-    /// Reads what arrived at a `foreach`; at most `most` items.
-    pub(super) fn read(
-        items: Cell,
-        context: Option<Cell>,
-        config: &Map<String, Value>,
-        table: &ImageTable,
-        most: usize,
-    ) -> Result<Self, RunError> {
-        let number = |key: &str| config.get(key).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
-        let text = |key: &str| config.get(key).and_then(Value::as_str);
-        let pictures = items.pictures().to_vec();
-        let Value::Array(list) = items.into_value() else {
-            return Err(RunError::new(code::BAD_INPUT, "the input `items` is not a list"));
-        };
-        let first = number("start_index").unwrap_or(0).min(list.len());
-        let wanted = number("max_items").filter(|count| *count > 0).unwrap_or(usize::MAX).min(list.len() - first);
-        if wanted > most {
-            let message = format!("the loop has {wanted} items; at most {most} are allowed (`max_items` takes a part)");
-            return Err(RunError::new(code::BLOCK_LIMIT, message));
-        }
-        let items = list.into_iter().skip(first).take(wanted).map(|item| Cell::new(item, table)).collect();
-        // Each item holds its own images from here on.
-        drop(pictures);
-        let sequential = text("iteration_mode") == Some("sequential");
-        let concurrency = if sequential { 1 } else { number("max_concurrency").unwrap_or(16).max(1) };
-        Ok(Self { items, first, context, concurrency, skips: text("on_error") == Some("skip") })
-    }
 }
 
 impl Loop {

@@ -4,33 +4,29 @@
 //! what is ready on [`Lanes`], enqueues the jobs of a round together, and stops when the run only waits. Everything that
 //! leaves the process goes through [`RunParts`], so that the same walk runs executions of a server, benches and tests.
 
-mod arrive;
-mod collect;
 mod drive;
 mod frame;
 mod import;
-mod items;
 mod jobs;
 mod kept;
 mod lanes;
 mod loops;
 mod model;
-mod native;
 mod outputs;
 mod pass;
-mod record;
 mod report;
 mod request;
-mod scope;
+mod state;
 mod tally;
 mod task;
 mod trace;
 mod values;
 mod walk;
+mod work;
 
 pub use drive::{Pause, Run, run_plan};
 pub use jobs::{JobOutcome, JobRequest, JobRunner};
 pub use kept::RunLimits;
 pub use lanes::Lanes;
 pub use report::{Observer, Record, Report, Silent};
-pub use request::{End, RunOutcome, RunParts, RunRequest};
+pub use request::{End, RunOutcome, RunParts, RunSpec};

@@ -11,11 +11,12 @@ use sightflow_types::error::{RunError, code};
 use sightflow_types::{Digest, IMAGE_KEY};
 
 use super::RunLimits;
-use super::frame::{Outputs, PassId, State, find};
+use super::frame::{Outputs, PassId, find};
 use super::loops::Gathered;
-use super::scope::{Scope, canonical, object};
+use super::state::State;
 use super::task::Ground;
 use super::walk::Walk;
+use super::walk::scope::{Scope, canonical, object};
 use crate::cell::Cell;
 use crate::images::{Picture, Purpose, any_image, export, for_each_image, holds_image};
 use crate::plan::{PlanOutput, WELL_KNOWN};

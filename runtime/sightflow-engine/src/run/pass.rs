@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::frame::{Frame, Outputs, State};
+use super::frame::{Frame, Outputs};
+use super::state::State;
 use crate::plan::Plan;
 
 /// The frames of one pass.

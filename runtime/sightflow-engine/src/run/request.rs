@@ -14,8 +14,8 @@ use super::lanes::Lanes;
 use super::report::{Observer, Report};
 use crate::host::BlockHost;
 use crate::images::ImageIo;
-use crate::input::RunInput;
 use crate::plan::Plan;
+use crate::run_input::RunInput;
 
 /// What a run needs from outside.
 #[derive(Clone)]
@@ -36,7 +36,7 @@ pub struct RunParts {
 
 /// One run of a plan.
 #[derive(Debug, Clone)]
-pub struct RunRequest {
+pub struct RunSpec {
     /// What to run.
     pub plan: Arc<Plan>,
     /// Checked input.
@@ -58,7 +58,7 @@ pub enum End {
     Completed,
     /// A node failed, or time ran out.
     Failed(RunError),
-    /// [`RunRequest::cancel`] fired; nothing is known about the rest.
+    /// [`RunSpec::cancel`] fired; nothing is known about the rest.
     Stopped,
 }
 

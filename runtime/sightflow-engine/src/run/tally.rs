@@ -3,11 +3,10 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use super::state::State;
 use serde_json::{Map, Value, json};
 use sightflow_types::NodeStatus;
 use sightflow_types::error::RunError;
-
-use super::frame::State;
 
 /// Sums over the frames of one node.
 #[derive(Debug, Default)]

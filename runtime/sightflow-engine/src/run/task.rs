@@ -4,25 +4,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 use sightflow_supervisor::Panicked;
-use sightflow_types::document::Shape;
 use sightflow_types::error::{RunError, chain, code};
-use sightflow_types::manifest::PortKind;
 use sightflow_types::{ExecutionId, JobId};
 use tokio_util::sync::CancellationToken;
 
 use super::frame::{Frame, Outputs, find};
 use super::jobs::{JobOutcome, JobRequest};
 use super::kept::Kept;
-use super::loops::LoopSpec;
 use super::request::RunParts;
 use super::trace::NodeTrace;
-use super::{collect, model, native, values};
-use crate::catalog::EngineKind;
+use super::values;
 use crate::cell::Cell;
 use crate::host::{BlockRef, CallContext, CallError, FailureKind};
-use crate::images::{self, Access, ImageTable};
-use crate::input::RunInput;
+use crate::images::{Access, ImageTable};
+use crate::native::{Gathering, LoopSpec};
 use crate::plan::{Plan, PlanNode};
+use crate::run_input::RunInput;
 
 /// What all frames of a run share.
 pub(super) struct Ground {
@@ -51,14 +48,7 @@ pub(super) enum Phase {
     /// A model node's jobs have ended.
     Finish(Vec<JobId>, Vec<JobOutcome>),
     /// A `collect` has what its items left.
-    Gather {
-        /// By item.
-        items: Vec<Option<Cell>>,
-        /// Place of the first item in the list that arrived at the `foreach`.
-        first: usize,
-        /// `{index, node, code, message}` of items without a result.
-        errors: Value,
-    },
+    Gather(Gathering),
 }
 
 /// What a piece of work comes to.
@@ -138,102 +128,7 @@ impl std::fmt::Debug for Task {
     }
 }
 
-/// Whether a node's work begins with waiting for others: it is then no work for a thread that may block.
-pub(super) fn waits_for_others(node: &PlanNode) -> bool {
-    match node.entry.engine {
-        EngineKind::Model => true,
-        EngineKind::Native => native::waits_for_others(node),
-        EngineKind::Component => false,
-    }
-}
-
 impl Task {
-    /// Does the work, once.
-    pub(super) async fn run(mut self: Box<Self>) -> Result<Step, NodeFailure> {
-        let ground = Arc::clone(&self.ground);
-        let _given = ground.kept.lend(self.given).await?;
-        self.open_literals().await?;
-        self.check_images()?;
-        let step = self.step().await?;
-        if let Step::Delivered(delivered) = &step {
-            let bytes = delivered.outputs.iter().map(|(_, cell)| cell.weight()).sum();
-            if let Err(error) = ground.kept.keep(bytes).await {
-                let (attempts, jobs) = (delivered.attempts, delivered.jobs.clone());
-                return Err(NodeFailure { error, repeat: false, attempts, jobs });
-            }
-        }
-        Ok(step)
-    }
-
-    async fn step(mut self: Box<Self>) -> Result<Step, NodeFailure> {
-        let delivered = |outputs| Step::Delivered(Delivered { outputs, ..Delivered::default() });
-        match std::mem::replace(&mut self.phase, Phase::Begin) {
-            Phase::Finish(jobs, outcomes) => model::finish(&self, jobs, outcomes).await.map(Step::Delivered),
-            Phase::Gather { items, first, errors } => {
-                Ok(delivered(collect::outputs(&self.config, items, first, errors)?))
-            }
-            Phase::Begin => match self.node().entry.engine {
-                EngineKind::Component => {
-                    let config = self.config_text.clone().unwrap_or_else(|| Arc::from("{}"));
-                    Ok(delivered(self.call(&self.node().entry.block, config, &self.inputs).await?))
-                }
-                EngineKind::Model => {
-                    let requests = model::requests(&self).await?;
-                    Ok(Step::Jobs(self, requests))
-                }
-                EngineKind::Native if self.node().opens.is_some() => Ok(Step::Loop(self.loop_spec()?)),
-                EngineKind::Native => Ok(delivered(native::run(&self).await?)),
-            },
-        }
-    }
-
-    fn loop_spec(&mut self) -> Result<LoopSpec, RunError> {
-        let mut take = |port: &str| {
-            let at = self.inputs.iter().position(|(name, _)| &**name == port)?;
-            Some(self.inputs.swap_remove(at).1)
-        };
-        let missing = || RunError::new(code::INTERNAL, "a `foreach` was started without items");
-        let (items, context) = (take("items").ok_or_else(missing)?, take("context"));
-        LoopSpec::read(items, context, &self.config, &self.ground.table, self.ground.plan.loop_items)
-    }
-
-    /// Stored images that the definition names in `inputs` get a handle of this run, for this frame alone.
-    async fn open_literals(&mut self) -> Result<(), RunError> {
-        for (_, cell) in &mut self.inputs {
-            // A value of a run names images that the run knows.
-            if !matches!(cell.shape(), Shape::Array(_) | Shape::Object(_)) || cell.is_text() {
-                continue;
-            }
-            if images::holds_reference(cell.value()) {
-                let mut value = cell.value().clone();
-                let mut pictures = cell.pictures().to_vec();
-                let io = self.ground.parts.images.as_ref();
-                pictures.extend(images::open_references(&mut value, &self.ground.table, io).await?);
-                *cell = Cell::of(value, pictures);
-            }
-        }
-        Ok(())
-    }
-
-    /// What arrives at a port for one image is an image; a text that looks like a digest is a text.
-    fn check_images(&self) -> Result<(), RunError> {
-        let ports = &self.node().entry.manifest.inputs;
-        for (name, cell) in &self.inputs {
-            let single = ports.iter().any(|port| port.name == **name && port.kind == PortKind::Image && !port.many);
-            if single && cell.as_image().is_none() {
-                let what = match cell.value() {
-                    Value::String(_) => "a text",
-                    Value::Number(_) => "a number",
-                    Value::Bool(_) => "a boolean",
-                    Value::Array(_) => "a list",
-                    Value::Object(_) | Value::Null => "another value",
-                };
-                return Err(RunError::new(code::BAD_INPUT, format!("the input `{name}` is {what}, not an image")));
-            }
-        }
-        Ok(())
-    }
-
     /// One call of a component on behalf of this frame, on this thread, which may block; its outputs.
     pub(super) async fn call(
         &self,

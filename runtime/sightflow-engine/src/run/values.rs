@@ -131,6 +131,7 @@ mod tests {
             version: semver::Version::new(1, 0, 0),
             name: "paint".to_owned(),
             digest: None,
+            code: crate::host::Code::default(),
         };
         // The answer with one image, and the ports that hold it.
         for (document, expected) in [

@@ -15,15 +15,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::hub::Handle;
+use super::handle::Handle;
 use super::images::StoredImages;
 use super::jobs::StoreJobs;
 use super::journal::Journal;
 use super::parked::{Active, Cold, Parked};
 use super::pins;
 use super::shared::{Shared, Stop, problems};
+use crate::catalog::Catalog;
 use crate::input::validate_run;
-use crate::run::{End, Pause, Run, RunOutcome, RunParts, RunRequest};
+use crate::run::{End, Pause, Run, RunOutcome, RunParts, RunSpec};
 
 /// Leases that are handed back at a time when the engine stops: one commit takes as many as wait for it.
 const HANDS: usize = 256;
@@ -38,7 +39,8 @@ pub(super) fn begin(shared: &Arc<Shared>, started: StartedExecution, slot: Owned
         let known = Arc::clone(&handle);
         let work = async {
             owner.config.faults.at("engine.execute");
-            if let Some(active) = prepare(&owner, &handle, started, Vec::new()).await {
+            let blocks = owner.parts.plans.blocks(started.execution.tenant_id);
+            if let Some(active) = prepare(&owner, &handle, started, blocks, Vec::new()).await {
                 go_on(&owner, active, Some(slot)).await;
             }
         };
@@ -60,12 +62,12 @@ async fn unparked(shared: &Arc<Shared>, parked: Parked) {
     match parked {
         Parked::Warm(active) => go_on(shared, *active, None).await,
         Parked::Cold(cold) => {
-            let Cold { handle, tenant, .. } = *cold;
+            let Cold { handle, tenant, blocks, .. } = *cold;
             let lost = tokio::select! {
                 biased;
                 () = handle.lost.cancelled() => true,
                 () = shared.stop.cancelled() => true,
-                active = walked_again(shared, &handle, tenant) => {
+                active = walked_again(shared, &handle, tenant, blocks) => {
                     if let Some(active) = active {
                         go_on(shared, active, None).await;
                     }
@@ -80,7 +82,12 @@ async fn unparked(shared: &Arc<Shared>, parked: Parked) {
 }
 
 /// An execution of which nothing was kept.
-async fn walked_again(shared: &Arc<Shared>, handle: &Arc<Handle>, tenant: TenantId) -> Option<Active> {
+async fn walked_again(
+    shared: &Arc<Shared>,
+    handle: &Arc<Handle>,
+    tenant: TenantId,
+    blocks: Arc<Catalog>,
+) -> Option<Active> {
     let id = handle.lease.execution_id;
     let store = &shared.parts.store;
     let read = async {
@@ -92,7 +99,7 @@ async fn walked_again(shared: &Arc<Shared>, handle: &Arc<Handle>, tenant: Tenant
         Ok(started) => {
             let payload = json!({"resume_count": started.execution.resume_count});
             let resumed = NewEvent { kind: event::EXECUTION_RESUMED.to_owned(), payload };
-            prepare(shared, handle, started, vec![resumed]).await
+            prepare(shared, handle, started, blocks, vec![resumed]).await
         }
         Err(failure) => {
             give_back(shared, handle, &failure).await;
@@ -137,9 +144,10 @@ async fn prepare(
     shared: &Shared,
     handle: &Arc<Handle>,
     started: StartedExecution,
+    blocks: Arc<Catalog>,
     mut events: Vec<NewEvent>,
 ) -> Option<Active> {
-    let (plan, input, (pins, repinned)) = match ready(shared, &started).await {
+    let (plan, input, (pins, repinned)) = match ready(shared, &started, &blocks).await {
         Ok(ready) => ready,
         Err(Stop::Fail(error)) => {
             finish(shared, handle, failure(error)).await;
@@ -169,7 +177,7 @@ async fn prepare(
     let left = execution.deadline_at.map(|deadline| deadline.millis_since(shared.parts.store.now()).max(0));
     let deadline =
         left.and_then(|ms| Instant::now().checked_add(Duration::from_millis(u64::try_from(ms).unwrap_or(0))));
-    let request = RunRequest {
+    let request = RunSpec {
         plan,
         input,
         execution_id: Some(execution.id),
@@ -179,15 +187,16 @@ async fn prepare(
         deadline,
     };
     let run = Run::new(parts, request);
-    Some(Active { handle: Arc::clone(handle), tenant: execution.tenant_id, run, journal })
+    Some(Active { handle: Arc::clone(handle), tenant: execution.tenant_id, blocks, run, journal })
 }
 
 async fn ready(
     shared: &Shared,
     started: &StartedExecution,
-) -> Result<(Arc<crate::plan::Plan>, crate::input::RunInput, pins::Pinned), Stop> {
+    blocks: &Arc<Catalog>,
+) -> Result<(Arc<crate::plan::Plan>, crate::run_input::RunInput, pins::Pinned), Stop> {
     let execution = &started.execution;
-    let plan = shared.plan(started).await?;
+    let plan = shared.plan(started, blocks).await?;
     let input = validate_run(&plan, &execution.input, &execution.parameters)
         .map_err(|found| Stop::Fail(problems(found, "the input does not fit the definition")))?;
     let pinned = pins::settle(&execution.pins, plan.pins()).map_err(Stop::Fail)?;

@@ -10,7 +10,7 @@ use sightflow_types::error::{RunError, chain, code};
 use sightflow_types::{JobId, JobStatus};
 use tracing::warn;
 
-use super::hub::Handle;
+use super::handle::Handle;
 use crate::run::{JobOutcome, JobRequest, JobRunner};
 
 /// Pause after the store could not answer.

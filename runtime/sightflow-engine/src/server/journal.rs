@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::hub::Handle;
+use super::handle::Handle;
 use crate::run::{Observer, Record, Report, Run};
 use crate::weight::weigh;
 

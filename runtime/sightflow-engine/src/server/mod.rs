@@ -7,6 +7,7 @@
 
 mod config;
 mod execute;
+mod handle;
 mod heartbeat;
 mod housekeeping;
 mod hub;

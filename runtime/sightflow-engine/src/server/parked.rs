@@ -6,14 +6,17 @@ use std::time::Duration;
 use sightflow_types::{JobId, TenantId};
 use tokio::time::Instant;
 
-use super::hub::Handle;
+use super::handle::Handle;
 use super::journal::Journal;
+use crate::catalog::Catalog;
 use crate::run::Run;
 
 /// An execution under way.
 pub(super) struct Active {
     pub(super) handle: Arc<Handle>,
     pub(super) tenant: TenantId,
+    /// The blocks that it began with.
+    pub(super) blocks: Arc<Catalog>,
     pub(super) run: Run,
     pub(super) journal: Arc<Journal>,
 }
@@ -22,7 +25,8 @@ pub(super) struct Active {
 pub(super) enum Parked {
     /// Its frames and small values: it goes on where it stopped.
     Warm(Box<Active>),
-    /// Nothing, since its values are large: it is walked again, and finished jobs answer from their rows.
+    /// Nothing, since its values are large: it is walked again, with the blocks that it began with, and finished jobs answer
+    /// from their rows.
     Cold(Box<Cold>),
 }
 
@@ -30,6 +34,8 @@ pub(super) enum Parked {
 pub(super) struct Cold {
     pub(super) handle: Arc<Handle>,
     pub(super) tenant: TenantId,
+    /// The blocks that it began with.
+    pub(super) blocks: Arc<Catalog>,
     /// What it waits for.
     jobs: Vec<JobId>,
 }
@@ -68,7 +74,8 @@ impl Active {
         match until.map(|deadline| deadline.checked_sub(LAST).filter(|last| *last > Instant::now())) {
             Some(None) => (Parked::Warm(Box::new(self)), until),
             last => {
-                let cold = Cold { handle: self.handle, tenant: self.tenant, jobs: self.run.open_jobs() };
+                let jobs = self.run.open_jobs();
+                let cold = Cold { handle: self.handle, tenant: self.tenant, blocks: self.blocks, jobs };
                 (Parked::Cold(Box::new(cold)), last.flatten())
             }
         }

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::hub::Hub;
 use super::{EngineConfig, EngineParts};
+use crate::catalog::Catalog;
 use crate::plan::Plan;
 use crate::plans::PlanError;
 
@@ -101,11 +102,11 @@ impl Shared {
         self.tasks.wait().await;
     }
 
-    /// The plan of what an execution runs.
-    pub(super) async fn plan(&self, started: &StartedExecution) -> Result<Arc<Plan>, Stop> {
+    /// The plan of what an execution runs, with these blocks.
+    pub(super) async fn plan(&self, started: &StartedExecution, blocks: &Arc<Catalog>) -> Result<Arc<Plan>, Stop> {
         let (tenant, id) = (started.execution.tenant_id, started.execution.id);
         let read = async { Ok(self.parts.store.execution_definition(tenant, id).await?.definition) };
-        let plan = self.parts.plans.plan(tenant, started.definition_digest, read).await;
+        let plan = self.parts.plans.plan_with(blocks, tenant, started.definition_digest, read).await;
         plan.map_err(|failure| match failure {
             PlanError::Invalid(found) => Stop::Fail(problems(found, "the definition is not valid any more")),
             PlanError::Store(failure @ StoreError::Corrupt(_)) => {

@@ -1,5 +1,5 @@
-//! What the tasks of models mean to a workflow: the settings that ride in a job, what a save checks, and the outputs that are
-//! made of results. Pure: planning and running both ask here.
+//! What the tasks of models mean to a workflow: their blocks (each manifest lies beside its code), the settings that ride in a
+//! job, what a save checks, and the outputs that are made of results. Pure: planning and running both ask here.
 
 mod classes;
 pub(crate) mod classify;
@@ -8,6 +8,13 @@ pub(crate) mod embed;
 
 use serde_json::{Map, Value};
 use sightflow_types::Task;
+
+/// The block of each task, by the JSON text of its manifest.
+pub(crate) const BLOCKS: [(Task, &str); 3] = [
+    (Task::Detection, include_str!("detect.json")),
+    (Task::Classification, include_str!("classify.json")),
+    (Task::Embedding, include_str!("embed.json")),
+];
 
 /// Values by output port.
 pub(crate) type Values = Vec<(&'static str, Value)>;

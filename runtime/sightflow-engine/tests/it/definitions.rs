@@ -1,7 +1,7 @@
 //! Definitions that are refused: which code, where, and what is suggested.
 
 use serde_json::{Value, json};
-use sightflow_engine::{Limits, compile, validate, validate_run};
+use sightflow_engine::{DefinitionLimits, compile, validate, validate_run};
 
 use crate::script::{Host, catalog, models, plan};
 
@@ -15,7 +15,7 @@ fn edge(source: &str, target: &str) -> Value {
 
 /// Every error as `code pointer` or `code pointer → suggestion`.
 fn errors(definition: &Value) -> Vec<String> {
-    let compiled = compile(definition, &catalog(), &models(), &Limits::default());
+    let compiled = compile(definition, &catalog(), &models(), &DefinitionLimits::default());
     assert_eq!(compiled.plan.is_some(), compiled.errors.is_empty());
     let text = |problem: &sightflow_types::Problem| match &problem.suggestion {
         Some(near) => format!("{} {} → {near}", problem.code, problem.pointer),
@@ -189,7 +189,7 @@ fn as_many_expressions_as_are_allowed_compile() {
         &json!({"nodes": [{"id": "e", "type": "echo", "inputs": {"value": texts}}]}),
         &catalog(),
         &models(),
-        &Limits::default(),
+        &DefinitionLimits::default(),
     );
     assert_eq!(compiled.errors, []);
     assert!(compiled.plan.unwrap().bytes > 4_000 * 9 * 1024, "each of them weighs");
@@ -200,7 +200,7 @@ fn the_problems_beyond_a_hundred_are_counted() {
     let nodes = |count: usize| vec![json!({"id": "e", "type": "echo", "inputs": {"value": vec!["$params.x"; count]}})];
     let found = errors(&json!({"nodes": nodes(99)}));
     assert_eq!(found.len(), 99, "{found:?}");
-    let compiled = compile(&json!({"nodes": nodes(1000)}), &catalog(), &models(), &Limits::default());
+    let compiled = compile(&json!({"nodes": nodes(1000)}), &catalog(), &models(), &DefinitionLimits::default());
     assert_eq!(compiled.errors.len(), 101);
     assert!(compiled.errors[..100].iter().all(|problem| problem.code == "E-REFERENCE"));
     let last = &compiled.errors[100];
@@ -235,7 +235,7 @@ fn a_cycle_names_its_nodes_in_order() {
     let nodes: Vec<Value> = ["a", "b", "c"].iter().map(|id| node(id, "echo")).collect();
     let wire = |source: &str, target: &str| json!({"source": source, "target": target, "targetHandle": "value"});
     let definition = json!({"nodes": nodes, "edges": [wire("a", "b"), wire("b", "c"), wire("c", "a")]});
-    let compiled = compile(&definition, &catalog(), &models(), &Limits::default());
+    let compiled = compile(&definition, &catalog(), &models(), &DefinitionLimits::default());
     assert!(compiled.errors[0].message.ends_with("a → b → c → a"), "{}", compiled.errors[0].message);
 }
 
@@ -259,7 +259,7 @@ fn accepted_spellings_are_warned_about() {
         {"source": "i", "target": "d"},
         {"source": "c", "source_handle": "then", "target": "e", "target_handle": "value"},
     ]});
-    let compiled = compile(&definition, &catalog(), &models(), &Limits::default());
+    let compiled = compile(&definition, &catalog(), &models(), &DefinitionLimits::default());
     assert_eq!(compiled.errors, []);
     let mut warnings: Vec<String> =
         compiled.warnings.iter().map(|problem| format!("{} {}", problem.code, problem.pointer)).collect();
@@ -285,7 +285,7 @@ fn accepted_spellings_are_warned_about() {
 async fn blocks_are_asked_for_their_own_checks() {
     let definition =
         json!({"nodes": [{"id": "c", "type": "condition", "config": {"operator": "=>"}, "inputs": {"value": 1}}]});
-    let compiled = validate(&definition, &catalog(), &models(), &Limits::default(), &Host::default()).await;
+    let compiled = validate(&definition, &catalog(), &models(), &DefinitionLimits::default(), &Host::default()).await;
     assert!(compiled.plan.is_none());
     assert_eq!(
         (compiled.errors[0].code.as_str(), compiled.errors[0].pointer.as_str()),

@@ -12,3 +12,4 @@ mod runs;
 mod script;
 mod server;
 mod supervision;
+mod swap;

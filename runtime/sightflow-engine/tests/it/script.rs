@@ -9,9 +9,10 @@ use serde_json::{Map, Value, json};
 use sightflow_blobs::BlobStore;
 use sightflow_engine::server::StoredImages;
 use sightflow_engine::{
-    BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, Catalog, CheckContext, Compiled,
-    FailureKind, JobOutcome, JobRequest, JobRunner, Lanes, Limits, LogLevel, LogLine, ModelCatalog, ModelEntry,
-    Observer, Package, Payload, Plan, RunLimits, RunOutcome, RunParts, RunRequest, compile, run_plan, validate_run,
+    BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, Catalog, CheckContext, Code,
+    Compiled, DefinitionLimits, FailureKind, JobOutcome, JobRequest, JobRunner, Lanes, LogLevel, LogLine, ModelCatalog,
+    ModelEntry, Observer, Package, Payload, Plan, RunLimits, RunOutcome, RunParts, RunSpec, compile, run_plan,
+    validate_run,
 };
 use sightflow_images::{Image, PixelFormat, Pixels};
 use sightflow_types::document::Document;
@@ -25,11 +26,12 @@ use crate::blocks::pure;
 
 /// Manifests of a few component blocks.
 pub(crate) fn catalog() -> Catalog {
-    released(semver::Version::new(0, 1, 0), Digest::from_bytes([7; 32]))
+    Catalog::new([package("sightflow/test", semver::Version::new(0, 1, 0), Digest::from_bytes([7; 32]))])
+        .expect("a valid catalogue")
 }
 
-/// The same blocks in another release of their package.
-pub(crate) fn released(version: semver::Version, digest: Digest) -> Catalog {
+/// The same blocks as a package of this name and release.
+pub(crate) fn package(name: &str, version: semver::Version, digest: Digest) -> Package {
     let port = |name: &str, kind: &str| json!({"name": name, "kind": kind, "required": true});
     let config = |properties: Value| json!({"type": "object", "additionalProperties": false, "properties": properties});
     let block = |name: &str, inputs: Value, outputs: Value, config: Value| json!({"name": name, "title": name, "description": name, "category": "logic", "inputs": inputs, "outputs": outputs, "config": config});
@@ -122,7 +124,7 @@ pub(crate) fn released(version: semver::Version, digest: Digest) -> Catalog {
             _ => {}
         }
     }
-    Catalog::new([Package { name: "sightflow/test".into(), version, digest, manifests }]).expect("a valid catalogue")
+    Package { name: name.to_owned(), version, digest, manifests, code: Code::default() }
 }
 
 pub(crate) fn models() -> ModelCatalog {
@@ -149,7 +151,7 @@ pub(crate) fn models() -> ModelCatalog {
 }
 
 pub(crate) fn compiled(definition: &Value) -> Compiled {
-    compile(definition, &catalog(), &models(), &Limits::default())
+    compile(definition, &catalog(), &models(), &DefinitionLimits::default())
 }
 
 pub(crate) fn plan(definition: &Value) -> Arc<Plan> {
@@ -164,6 +166,8 @@ pub(crate) struct Host {
     pub(crate) calls: Mutex<HashMap<String, u32>>,
     /// What `slow` was given once: node and value.
     slow: Mutex<HashSet<String>>,
+    /// Nodes with the packages that their blocks were of, in the order of the calls.
+    pub(crate) packages: Mutex<Vec<(String, Digest)>>,
     pub(crate) painted: Arc<Painted>,
 }
 
@@ -202,6 +206,8 @@ impl BlockHost for Host {
             *count += 1;
             *count
         };
+        let digest = block.digest.expect("a component's package");
+        self.packages.lock().unwrap().push((context.node_id.clone(), digest));
         let inputs: Map<String, Value> = serde_json::from_str(&payload.document).expect("a document");
         let config: Value = serde_json::from_str(config).expect("a configuration");
         let value = inputs.get("value").cloned().unwrap_or_default();
@@ -382,7 +388,7 @@ impl Stage {
             limits: self.limits.clone(),
             lanes: Lanes::default(),
         };
-        let request = RunRequest {
+        let request = RunSpec {
             plan,
             input,
             execution_id: None,

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use sightflow_blobs::BlobStore;
 use sightflow_engine::{
-    Catalog, Engine, EngineConfig, EngineParts, FetchError, ImageFetcher, Limits, Plans, RunLimits,
+    BlockSource, DefinitionLimits, Engine, EngineConfig, EngineParts, FetchError, ImageFetcher, Package, Plans,
+    RunLimits,
 };
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_store::{
@@ -17,9 +18,11 @@ use sightflow_store::{
     SqliteOptions, SqliteStore, Store, SystemClock, WorkerRole,
 };
 use sightflow_types::model::{Decoder, ModelSpec};
-use sightflow_types::{ExecutionId, ExecutionMode, ExecutionStatus, ModelSource, Task, TenantId, Timestamp, WorkerId};
+use sightflow_types::{
+    Digest, ExecutionId, ExecutionMode, ExecutionStatus, ModelSource, Task, TenantId, Timestamp, WorkerId,
+};
 
-use crate::script::{Host, catalog};
+use crate::script::{Host, package};
 
 pub(crate) const TENANT: TenantId = TenantId::BUILT_IN;
 
@@ -61,19 +64,24 @@ pub(crate) struct Server {
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) urls: Arc<Urls>,
     pub(crate) host: Arc<Host>,
+    pub(crate) blocks: Arc<BlockSource>,
     pub(crate) worker: WorkerId,
     pub(crate) clock: Arc<Clock>,
     _directory: tempfile::TempDir,
 }
 
-fn plans(store: &Arc<SqliteStore>, host: &Arc<Host>, catalog: Catalog) -> Arc<Plans> {
-    Arc::new(Plans::new(Arc::clone(store) as _, Arc::new(catalog), Arc::clone(host) as _, Limits::default()))
+/// Blocks, and plans of them.
+fn blocks(store: &Arc<SqliteStore>, host: &Arc<Host>, package: Package) -> (Arc<BlockSource>, Arc<Plans>) {
+    let source = Arc::new(BlockSource::new([package]).unwrap());
+    let plans =
+        Plans::new(Arc::clone(store) as _, Arc::clone(&source), Arc::clone(host) as _, DefinitionLimits::default());
+    (source, Arc::new(plans))
 }
 
 impl Server {
     /// As another process has them, with these blocks.
-    pub(crate) fn plans_of(&self, catalog: Catalog) -> Arc<Plans> {
-        plans(&self.store, &self.host, catalog)
+    pub(crate) fn plans_of(&self, package: Package) -> (Arc<BlockSource>, Arc<Plans>) {
+        blocks(&self.store, &self.host, package)
     }
 
     pub(crate) async fn new() -> Self {
@@ -114,7 +122,8 @@ impl Server {
         };
         store.register_worker(new).await.unwrap();
         let host = Arc::new(Host::default());
-        let plans = plans(&store, &host, catalog());
+        let first = package("sightflow/test", semver::Version::new(0, 1, 0), Digest::from_bytes([7; 32]));
+        let (blocks, plans) = blocks(&store, &host, first);
         let parts = EngineParts {
             store: Arc::clone(&store) as Arc<dyn Store>,
             blobs: BlobStore::in_memory(),
@@ -122,7 +131,7 @@ impl Server {
             plans,
             fetcher: Arc::clone(&urls) as _,
         };
-        Self { parts, store, urls, host, worker, clock, _directory: directory }
+        Self { parts, store, urls, host, blocks, worker, clock, _directory: directory }
     }
 
     pub(crate) async fn engine(&self) -> Engine {

@@ -13,7 +13,7 @@ use sightflow_store::{FailureClass, JobFailure, NewBlob, SECOND_LOOK_MS, Store};
 use sightflow_types::{Digest, ExecutionStatus};
 use tokio::sync::Notify;
 
-use crate::script::released;
+use crate::script::package;
 use crate::server::{Server, TENANT, definition};
 
 fn quick(faults: Faults) -> EngineConfig {
@@ -328,7 +328,7 @@ async fn an_upgrade_goes_on_with_what_was_running() {
         assert!(server.store.execution(TENANT, id).await.unwrap().pins["blocks"]["stuck"].is_object());
         first.shutdown().await;
         let mut parts = server.parts.clone();
-        parts.plans = server.plans_of(released(version, Digest::from_bytes(digest)));
+        parts.plans = server.plans_of(package("sightflow/test", version, Digest::from_bytes(digest))).1;
         let second = Engine::start(parts, EngineConfig::default()).await.unwrap();
         let execution = server.ended(id).await;
         assert_eq!(execution.status, status, "{:?}", execution.error);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sightflow_types::model::{ModelSpec, Pooling};
 
 use super::{Seen, finite, flag, number, unreadable};
-use crate::{FailureClass, RunFailure};
+use crate::{RunFailure, RunFailureClass};
 
 pub(super) fn decode(spec: &ModelSpec, params: &Value, seen: &[Seen<'_>]) -> Result<Value, RunFailure> {
     let (Some(embedding), Some(seen)) = (&spec.embedding, seen.first()) else {
@@ -72,7 +72,7 @@ pub(super) fn unit(vector: &[f64]) -> Result<Vec<f64>, RunFailure> {
     let length = vector.iter().map(|value| value * value).sum::<f64>().sqrt();
     if length == 0.0 {
         return Err(RunFailure::new(
-            FailureClass::Poison,
+            RunFailureClass::Poison,
             "zero_vector",
             "the vector is zero and has no direction to normalise",
         ));

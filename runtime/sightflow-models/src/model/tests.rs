@@ -8,7 +8,7 @@ use sightflow_memory::{MemoryPool, Use};
 
 use crate::graph::{Graph, Limits};
 use crate::samples::Sample;
-use crate::{Device, FailureClass, Model, Request};
+use crate::{Device, Model, Request, RunFailureClass};
 
 const STEPS: usize = 20;
 
@@ -40,7 +40,7 @@ fn a_cancelled_run_ends_between_two_steps() {
         asked.get() > 5
     });
     let failure = outcome.results[0].as_ref().expect_err("cancelled");
-    assert_eq!((failure.class, failure.code), (FailureClass::Cancelled, "cancelled"));
+    assert_eq!((failure.class, failure.code), (RunFailureClass::Cancelled, "cancelled"));
     assert_eq!(asked.get(), 6, "it goes no further once the answer is yes");
 
     asked.set(0);
@@ -59,7 +59,7 @@ fn a_cancelled_request_leaves_the_others_alone() {
     let outcome = model.run_unless(&requests, &|index| index % 2 == 0);
     for (index, result) in outcome.results.iter().enumerate() {
         match index % 2 {
-            0 => assert_eq!(result.as_ref().expect_err("cancelled").class, FailureClass::Cancelled),
+            0 => assert_eq!(result.as_ref().expect_err("cancelled").class, RunFailureClass::Cancelled),
             _ => assert!(result.is_ok()),
         }
     }

@@ -7,7 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio_util::sync::CancellationToken;
 
 use super::stop::Stop;
-use crate::Limits;
+use crate::CallLimits;
 
 /// Processor time that this thread has used since it began.
 fn thread_cpu() -> Duration {
@@ -38,7 +38,7 @@ fn nanos(time: Duration) -> u64 {
 
 impl Clock {
     /// Clocks that start now, on the thread that will run the guest.
-    pub(crate) fn start(limits: &Limits, cancel: CancellationToken) -> Self {
+    pub(crate) fn start(limits: &CallLimits, cancel: CancellationToken) -> Self {
         Self {
             cancel,
             started: Instant::now(),

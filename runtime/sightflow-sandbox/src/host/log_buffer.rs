@@ -1,7 +1,7 @@
 //! What a guest logs and prints, within its allowance.
 
 use crate::text::line;
-use crate::{Level, Limits, LogLine, Logs};
+use crate::{CallLimits, Level, LogLine, Logs};
 
 /// Log lines with a bound on their number and their bytes.
 pub(crate) struct LogBuffer {
@@ -29,7 +29,7 @@ impl Stream {
 }
 
 impl LogBuffer {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &CallLimits) -> Self {
         Self {
             logs: Logs::default(),
             lines_left: limits.log_lines,
@@ -82,10 +82,10 @@ impl LogBuffer {
 #[cfg(test)]
 mod tests {
     use super::{LogBuffer, Stream};
-    use crate::{Level, Limits};
+    use crate::{CallLimits, Level};
 
     fn buffer(log_bytes: usize) -> LogBuffer {
-        LogBuffer::new(&Limits { log_lines: 10, log_bytes, ..Limits::default() })
+        LogBuffer::new(&CallLimits { log_lines: 10, log_bytes, ..CallLimits::default() })
     }
 
     #[test]

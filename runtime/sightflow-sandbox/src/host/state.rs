@@ -12,7 +12,7 @@ use super::clock::Clock;
 use super::log_buffer::LogBuffer;
 use super::stop::Stop;
 use crate::error::LimitKind;
-use crate::{CallError, Limits, Logs, Profile, engine};
+use crate::{CallLimits, GuestError, Logs, Profile, engine};
 
 /// What the host refused to a guest that went on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ enum Refusal {
 /// State of one call.
 pub(crate) struct CallState {
     pub(crate) table: ResourceTable,
-    pub(crate) limits: Limits,
+    pub(crate) limits: CallLimits,
     pub(crate) log: LogBuffer,
     pub(crate) clock: Arc<Clock>,
     /// What image operations may use.
@@ -46,7 +46,7 @@ pub(crate) struct CallState {
 impl CallState {
     /// A state whose clocks start now, on the thread that will run the guest. `memory` is what the guest begins with;
     /// what else the call needs is taken from the same pool, before those who hold nothing of it.
-    pub(crate) fn new(limits: Limits, cancel: CancellationToken, memory: Reservation) -> Self {
+    pub(crate) fn new(limits: CallLimits, cancel: CancellationToken, memory: Reservation) -> Self {
         let clock = Arc::new(Clock::start(&limits, cancel));
         let watched = Arc::clone(&clock);
         let work = Work::new(MemoryPool::clone(memory.pool()))
@@ -80,10 +80,10 @@ impl CallState {
     }
 
     /// Why a guest failed that was refused something, if that was the last thing that it heard from the host.
-    pub(crate) fn refused(&self) -> Option<CallError> {
+    pub(crate) fn refused(&self) -> Option<GuestError> {
         Some(match self.refusal? {
-            Refusal::Limit(kind) => CallError::Limit { kind, limit: self.limit_of(kind) },
-            Refusal::Memory(most) => CallError::Memory(most),
+            Refusal::Limit(kind) => GuestError::Limit { kind, limit: self.limit_of(kind) },
+            Refusal::Memory(most) => GuestError::Memory(most),
         })
     }
 
@@ -239,9 +239,9 @@ mod tests {
 
     use super::{CallState, Stop};
     use crate::error::LimitKind;
-    use crate::{CallError, Limits};
+    use crate::{CallLimits, GuestError};
 
-    fn state(limits: Limits, pool: &MemoryPool) -> CallState {
+    fn state(limits: CallLimits, pool: &MemoryPool) -> CallState {
         let ticket = pool.try_reserve(Use::Guests, 10).expect("room");
         CallState::new(limits, CancellationToken::new(), ticket)
     }
@@ -253,15 +253,15 @@ mod tests {
     #[test]
     fn memory_is_summed_over_all_memories_and_tables_are_bounded() {
         let pool = MemoryPool::new(1000);
-        let limits = Limits { memory_bytes: 100, table_elements: 10, ..Limits::default() };
+        let limits = CallLimits { memory_bytes: 100, table_elements: 10, ..CallLimits::default() };
         let mut state = state(limits, &pool);
         // Current and desired size of one memory, its own maximum, and what a following trap is called.
         let steps = [
             (0, 60, None, None),
             (0, 30, None, None),
             (60, 70, None, None),
-            (30, 31, None, Some(CallError::Memory(100))),
-            (30, 50, Some(40), Some(CallError::Memory(40))),
+            (30, 31, None, Some(GuestError::Memory(100))),
+            (30, 50, Some(40), Some(GuestError::Memory(40))),
             (0, 0, None, None),
         ];
         for (current, desired, maximum, refused) in steps {
@@ -279,7 +279,7 @@ mod tests {
     fn a_guest_that_finds_no_memory_is_stopped() {
         let pool = MemoryPool::new(1000);
         let wall = std::time::Duration::from_millis(1);
-        let mut state = state(Limits { wall, ..Limits::default() }, &pool);
+        let mut state = state(CallLimits { wall, ..CallLimits::default() }, &pool);
         let others = pool.try_reserve(Use::Models, 900).expect("room");
         assert!(matches!(stop(state.memory_growing(0, 200, None)), Some(Stop::NoMemory(_))));
         assert!(matches!(stop(state.memory_growing(0, 2000, None)), Some(Stop::NoMemory(_))));

@@ -8,7 +8,7 @@ use semver::Version;
 use sightflow_images::{Image, PixelFormat, Pixels};
 use sightflow_memory::MemoryPool;
 use sightflow_sandbox::{
-    CallContext, CallError, CallFailure, CallOutcome, Limits, Package, Payload, Sandbox, SandboxConfig,
+    CallConditions, CallFailure, CallLimits, GuestError, GuestOutcome, GuestPayload, Package, Sandbox, SandboxConfig,
 };
 
 /// The component of `tests/guests`.
@@ -68,22 +68,22 @@ impl Bench {
     }
 
     /// Calls a block with one 4×3 image, whose first pixel is (10, 20, 30).
-    pub(crate) fn call(&self, block: &str, config: &str, limits: Limits) -> Result<CallOutcome, Box<CallFailure>> {
-        let payload = Payload { document: r#"{"image":{"$image":0}}"#.to_owned(), images: vec![picture()] };
+    pub(crate) fn call(&self, block: &str, config: &str, limits: CallLimits) -> Result<GuestOutcome, Box<CallFailure>> {
+        let payload = GuestPayload { document: r#"{"image":{"$image":0}}"#.to_owned(), images: vec![picture()] };
         self.sandbox.call_blocking(
             &self.package,
             block,
             config,
             payload,
-            &CallContext { limits, ..CallContext::default() },
+            &CallConditions { limits, ..CallConditions::default() },
         )
     }
 
-    pub(crate) fn ok(&self, block: &str, config: &str) -> CallOutcome {
-        self.call(block, config, Limits::default()).unwrap_or_else(|failure| panic!("{block}: {failure}"))
+    pub(crate) fn ok(&self, block: &str, config: &str) -> GuestOutcome {
+        self.call(block, config, CallLimits::default()).unwrap_or_else(|failure| panic!("{block}: {failure}"))
     }
 
-    pub(crate) fn error(&self, block: &str, config: &str, limits: Limits) -> CallError {
+    pub(crate) fn error(&self, block: &str, config: &str, limits: CallLimits) -> GuestError {
         match self.call(block, config, limits) {
             Ok(outcome) => panic!("{block} succeeded: {outcome:?}"),
             Err(failure) => failure.error,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sightflow_sandbox::{Level, Limits};
+use sightflow_sandbox::{CallLimits, Level};
 
 use crate::guests::Bench;
 
@@ -33,7 +33,7 @@ fn sleeping_is_over_at_once() {
     let bench = Bench::new();
     let started = Instant::now();
     // An hour of sleep. The clock never moves, so a guest that waits for it to move uses up its processor time instead.
-    let limits = Limits { cpu: Duration::from_millis(100), ..Limits::default() };
+    let limits = CallLimits { cpu: Duration::from_millis(100), ..CallLimits::default() };
     let outcome = bench.call("sleep", "", limits);
     assert!(started.elapsed() < Duration::from_secs(30), "{outcome:?}");
 }

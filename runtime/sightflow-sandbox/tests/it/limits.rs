@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use sightflow_sandbox::{Allocation, CallContext, CallError, LimitKind, Limits, Payload, SandboxConfig};
+use sightflow_sandbox::{Allocation, CallConditions, CallLimits, GuestError, GuestPayload, LimitKind, SandboxConfig};
 use sightflow_types::error::code;
 
 use crate::guests::{Bench, config, picture};
 
-fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
-    let mut limits = Limits::default();
+fn limits(change: impl FnOnce(&mut CallLimits)) -> CallLimits {
+    let mut limits = CallLimits::default();
     change(&mut limits);
     limits
 }
@@ -16,13 +16,13 @@ fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
 #[test]
 fn each_limit_stops_the_guest_that_goes_beyond_it() {
     let bench = Bench::new();
-    let beyond = |kind, limit| CallError::Limit { kind, limit };
+    let beyond = |kind, limit| GuestError::Limit { kind, limit };
     let short = Duration::from_millis(50);
     let cases = [
-        ("spin", "", limits(|l| l.cpu = short), CallError::Cpu(short), code::BLOCK_CPU),
-        ("spin_in_host", "", limits(|l| l.cpu = short), CallError::Cpu(short), code::BLOCK_CPU),
-        ("spin", "", limits(|l| l.wall = short), CallError::Wall(short), code::TIMEOUT),
-        ("grow", "", limits(|l| l.memory_bytes = 32 << 20), CallError::Memory(32 << 20), code::BLOCK_MEMORY),
+        ("spin", "", limits(|l| l.cpu = short), GuestError::Cpu(short), code::BLOCK_CPU),
+        ("spin_in_host", "", limits(|l| l.cpu = short), GuestError::Cpu(short), code::BLOCK_CPU),
+        ("spin", "", limits(|l| l.wall = short), GuestError::Wall(short), code::TIMEOUT),
+        ("grow", "", limits(|l| l.memory_bytes = 32 << 20), GuestError::Memory(32 << 20), code::BLOCK_MEMORY),
         ("handles", "", limits(|l| l.handles = 100), beyond(LimitKind::Handles, 100), code::BLOCK_LIMIT),
         ("output", "2000", limits(|l| l.output_bytes = 1000), beyond(LimitKind::OutputBytes, 1000), code::BLOCK_LIMIT),
         // One row of the picture is 12 bytes.
@@ -56,8 +56,8 @@ fn each_limit_stops_the_guest_that_goes_beyond_it() {
             beyond(LimitKind::HostSteps, 50_000_000),
             code::BLOCK_LIMIT,
         ),
-        ("text_size", "1000000", limits(|l| l.host_cpu = short), CallError::HostCpu(short), code::BLOCK_CPU),
-        ("text_size", "1000000", limits(|l| l.wall = short), CallError::Wall(short), code::TIMEOUT),
+        ("text_size", "1000000", limits(|l| l.host_cpu = short), GuestError::HostCpu(short), code::BLOCK_CPU),
+        ("text_size", "1000000", limits(|l| l.wall = short), GuestError::Wall(short), code::TIMEOUT),
     ];
     for (block, argument, limits, expected, code) in cases {
         let error = bench.error(block, argument, limits);
@@ -96,7 +96,7 @@ fn a_guest_that_breaks_down_is_a_trap_with_its_last_words() {
         ("exit", "exit with status"),
     ];
     for (block, words) in cases {
-        let error = bench.error(block, "", Limits::default());
+        let error = bench.error(block, "", CallLimits::default());
         assert_eq!(error.code(), code::BLOCK_TRAP, "{block}: {error}");
         assert!(error.to_string().contains(words), "{block}: {error}");
     }
@@ -132,7 +132,7 @@ fn a_busy_machine_does_not_use_up_a_guest_s_processor_time() {
             (0..4).map(|_| scope.spawn(|| bench.call("spin", "", own.clone()).expect_err("spins"))).collect();
         for thread in threads {
             let failure = thread.join().expect("no panic");
-            assert_eq!(failure.error, CallError::Cpu(Duration::from_millis(100)));
+            assert_eq!(failure.error, GuestError::Cpu(Duration::from_millis(100)));
             assert!((100_000..400_000).contains(&failure.profile.cpu_us), "{:?}", failure.profile);
         }
     });
@@ -141,15 +141,15 @@ fn a_busy_machine_does_not_use_up_a_guest_s_processor_time() {
 #[tokio::test]
 async fn a_call_can_be_taken_back_while_it_runs_and_while_it_waits() {
     let bench = Bench::with(&SandboxConfig { slots: 1, ..config() });
-    let payload = || Payload { document: "{}".to_owned(), images: vec![picture()] };
-    let forever = CallContext {
+    let payload = || GuestPayload { document: "{}".to_owned(), images: vec![picture()] };
+    let forever = CallConditions {
         limits: limits(|l| {
             l.cpu = Duration::from_secs(600);
             l.wall = l.cpu;
         }),
-        ..CallContext::default()
+        ..CallConditions::default()
     };
-    let waiting = CallContext::default();
+    let waiting = CallConditions::default();
 
     let running = bench.sandbox.call(&bench.package, "spin", "", payload(), &forever);
     let queued = bench.sandbox.call(&bench.package, "echo", "", payload(), &waiting);
@@ -160,7 +160,7 @@ async fn a_call_can_be_taken_back_while_it_runs_and_while_it_waits() {
     };
     let started = Instant::now();
     let (running, queued, ()) = tokio::join!(running, queued, cancel);
-    assert_eq!(running.expect_err("taken back").error, CallError::Cancelled);
+    assert_eq!(running.expect_err("taken back").error, GuestError::Cancelled);
     assert_eq!(queued.expect_err("taken back").error.code(), code::CANCELLED);
     assert!(started.elapsed() < Duration::from_secs(60));
 }
@@ -168,17 +168,17 @@ async fn a_call_can_be_taken_back_while_it_runs_and_while_it_waits() {
 #[tokio::test]
 async fn a_dropped_future_frees_its_slot() {
     let bench = Bench::with(&SandboxConfig { slots: 1, ..config() });
-    let payload = || Payload { document: "{}".to_owned(), images: vec![picture()] };
-    let forever = CallContext {
+    let payload = || GuestPayload { document: "{}".to_owned(), images: vec![picture()] };
+    let forever = CallConditions {
         limits: limits(|l| {
             l.cpu = Duration::from_secs(600);
             l.wall = l.cpu;
         }),
-        ..CallContext::default()
+        ..CallConditions::default()
     };
     let call = bench.sandbox.call(&bench.package, "spin", "", payload(), &forever);
     assert!(tokio::time::timeout(Duration::from_millis(20), call).await.is_err());
-    let outcome = bench.sandbox.call(&bench.package, "echo", "", payload(), &CallContext::default()).await;
+    let outcome = bench.sandbox.call(&bench.package, "echo", "", payload(), &CallConditions::default()).await;
     assert!(outcome.is_ok(), "{outcome:?}");
 }
 
@@ -190,9 +190,9 @@ async fn more_calls_than_slots_wait_instead_of_failing() {
     for _ in 0..64 {
         let (sandbox, package) = (bench.sandbox.clone(), bench.package.clone());
         calls.spawn(async move {
-            let payload = Payload { document: "{}".to_owned(), images: vec![] };
+            let payload = GuestPayload { document: "{}".to_owned(), images: vec![] };
             sandbox
-                .call(&package, "echo", "", payload, &CallContext::default())
+                .call(&package, "echo", "", payload, &CallConditions::default())
                 .await
                 .map(|outcome| outcome.document.text().to_owned())
         });
@@ -209,6 +209,6 @@ fn a_pool_that_the_host_refuses_is_replaced_by_memory_for_each_call() {
     let last = held.last().expect("twelve");
     assert_eq!(last.sandbox.allocation(), Allocation::OnDemand);
     assert_eq!(last.ok("echo", "").images.len(), 1);
-    assert_eq!(last.error("grow", "", limits(|l| l.memory_bytes = 32 << 20)), CallError::Memory(32 << 20));
-    assert_eq!(last.error("recurse", "", Limits::default()).code(), code::BLOCK_TRAP);
+    assert_eq!(last.error("grow", "", limits(|l| l.memory_bytes = 32 << 20)), GuestError::Memory(32 << 20));
+    assert_eq!(last.error("recurse", "", CallLimits::default()).code(), code::BLOCK_TRAP);
 }

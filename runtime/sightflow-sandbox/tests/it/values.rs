@@ -1,7 +1,7 @@
 //! Values, images and errors across the boundary.
 
 use sightflow_images::PixelFormat;
-use sightflow_sandbox::{CallContext, CallError, Limits, Report};
+use sightflow_sandbox::{CallConditions, CallLimits, GuestError, Report};
 use sightflow_types::error::code;
 
 use crate::guests::{Bench, picture};
@@ -40,13 +40,13 @@ fn a_block_s_own_errors_keep_their_kind_and_their_place() {
         ..plain("cannot compare")
     };
     let cases = [
-        ("fail", "no", CallError::Failed(plain("no")), code::BLOCK_FAILED),
-        ("retry", "later", CallError::Retry(plain("later")), code::BLOCK_FAILED),
-        ("bad_config", "no", CallError::BadConfig(plain("no")), code::BAD_CONFIG),
-        ("bad_input", placed, CallError::BadInput(report), code::BAD_INPUT),
+        ("fail", "no", GuestError::Failed(plain("no")), code::BLOCK_FAILED),
+        ("retry", "later", GuestError::Retry(plain("later")), code::BLOCK_FAILED),
+        ("bad_config", "no", GuestError::BadConfig(plain("no")), code::BAD_CONFIG),
+        ("bad_input", placed, GuestError::BadInput(report), code::BAD_INPUT),
     ];
     for (block, argument, expected, code) in cases {
-        let error = bench.error(block, argument, Limits::default());
+        let error = bench.error(block, argument, CallLimits::default());
         assert_eq!((&error, error.code()), (&expected, code), "{block}");
     }
 }
@@ -61,25 +61,25 @@ fn an_answer_that_breaks_the_interface_is_refused() {
         ("not_json", r#"{"image":{"$image":{"digest":"sha256:00"}}}"#, "must be an index"),
     ];
     for (block, argument, expected) in cases {
-        match bench.error(block, argument, Limits::default()) {
-            CallError::InvalidOutput(reason) => assert!(reason.contains(expected), "{reason}"),
+        match bench.error(block, argument, CallLimits::default()) {
+            GuestError::InvalidOutput(reason) => assert!(reason.contains(expected), "{reason}"),
             error => panic!("{block} {argument}: {error:?}"),
         }
     }
-    assert_eq!(bench.error("nonsense", "", Limits::default()), CallError::UnknownBlock("nonsense".to_owned()));
+    assert_eq!(bench.error("nonsense", "", CallLimits::default()), GuestError::UnknownBlock("nonsense".to_owned()));
 }
 
 #[tokio::test]
 async fn checks_are_read() {
     let bench = Bench::new();
     let check = |block| bench.sandbox.check(&bench.package, block, "{}", r#"{"wired":[]}"#, &CHECK);
-    static CHECK: std::sync::LazyLock<CallContext> = std::sync::LazyLock::new(CallContext::default);
+    static CHECK: std::sync::LazyLock<CallConditions> = std::sync::LazyLock::new(CallConditions::default);
     let problems = check("echo").await.expect("problems");
     assert_eq!((problems[0].code.as_str(), problems[0].message.as_str()), ("E-TEST", r#"{} {"wired":[]}"#));
     assert_eq!(check("spin").await.expect("no problems"), []);
     let failure = check("not_json").await.expect_err("refused");
     assert!(
-        matches!(&failure.error, CallError::InvalidOutput(reason) if reason.contains("array of problems")),
+        matches!(&failure.error, GuestError::InvalidOutput(reason) if reason.contains("array of problems")),
         "{failure}"
     );
 }

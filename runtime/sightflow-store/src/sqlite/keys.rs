@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::row::parse;
 use super::writer::Tx;
 use crate::error::{Result, StoreError};
-use crate::workflow::Idempotency;
+use crate::idempotency::Idempotency;
 
 /// How long an idempotency key is remembered.
 const KEY_TTL_MS: i64 = 86_400_000;

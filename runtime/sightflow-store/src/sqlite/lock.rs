@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::open::private;
+use super::private::private;
 use crate::error::{Result, StoreError};
 
 /// An exclusive lock on `<database>.lock`, which holds the owner's process id. The system releases it when the process

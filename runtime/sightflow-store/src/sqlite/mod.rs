@@ -20,6 +20,7 @@ mod lock;
 mod models;
 mod narrow;
 mod open;
+mod private;
 mod probe;
 mod prune;
 mod records;

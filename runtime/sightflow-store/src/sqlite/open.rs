@@ -5,6 +5,7 @@ use std::path::Path;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{Row, SqlSafeStr, SqliteConnection};
 
+use super::private::private;
 use super::row::json;
 use super::writer::Tx;
 use super::{models, workers, workflows};
@@ -42,14 +43,6 @@ fn migrator() -> Result<Migrator> {
 /// Makes the file if there is none, readable for its owner alone; what SQLite puts beside it gets the same mode.
 pub(super) fn create(path: &Path) -> Result<()> {
     private().append(true).create(true).open(path).map(drop).map_err(StoreError::unavailable)
-}
-
-/// Options that make a file for its owner alone.
-pub(super) fn private() -> std::fs::OpenOptions {
-    let mut options = std::fs::OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
 }
 
 pub(super) async fn migrate(conn: &mut SqliteConnection) -> Result<()> {

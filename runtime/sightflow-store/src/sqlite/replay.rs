@@ -5,7 +5,8 @@ use sqlx::SqlitePool;
 
 use super::{executions, keys, workflows};
 use crate::error::{Result, StoreError};
-use crate::workflow::{Idempotency, Replayed};
+use crate::idempotency::Idempotency;
+use crate::workflow::Replayed;
 
 /// What an earlier request with this key made.
 pub(super) async fn replayed(

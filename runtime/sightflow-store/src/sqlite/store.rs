@@ -15,6 +15,7 @@ use crate::execution::{
     Append, Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, NewExecution, NodeRecord,
     RunDefinition, StartedExecution,
 };
+use crate::idempotency::Idempotency;
 use crate::job::{
     ClaimRequest, ClaimedJob, FailureOutcome, Job, JobFailure, JobFilter, JobLease, JobResult, JobSummary, ModelHead,
     NewJob, RescuedJob,
@@ -26,7 +27,7 @@ use crate::signal::Signal;
 use crate::store::{QueueDepth, Store, StoreStatistics};
 use crate::worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker};
 use crate::workflow::{
-    Created, Definitions, Idempotency, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
+    Created, Definitions, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
     WorkflowHead, WorkflowVersion,
 };
 

@@ -142,13 +142,7 @@ fn circles(modules: &Modules) -> Vec<String> {
 const KNOWN: &[&str] = &[
     "sightflow-api : extract middleware outgoing state",
     "sightflow-block : draw guest host image log",
-    "sightflow-engine : images input plan run",
-    "sightflow-engine plan: compile graph models wires",
-    "sightflow-engine run: classify detect model native task",
-    "sightflow-engine server: hub shared",
     "sightflow-memory : pool reservation",
-    "sightflow-store : execution workflow",
-    "sightflow-store sqlite: blobs ending events jobs keys lock models open workers workflows writer",
 ];
 
 #[test]

@@ -13,7 +13,7 @@ mod time;
 
 pub(crate) use jobs::{PHOTO, finding, input};
 use serde_json::{Value, json};
-use sightflow_engine::{Compiled, Limits, Plan, compile};
+use sightflow_engine::{Compiled, DefinitionLimits, Plan, compile};
 
 use crate::script::{catalog, models};
 
@@ -57,7 +57,7 @@ pub(crate) fn with(mut definition: Value, id: &str, key: &str, value: Value) -> 
 }
 
 fn compiled(definition: &Value) -> Compiled {
-    compile(definition, &catalog(), &models(), &Limits::default())
+    compile(definition, &catalog(), &models(), &DefinitionLimits::default())
 }
 
 fn names(plan: &Plan, nodes: &[usize]) -> String {

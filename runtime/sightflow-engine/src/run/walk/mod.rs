@@ -1,6 +1,11 @@
 //! The walk: which frames may run, what their work made of the run, and when it has ended. It does no work itself, waits for
 //! nothing and has no task: whoever holds it asks for work and says what came of it.
 
+mod arrive;
+mod items;
+mod record;
+pub(super) mod scope;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -12,16 +17,17 @@ use sightflow_types::{JobId, event};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::arrive::{self, Arrival};
-use super::frame::{Attempts, Completed, Failed, Frame, History, Inferring, Outputs, PassId, State};
+use self::arrive::Arrival;
+use self::scope::Scope;
+use super::End;
+use super::frame::{Attempts, Frame, History, Outputs, PassId};
 use super::jobs::{JobOutcome, JobRequest};
 use super::pass::Pass;
-use super::record;
 use super::report::Record;
-use super::scope::Scope;
+use super::state::{Completed, Failed, Inferring, State};
 use super::tally::Tally;
 use super::task::{Delivered, Ground, NodeFailure, Phase, Step, Task};
-use super::{End, task};
+use super::work::waits_for_others;
 use crate::catalog::EngineKind;
 use crate::cell::Cell;
 use crate::images::{ImageTable, Picture};
@@ -340,7 +346,7 @@ impl Walk {
     fn failed(&mut self, frame: Frame, attempts: Attempts, failure: NodeFailure) {
         let node = &self.plan.nodes[frame.node];
         // A finished job answers from its row, so a model node has nothing to repeat: its jobs have their own attempts.
-        let repeats = failure.repeat && node.entry.engine != EngineKind::Model && attempts.count <= node.retries;
+        let repeats = failure.repeat && node.entry.engine() != EngineKind::Model && attempts.count <= node.retries;
         if repeats {
             let pause = node.backoff.saturating_mul(1 << (attempts.count - 1).min(10));
             self.alarms.insert((Instant::now() + pause, frame));
@@ -627,7 +633,7 @@ fn queue<'q>(
     calls: &'q mut VecDeque<Frame>,
     errands: &'q mut VecDeque<Frame>,
 ) -> &'q mut VecDeque<Frame> {
-    if task::waits_for_others(&plan.nodes[node]) { errands } else { calls }
+    if waits_for_others(&plan.nodes[node]) { errands } else { calls }
 }
 
 pub(super) fn out_of_time(limit: Duration) -> RunError {

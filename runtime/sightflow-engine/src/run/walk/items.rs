@@ -6,16 +6,18 @@ use serde_json::json;
 use sightflow_types::error::RunError;
 use sightflow_types::event;
 
-use super::End;
 use super::arrive;
-use super::frame::{Attempts, Completed, Frame, History, PassId, State};
-use super::loops::{Gathered, ItemError, Loop, LoopResults, LoopSpec};
-use super::pass::Pass;
 use super::record;
 use super::scope::Scope;
-use super::task::Phase;
-use super::walk::{Walk, fields};
+use super::{Walk, fields};
 use crate::cell::Cell;
+use crate::native::{Gathering, LoopSpec};
+use crate::run::End;
+use crate::run::frame::{Attempts, Frame, History, PassId};
+use crate::run::loops::{Gathered, ItemError, Loop, LoopResults};
+use crate::run::pass::Pass;
+use crate::run::state::{Completed, State};
+use crate::run::task::Phase;
 use crate::weight::Room;
 
 /// Passes of one run at a time; with more, every loop goes on with one item at a time.
@@ -217,7 +219,7 @@ impl Walk {
     }
 
     /// The run is over: what has not settled is cancelled, and every node has a last record.
-    pub(super) fn close_all(&mut self) {
+    pub(in crate::run) fn close_all(&mut self) {
         let inner: Vec<PassId> = self.passes.keys().copied().filter(|id| *id != PassId::ROOT).collect();
         inner.into_iter().for_each(|id| self.abandon(id, None));
         let root = self.plan.scopes[0].nodes.clone();
@@ -263,6 +265,6 @@ impl Walk {
         let results: &LoopResults = completed.gathered.as_ref()?;
         let place = scope.collects.iter().position(|&node| node == collect)?;
         let items = results.collected.get(place)?.clone();
-        Some(Phase::Gather { items, first: results.first, errors: results.errors() })
+        Some(Phase::Gather(Gathering { items, first: results.first, errors: results.errors() }))
     }
 }

@@ -6,30 +6,30 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use sightflow_expressions::reference::{Resolve, Root};
 
-use super::frame::{Frame, PassId, find};
-use super::walk::Walk;
+use super::Walk;
 use crate::catalog::ports;
 use crate::cell::Cell;
 use crate::plan::{Plan, PlanNode};
+use crate::run::frame::{Frame, PassId, find};
 
 /// The view from one pass.
 #[derive(Clone, Copy)]
-pub(super) struct Scope<'w> {
-    pub(super) walk: &'w Walk,
-    pub(super) pass: PassId,
+pub(in crate::run) struct Scope<'w> {
+    pub(in crate::run) walk: &'w Walk,
+    pub(in crate::run) pass: PassId,
 }
 
 impl<'w> Scope<'w> {
-    pub(super) fn plan(&self) -> &'w Plan {
+    pub(in crate::run) fn plan(&self) -> &'w Plan {
         &self.walk.plan
     }
 
-    pub(super) fn parameters(&self) -> &'w Map<String, Value> {
+    pub(in crate::run) fn parameters(&self) -> &'w Map<String, Value> {
         &self.walk.parameters
     }
 
     /// What a node delivered, as far as it can be seen from here. A `foreach` delivers for the item at hand.
-    pub(super) fn delivered(&self, node: usize) -> &'w [(Arc<str>, Cell)] {
+    pub(in crate::run) fn delivered(&self, node: usize) -> &'w [(Arc<str>, Cell)] {
         let planned = &self.walk.plan.nodes[node];
         let wanted = planned.opens.unwrap_or(planned.scope);
         let mut next = Some(self.pass);
@@ -43,18 +43,18 @@ impl<'w> Scope<'w> {
     }
 
     /// The cell of an output by its name.
-    pub(super) fn output(&self, node: usize, port: &str) -> Option<&'w Cell> {
+    pub(in crate::run) fn output(&self, node: usize, port: &str) -> Option<&'w Cell> {
         find(self.delivered(node), port)
     }
 
     /// The cell of an output by name or alias, as a reference names it.
-    pub(super) fn port(&self, node: &str, port: &str) -> Option<&'w Cell> {
+    pub(in crate::run) fn port(&self, node: &str, port: &str) -> Option<&'w Cell> {
         let index = *self.walk.plan.ids.get(node)?;
         self.output(index, canonical(&self.walk.plan.nodes[index], port))
     }
 
     /// What a root names, as it lies in the run.
-    pub(super) fn find(&self, root: &Root) -> Option<Found<'w>> {
+    pub(in crate::run) fn find(&self, root: &Root) -> Option<Found<'w>> {
         match root {
             Root::Input(name) => self.walk.inputs.get(name).map(|cell| Found::borrowed(cell.value())),
             Root::Param(name) => self.parameters().get(name).map(Found::borrowed),
@@ -83,18 +83,18 @@ impl Resolve for Scope<'_> {
 }
 
 /// A value in a run, not copied.
-pub(super) enum Found<'r> {
+pub(in crate::run) enum Found<'r> {
     Value(Cow<'r, Value>),
     /// What a node delivered; as a value an object by port.
     Ports(&'r [(Arc<str>, Cell)]),
 }
 
 impl<'r> Found<'r> {
-    pub(super) fn borrowed(value: &'r Value) -> Self {
+    pub(in crate::run) fn borrowed(value: &'r Value) -> Self {
         Self::Value(Cow::Borrowed(value))
     }
 
-    pub(super) fn into_value(self) -> Cow<'r, Value> {
+    pub(in crate::run) fn into_value(self) -> Cow<'r, Value> {
         match self {
             Self::Value(value) => value,
             Self::Ports(ports) => Cow::Owned(object(ports)),
@@ -103,11 +103,11 @@ impl<'r> Found<'r> {
 }
 
 /// The name of the output that a reference names, perhaps by an alias.
-pub(super) fn canonical<'n>(node: &'n PlanNode, named: &'n str) -> &'n str {
+pub(in crate::run) fn canonical<'n>(node: &'n PlanNode, named: &'n str) -> &'n str {
     ports::find(node.outputs(), named).map_or(named, |port| port.name.as_str())
 }
 
 /// Everything that a node delivered, by port.
-pub(super) fn object(ports: &[(Arc<str>, Cell)]) -> Value {
+pub(in crate::run) fn object(ports: &[(Arc<str>, Cell)]) -> Value {
     Value::Object(ports.iter().map(|(port, cell)| (port.to_string(), cell.value().clone())).collect())
 }

@@ -3,21 +3,44 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use sightflow_expressions::path::{Lookup, Path};
 use sightflow_types::error::{RunError, code};
 
-use super::frame::Outputs;
-use crate::cell::Cell;
+use super::{NativeBlock, NativeCall, NativeOutcome};
+use crate::cell::{Cell, Outputs};
 use crate::images::Picture;
 
-/// What a `collect` delivers. `first`: place of the first item in the list that the loop was given.
-pub(super) fn outputs(
-    config: &Map<String, Value>,
-    items: Vec<Option<Cell>>,
-    first: usize,
-    errors: Value,
-) -> Result<Outputs, RunError> {
+#[derive(Debug)]
+pub(super) struct Collect;
+
+/// What the items of a loop left.
+#[derive(Debug)]
+pub(crate) struct Gathering {
+    /// By item.
+    pub(crate) items: Vec<Option<Cell>>,
+    /// Place of the first item in the list that arrived at the `foreach`.
+    pub(crate) first: usize,
+    /// `{index, node, code, message}` of items without a result.
+    pub(crate) errors: Value,
+}
+
+#[async_trait]
+impl NativeBlock for Collect {
+    fn manifest(&self) -> &'static str {
+        include_str!("collect.json")
+    }
+
+    async fn run(&self, call: NativeCall<'_>) -> Result<NativeOutcome, RunError> {
+        let missing = || RunError::new(code::INTERNAL, "a `collect` was started before its loop had ended");
+        let gathering = call.gathering.ok_or_else(missing)?;
+        outputs(call.config, gathering).map(NativeOutcome::Delivered)
+    }
+}
+
+fn outputs(config: &Map<String, Value>, gathering: Gathering) -> Result<Outputs, RunError> {
+    let Gathering { items, first, errors } = gathering;
     let is = |key: &str| config.get(key).and_then(Value::as_bool).unwrap_or(false);
     let (flatten, filter, unique) = (is("flatten"), is("filter_nulls"), is("unique"));
     let (results, indexes) = if flatten || filter || unique {
@@ -100,7 +123,8 @@ mod tests {
                 .iter()
                 .map(|value| Some(value.clone()).filter(|value| !value.is_null()).map(Cell::plain));
             let config = config.as_object().cloned().expect("an object");
-            let found = outputs(&config, items.collect(), 10, json!([])).expect("collected");
+            let left_by_items = Gathering { items: items.collect(), first: 10, errors: json!([]) };
+            let found = outputs(&config, left_by_items).expect("collected");
             let value = |port: &str| found.iter().find(|(name, _)| &**name == port).expect("a port").1.value().clone();
             let count = results.as_array().map(Vec::len);
             assert_eq!((value("results"), value("indexes")), (results, indexes), "{config:?} {left}");

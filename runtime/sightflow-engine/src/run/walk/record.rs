@@ -8,11 +8,12 @@ use serde_json::{Map, Value, json};
 use sightflow_types::NodeStatus;
 use sightflow_types::document::Shape;
 
-use super::frame::{Frame, History, PassId, State};
-use super::report::{Record, Report};
-use super::trace::NodeTrace;
-use super::walk::Walk;
+use super::Walk;
 use crate::cell::Cell;
+use crate::run::frame::{Frame, History, PassId};
+use crate::run::report::{Record, Report};
+use crate::run::state::State;
+use crate::run::trace::NodeTrace;
 
 /// Frames that run now and are named: an event has room for as many of the longest names.
 const RUNNING_SHOWN: usize = 64;
@@ -87,7 +88,7 @@ pub(super) fn of_frame(walk: &Walk, frame: Frame) -> Option<Record> {
 
 impl Walk {
     /// What changed since the last report.
-    pub(super) fn report(&mut self) -> Report {
+    pub(in crate::run) fn report(&mut self) -> Report {
         let touched = std::mem::take(&mut self.touched);
         let mut records = std::mem::take(&mut self.records);
         records.extend(touched.iter().filter_map(|frame| of_frame(self, *frame)));

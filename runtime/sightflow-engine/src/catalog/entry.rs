@@ -1,0 +1,135 @@
+//! One block, and the package that it comes in.
+
+use std::sync::Arc;
+
+use semver::Version;
+use sightflow_schema::ConfigSchema;
+use sightflow_types::manifest::{Manifest, Role};
+use sightflow_types::{Digest, Task};
+
+use super::{CatalogError, FIRST_PARTY};
+use crate::host::{BlockRef, Code};
+use crate::native::NativeBlock;
+
+/// Who runs a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineKind {
+    /// The engine itself.
+    Native,
+    /// A worker, by inference jobs.
+    Model,
+    /// A sandboxed component.
+    Component,
+}
+
+/// How a block is run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Runner {
+    /// By this code.
+    Native(&'static dyn NativeBlock),
+    /// By jobs of this task.
+    Model(Task),
+    /// By the host.
+    Component,
+}
+
+impl EngineKind {
+    /// The name in the API's `engine` field.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Model => "model",
+            Self::Component => "component",
+        }
+    }
+}
+
+/// One block of the catalogue.
+#[derive(Debug)]
+pub struct BlockEntry {
+    /// Canonical type: `draw_boxes`, or `acme/retail/shelf_gap` for blocks of other namespaces.
+    pub block_type: String,
+    /// What is pinned when an execution starts.
+    pub block: BlockRef,
+    /// Ports, configuration and documentation.
+    pub manifest: Manifest,
+    /// The configuration schema, compiled.
+    pub schema: ConfigSchema,
+    pub(crate) runner: Runner,
+}
+
+impl BlockEntry {
+    pub(super) fn new(runner: Runner, block: BlockRef, manifest: Manifest) -> Result<Arc<Self>, CatalogError> {
+        let block_type = if is_first_party(&block) { block.name.clone() } else { block.qualified() };
+        let schema = ConfigSchema::compile(&manifest.config)
+            .map_err(|source| CatalogError::Schema { block: block_type.clone(), source })?;
+        Ok(Arc::new(Self { block_type, block, manifest, schema, runner }))
+    }
+
+    /// Every name that means it.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names = vec![self.block.qualified()];
+        let aliases = &self.manifest.aliases;
+        if self.is_first_party() {
+            names.push(self.block_type.clone());
+            names.extend(aliases.iter().cloned());
+        } else {
+            names.extend(aliases.iter().map(|alias| format!("{}/{alias}", self.block.package)));
+        }
+        names
+    }
+
+    /// Who runs it.
+    pub fn engine(&self) -> EngineKind {
+        match self.runner {
+            Runner::Native(_) => EngineKind::Native,
+            Runner::Model(_) => EngineKind::Model,
+            Runner::Component => EngineKind::Component,
+        }
+    }
+
+    /// Whether it plays this role in a workflow.
+    pub fn plays(&self, role: Role) -> bool {
+        self.manifest.role == Some(role)
+    }
+
+    /// Whether it comes with the server.
+    pub(super) fn is_first_party(&self) -> bool {
+        is_first_party(&self.block)
+    }
+}
+
+fn is_first_party(block: &BlockRef) -> bool {
+    block.package.split('/').next() == Some(FIRST_PARTY)
+}
+
+/// A loaded package of component blocks.
+#[derive(Debug, Clone)]
+pub struct Package {
+    /// `namespace/name`.
+    pub name: String,
+    /// Its version.
+    pub version: Version,
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Its blocks.
+    pub manifests: Vec<Manifest>,
+    /// What the host runs them by.
+    pub code: Code,
+}
+
+impl Package {
+    pub(super) fn into_entries(self) -> impl Iterator<Item = Result<Arc<BlockEntry>, CatalogError>> {
+        let Self { name: package, version, digest, manifests, code } = self;
+        manifests.into_iter().map(move |manifest| {
+            let block = BlockRef {
+                package: package.clone(),
+                version: version.clone(),
+                name: manifest.name.clone(),
+                digest: Some(digest),
+                code: code.clone(),
+            };
+            BlockEntry::new(Runner::Component, block, manifest)
+        })
+    }
+}
