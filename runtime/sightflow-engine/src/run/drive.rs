@@ -123,6 +123,11 @@ impl Run {
         self.shared.ground.table.shed();
     }
 
+    /// The jobs that it waits for.
+    pub fn open_jobs(&self) -> Vec<JobId> {
+        self.shared.walk().open_jobs()
+    }
+
     /// Whether a node's time is measured, its limit or a pause before it is repeated: walked again, it would begin anew.
     pub fn measures_time(&self) -> bool {
         self.shared.walk().alarm().is_some()
@@ -371,7 +376,16 @@ impl Shared {
             let (frame, given, named) = (work.frame, work.given, work.named());
             let done = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work.run())));
             let result = done.unwrap_or_else(|panic| Err(named.broken(&Panicked::of(panic.as_ref()))));
-            self.walk().settle(frame, given, result);
+            let driver = {
+                let mut walk = self.walk();
+                let alarm = walk.alarm();
+                walk.settle(frame, given, result);
+                walk.has_errands() || walk.alarm() != alarm
+            };
+            // What waits for others begins now, not when this lane has nothing left to compute.
+            if driver {
+                self.news.notify_one();
+            }
             if began.elapsed() > TURN && self.ground.parts.lanes.crowded() {
                 return;
             }

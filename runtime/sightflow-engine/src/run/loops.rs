@@ -37,6 +37,8 @@ pub(super) struct LoopResults {
     pub(super) first: usize,
     /// By `collect` of the scope, then by item: what it takes.
     pub(super) collected: Vec<Vec<Option<Cell>>>,
+    /// Bytes of `collected` that the run keeps.
+    pub(super) kept: u64,
     /// By exported node of the scope, then by item.
     pub(super) exports: Vec<(usize, Vec<Gathered>)>,
     /// Why items have no result.
@@ -79,6 +81,7 @@ impl Loop {
             items: count,
             first: spec.first,
             collected: vec![vec![None; count]; plan.collects.len()],
+            kept: 0,
             exports: plan.exports.iter().map(|node| (*node, vec![Gathered::Absent; count])).collect(),
             errors: Vec::new(),
         };

@@ -19,7 +19,7 @@ use super::handle::Handle;
 use super::images::StoredImages;
 use super::jobs::StoreJobs;
 use super::journal::Journal;
-use super::parked::{Active, Parked};
+use super::parked::{Active, Cold, Parked};
 use super::pins;
 use super::shared::{Shared, Stop, problems};
 use crate::catalog::Catalog;
@@ -61,7 +61,8 @@ pub(super) fn wake(shared: &Arc<Shared>, id: ExecutionId) {
 async fn unparked(shared: &Arc<Shared>, parked: Parked) {
     match parked {
         Parked::Warm(active) => go_on(shared, *active, None).await,
-        Parked::Cold(handle, tenant, blocks) => {
+        Parked::Cold(cold) => {
+            let Cold { handle, tenant, blocks, .. } = *cold;
             let lost = tokio::select! {
                 biased;
                 () = handle.lost.cancelled() => true,

@@ -132,12 +132,13 @@ impl Hub {
         }
     }
 
-    /// Wakes everything that waits, in case its wake-up was lost; answers what is parked.
-    pub(super) fn look_again(&self) -> Vec<ExecutionId> {
+    /// Wakes what has a task, in case its wake-up was lost; answers the jobs that the others wait for.
+    pub(super) fn look_again(&self) -> Vec<JobId> {
         self.ready.notify_one();
         let all = self.lock();
-        all.handles.values().for_each(|handle| handle.look_again());
-        all.parked.keys().copied().collect()
+        let working = all.handles.iter().filter(|(id, _)| !all.parked.contains_key(id));
+        working.for_each(|(_, handle)| handle.look_again());
+        all.parked.values().flat_map(|(parked, _)| parked.jobs()).collect()
     }
 
     /// Stops the executions whose leases are lost; answers them.

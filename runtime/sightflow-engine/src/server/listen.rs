@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use sightflow_store::Signal;
-use sightflow_types::ExecutionId;
+use sightflow_types::error::chain;
+use sightflow_types::{ExecutionId, JobId};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
+use tracing::warn;
 
 use super::execute::wake;
 use super::shared::Shared;
+
+/// Jobs that one look asks for.
+const LOOK: usize = 500;
 
 /// Hears the store's signals until the stop. Whatever came before it listened may have been missed.
 pub(super) async fn signals(shared: Arc<Shared>, mut signals: Receiver<Signal>) {
@@ -25,9 +30,7 @@ pub(super) async fn signals(shared: Arc<Shared>, mut signals: Receiver<Signal>) 
         match signal {
             Ok(Signal::JobsEnded(jobs)) => {
                 for job in jobs {
-                    if hub.job_ended(job.execution_id, job.job_id) {
-                        wake(&shared, job.execution_id);
-                    }
+                    job_ended(&shared, job.execution_id, job.job_id);
                 }
             }
             Ok(Signal::Cancelled(ids)) => ids.into_iter().for_each(|id| lose(&shared, id)),
@@ -53,13 +56,25 @@ pub(super) async fn alarms(shared: Arc<Shared>) {
 }
 
 async fn missed(shared: &Arc<Shared>) {
-    look_again(shared);
+    look_again(shared).await;
     check_leases(shared).await;
 }
 
-/// Every execution looks at its jobs, in case a wake-up was lost.
-pub(super) fn look_again(shared: &Arc<Shared>) {
-    shared.hub.look_again().into_iter().for_each(|id| wake(shared, id));
+/// Looks for jobs that have ended, in case a wake-up was lost. Those of parked executions are asked for together: what still
+/// waits stays parked.
+pub(super) async fn look_again(shared: &Arc<Shared>) {
+    for jobs in shared.hub.look_again().chunks(LOOK) {
+        match shared.parts.store.ended_jobs(jobs.to_vec()).await {
+            Ok(ended) => ended.into_iter().for_each(|job| job_ended(shared, job.execution_id, job.id)),
+            Err(failure) => warn!(error = chain(&failure), "cannot look for jobs that have ended"),
+        }
+    }
+}
+
+fn job_ended(shared: &Arc<Shared>, id: ExecutionId, job: JobId) {
+    if shared.hub.job_ended(id, job) {
+        wake(shared, id);
+    }
 }
 
 /// Stops the executions whose leases are lost.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sightflow_types::TenantId;
+use sightflow_types::{JobId, TenantId};
 use tokio::time::Instant;
 
 use super::handle::Handle;
@@ -25,9 +25,18 @@ pub(super) struct Active {
 pub(super) enum Parked {
     /// Its frames and small values: it goes on where it stopped.
     Warm(Box<Active>),
-    /// Nothing, since its values are large: it is walked again, with the blocks that it began with, and finished jobs answer
-    /// from their rows.
-    Cold(Arc<Handle>, TenantId, Arc<Catalog>),
+    /// Nothing, since its values are large: it is walked again, and finished jobs answer from their rows.
+    Cold(Box<Cold>),
+}
+
+/// An execution of which nothing was kept.
+pub(super) struct Cold {
+    pub(super) handle: Arc<Handle>,
+    pub(super) tenant: TenantId,
+    /// The blocks that it began with.
+    pub(super) blocks: Arc<Catalog>,
+    /// What it waits for.
+    jobs: Vec<JobId>,
 }
 
 /// Bytes of values with which an execution is kept warm.
@@ -37,7 +46,15 @@ impl Parked {
     pub(super) fn handle(&self) -> &Arc<Handle> {
         match self {
             Self::Warm(active) => &active.handle,
-            Self::Cold(handle, ..) => handle,
+            Self::Cold(cold) => &cold.handle,
+        }
+    }
+
+    /// The jobs that it waits for.
+    pub(super) fn jobs(&self) -> Vec<JobId> {
+        match self {
+            Self::Warm(active) => active.run.open_jobs(),
+            Self::Cold(cold) => cold.jobs.clone(),
         }
     }
 }
@@ -55,7 +72,11 @@ impl Active {
         // Nothing else is timed, so this is the run's deadline.
         match until.map(|deadline| deadline.checked_sub(LAST).filter(|last| *last > Instant::now())) {
             Some(None) => (Parked::Warm(Box::new(self)), until),
-            last => (Parked::Cold(self.handle, self.tenant, self.blocks), last.flatten()),
+            last => {
+                let cold =
+                    Cold { handle: self.handle, tenant: self.tenant, blocks: self.blocks, jobs: self.run.open_jobs() };
+                (Parked::Cold(Box::new(cold)), last.flatten())
+            }
         }
     }
 }

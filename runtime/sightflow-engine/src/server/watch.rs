@@ -11,7 +11,7 @@ use super::intake::take_over;
 use super::listen;
 use super::shared::Shared;
 
-/// Looks between those of every waiting walk at its jobs, in case a wake-up was lost.
+/// Looks between those at all open jobs, in case a wake-up was lost.
 const LOOK_AGAIN: u32 = 6;
 
 pub(super) async fn run(shared: Arc<Shared>) {
@@ -26,7 +26,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         shared.config.faults.at("engine.watch");
         check_leases(&shared, &mut orphans).await;
         if looks.is_multiple_of(LOOK_AGAIN) {
-            listen::look_again(&shared);
+            listen::look_again(&shared).await;
         }
         if !shared.stop.is_cancelled() {
             take_over(&shared).await;

@@ -27,9 +27,17 @@ pub(crate) fn pure(block: &str, config: &Value, inputs: &Map<String, Value>) -> 
             return Some(Err(CallError::new("E-BLOCK-FAILED", format!("{value} is refused"))));
         }
         "fail_if" => json!({"value": value}),
+        "nap" => {
+            std::thread::sleep(std::time::Duration::from_millis(3));
+            json!({"value": value})
+        }
         "add" => {
             let numbers = [&value, &input("extra"), &config["by"]].map(|number| number.as_i64().unwrap_or(0));
             json!({"value": numbers.iter().sum::<i64>()})
+        }
+        "digit" => {
+            let numbers = [&value, &input("extra")].map(|number| number.as_i64().unwrap_or(0));
+            json!({"value": numbers.iter().sum::<i64>().rem_euclid(10)})
         }
         "range" => {
             let length = value.as_array().map_or(value.as_i64().unwrap_or(0), |list| list.len() as i64);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sightflow_engine::{Engine, EngineConfig, Faults};
 use sightflow_store::{
-    ClaimRequest, ClaimedJob, Execution, FailureClass, Heartbeat, Job, JobFailure, JobFilter, JobResult, PageRequest, SILENCE_MS,
-    Store,
+    ClaimRequest, ClaimedJob, Execution, FailureClass, Heartbeat, Job, JobFailure, JobFilter, JobResult, PageRequest,
+    SILENCE_MS, Store,
 };
 use sightflow_types::ExecutionId;
 use tokio::sync::Notify;
@@ -130,15 +130,23 @@ impl Server {
         let filter = JobFilter { execution_id: Some(id), ..JobFilter::default() };
         let page = self.store.jobs(TENANT, filter, PageRequest { limit: 200, ..PageRequest::default() }).await.unwrap();
         let mut jobs = page.items;
-        jobs.sort_by(|one, other| one.item_path.cmp(&other.item_path));
+        jobs.sort_by(|one, other| (&one.item_path, &one.node_id).cmp(&(&other.item_path, &other.node_id)));
         jobs
     }
 
-    /// So much time passes that engines without a sign of life are declared gone. The worker has given one.
-    pub(crate) async fn silence(&self) {
-        self.clock.advance(SILENCE_MS + 1_000);
+    /// The worker's sign of life.
+    pub(crate) async fn beat(&self) {
         let beat = Heartbeat { worker_id: self.worker, memory_free: None, models: None, holding: Vec::new() };
-        assert!(self.store.heartbeat(beat).await.unwrap().alive);
+        assert!(self.store.heartbeat(beat).await.unwrap().alive, "the worker was declared gone");
+    }
+
+    /// So much time passes that engines without a sign of life are declared gone. The worker gives signs meanwhile.
+    pub(crate) async fn silence(&self) {
+        self.beat().await;
+        self.clock.advance(SILENCE_MS / 2 + 500);
+        self.beat().await;
+        self.clock.advance(SILENCE_MS / 2 + 500);
+        self.beat().await;
     }
 }
 

@@ -117,7 +117,9 @@ async fn a_node_of_a_parked_run_has_its_limit() {
 fn large(definition: &mut Value, bytes: usize) {
     let nodes = definition["nodes"].as_array_mut().expect("nodes");
     nodes.push(json!({"id": "text", "type": "echo", "inputs": {"value": 1}, "config": {"text": "x".repeat(bytes)}}));
-    nodes.push(json!({"id": "late", "type": "echo", "inputs": {"value": "$nodes.c.results", "extra": "$nodes.text.value"}}));
+    nodes.push(
+        json!({"id": "late", "type": "echo", "inputs": {"value": "$nodes.c.results", "extra": "$nodes.text.value"}}),
+    );
     let outputs = definition["outputs"].as_array_mut().expect("outputs");
     outputs.push(json!({"name": "late", "source": "$nodes.late.value"}));
 }
@@ -196,10 +198,18 @@ async fn a_lost_wake_up_is_found() {
     let config = EngineConfig { faults, restarts, heartbeat: Duration::from_millis(20), ..parking(&parked) };
     let engine = server.engine_with(config).await;
     let ids = waiting(&server, 5).await;
-    parked.reached(5).await;
+    let mut definition = finding(json!({}), json!({}));
+    large(&mut definition, 400 << 10);
+    let cold = server.submit(definition, input(json!([1]))).await;
+    parked.reached(6).await;
+    // Looks that find nothing walk nothing again.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!((parked.count(), server.host.calls.lock().unwrap()["text"]), (6, 1));
     deaf.store(true, Ordering::SeqCst);
-    server.answer_all(5).await;
+    server.answer_all(6).await;
     all_complete(&server, &ids).await;
+    assert_eq!(server.ended(cold).await.status, ExecutionStatus::Completed);
+    assert_eq!(server.host.calls.lock().unwrap()["text"], 2);
     engine.shutdown().await;
 }
 

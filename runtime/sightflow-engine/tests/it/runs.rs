@@ -60,6 +60,25 @@ async fn a_branch_not_taken_is_skipped_and_the_join_runs() {
 }
 
 #[tokio::test]
+async fn a_reference_to_a_branch_is_as_an_edge_to_it() {
+    // All ports of `paint` are optional, so only the rule for what refers to nothing skips it.
+    let definition = |image: &str| {
+        json!({
+            "nodes": [number("n", 3.0), {"id": "c", "type": "condition", "config": {"value": 0}}, {"id": "no", "type": "paint"},
+                      {"id": "by_edge", "type": "paint"}, {"id": "by_reference", "type": "paint", "inputs": {"image": image}}],
+            "edges": [wire("n", "c"), {"source": "c", "condition": "false", "target": "no", "targetHandle": "image"}, wire("no.image", "by_edge.image")],
+        })
+    };
+    for (image, expected) in [("$nodes.no.image", "skipped"), ("$inputs.none", "completed")] {
+        let outcome = Stage::new().run(definition(image), json!({}), json!({})).await;
+        assert_eq!(
+            (status(&outcome, "by_edge"), status(&outcome, "by_reference")),
+            ("skipped".into(), expected.into())
+        );
+    }
+}
+
+#[tokio::test]
 async fn references_and_expressions_resolve_when_the_node_runs() {
     let definition = json!({
         "nodes": [number("n", 4.0), {"id": "e", "type": "echo", "inputs": {"value": "{{ nodes.n.number * params.factor }}"}},

@@ -58,6 +58,7 @@ pub(crate) fn package(name: &str, version: semver::Version, digest: Digest) -> P
         block("fail", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
         block("again", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
         block("boom", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
+        block("nap", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
         block("slow", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
         block(
             "fail_if",
@@ -70,6 +71,12 @@ pub(crate) fn package(name: &str, version: semver::Version, digest: Digest) -> P
             json!([port("value", "any"), {"name": "extra", "kind": "any"}]),
             json!([port("value", "number")]),
             config(json!({"by": {"type": "number", "default": 0}}))
+        ),
+        block(
+            "digit",
+            json!([port("value", "any"), {"name": "extra", "kind": "any"}]),
+            json!([port("value", "number")]),
+            config(json!({}))
         ),
         block("range", json!([port("value", "any")]), json!([port("items", "array")]), config(json!({}))),
         block("speak", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),

@@ -34,10 +34,13 @@ pub(super) fn inputs(index: usize, scope: Scope<'_>, room: &mut Room) -> Result<
     let node = &scope.plan().nodes[index];
     let mut found: Inputs = Vec::with_capacity(node.inputs.len());
     let mut edges = Edges::default();
-    let mut missing = None;
-    for input in node.inputs.iter().filter(|input| node.gathers.is_none() || &*input.port != GATHERED) {
+    let (mut missing, mut arrived) = (None, false);
+    let ports = || node.inputs.iter().filter(|input| node.gathers.is_none() || &*input.port != GATHERED);
+    for input in ports() {
         let record = node.entry.schema.takes_record(&input.port);
-        match gather(input, scope, record, &mut edges, room)? {
+        let cell = gather(input, scope, record, &mut edges, room)?;
+        arrived |= cell.is_some();
+        match cell {
             Some(cell) if cell.is_null() && input.required => {
                 return Err(RunError::new(
                     code::BAD_INPUT,
@@ -63,6 +66,10 @@ pub(super) fn inputs(index: usize, scope: Scope<'_>, room: &mut Room) -> Result<
         None if edges.count > 0 && edges.present == 0 => {
             Arrival::Missing("nothing arrived on any of its edges".to_owned())
         }
+        // A reference to a node is a dependency as an edge is.
+        None if !arrived && ports().any(|input| refers(scope.plan(), input)) => {
+            Arrival::Missing("nothing that it refers to arrived".to_owned())
+        }
         None => Arrival::All(found),
     })
 }
@@ -87,6 +94,10 @@ pub(super) fn sources(plan: &Plan, collect: usize) -> Vec<usize> {
         Feed::Value(dynamic) => named(plan, dynamic),
     });
     each.collect()
+}
+
+fn refers(plan: &Plan, input: &PlanInput) -> bool {
+    matches!(&input.feed, Feed::Value(dynamic) if !named(plan, dynamic).is_empty())
 }
 
 /// The nodes that a value names.

@@ -103,17 +103,20 @@ impl Walk {
         };
         let result = self.item_result(id, scope)?;
         let held = |cells: &mut dyn Iterator<Item = &Cell>| cells.map(Cell::weight).sum::<u64>();
-        let mut kept = held(&mut result.collected.iter().flatten());
+        let mut exported = 0;
         result
             .exports
             .iter()
-            .for_each(|export| export.each(&mut |ports| kept += held(&mut ports.iter().map(|(_, cell)| cell))));
-        let freed = self.forget_pass(id, kept);
+            .for_each(|export| export.each(&mut |ports| exported += held(&mut ports.iter().map(|(_, cell)| cell))));
+        let kept = exported + held(&mut result.collected.iter().flatten());
+        // What belongs to passes around it is not counted twice.
+        let kept = kept.min(self.forget_pass(id, kept));
         if let Some(around) = self.passes.get_mut(&opener.pass) {
-            around.kept += kept.min(freed.1);
+            around.kept += kept;
         }
         let Some(State::Looping(running)) = self.state(opener) else { return Ok(()) };
         running.open.remove(&id);
+        running.results.kept += kept.saturating_sub(exported);
         let place = running.place(index);
         for (items, value) in running.results.collected.iter_mut().zip(result.collected) {
             items[place] = value;
@@ -232,8 +235,8 @@ impl Walk {
         }
     }
 
-    /// Drops a pass, with its values; its records stay. Answers the bytes that were given back and those that it had.
-    fn forget_pass(&mut self, id: PassId, kept: u64) -> (u64, u64) {
+    /// Drops a pass, with its values but for `kept` bytes; its records stay. Answers the bytes that it had.
+    fn forget_pass(&mut self, id: PassId, kept: u64) -> u64 {
         let touched: Vec<Frame> = self
             .touched
             .range(Frame { pass: id, node: 0 }..Frame { pass: PassId(id.0 + 1), node: 0 })
@@ -244,15 +247,14 @@ impl Walk {
             let made = record::of_frame(self, frame);
             self.records.extend(made);
         }
-        let Some(pass) = self.passes.remove(&id) else { return (0, 0) };
+        let Some(pass) = self.passes.remove(&id) else { return 0 };
         pass.cancel.cancel();
         for (state, &node) in pass.states.iter().zip(&self.plan.scopes[pass.scope].nodes) {
             self.tallies[node].live -= 1;
             self.tallies[node].add(state);
         }
-        let freed = pass.kept.saturating_sub(kept);
-        self.ground.kept.release(freed);
-        (freed, pass.kept)
+        self.ground.kept.release(pass.kept.saturating_sub(kept));
+        pass.kept
     }
 
     /// What a `collect` gathers, if its loop ran.

@@ -155,6 +155,10 @@ impl Walk {
         self.take(|walk| &mut walk.errands)
     }
 
+    pub(super) fn has_errands(&self) -> bool {
+        !self.errands.is_empty()
+    }
+
     /// Frames that a thread could run now.
     pub(super) fn calls(&self) -> usize {
         if self.end.is_some() { 0 } else { self.calls.len() + self.finishing.len() }
@@ -433,6 +437,9 @@ impl Walk {
         let State::Completed(completed) = &mut pass.states[node.slot] else { return };
         if let Some(results) = &mut completed.gathered {
             results.collected.clear();
+            let freed = std::mem::take(&mut results.kept);
+            pass.kept = pass.kept.saturating_sub(freed);
+            ground.kept.release(freed);
         }
         if ground.lasting[frame.node] {
             return;

@@ -44,7 +44,9 @@ pub(crate) fn input(items: Value) -> Value {
 
 #[tokio::test]
 async fn jobs_of_running_items_are_enqueued_together() {
-    for (config, most) in [(json!({}), 5), (json!({"max_concurrency": 50}), 2), (json!({"iteration_mode": "sequential"}), 50)] {
+    for (config, most) in
+        [(json!({}), 5), (json!({"max_concurrency": 50}), 2), (json!({"iteration_mode": "sequential"}), 50)]
+    {
         let stage = Stage::new();
         let mut definition = finding(config.clone(), json!({}));
         definition["nodes"][0] = json!({"id": "photo", "type": "paint"});
@@ -120,15 +122,24 @@ async fn a_failed_job_costs_its_item() {
         server.answer(&good).await;
         server.spoil(&bad).await;
         let execution = server.ended(id).await;
-        assert_eq!((execution.status, execution.outputs.as_ref().expect("outputs")["counts"].clone()), (status, counts));
+        assert_eq!(
+            (execution.status, execution.outputs.as_ref().expect("outputs")["counts"].clone()),
+            (status, counts)
+        );
         match status {
             ExecutionStatus::Failed => {
                 let error = execution.error.expect("an error");
-                assert_eq!((error.code.as_str(), error.node_id.as_deref(), error.item.as_deref()), ("E-JOB-FAILED", Some("find"), Some("1")));
+                assert_eq!(
+                    (error.code.as_str(), error.node_id.as_deref(), error.item.as_deref()),
+                    ("E-JOB-FAILED", Some("find"), Some("1"))
+                );
             }
             _ if mode == "skip" => {
                 let errors = &execution.outputs.expect("outputs")["errors"];
-                assert_eq!(*errors, json!([{"index": 1, "node": "find", "code": "E-JOB-FAILED", "message": "the picture is bad"}]));
+                assert_eq!(
+                    *errors,
+                    json!([{"index": 1, "node": "find", "code": "E-JOB-FAILED", "message": "the picture is bad"}])
+                );
             }
             _ => assert_eq!(execution.outputs.expect("outputs")["errors"], json!([])),
         }
@@ -148,7 +159,10 @@ async fn time_runs_out_for_nodes_and_runs_in_loops() {
     let execution = server.ended(id).await;
     let outputs = execution.outputs.expect("outputs");
     assert_eq!((execution.status, outputs["counts"].clone()), (ExecutionStatus::Completed, json!([1, null])));
-    assert_eq!((outputs["errors"][0]["index"].clone(), outputs["errors"][0]["code"].clone()), (json!(1), json!("E-TIMEOUT")));
+    assert_eq!(
+        (outputs["errors"][0]["index"].clone(), outputs["errors"][0]["code"].clone()),
+        (json!(1), json!("E-TIMEOUT"))
+    );
     // The run's own time.
     let id = server.submit_for(1, finding(json!({"on_error": "skip"}), json!({})), input(json!([1, 2]))).await;
     let execution = server.ended(id).await;

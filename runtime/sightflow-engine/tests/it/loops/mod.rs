@@ -28,6 +28,7 @@ fn block(id: &str) -> (&'static str, &'static str, &'static str) {
         "a" => ("add", "value", "value"),
         "x" => ("fail_if", "value", "value"),
         "z" => ("slow", "value", "value"),
+        "y" => ("nap", "value", "value"),
         "r" => ("range", "items", "value"),
         "i" => ("list", "items", "items"),
         "s" => ("switch", "default", "value"),
@@ -36,7 +37,7 @@ fn block(id: &str) -> (&'static str, &'static str, &'static str) {
 }
 
 /// A definition in short. Nodes are ids: `f`oreach, `c`ollect, `k` a condition, `s`witch, `n`umber, `e`cho, `a`dd, `r`ange,
-/// `i` a list of its edges, `x` fails if, `z` is slow, and `l` a list that the run gives. Edges are `source>target`, and may name ports: `k1.false>e1.extra`.
+/// `i` a list of its edges, `x` fails if, `z` is slow, `y` takes a nap, and `l` a list that the run gives. Edges are `source>target`, and may name ports: `k1.false>e1.extra`.
 pub(crate) fn graph(nodes: &str, edges: &str) -> Value {
     let nodes: Vec<Value> = nodes.split_whitespace().map(|id| json!({"id": id, "type": block(id).0})).collect();
     let edges = edges.split_whitespace().map(|edge| {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 use sightflow_engine::{End, RunOutcome};
+use sightflow_types::error::RunError;
 
 use super::pass::Pass;
 use super::{Fate, Model};
@@ -13,31 +14,12 @@ type Records<'r> = HashMap<(String, String), &'r Value>;
 
 /// Compares a run of the engine with the model; what differs.
 pub(crate) fn compare(model: &Model, outcome: &RunOutcome) -> Result<(), String> {
-    let troubles = model.root.troubles.borrow();
-    let failed = !troubles.is_empty();
     match &outcome.end {
-        End::Completed if !failed => {}
-        End::Failed(error)
-            if troubles.iter().any(|trouble| {
-                error.node_id.as_ref() == Some(&trouble.node)
-                    && error.item.as_deref().unwrap_or_default() == trouble.item
-                    && error.code == trouble.code
-            }) => {}
-        other => return Err(format!("it ended with {other:?}, not with one of {troubles:?}")),
+        End::Completed => compare_end(model, None, &outcome.outputs)?,
+        End::Failed(error) => compare_end(model, Some(error), &outcome.outputs)?,
+        End::Stopped => return Err("it was stopped".to_owned()),
     }
-    let expected = model.outputs();
-    let found = outcome.outputs.as_object().ok_or("the outputs are no object")?;
-    for name in expected.keys().chain(found.keys()) {
-        let (found, expected) = (found.get(name), expected.get(name));
-        let fits = match (found, expected) {
-            (Some(found), Some(expected)) => same(found, expected) || (failed && found.is_null()),
-            (None, _) => failed,
-            (Some(_), None) => false,
-        };
-        if !fits {
-            return Err(format!("the output `{name}` is {}, not {}", told(found), told(expected)));
-        }
-    }
+    let failed = !model.root.troubles.borrow().is_empty();
     let mut records = Records::new();
     for record in &outcome.report.records {
         if records.insert((record.node_id.clone(), record.item_path.clone()), &record.record).is_some() {
@@ -51,6 +33,36 @@ pub(crate) fn compare(model: &Model, outcome: &RunOutcome) -> Result<(), String>
         None => Ok(()),
         Some((place, record)) => Err(format!("there is a record of {place:?} beyond the model: {record}")),
     }
+}
+
+/// Compares how a run ended, and its outputs.
+pub(crate) fn compare_end(model: &Model, error: Option<&RunError>, outputs: &Value) -> Result<(), String> {
+    let troubles = model.root.troubles.borrow();
+    let failed = !troubles.is_empty();
+    let fits = error.map_or(!failed, |error| {
+        troubles.iter().any(|trouble| {
+            error.node_id.as_ref() == Some(&trouble.node)
+                && error.item.as_deref().unwrap_or_default() == trouble.item
+                && error.code == trouble.code
+        })
+    });
+    if !fits {
+        return Err(format!("it ended with {error:?}, not with one of {troubles:?}"));
+    }
+    let expected = model.outputs();
+    let found = outputs.as_object().ok_or("the outputs are no object")?;
+    for name in expected.keys().chain(found.keys()) {
+        let (found, expected) = (found.get(name), expected.get(name));
+        let fits = match (found, expected) {
+            (Some(found), Some(expected)) => same(found, expected) || (failed && found.is_null()),
+            (None, _) => failed,
+            (Some(_), None) => false,
+        };
+        if !fits {
+            return Err(format!("the output `{name}` is {}, not {}", told(found), told(expected)));
+        }
+    }
+    Ok(())
 }
 
 fn told(value: Option<&Value>) -> String {
@@ -118,7 +130,10 @@ impl Model {
                 let lost = items.iter().filter(|item| item.lost()).count();
                 tally.unsure |= lost > 0;
                 if sure {
-                    let (wanted, found) = (json!({"total": items.len(), "ended": items.len(), "failed": lost}), record.map(|r| &r["items"]));
+                    let (wanted, found) = (
+                        json!({"total": items.len(), "ended": items.len(), "failed": lost}),
+                        record.map(|r| &r["items"]),
+                    );
                     if found != Some(&wanted) {
                         return Err(format!("{place:?} has the items {}, not {wanted}", told(found)));
                     }
@@ -134,8 +149,11 @@ impl Model {
     /// Compares the records that sum up the items of a node.
     fn sums(&self, sure: bool, records: &mut Records<'_>, tally: &Tally) -> Result<(), String> {
         for (node, planned) in self.graph.nodes.iter().enumerate().filter(|(_, node)| !node.within.is_empty()) {
-            let record = records.remove(&(planned.id.clone(), String::new())).ok_or(format!("`{}` is not summed up", planned.id))?;
-            let counted = ["completed", "skipped", "failed", "cancelled"].map(|key| record["items"][key].as_u64().unwrap_or(99));
+            let record = records
+                .remove(&(planned.id.clone(), String::new()))
+                .ok_or(format!("`{}` is not summed up", planned.id))?;
+            let counted =
+                ["completed", "skipped", "failed", "cancelled"].map(|key| record["items"][key].as_u64().unwrap_or(99));
             let fits = match tally.unsure || !sure {
                 true => counted.iter().sum::<u64>() == record["items"]["total"],
                 false => counted[..3] == tally.counts.get(&node).copied().unwrap_or_default() && counted[3] == 0,

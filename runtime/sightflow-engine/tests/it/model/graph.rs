@@ -90,6 +90,11 @@ impl Graph {
                     _ => feeds.push((target, Feed::Edges(vec![edge]))),
                 }
             }
+            // A detection finds as many things as a node says that its configuration names.
+            if let Some(named) = node["config"]["confidence"].as_str() {
+                let id = named.trim_start_matches("{{ nodes.").split('.').next().unwrap_or_default();
+                feeds.push(("count".to_owned(), Feed::Reference(index(id), "value".to_owned())));
+            }
             Node {
                 kind: text(&node["type"]),
                 config: node["config"].as_object().cloned().unwrap_or_default(),

@@ -6,10 +6,11 @@ mod graph;
 mod outputs;
 mod pass;
 
-pub(crate) use compare::compare;
+pub(crate) use compare::{compare, compare_end};
 
 use graph::Graph;
 use pass::Pass;
+pub(crate) use pass::SPOILED;
 use serde_json::{Map, Value};
 
 /// What became of a node in a pass.

@@ -17,7 +17,9 @@ impl Model {
         let outputs = self.graph.outputs.iter().map(|(name, source)| {
             let value = match (reference(source), source.strip_prefix("$inputs.")) {
                 (Some((id, "*")), _) => self.graph.index(id).and_then(|node| self.result(node, None, &self.root)),
-                (Some((id, port)), _) => self.graph.index(id).and_then(|node| self.result(node, Some(port), &self.root)),
+                (Some((id, port)), _) => {
+                    self.graph.index(id).and_then(|node| self.result(node, Some(port), &self.root))
+                }
                 (None, input) => input.and_then(|input| self.input.get(input).cloned()),
             };
             (name.clone(), value.unwrap_or_default())

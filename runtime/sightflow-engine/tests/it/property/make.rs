@@ -5,15 +5,15 @@ use serde_json::{Map, Value, json};
 use super::Case;
 
 /// A sequence of numbers, the same for the same seed.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, sides: usize) -> usize {
+    pub(super) fn below(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) as usize) % sides
     }
 
-    fn percent(&mut self, percent: usize) -> bool {
+    pub(super) fn percent(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 }
@@ -33,14 +33,20 @@ struct Maker {
     dice: Dice,
     nodes: Vec<Value>,
     edges: Vec<Value>,
+    /// Whether there are model nodes, on a photograph.
+    models: bool,
 }
 
 /// Most nodes of a definition, about.
 const NODES: usize = 28;
 
-/// The case of a seed.
-pub(super) fn case(seed: u64) -> Case {
-    let mut maker = Maker { dice: Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)), nodes: Vec::new(), edges: Vec::new() };
+/// The case of a seed. `models`: with model nodes, for a run with a photograph.
+pub(super) fn case(seed: u64, models: bool) -> Case {
+    let dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let mut maker = Maker { dice, nodes: Vec::new(), edges: Vec::new(), models };
+    if models {
+        maker.nodes.push(json!({"id": "photo", "type": "image_input"}));
+    }
     let mut visible = Vec::new();
     let mut input = Map::new();
     for name in ["one", "two"] {
@@ -112,6 +118,10 @@ impl Maker {
             if self.nodes.len() > NODES {
                 return;
             }
+            if self.models && self.dice.percent(50) {
+                self.detection(visible, depth);
+                continue;
+            }
             match self.dice.below(12) {
                 0 => self.plain(visible, depth, "number", "number"),
                 1 | 2 => self.plain(visible, depth, "echo", "value"),
@@ -146,6 +156,18 @@ impl Maker {
             level = level.max(extra.level);
         }
         visible.push(Source { node, port, listed: matches!(kind, "echo" | "fail_if" | "range"), level });
+    }
+
+    /// A model node that finds as many things as another node says, which always runs.
+    fn detection(&mut self, visible: &mut Vec<Source>, depth: usize) {
+        let Source { node: from, port, level, .. } = self.own(visible, depth);
+        self.nodes.push(json!({"id": format!("d{}", self.nodes.len()), "type": "digit",
+            "inputs": {"value": 1, "extra": format!("$nodes.{from}.{port}")}}));
+        let digit = self.nodes.last().expect("a node")["id"].as_str().expect("an id").to_owned();
+        let confidence = format!("{{{{ nodes.{digit}.value / 100 }}}}");
+        let node = self.add("detection", json!({"model_id": "finder", "confidence": confidence}));
+        self.nodes.last_mut().expect("a node")["inputs"] = json!({"image": "$nodes.photo.image"});
+        visible.push(Source { node, port: "count", listed: false, level });
     }
 
     /// A decision, nodes on some of its branches, and mostly a join.
@@ -223,7 +245,12 @@ impl Maker {
         }
         let mut inside = visible.clone();
         for port in ["context", "total", "index", "item"] {
-            inside.push(Source { node: node.clone(), port, listed: matches!(port, "item" | "context"), level: depth + 1 });
+            inside.push(Source {
+                node: node.clone(),
+                port,
+                listed: matches!(port, "item" | "context"),
+                level: depth + 1,
+            });
         }
         self.scope(&mut inside, depth + 1);
         let of_body: Vec<Source> = inside.iter().filter(|source| source.level == depth + 1).cloned().collect();
@@ -239,7 +266,10 @@ impl Maker {
                 }
             }
             let node = self.add("collect", Value::Object(config));
-            taken.iter().for_each(|source| self.wire(source, "item"));
+            match taken.as_slice() {
+                [only] => self.feed(only, "item"),
+                several => several.iter().for_each(|source| self.wire(source, "item")),
+            }
             for port in ["indexes", "count", "results"] {
                 visible.push(Source { node: node.clone(), port, listed: port != "count", level: depth });
             }
@@ -247,7 +277,7 @@ impl Maker {
     }
 
     fn outputs(&mut self, visible: &[Source]) -> Vec<Value> {
-        if self.dice.percent(35) {
+        if !self.models && self.dice.percent(50) {
             return Vec::new();
         }
         let mut outputs = Vec::new();
@@ -255,6 +285,8 @@ impl Maker {
             let node = self.nodes[self.dice.below(self.nodes.len())].clone();
             let id = node["id"].as_str().expect("an id");
             let source = match node["type"].as_str().expect("a type") {
+                "detection" => format!("$nodes.{id}.count"),
+                "image_input" => format!("$nodes.{id}.width"),
                 _ if self.dice.percent(25) => format!("$nodes.{id}.*"),
                 "foreach" => format!("$nodes.{id}.item"),
                 "collect" => format!("$nodes.{id}.{}", ["results", "errors", "indexes"][self.dice.below(3)]),

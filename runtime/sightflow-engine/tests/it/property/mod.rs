@@ -4,6 +4,7 @@
 //! it gets.
 
 mod make;
+mod shaken;
 mod shrink;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -50,7 +51,7 @@ async fn the_engine_does_what_the_model_says() {
         if cases.is_none() && began.elapsed() > PATIENCE {
             break;
         }
-        let case = make::case(seed);
+        let case = make::case(seed, false);
         let Some(plan) = compiled(&case.definition).plan else {
             refused += 1;
             continue;

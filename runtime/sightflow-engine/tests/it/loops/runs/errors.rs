@@ -120,10 +120,22 @@ async fn a_node_that_continues_costs_its_item_nothing_but_its_value() {
 #[tokio::test]
 async fn a_loop_that_fails_takes_the_run_with_it() {
     let two = json!({"is": 2});
-    let nested = || case("", "l1 f1 f2 x1 c2 c1", "l1>f1 f1>f2 f2>x1 x1>c2 c2>c1", json!({"l1": [[1], [3, 2]]}), json!({"c1.results": null, "x1.value": null, "l1.value": [[1], [3, 2]]}));
+    let nested = || {
+        case(
+            "",
+            "l1 f1 f2 x1 c2 c1",
+            "l1>f1 f1>f2 f2>x1 x1>c2 c2>c1",
+            json!({"l1": [[1], [3, 2]]}),
+            json!({"c1.results": null, "x1.value": null, "l1.value": [[1], [3, 2]]}),
+        )
+    };
     let cases = [
         (
-            case("", "l1 f1 x1 c1", "l1>f1 f1>x1 x1>c1", json!({"l1": [1, 3, 2]}), json!({"c1.results": null})).with("x1", "config", two.clone()),
+            case("", "l1 f1 x1 c1", "l1>f1 f1>x1 x1>c1", json!({"l1": [1, 3, 2]}), json!({"c1.results": null})).with(
+                "x1",
+                "config",
+                two.clone(),
+            ),
             ("E-BLOCK-FAILED", "x1", "2"),
         ),
         (nested().with("x1", "config", two.clone()), ("E-BLOCK-FAILED", "x1", "1/1")),
@@ -159,13 +171,17 @@ async fn a_foreach_may_fail_and_the_run_goes_on() {
     let of = |node: &str| statuses[node].as_str().unwrap_or_default().to_owned();
     assert_eq!(["f1", "c1", "e1", "e9"].map(of), ["failed", "skipped", "skipped", "completed"]);
     let foreach = outcome.report.records.iter().find(|record| record.node_id == "f1").expect("a record");
-    assert_eq!((foreach.record["error"]["node_id"].clone(), foreach.record["error"]["item"].clone()), (json!("x1"), json!("1")));
+    assert_eq!(
+        (foreach.record["error"]["node_id"].clone(), foreach.record["error"]["item"].clone()),
+        (json!("x1"), json!("1"))
+    );
 }
 
 #[tokio::test]
 async fn a_list_may_be_too_long() {
     let long = |count: usize, config: Value| {
-        case("", "l1 f1 c1", "l1>f1 f1>c1", json!({"l1": numbers(count)}), json!({"c1.count": null})).with("f1", "config", config)
+        case("", "l1 f1 c1", "l1>f1 f1>c1", json!({"l1": numbers(count)}), json!({"c1.count": null}))
+            .with("f1", "config", config)
     };
     let outcome = long(10_001, json!({})).run().await;
     assert_eq!(failed(&outcome), ("E-BLOCK-LIMIT".into(), "f1".into(), String::new()));

@@ -93,8 +93,14 @@ async fn each_item_takes_its_own_branches() {
 
 #[tokio::test]
 async fn an_edge_with_a_condition_waits_for_its_branch() {
-    let case = case("", "l1 f1 k1 e1 e2 c1", "l1>f1 f1>k1 e1>c1 e2>c1", json!({"l1": [1, 6]}), json!({"c1.results": [{"e2": false}, {"e1": true}]}))
-        .with("k1", "config", above(5));
+    let case = case(
+        "",
+        "l1 f1 k1 e1 e2 c1",
+        "l1>f1 f1>k1 e1>c1 e2>c1",
+        json!({"l1": [1, 6]}),
+        json!({"c1.results": [{"e2": false}, {"e1": true}]}),
+    )
+    .with("k1", "config", above(5));
     let mut definition = case.definition();
     for (side, target) in [("true", "e1"), ("false", "e2")] {
         let edge = json!({"source": "k1", "sourceHandle": "passed", "condition": side, "target": target, "targetHandle": "value"});

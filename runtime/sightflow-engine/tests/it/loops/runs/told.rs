@@ -7,7 +7,13 @@ use crate::script::Stage;
 
 #[tokio::test]
 async fn every_item_has_its_records_and_every_node_its_sum() {
-    let case = case("", "l1 f1 f2 k2 e2 c2 c1", "l1>f1 f1>f2 f2>k2 k2.true>e2 e2>c2 c2>c1", json!({"l1": [[1, 0], [], [3]]}), json!({}));
+    let case = case(
+        "",
+        "l1 f1 f2 k2 e2 c2 c1",
+        "l1>f1 f1>f2 f2>k2 k2.true>e2 e2>c2 c2>c1",
+        json!({"l1": [[1, 0], [], [3]]}),
+        json!({}),
+    );
     let outcome = case.run().await;
     let expected = json!({
         "l1": "completed", "f1": "completed", "c1": "completed",
@@ -31,7 +37,8 @@ async fn every_item_has_its_records_and_every_node_its_sum() {
 #[tokio::test]
 async fn events_and_errors_name_their_item() {
     let definition = |mode: &str| {
-        let changes = [("f1", "config", json!({"on_error": mode, "start_index": 3})), ("x2", "config", json!({"is": 8}))];
+        let changes =
+            [("f1", "config", json!({"on_error": mode, "start_index": 3})), ("x2", "config", json!({"is": 8}))];
         runnable("l1 f1 f2 x2 c2 c1", "l1>f1 f1>f2 f2>x2 x2>c2 c2>c1", &changes)
     };
     let input = json!({"l1": [[], [], [], [7, 8]]});
@@ -39,7 +46,16 @@ async fn events_and_errors_name_their_item() {
         let stage = Stage::new();
         stage.run(definition(mode), input.clone(), json!({})).await;
         let diary = stage.diary.0.lock().unwrap().clone();
-        for wanted in ["node.started l1", "node.started f1", "node.started f2 3", "node.started x2 3/0", "node.started x2 3/1", "node.failed x2 3/1", "node.failed f2 3", last] {
+        for wanted in [
+            "node.started l1",
+            "node.started f1",
+            "node.started f2 3",
+            "node.started x2 3/0",
+            "node.started x2 3/1",
+            "node.failed x2 3/1",
+            "node.failed f2 3",
+            last,
+        ] {
             assert_eq!(diary.iter().filter(|told| *told == wanted).count(), 1, "{mode}: {wanted} in {diary:?}");
         }
         assert_eq!(diary.iter().any(|told| told == "node.completed f1"), mode == "skip", "{diary:?}");
@@ -55,7 +71,8 @@ async fn a_lost_item_leaves_nothing_running() {
         ("z1", "retry", json!({"max": 1, "backoff_ms": 60_000})),
         ("z2", "retry", json!({"max": 1, "backoff_ms": 60_000})),
     ];
-    let mut definition = runnable("l1 f1 x1 z1 r1 f2 z2 c2 c1", "l1>f1 f1>x1 f1>z1 f1>r1 r1>f2 f2>z2 z2>c2 x1>c1", &changes);
+    let mut definition =
+        runnable("l1 f1 x1 z1 r1 f2 z2 c2 c1", "l1>f1 f1>x1 f1>z1 f1>r1 r1>f2 f2>z2 z2>c2 x1>c1", &changes);
     let nodes = definition["nodes"].as_array_mut().expect("nodes");
     nodes.push(json!({"id": "stuck", "type": "stuck", "inputs": {"value": "$nodes.f1.item"}}));
     let began = std::time::Instant::now();

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{case, numbers};
+use super::{case, numbers, runnable};
+use crate::script::Stage;
 
 #[tokio::test]
 async fn values_leave_in_item_order() {
@@ -15,7 +16,13 @@ async fn values_leave_in_item_order() {
             json!({"l1": ["a", "b", 7]}),
             json!({"c1.results": ["a", "b", 7], "c1.count": 3, "c1.indexes": [0, 1, 2], "c1.errors": []}),
         ),
-        case("items as they are", "l1 f1 c1", "l1>f1 f1>c1", json!({"l1": [1, [2], {"a": 3}]}), json!({"c1.results": [1, [2], {"a": 3}]})),
+        case(
+            "items as they are",
+            "l1 f1 c1",
+            "l1>f1 f1>c1",
+            json!({"l1": [1, [2], {"a": 3}]}),
+            json!({"c1.results": [1, [2], {"a": 3}]}),
+        ),
         case(
             "nothing to do",
             "l1 f1 e1 c1",
@@ -40,8 +47,14 @@ async fn values_leave_in_item_order() {
                 {"item": 7, "index": 2, "total": 2, "is_first": false, "is_last": true}]}),
         )
         .with("f1", "config", json!({"start_index": 1, "max_items": 2})),
-        case("behind the end", "l1 f1 c1", "l1>f1 f1>c1", json!({"l1": [5, 6]}), json!({"c1.results": [], "c1.count": 0}))
-            .with("f1", "config", json!({"start_index": 7})),
+        case(
+            "behind the end",
+            "l1 f1 c1",
+            "l1>f1 f1>c1",
+            json!({"l1": [5, 6]}),
+            json!({"c1.results": [], "c1.count": 0}),
+        )
+        .with("f1", "config", json!({"start_index": 7})),
         case(
             "nested",
             "l1 f1 f2 e2 c2 c1",
@@ -49,8 +62,14 @@ async fn values_leave_in_item_order() {
             json!({"l1": [[1, 2], [], [3]]}),
             json!({"c1.results": [[1, 2], [], [3]], "c2.count": [2, 0, 1], "e2.value": [[1, 2], [], [3]], "f2.total": [[2, 2], [], [1]]}),
         ),
-        case("nested and flat", "l1 f1 f2 c2 c1", "l1>f1 f1>f2 f2>c2 c2>c1", json!({"l1": [[1, [2]], [], [3]]}), json!({"c1.results": [1, [2], 3], "c1.indexes": [0, 0, 2]}))
-            .with("c1", "config", json!({"flatten": true})),
+        case(
+            "nested and flat",
+            "l1 f1 f2 c2 c1",
+            "l1>f1 f1>f2 f2>c2 c2>c1",
+            json!({"l1": [[1, [2]], [], [3]]}),
+            json!({"c1.results": [1, [2], 3], "c1.indexes": [0, 0, 2]}),
+        )
+        .with("c1", "config", json!({"flatten": true})),
         case(
             "four deep",
             "l1 f1 f2 f3 f4 a4 c4 c3 c2 c1",
@@ -112,15 +131,9 @@ async fn values_leave_in_item_order() {
             json!({"c1.results": [[100, 101, 102], [], [110, 111, 112]]}),
         )
         .with("n1", "config", json!({"is": 100})),
-        case(
-            "by reference",
-            "l1 f1 e1 a1 c1",
-            "l1>f1 f1>e1",
-            json!({"l1": [1, 2]}),
-            json!({"c1.results": [2, 4]}),
-        )
-        .with("a1", "inputs", json!({"value": "$nodes.e1.value", "extra": "$nodes.f1.item"}))
-        .with("c1", "inputs", json!({"item": "$nodes.a1.value"})),
+        case("by reference", "l1 f1 e1 a1 c1", "l1>f1 f1>e1", json!({"l1": [1, 2]}), json!({"c1.results": [2, 4]}))
+            .with("a1", "inputs", json!({"value": "$nodes.e1.value", "extra": "$nodes.f1.item"}))
+            .with("c1", "inputs", json!({"item": "$nodes.a1.value"})),
         case(
             "a record by source",
             "l1 f1 e1 a1 c1",
@@ -136,8 +149,14 @@ async fn values_leave_in_item_order() {
             json!({"l1": ["a"]}),
             json!({"c1.results": [{"f1.item": "a", "f1.index": 0, "n1": 0}]}),
         ),
-        case("once each", "l1 f1 c1", "l1>f1 f1>c1", json!({"l1": [1, 2, 1, "1"]}), json!({"c1.results": [1, 2, "1"], "c1.indexes": [0, 1, 3]}))
-            .with("c1", "config", json!({"unique": true})),
+        case(
+            "once each",
+            "l1 f1 c1",
+            "l1>f1 f1>c1",
+            json!({"l1": [1, 2, 1, "1"]}),
+            json!({"c1.results": [1, 2, "1"], "c1.indexes": [0, 1, 3]}),
+        )
+        .with("c1", "config", json!({"unique": true})),
         case(
             "where an item is",
             "l1 f1 f2 e1 e2 c2 c1",
@@ -178,7 +197,8 @@ async fn without_declared_outputs_they_are_automatic() {
         ),
     ];
     for (name, nodes, edges, outputs) in cases {
-        let mut case = case(name, nodes, edges, json!({"l1": [1, 2]}), json!({})).with("k1", "config", json!({"value": 1}));
+        let mut case =
+            case(name, nodes, edges, json!({"l1": [1, 2]}), json!({})).with("k1", "config", json!({"value": 1}));
         assert_eq!(case.run().await.outputs, outputs, "{name}");
         // The model reads a definition without `outputs`.
         case.outputs = json!(null);
@@ -191,9 +211,10 @@ async fn without_declared_outputs_they_are_automatic() {
 /// What the model does not read: expressions.
 #[tokio::test]
 async fn expressions_see_their_item() {
-    let collected = case("", "l1 f1 a1 c1", "l1>f1 f1>a1", json!({"l1": [3, 4]}), json!({"c1.results": [[0, 6, 2], [1, 8, 2]]}))
-        .with("a1", "inputs", json!({"value": "{{ item * 2 }}"}))
-        .with("c1", "inputs", json!({"item": "{{ [index, nodes.a1.value, total] }}"}));
+    let collected =
+        case("", "l1 f1 a1 c1", "l1>f1 f1>a1", json!({"l1": [3, 4]}), json!({"c1.results": [[0, 6, 2], [1, 8, 2]]}))
+            .with("a1", "inputs", json!({"value": "{{ item * 2 }}"}))
+            .with("c1", "inputs", json!({"item": "{{ [index, nodes.a1.value, total] }}"}));
     let limited = case(
         "",
         "l1 f1 f2 c2 c1",
@@ -208,4 +229,19 @@ async fn expressions_see_their_item() {
     }
     let long = case("", "l1 f1 c1", "l1>f1 f1>c1", json!({"l1": numbers(300)}), json!({"c1.results": numbers(300)}));
     long.check().await;
+}
+
+/// Four loops in sequence, each of which collects 300 KiB that nobody reads in the end.
+#[tokio::test]
+async fn what_was_collected_is_given_back() {
+    let changes: Vec<_> =
+        ["e1", "e2", "e3", "e4"].map(|id| (id, "config", json!({"text": "x".repeat(100 << 10)}))).into();
+    let loops = "l1>f1 f1>e1 e1>c1 l1>f2 c1.count>f2.context f2>e2 e2>c2 l1>f3 c2.count>f3.context f3>e3 e3>c3 \
+                 l1>f4 c3.count>f4.context f4>e4 e4>c4";
+    let mut definition = runnable("l1 f1 e1 c1 f2 e2 c2 f3 e3 c3 f4 e4 c4", loops, &changes);
+    definition["outputs"] = json!([{"name": "last", "source": "$nodes.c4.count"}]);
+    let mut stage = Stage::new();
+    stage.limits.values = 1 << 20;
+    let outcome = stage.run(definition, json!({"l1": [1, 2, 3]}), json!({})).await;
+    assert_eq!(outcome.outputs, json!({"last": 3}), "{:?}", outcome.end);
 }
