@@ -301,7 +301,7 @@ impl Drop for Run {
 async fn errand(work: Box<Work>) -> Done {
     let (frame, given, timeout) = (work.frame, work.given, work.node().timeout);
     let named = work.named();
-    let work = async {
+    let doing = async {
         match timeout {
             None => work.run().await,
             Some(limit) => match tokio::time::timeout(limit, work.run()).await {
@@ -310,7 +310,7 @@ async fn errand(work: Box<Work>) -> Done {
             },
         }
     };
-    let result = caught(work).await.unwrap_or_else(|panicked| Err(named.broken(&panicked)));
+    let result = caught(doing).await.unwrap_or_else(|panicked| Err(named.broken(&panicked)));
     Done::Worked(frame, given, result)
 }
 

@@ -25,7 +25,8 @@ pub(super) struct Active {
 pub(super) enum Parked {
     /// Its frames and small values: it goes on where it stopped.
     Warm(Box<Active>),
-    /// Nothing, since its values are large: it is walked again, and finished jobs answer from their rows.
+    /// Nothing, since its values are large: it is walked again, with the blocks that it began with, and finished jobs answer
+    /// from their rows.
     Cold(Box<Cold>),
 }
 
@@ -73,8 +74,8 @@ impl Active {
         match until.map(|deadline| deadline.checked_sub(LAST).filter(|last| *last > Instant::now())) {
             Some(None) => (Parked::Warm(Box::new(self)), until),
             last => {
-                let cold =
-                    Cold { handle: self.handle, tenant: self.tenant, blocks: self.blocks, jobs: self.run.open_jobs() };
+                let jobs = self.run.open_jobs();
+                let cold = Cold { handle: self.handle, tenant: self.tenant, blocks: self.blocks, jobs };
                 (Parked::Cold(Box::new(cold)), last.flatten())
             }
         }
