@@ -132,3 +132,33 @@ fn trace(logs: Logs, profile: Profile) -> CallTrace {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sightflow_engine::BlockSource;
+    use sightflow_first_party::{PACKAGES, VERSION};
+    use sightflow_sandbox::SandboxConfig;
+    use sightflow_types::TenantId;
+
+    use super::*;
+
+    #[test]
+    fn a_block_runs_as_long_as_somebody_has_it() {
+        let sandbox = Sandbox::new(&SandboxConfig::default()).expect("a sandbox");
+        let logic = PACKAGES.iter().find(|package| package.name == "sightflow/logic").expect("it is embedded");
+        let loaded = sandbox.load(logic.name, &VERSION, logic.component).expect("it loads");
+        let (host, source) = (SandboxHost::new(sandbox), BlockSource::new([published(loaded)]).expect("blocks"));
+        let block = source.of(TenantId::BUILT_IN).resolve("condition").expect("a block").block.clone();
+        drop(source);
+        let config = r#"{"field":"length","operator":"greater_than","value":1}"#;
+        let call = |block: &BlockRef| {
+            let payload = Payload { document: r#"{"value":[1,2]}"#.to_owned(), images: Vec::new() };
+            host.call(block, config, payload, CallContext::default())
+        };
+        let answer: Value = serde_json::from_str(call(&block).expect("an answer").document.text()).expect("JSON");
+        assert_eq!(answer["result"], true, "{answer}");
+        let foreign = BlockRef { code: Code::new("another host's"), ..block };
+        let error = call(&foreign).expect_err("no component");
+        assert_eq!((error.kind, error.code.as_str()), (FailureKind::Host, code::INTERNAL));
+    }
+}

@@ -60,7 +60,7 @@ pub struct BlockEntry {
 
 impl BlockEntry {
     pub(super) fn new(runner: Runner, block: BlockRef, manifest: Manifest) -> Result<Arc<Self>, CatalogError> {
-        let block_type = if is_first_party(&block) { block.name.clone() } else { block.qualified() };
+        let block_type = if is_first_party(&block.package) { block.name.clone() } else { block.qualified() };
         let schema = ConfigSchema::compile(&manifest.config)
             .map_err(|source| CatalogError::Schema { block: block_type.clone(), source })?;
         Ok(Arc::new(Self { block_type, block, manifest, schema, runner }))
@@ -95,12 +95,12 @@ impl BlockEntry {
 
     /// Whether it comes with the server.
     pub(super) fn is_first_party(&self) -> bool {
-        is_first_party(&self.block)
+        is_first_party(&self.block.package)
     }
 }
 
-fn is_first_party(block: &BlockRef) -> bool {
-    block.package.split('/').next() == Some(FIRST_PARTY)
+fn is_first_party(package: &str) -> bool {
+    package.split('/').next() == Some(FIRST_PARTY)
 }
 
 /// A loaded package of component blocks.
@@ -119,6 +119,11 @@ pub struct Package {
 }
 
 impl Package {
+    /// Whether it says that it comes with the server.
+    pub(super) fn is_first_party(&self) -> bool {
+        is_first_party(&self.name)
+    }
+
     pub(super) fn into_entries(self) -> impl Iterator<Item = Result<Arc<BlockEntry>, CatalogError>> {
         let Self { name: package, version, digest, manifests, code } = self;
         manifests.into_iter().map(move |manifest| {

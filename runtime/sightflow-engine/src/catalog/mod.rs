@@ -32,6 +32,9 @@ pub enum CatalogError {
     /// Two blocks claim one type name.
     #[error("the type `{0}` is claimed twice")]
     Duplicate(String),
+    /// A tenant's package has a name of those that come with the server.
+    #[error("the package name `{0}` is kept for blocks that come with the server")]
+    Reserved(String),
     /// A configuration schema is not valid.
     #[error("block `{block}`: {source}")]
     Schema {

@@ -50,12 +50,16 @@ impl BlockSource {
     /// the last one counts.
     ///
     /// # Errors
-    /// As [`Catalog::new`]; nothing has changed then.
+    /// As [`Catalog::new`], and for a package in the server's own namespace; nothing has changed then.
     pub fn publish(
         &self,
         tenant: TenantId,
         packages: impl IntoIterator<Item = Package>,
     ) -> Result<Arc<Catalog>, CatalogError> {
+        let packages: Vec<Package> = packages.into_iter().collect();
+        if let Some(package) = packages.iter().find(|package| package.is_first_party()) {
+            return Err(CatalogError::Reserved(package.name.clone()));
+        }
         // Built before anybody who looks blocks up could have to wait for it.
         let common = Arc::clone(&self.published.borrow().common);
         let catalog = Arc::new(common.with(packages)?);
@@ -108,6 +112,8 @@ mod tests {
         assert!(Arc::ptr_eq(mine.expect("a block"), common.expect("a block")));
         let twice = [package(&Arc::new("first")), package(&Arc::new("second"))];
         assert!(matches!(source.publish(one, twice), Err(CatalogError::Duplicate(_))));
+        let forged = Package { name: "sightflow/logic".to_owned(), ..package(&Arc::new("first")) };
+        assert!(matches!(source.publish(one, [forged]), Err(CatalogError::Reserved(_))));
         assert!(Arc::ptr_eq(&source.of(one), &published), "a refused change changes nothing");
     }
 

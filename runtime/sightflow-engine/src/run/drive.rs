@@ -20,8 +20,8 @@ use super::jobs::{JobOutcome, JobRequest};
 use super::kept::Kept;
 use super::report::Report;
 use super::request::{End, RunOutcome, RunParts, RunSpec};
-use super::task::{Ground, NodeFailure, Step, Task};
 use super::walk::{self, Walk, out_of_time};
+use super::work::{Ground, NodeFailure, Step, Work};
 use super::{import, outputs};
 use crate::weight::weigh;
 
@@ -185,8 +185,8 @@ impl Run {
             let (alarm, waits) = {
                 let mut walk = shared.walk();
                 walk.ring(Instant::now());
-                while let Some(task) = walk.errand() {
-                    doing.push(Box::pin(errand(task)));
+                while let Some(work) = walk.errand() {
+                    doing.push(Box::pin(errand(work)));
                 }
                 if let Some(end) = walk.end() {
                     return Some(end.clone());
@@ -298,19 +298,19 @@ impl Drop for Run {
 }
 
 /// Work that waits for others, within its node's time.
-async fn errand(task: Box<Task>) -> Done {
-    let (frame, given, timeout) = (task.frame, task.given, task.node().timeout);
-    let named = task.named();
-    let work = async {
+async fn errand(work: Box<Work>) -> Done {
+    let (frame, given, timeout) = (work.frame, work.given, work.node().timeout);
+    let named = work.named();
+    let doing = async {
         match timeout {
-            None => task.run().await,
-            Some(limit) => match tokio::time::timeout(limit, task.run()).await {
+            None => work.run().await,
+            Some(limit) => match tokio::time::timeout(limit, work.run()).await {
                 Ok(result) => result,
                 Err(_) => Err(NodeFailure::from(out_of_time(limit))),
             },
         }
     };
-    let result = caught(work).await.unwrap_or_else(|panicked| Err(named.broken(&panicked)));
+    let result = caught(doing).await.unwrap_or_else(|panicked| Err(named.broken(&panicked)));
     Done::Worked(frame, given, result)
 }
 
@@ -361,10 +361,10 @@ impl Shared {
     fn lane(self: &Arc<Self>, runtime: &Handle) {
         let began = std::time::Instant::now();
         loop {
-            let (task, more) = {
+            let (work, more) = {
                 let mut walk = self.walk();
-                let Some(task) = walk.call() else { return };
-                (task, walk.calls() > 0)
+                let Some(work) = walk.call() else { return };
+                (work, walk.calls() > 0)
             };
             // Branches beside this one.
             if more
@@ -373,9 +373,9 @@ impl Shared {
             {
                 self.open_lane(permit);
             }
-            let (frame, given, named) = (task.frame, task.given, task.named());
-            let work = catch_unwind(AssertUnwindSafe(|| runtime.block_on(task.run())));
-            let result = work.unwrap_or_else(|panic| Err(named.broken(&Panicked::of(panic.as_ref()))));
+            let (frame, given, named) = (work.frame, work.given, work.named());
+            let done = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work.run())));
+            let result = done.unwrap_or_else(|panic| Err(named.broken(&Panicked::of(panic.as_ref()))));
             let driver = {
                 let mut walk = self.walk();
                 let alarm = walk.alarm();

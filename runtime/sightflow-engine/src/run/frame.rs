@@ -33,7 +33,7 @@ pub(super) struct Attempts {
     pub(super) started: Instant,
     /// Attempts so far, this one included.
     pub(super) count: u32,
-    /// Written by the task, whatever becomes of it.
+    /// Written by the work, whatever becomes of it.
     pub(super) trace: Arc<Mutex<NodeTrace>>,
 }
 

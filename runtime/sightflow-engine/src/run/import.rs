@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use sightflow_expressions::reference::Root;
 use sightflow_types::error::RunError;
 
-use super::task::Ground;
+use super::work::Ground;
 use crate::cell::Cell;
 use crate::image_source::ImageSource;
 use crate::images::{self, Picture};

@@ -4,53 +4,53 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use sightflow_types::error::{RunError, code};
-use sightflow_types::{JobId, Task as ModelTask};
+use sightflow_types::{JobId, Task};
 
 use super::frame::Outputs;
 use super::jobs::{JobOutcome, JobRequest};
-use super::task::{Delivered, NodeFailure, Task};
+use super::work::{Delivered, NodeFailure, Work};
 use crate::cell::Cell;
 use crate::images::{Picture, Purpose};
 use crate::plan::PlanModel;
 use crate::tasks::{self, classify, detect, embed};
 
 /// The jobs that a frame asks for; its images are stored first.
-pub(super) async fn requests(task: &Task) -> Result<Vec<JobRequest>, RunError> {
-    let node = task.node();
-    let model = model(task)?;
-    let (images, single) = images(task)?;
-    let params = tasks::job_params(model.task, &task.config);
+pub(super) async fn requests(work: &Work) -> Result<Vec<JobRequest>, RunError> {
+    let node = work.node();
+    let model = model(work)?;
+    let (images, single) = images(work)?;
+    let params = tasks::job_params(model.task, &work.config);
     let mut jobs = Vec::with_capacity(images.len());
     for (index, picture) in images.into_iter().enumerate() {
         jobs.push(JobRequest {
             node_id: node.id.to_string(),
-            item_path: if single { task.path.to_string() } else { format!("{}#{index}", task.path) },
+            item_path: if single { work.path.to_string() } else { format!("{}#{index}", work.path) },
             task: model.task,
             model_id: model.id.clone(),
             model_source: model.source,
             model_digest: model.digest,
             params: params.clone(),
-            input: picture.store(task.ground.access(), Purpose::Job).await?,
+            input: picture.store(work.ground.access(), Purpose::Job).await?,
         });
     }
     // A waiting run keeps no pixels that are stored.
-    task.ground.table.rest();
+    work.ground.table.rest();
     Ok(jobs)
 }
 
 /// What a frame delivers, once all its jobs have ended.
-pub(super) async fn finish(task: &Task, jobs: Vec<JobId>, outcomes: Vec<JobOutcome>) -> Result<Delivered, NodeFailure> {
+pub(super) async fn finish(work: &Work, jobs: Vec<JobId>, outcomes: Vec<JobOutcome>) -> Result<Delivered, NodeFailure> {
     let attempts = outcomes.iter().map(|outcome| outcome.attempts).max().unwrap_or(1).max(1);
     let queue_ms = outcomes.iter().filter_map(|outcome| outcome.queue_ms).max();
-    match outputs(task, outcomes).await {
+    match outputs(work, outcomes).await {
         Ok(outputs) => Ok(Delivered { outputs, jobs, queue_ms, attempts }),
         Err(failure) => Err(NodeFailure { repeat: false, attempts, jobs, ..failure }),
     }
 }
 
-async fn outputs(task: &Task, outcomes: Vec<JobOutcome>) -> Result<Outputs, NodeFailure> {
-    let (model, node) = (model(task)?, &task.node().id);
-    let single = task.input("image").is_some();
+async fn outputs(work: &Work, outcomes: Vec<JobOutcome>) -> Result<Outputs, NodeFailure> {
+    let (model, node) = (model(work)?, &work.node().id);
+    let single = work.input("image").is_some();
     let metadata = metadata(model, &outcomes);
     let mut results = Vec::with_capacity(outcomes.len());
     for (index, outcome) in outcomes.into_iter().enumerate() {
@@ -60,10 +60,10 @@ async fn outputs(task: &Task, outcomes: Vec<JobOutcome>) -> Result<Outputs, Node
         })?);
     }
     let values = match model.task {
-        ModelTask::Detection => {
-            let name = if task.path.is_empty() { node.to_string() } else { format!("{node}/{}", task.path) };
-            let detected = detect::outputs(&task.config, &name, results, metadata)?;
-            let drawn = annotated(task, &detected.list).await?;
+        Task::Detection => {
+            let name = if work.path.is_empty() { node.to_string() } else { format!("{node}/{}", work.path) };
+            let detected = detect::outputs(&work.config, &name, results, metadata)?;
+            let drawn = annotated(work, &detected.list).await?;
             let list = Cell::plain(detected.list);
             let mut outputs = vec![
                 (Arc::from("detections"), list.clone()),
@@ -73,9 +73,9 @@ async fn outputs(task: &Task, outcomes: Vec<JobOutcome>) -> Result<Outputs, Node
             outputs.extend(cells(detected.others));
             return Ok(outputs);
         }
-        ModelTask::Classification => classify::outputs(&task.config, &results, single, metadata)?,
-        ModelTask::Embedding => embed::outputs(&results, metadata)?,
-        ModelTask::Segmentation => {
+        Task::Classification => classify::outputs(&work.config, &results, single, metadata)?,
+        Task::Embedding => embed::outputs(&results, metadata)?,
+        Task::Segmentation => {
             let message = "segmentation is not available in this version";
             return Err(RunError::new(code::INTERNAL, message).into());
         }
@@ -87,47 +87,47 @@ fn cells(values: Vec<(&'static str, Value)>) -> impl Iterator<Item = (Arc<str>, 
     values.into_iter().map(|(port, value)| (Arc::from(port), Cell::plain(value)))
 }
 
-fn model(task: &Task) -> Result<&PlanModel, RunError> {
-    let model = task.node().model.as_ref();
+fn model(work: &Work) -> Result<&PlanModel, RunError> {
+    let model = work.node().model.as_ref();
     model.ok_or_else(|| RunError::new(code::INTERNAL, "a model node was planned without its model"))
 }
 
 /// The frame's images, and whether they came through the port `image`.
-fn images(task: &Task) -> Result<(Vec<Arc<Picture>>, bool), RunError> {
+fn images(work: &Work) -> Result<(Vec<Arc<Picture>>, bool), RunError> {
     let bad = |message: String| RunError::new(code::BAD_INPUT, message);
-    if let Some(cell) = task.input("image") {
+    if let Some(cell) = work.input("image") {
         let image = cell.as_image().ok_or_else(|| bad("the input `image` is not an image".to_owned()))?;
         return Ok((vec![Arc::clone(image)], true));
     }
-    let Some(cell) = task.input("images") else {
+    let Some(cell) = work.input("images") else {
         return Err(bad("neither `image` nor `images` arrived".to_owned()));
     };
     let items = cell.value().as_array().ok_or_else(|| bad("the input `images` is not a list".to_owned()))?;
     let found = items.iter().enumerate().map(|(index, item)| {
         let mut error = bad(format!("the entry {index} of `images` is not an image"));
         error.item = Some(format!("#{index}"));
-        task.ground.table.of(item).ok_or(error)
+        work.ground.table.of(item).ok_or(error)
     });
     Ok((found.collect::<Result<_, _>>()?, false))
 }
 
 /// The image with boxes, drawn by the block that also draws them elsewhere; null where it was not asked for.
-async fn annotated(task: &Task, detections: &Value) -> Result<Cell, NodeFailure> {
-    if task.config.get("draw_boxes") != Some(&Value::Bool(true)) {
+async fn annotated(work: &Work, detections: &Value) -> Result<Cell, NodeFailure> {
+    if work.config.get("draw_boxes") != Some(&Value::Bool(true)) {
         return Ok(Cell::plain(Value::Null));
     }
-    let (Some(draws), Some(image)) = (&task.node().draws, task.input("image")) else {
+    let (Some(draws), Some(image)) = (&work.node().draws, work.input("image")) else {
         return Err(RunError::new(code::INTERNAL, "the block `draw_boxes` is not installed").into());
     };
     let taken =
         [("box_thickness", "line_width"), ("draw_labels", "show_labels"), ("draw_confidence", "show_confidence")];
     let config: Map<String, Value> =
-        taken.iter().filter_map(|(from, to)| Some(((*to).to_owned(), task.config.get(*from)?.clone()))).collect();
+        taken.iter().filter_map(|(from, to)| Some(((*to).to_owned(), work.config.get(*from)?.clone()))).collect();
     let mut canonical = draws.schema.canonical_keys(config);
     draws.schema.finish(&mut canonical, &[]);
     let config: Arc<str> = Arc::from(Value::Object(canonical.config).to_string());
     let inputs = [(Arc::from("image"), image.clone()), (Arc::from("detections"), Cell::plain(detections.clone()))];
-    let outputs = task.call(&draws.block, config, &inputs).await?;
+    let outputs = work.call(&draws.block, config, &inputs).await?;
     let image = outputs.into_iter().find(|(port, _)| &**port == "image").map(|(_, cell)| cell);
     Ok(image.ok_or_else(|| RunError::new(code::BLOCK_FAILED, "`draw_boxes` delivered no image"))?)
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::frame::{Attempts, History, Outputs};
 use super::jobs::JobOutcome;
 use super::loops::{Loop, LoopResults};
-use super::task::Task;
+use super::work::Work;
 use crate::cell::Cell;
 
 /// How far a frame is. Each state carries what exists in it.
@@ -43,7 +43,7 @@ pub(super) enum State {
 pub(super) struct Inferring {
     pub(super) attempts: Attempts,
     /// Goes on with the outcomes.
-    pub(super) task: Box<Task>,
+    pub(super) work: Box<Work>,
     pub(super) jobs: Vec<JobId>,
     pub(super) outcomes: Vec<Option<JobOutcome>>,
     /// Outcomes that are open.

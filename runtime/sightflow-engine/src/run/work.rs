@@ -1,127 +1,190 @@
-//! The work of a frame, done: by a component, by a block of the engine, or by jobs of a model.
+//! The work of one frame: everything that it needs, owned, and what comes of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::Value;
-use sightflow_types::document::Shape;
-use sightflow_types::error::{RunError, code};
-use sightflow_types::manifest::PortKind;
+use serde_json::{Map, Value};
+use sightflow_supervisor::Panicked;
+use sightflow_types::error::{RunError, chain, code};
+use sightflow_types::{ExecutionId, JobId};
+use tokio_util::sync::CancellationToken;
 
-use super::model;
-use super::task::{Delivered, NodeFailure, Phase, Step, Task};
-use crate::catalog::Runner;
+use super::frame::{Frame, Outputs, find};
+use super::jobs::{JobOutcome, JobRequest};
+use super::kept::Kept;
+use super::request::RunParts;
+use super::trace::NodeTrace;
+use super::values;
 use crate::cell::Cell;
-use crate::images;
-use crate::native::{Gathering, NativeBlock, NativeCall, NativeOutcome};
-use crate::plan::PlanNode;
+use crate::host::{BlockRef, CallContext, CallError, FailureKind};
+use crate::images::{Access, ImageTable};
+use crate::native::{Gathering, LoopSpec};
+use crate::plan::{Plan, PlanNode};
+use crate::run_input::RunInput;
 
-/// Whether a node's work begins with waiting for others: it is then no work for a thread that may block.
-pub(super) fn waits_for_others(node: &PlanNode) -> bool {
-    match node.entry.runner {
-        Runner::Model(_) => true,
-        Runner::Native(block) => block.waits_for_others(),
-        Runner::Component => false,
+/// What all frames of a run share.
+pub(super) struct Ground {
+    pub(super) plan: Arc<Plan>,
+    pub(super) parts: RunParts,
+    pub(super) table: Arc<ImageTable>,
+    pub(super) run: RunInput,
+    pub(super) execution_id: Option<ExecutionId>,
+    pub(super) context: Value,
+    pub(super) kept: Kept,
+    /// By node: whether the end of an item reads it.
+    pub(super) lasting: Vec<bool>,
+}
+
+impl Ground {
+    pub(super) fn access(&self) -> Access<'_> {
+        Access { io: self.parts.images.as_ref(), host: &self.parts.host }
     }
 }
 
-impl Task {
-    /// Does the work, once.
-    pub(super) async fn run(mut self: Box<Self>) -> Result<Step, NodeFailure> {
-        let ground = Arc::clone(&self.ground);
-        let _given = ground.kept.lend(self.given).await?;
-        self.open_literals().await?;
-        self.check_images()?;
-        let step = self.step().await?;
-        if let Step::Delivered(delivered) = &step {
-            let bytes = delivered.outputs.iter().map(|(_, cell)| cell.weight()).sum();
-            if let Err(error) = ground.kept.keep(bytes).await {
-                let (attempts, jobs) = (delivered.attempts, delivered.jobs.clone());
-                return Err(NodeFailure { error, repeat: false, attempts, jobs });
+/// How far a piece of work is.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// At its beginning.
+    Begin,
+    /// A model node's jobs have ended.
+    Finish(Vec<JobId>, Vec<JobOutcome>),
+    /// A `collect` has what its items left.
+    Gather(Gathering),
+}
+
+/// What a piece of work comes to.
+pub(super) enum Step {
+    /// The frame delivers.
+    Delivered(Delivered),
+    /// These jobs first; then the work goes on.
+    Jobs(Box<Work>, Vec<JobRequest>),
+    /// A loop begins.
+    Loop(LoopSpec),
+}
+
+/// What a frame delivers.
+#[derive(Debug, Default)]
+pub(super) struct Delivered {
+    pub(super) outputs: Outputs,
+    pub(super) jobs: Vec<JobId>,
+    pub(super) queue_ms: Option<u64>,
+    /// Most attempts of its jobs.
+    pub(super) attempts: u32,
+}
+
+/// Why a frame did not deliver.
+#[derive(Debug)]
+pub(super) struct NodeFailure {
+    pub(super) error: RunError,
+    /// Whether the same again may succeed.
+    pub(super) repeat: bool,
+    /// Most attempts of its jobs.
+    pub(super) attempts: u32,
+    pub(super) jobs: Vec<JobId>,
+}
+
+impl From<RunError> for NodeFailure {
+    /// An error of the engine itself: what lies in storage, time or another machine may work the next time.
+    fn from(error: RunError) -> Self {
+        let repeat = [code::INTERNAL, code::TIMEOUT, code::IMAGE].contains(&error.code.as_str());
+        Self { error, repeat, attempts: 0, jobs: Vec::new() }
+    }
+}
+
+impl From<CallError> for NodeFailure {
+    /// A pure block fails again in the same way, unless it says otherwise or the machine was too slow for it.
+    fn from(error: CallError) -> Self {
+        let repeat = match error.kind {
+            FailureKind::Retry | FailureKind::Host => true,
+            FailureKind::Refused | FailureKind::Cancelled => false,
+            FailureKind::Failed => error.code == code::TIMEOUT,
+        };
+        let mut run = RunError::new(&error.code, error.message);
+        run.cause = error.cause;
+        Self { error: run, repeat, attempts: 0, jobs: Vec::new() }
+    }
+}
+
+/// A piece of work.
+pub(super) struct Work {
+    pub(super) ground: Arc<Ground>,
+    pub(super) frame: Frame,
+    /// Loop indexes of its pass.
+    pub(super) path: Arc<str>,
+    /// The run's parameters, with handles for images.
+    pub(super) parameters: Arc<Map<String, Value>>,
+    pub(super) inputs: Outputs,
+    pub(super) config: Arc<Map<String, Value>>,
+    pub(super) config_text: Option<Arc<str>>,
+    pub(super) cancel: CancellationToken,
+    pub(super) trace: Arc<Mutex<NodeTrace>>,
+    /// Bytes of what it is given.
+    pub(super) given: u64,
+    pub(super) phase: Phase,
+}
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Work").field("node", &self.node().id).field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Work {
+    /// One call of a component on behalf of this frame, on this thread, which may block; its outputs.
+    pub(super) async fn call(
+        &self,
+        block: &BlockRef,
+        config: Arc<str>,
+        inputs: &[(Arc<str>, Cell)],
+    ) -> Result<Outputs, NodeFailure> {
+        let node = self.node();
+        let (payload, given) = values::payload(inputs, self.ground.access()).await?;
+        let context = CallContext {
+            execution_id: self.ground.execution_id,
+            node_id: node.id.to_string(),
+            timeout: node.timeout,
+            cancel: self.cancel.clone(),
+        };
+        let keep = |trace| self.trace.lock().unwrap_or_else(PoisonError::into_inner).add(trace);
+        match self.ground.parts.host.call(block, &config, payload, context) {
+            Ok(outcome) => {
+                keep(outcome.trace);
+                let recipe = || values::recipe(block, &config, inputs, &given);
+                Ok(values::outputs(&outcome.document, outcome.images, &given, &self.ground.table, recipe)?)
+            }
+            Err(mut error) => {
+                keep(*std::mem::take(&mut error.trace));
+                Err(error.into())
             }
         }
-        Ok(step)
     }
 
-    async fn step(mut self: Box<Self>) -> Result<Step, NodeFailure> {
-        let gathering = match std::mem::replace(&mut self.phase, Phase::Begin) {
-            Phase::Finish(jobs, outcomes) => return model::finish(&self, jobs, outcomes).await.map(Step::Delivered),
-            Phase::Gather(gathering) => Some(gathering),
-            Phase::Begin => None,
-        };
-        let outputs = match self.node().entry.runner {
-            Runner::Component => {
-                let config = self.config_text.clone().unwrap_or_else(|| Arc::from("{}"));
-                self.call(&self.node().entry.block, config, &self.inputs).await?
-            }
-            Runner::Model(_) => {
-                let requests = model::requests(&self).await?;
-                return Ok(Step::Jobs(self, requests));
-            }
-            Runner::Native(block) => match self.native(block, gathering).await? {
-                NativeOutcome::Delivered(outputs) => outputs,
-                NativeOutcome::Loop(spec) => return Ok(Step::Loop(spec)),
-            },
-        };
-        Ok(Step::Delivered(Delivered { outputs, ..Delivered::default() }))
+    /// What a panic in it is to be logged with.
+    pub(super) fn named(&self) -> Named {
+        Named { execution: self.ground.execution_id, node: Arc::clone(&self.node().id), item: Arc::clone(&self.path) }
     }
 
-    async fn native(
-        &mut self,
-        block: &dyn NativeBlock,
-        gathering: Option<Gathering>,
-    ) -> Result<NativeOutcome, RunError> {
-        let inputs = std::mem::take(&mut self.inputs);
-        let (node, ground) = (self.node(), &self.ground);
-        let call = NativeCall {
-            node: &node.id,
-            config: &self.config,
-            inputs,
-            ports: node.outputs(),
-            parameters: &self.parameters,
-            run: &ground.run,
-            only_image: ground.plan.reads_one_image(),
-            io: ground.parts.images.as_ref(),
-            table: &ground.table,
-            loop_items: ground.plan.loop_items,
-            gathering,
-        };
-        block.run(call).await
+    pub(super) fn node(&self) -> &PlanNode {
+        &self.ground.plan.nodes[self.frame.node]
     }
 
-    /// Stored images that the definition names in `inputs` get a handle of this run, for this frame alone.
-    async fn open_literals(&mut self) -> Result<(), RunError> {
-        for (_, cell) in &mut self.inputs {
-            // A value of a run names images that the run knows.
-            if !matches!(cell.shape(), Shape::Array(_) | Shape::Object(_)) || cell.is_text() {
-                continue;
-            }
-            if images::holds_reference(cell.value()) {
-                let mut value = cell.value().clone();
-                let mut pictures = cell.pictures().to_vec();
-                let io = self.ground.parts.images.as_ref();
-                pictures.extend(images::open_references(&mut value, &self.ground.table, io).await?);
-                *cell = Cell::of(value, pictures);
-            }
-        }
-        Ok(())
+    pub(super) fn input(&self, port: &str) -> Option<&Cell> {
+        find(&self.inputs, port)
     }
+}
 
-    /// What arrives at a port for one image is an image; a text that looks like a digest is a text.
-    fn check_images(&self) -> Result<(), RunError> {
-        let ports = &self.node().entry.manifest.inputs;
-        for (name, cell) in &self.inputs {
-            let single = ports.iter().any(|port| port.name == **name && port.kind == PortKind::Image && !port.many);
-            if single && cell.as_image().is_none() {
-                let what = match cell.value() {
-                    Value::String(_) => "a text",
-                    Value::Number(_) => "a number",
-                    Value::Bool(_) => "a boolean",
-                    Value::Array(_) => "a list",
-                    Value::Object(_) | Value::Null => "another value",
-                };
-                return Err(RunError::new(code::BAD_INPUT, format!("the input `{name}` is {what}, not an image")));
-            }
-        }
-        Ok(())
+/// Whose work it is.
+pub(super) struct Named {
+    execution: Option<ExecutionId>,
+    node: Arc<str>,
+    item: Arc<str>,
+}
+
+impl Named {
+    /// A panic inside a frame's work: logged here, with its cause; the frame fails.
+    pub(super) fn broken(&self, panicked: &Panicked) -> NodeFailure {
+        let Self { execution, node, item } = self;
+        tracing::error!(execution.id = execution.map(tracing::field::display), node.id = %node, node.item = %item, error = chain(panicked), "a node panicked");
+        let error = RunError::new(code::INTERNAL, "the engine failed in this node; its log has the reason");
+        NodeFailure { repeat: false, ..NodeFailure::from(error) }
     }
 }

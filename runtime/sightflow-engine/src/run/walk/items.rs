@@ -17,7 +17,7 @@ use crate::run::frame::{Attempts, Frame, History, PassId};
 use crate::run::loops::{Gathered, ItemError, Loop, LoopResults};
 use crate::run::pass::Pass;
 use crate::run::state::{Completed, State};
-use crate::run::task::Phase;
+use crate::run::work::Phase;
 use crate::weight::Room;
 
 /// Passes of one run at a time; with more, every loop goes on with one item at a time.

@@ -23,11 +23,11 @@ use super::End;
 use super::frame::{Attempts, Frame, History, Outputs, PassId};
 use super::jobs::{JobOutcome, JobRequest};
 use super::pass::Pass;
+use super::perform::waits_for_others;
 use super::report::Record;
 use super::state::{Completed, Failed, Inferring, State};
 use super::tally::Tally;
-use super::task::{Delivered, Ground, NodeFailure, Phase, Step, Task};
-use super::work::waits_for_others;
+use super::work::{Delivered, Ground, NodeFailure, Phase, Step, Work};
 use crate::catalog::EngineKind;
 use crate::cell::Cell;
 use crate::images::{ImageTable, Picture};
@@ -54,7 +54,7 @@ pub(super) struct Walk {
     /// Ready: work that waits for others.
     errands: VecDeque<Frame>,
     /// Frames whose jobs have ended.
-    finishing: VecDeque<Box<Task>>,
+    finishing: VecDeque<Box<Work>>,
     /// Jobs of this round.
     requests: Vec<(Frame, Vec<JobRequest>)>,
     /// Open jobs: who waits, and for which of its images.
@@ -140,18 +140,18 @@ impl Walk {
     // ── What there is to do ─────────────────────────────────────────────────────────────────────────────────────────
 
     /// Work for a thread that may block, if there is some.
-    pub(super) fn call(&mut self) -> Option<Box<Task>> {
+    pub(super) fn call(&mut self) -> Option<Box<Work>> {
         if self.end.is_some() {
             return None;
         }
-        if let Some(task) = self.finishing.pop_front() {
-            return Some(task);
+        if let Some(work) = self.finishing.pop_front() {
+            return Some(work);
         }
         self.take(|walk| &mut walk.calls)
     }
 
     /// Work that waits for others, if there is some.
-    pub(super) fn errand(&mut self) -> Option<Box<Task>> {
+    pub(super) fn errand(&mut self) -> Option<Box<Work>> {
         self.take(|walk| &mut walk.errands)
     }
 
@@ -164,12 +164,12 @@ impl Walk {
         if self.end.is_some() { 0 } else { self.calls.len() + self.finishing.len() }
     }
 
-    fn take(&mut self, queue: impl Fn(&mut Self) -> &mut VecDeque<Frame>) -> Option<Box<Task>> {
+    fn take(&mut self, queue: impl Fn(&mut Self) -> &mut VecDeque<Frame>) -> Option<Box<Work>> {
         // What a node is given is copied for it. While a lot of that is under way, no more nodes start.
         while self.end.is_none() && (self.running == 0 || self.given <= self.ground.kept.limits().values) {
             let frame = queue(self).pop_front()?;
-            if let Some(task) = self.begin(frame) {
-                return Some(task);
+            if let Some(work) = self.begin(frame) {
+                return Some(work);
             }
         }
         None
@@ -226,7 +226,7 @@ impl Walk {
 
     // ── A frame begins ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    fn begin(&mut self, frame: Frame) -> Option<Box<Task>> {
+    fn begin(&mut self, frame: Frame) -> Option<Box<Work>> {
         let state = self.state(frame)?;
         let attempts = match state {
             State::Ready => {
@@ -239,14 +239,14 @@ impl Walk {
         match self.prepare(frame, &attempts) {
             Ok(Prepared::Skip(reason)) => self.skipped(frame, reason),
             Err(error) => self.failed(frame, attempts, NodeFailure::from(error)),
-            Ok(Prepared::Run(task)) => {
+            Ok(Prepared::Run(work)) => {
                 let first = attempts.count == 1;
-                self.given += task.given;
+                self.given += work.given;
                 self.work_begins(frame, attempts);
                 if first {
                     self.tell(event::NODE_STARTED, frame, Map::new());
                 }
-                return Some(task);
+                return Some(work);
             }
         }
         None
@@ -279,7 +279,7 @@ impl Walk {
             Arrival::Missing(reason) => return Ok(Prepared::Skip(reason)),
         };
         let (config, config_text) = arrive::config(frame.node, scope, &self.ground.context, &mut room)?;
-        Ok(Prepared::Run(Box::new(Task {
+        Ok(Prepared::Run(Box::new(Work {
             ground: Arc::clone(&self.ground),
             frame,
             path: Arc::clone(&pass.path),
@@ -311,7 +311,7 @@ impl Walk {
         }
         match result {
             Ok(Step::Delivered(delivered)) => self.completed(frame, &attempts, delivered),
-            Ok(Step::Jobs(task, requests)) => self.infer(frame, attempts, task, requests),
+            Ok(Step::Jobs(work, requests)) => self.infer(frame, attempts, work, requests),
             Ok(Step::Loop(spec)) => self.open_loop(frame, attempts, spec),
             Err(failure) => self.failed(frame, attempts, failure),
         }
@@ -457,14 +457,14 @@ impl Walk {
 
     // ── Jobs ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    fn infer(&mut self, frame: Frame, attempts: Attempts, task: Box<Task>, requests: Vec<JobRequest>) {
+    fn infer(&mut self, frame: Frame, attempts: Attempts, work: Box<Work>, requests: Vec<JobRequest>) {
         let timeout = self.plan.nodes[frame.node].timeout;
         if let Some(limit) = timeout {
             self.alarms.insert((attempts.started + limit, frame));
         }
         let count = requests.len();
         let outcomes = (0..count).map(|_| None).collect();
-        let waiting = Inferring { attempts, task, jobs: Vec::with_capacity(count), outcomes, open: count };
+        let waiting = Inferring { attempts, work, jobs: Vec::with_capacity(count), outcomes, open: count };
         self.active.insert(frame);
         if let Some(state) = self.state(frame) {
             *state = State::Inferring(Box::new(waiting));
@@ -532,13 +532,13 @@ impl Walk {
     fn inferred(&mut self, frame: Frame) {
         let Some(state) = self.state(frame) else { return };
         let State::Inferring(waiting) = std::mem::replace(state, State::Cancelled(None)) else { return };
-        let Inferring { attempts, mut task, jobs, outcomes, .. } = *waiting;
+        let Inferring { attempts, mut work, jobs, outcomes, .. } = *waiting;
         self.disarm(frame, &attempts);
-        task.phase = Phase::Finish(jobs, outcomes.into_iter().flatten().collect());
+        work.phase = Phase::Finish(jobs, outcomes.into_iter().flatten().collect());
         // Nothing is copied for it any more.
-        task.given = 0;
+        work.given = 0;
         self.work_begins(frame, attempts);
-        self.finishing.push_back(task);
+        self.finishing.push_back(work);
     }
 
     /// Its jobs are not waited for any more.
@@ -606,7 +606,7 @@ impl Walk {
 }
 
 enum Prepared {
-    Run(Box<Task>),
+    Run(Box<Work>),
     Skip(String),
 }
 
