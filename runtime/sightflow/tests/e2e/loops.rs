@@ -42,6 +42,17 @@ fn named_one_by_one() -> Value {
 }
 
 #[test]
+fn the_example_names_each_detection() {
+    let server = Server::start();
+    let workflow = server.save_example("09-name-each-detection");
+    let outputs = server.run(&workflow, &photo("coffee.png"))["outputs"].clone();
+    let length = |name: &str| outputs[name].as_array().map_or(0, Vec::len);
+    assert!(length("found") >= 2, "{outputs}");
+    assert_eq!((length("names"), length("cuts"), length("errors")), (length("found"), length("found"), 0));
+    assert!(outputs["names"].as_array().unwrap().iter().all(|name| name.as_str().is_some_and(|name| !name.is_empty())));
+}
+
+#[test]
 fn what_is_found_is_named_item_by_item() {
     let server = Server::start();
     let workflow = server.save(&named_one_by_one());
