@@ -72,7 +72,7 @@ async fn a_lost_item_leaves_nothing_running() {
         ("z2", "retry", json!({"max": 1, "backoff_ms": 60_000})),
     ];
     let mut definition =
-        runnable("l1 f1 x1 z1 r1 f2 z2 c2 c1", "l1>f1 f1>x1 f1>z1 f1>r1 r1>f2 f2>z2 z2>c2 x1>c1", &changes);
+        runnable("l1 f1 y1 x1 z1 r1 f2 z2 c2 c1", "l1>f1 f1>z1 f1>r1 f1>y1 y1>x1 r1>f2 f2>z2 z2>c2 x1>c1", &changes);
     let nodes = definition["nodes"].as_array_mut().expect("nodes");
     nodes.push(json!({"id": "stuck", "type": "stuck", "inputs": {"value": "$nodes.f1.item"}}));
     let began = std::time::Instant::now();
