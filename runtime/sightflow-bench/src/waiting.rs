@@ -14,6 +14,8 @@ const CLIENTS: usize = 8;
 pub(crate) fn run() -> Result<()> {
     let runs: usize = std::env::var("SIGHTFLOW_WAITING").ok().and_then(|text| text.parse().ok()).unwrap_or(10_000);
     let data = tempfile::TempDir::new()?;
+    // Started twice: the first time it compiles its blocks.
+    drop(Server::start(data.path(), true, &["--workers", "0"])?);
     let (server, _) = Server::start(data.path(), true, &["--workers", "0"])?;
     println!("resident memory, idle                        {:.0} MiB", server.resident_mib()?);
     let photo = server.upload(&encode(&large()?, EncodeFormat::Jpeg { quality: 90 })?)?;

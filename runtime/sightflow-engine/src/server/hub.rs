@@ -3,12 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sightflow_store::{ExecutionLease, Store};
-use sightflow_types::error::chain;
+use sightflow_store::ExecutionLease;
 use sightflow_types::{ExecutionId, JobId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use tracing::warn;
 
 use super::handle::Handle;
 use super::parked::Parked;
@@ -141,27 +139,16 @@ impl Hub {
         all.parked.values().flat_map(|(parked, _)| parked.jobs()).collect()
     }
 
-    /// Stops the executions whose leases are lost; answers them.
-    pub(super) async fn check_leases(&self, store: &dyn Store) -> Vec<ExecutionId> {
-        let leases: Vec<ExecutionLease> = self.lock().handles.values().map(|handle| handle.lease).collect();
-        if leases.is_empty() {
-            return Vec::new();
-        }
-        match store.lost_leases(leases.clone()).await {
-            Ok(lost) => {
-                let lost: BTreeSet<ExecutionId> = lost.into_iter().collect();
-                let all = self.lock();
-                // A newer lease of the same execution, taken meanwhile, is not the one that was asked about.
-                let asked = leases.iter().filter(|lease| lost.contains(&lease.execution_id));
-                asked
-                    .filter_map(|lease| all.handles.get(&lease.execution_id).filter(|handle| handle.lease == *lease))
-                    .for_each(|handle| handle.lost.cancel());
-                lost.into_iter().collect()
-            }
-            Err(failure) => {
-                warn!(error = chain(&failure), "cannot check leases");
-                Vec::new()
-            }
+    /// The leases under which executions are here.
+    pub(super) fn leases(&self) -> Vec<ExecutionLease> {
+        self.lock().handles.values().map(|handle| handle.lease).collect()
+    }
+
+    /// Stops an execution, if it is still here under this lease.
+    pub(super) fn lose_lease(&self, lease: ExecutionLease) {
+        // A newer lease of the same execution, taken meanwhile, is not meant.
+        if let Some(handle) = self.lock().handles.get(&lease.execution_id).filter(|handle| handle.lease == lease) {
+            handle.lost.cancel();
         }
     }
 

@@ -1,8 +1,9 @@
 //! Hears the store's signals, and the alarms of executions that wait: whoever has news goes on.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use sightflow_store::Signal;
+use sightflow_store::{ExecutionLease, Signal};
 use sightflow_types::error::chain;
 use sightflow_types::{ExecutionId, JobId};
 use tokio::sync::broadcast::Receiver;
@@ -77,11 +78,22 @@ fn job_ended(shared: &Arc<Shared>, id: ExecutionId, job: JobId) {
     }
 }
 
-/// Stops the executions whose leases are lost.
-pub(super) async fn check_leases(shared: &Arc<Shared>) {
-    for id in shared.hub.check_leases(shared.parts.store.as_ref()).await {
-        wake(shared, id);
+/// Stops the executions whose leases are lost; answers the leases that this engine has, as the store sees it.
+pub(super) async fn check_leases(shared: &Arc<Shared>) -> Vec<ExecutionLease> {
+    let known = shared.hub.leases();
+    let held = match shared.parts.store.leases_of(shared.id()).await {
+        Ok(held) => held,
+        Err(failure) => {
+            warn!(error = chain(&failure), "cannot check leases");
+            return Vec::new();
+        }
+    };
+    let standing: HashSet<ExecutionLease> = held.iter().copied().collect();
+    for lease in known.into_iter().filter(|lease| !standing.contains(lease)) {
+        shared.hub.lose_lease(lease);
+        wake(shared, lease.execution_id);
     }
+    held
 }
 
 fn lose(shared: &Arc<Shared>, id: ExecutionId) {

@@ -37,11 +37,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
 /// Compares what the store says is leased here with the tasks that there are. A walk without a lease stops; a lease without
 /// a walk (seen twice in a row: the first time it may be about to begin) is given back, so that somebody runs it.
 async fn check_leases(shared: &Arc<Shared>, orphans: &mut HashSet<ExecutionLease>) {
-    listen::check_leases(shared).await;
-    let held = match shared.parts.store.leases_of(shared.id()).await {
-        Ok(held) => held,
-        Err(failure) => return warn!(error = chain(&failure), "cannot look for leases without a task"),
-    };
+    let held = listen::check_leases(shared).await;
     let idle: HashSet<ExecutionLease> = held.into_iter().filter(|lease| !shared.hub.runs(*lease)).collect();
     for lease in idle.intersection(orphans) {
         match shared.parts.store.hand_back(*lease).await {
