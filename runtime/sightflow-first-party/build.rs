@@ -10,6 +10,9 @@ use std::process::{Command, ExitCode};
 
 const TARGET: &str = "wasm32-wasip2";
 
+/// Bytes of memory with which an instance begins: what a call takes from the process's budget in any case.
+const INITIAL_MEMORY: u32 = 2 << 20;
+
 fn main() -> ExitCode {
     match build() {
         Ok(()) => ExitCode::SUCCESS,
@@ -133,6 +136,8 @@ fn cargo(root: &Path, target: &Path, packages: &BTreeSet<String>) -> Result<(), 
             cargo.env_remove(name);
         }
     }
+    // Room for an ordinary call from the start: a memory that grows costs two changes of the address space with each call.
+    cargo.env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", format!("-Clink-arg=--initial-memory={INITIAL_MEMORY}"));
     cargo.env("CARGO_TARGET_DIR", target);
     let output = cargo.output().map_err(|error| format!("cannot run cargo: {error}"))?;
     if output.status.success() {

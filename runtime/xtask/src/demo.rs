@@ -118,7 +118,7 @@ fn what_next(server: &Server, stay: bool) {
     eprintln!("  cargo xtask demo --photo your.jpg          your own photograph");
     eprintln!("  cargo xtask demo --stay                    keep the server and talk to it yourself");
     eprintln!("  cargo xtask test                           every test, on real parts");
-    eprintln!("  ls examples/workflows                      seven more workflows");
+    eprintln!("  ls examples/workflows                      eight more workflows");
     if stay {
         eprintln!(
             "\nServing on {0} until Ctrl-C. For example:\n  curl {0}/api/v1/blocks\n  curl {0}/api/v1/executions",
