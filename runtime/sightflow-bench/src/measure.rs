@@ -79,7 +79,7 @@ pub(crate) fn detections(count: usize) -> serde_json::Value {
     let detection = |i: usize| {
         let (x, y) = ((i % 10) as f64 * 0.09, (i / 10 % 5) as f64 * 0.18);
         serde_json::json!({
-            "id": format!("detect/{i}"), "class_id": i % 80, "class_name": "person", "confidence": 0.5 + (i as f64) / 200.0,
+            "id": format!("detect/{i}"), "class_id": i % 80, "class_name": "person", "confidence": 0.5 + (i % 100) as f64 / 200.0,
             "bbox": {"x1": x, "y1": y, "x2": x + 0.08, "y2": y + 0.16},
             "bbox_abs": {"x1": x * 1280.0, "y1": y * 720.0, "x2": (x + 0.08) * 1280.0, "y2": (y + 0.16) * 720.0},
             "area": 0.0128,

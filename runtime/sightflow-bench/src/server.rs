@@ -108,7 +108,8 @@ pub(crate) fn run() -> Result<()> {
     let data = tempfile::TempDir::new()?;
     let (server, cold) = Server::start(data.path(), false, &[])?;
     drop(server);
-    let warm = (0..5).map(|_| Server::start(data.path(), false, &[]).map(|(_, time)| time)).collect::<Result<Vec<_>>>()?;
+    let warm =
+        (0..5).map(|_| Server::start(data.path(), false, &[]).map(|(_, time)| time)).collect::<Result<Vec<_>>>()?;
     println!("start to ready, empty cache                  {:.0} ms", cold.as_secs_f64() * 1e3);
     Times::new(warm).print("start to ready, compiled blocks cached", "");
     let (server, _) = Server::start(data.path(), true, &[])?;

@@ -46,7 +46,10 @@ pub(crate) fn run() -> Result<()> {
     println!("resident memory, {runs} runs waiting        {:.0} MiB; bar < 1024", server.resident_mib()?);
     let cpu = server.cpu()?;
     std::thread::sleep(Duration::from_secs(10));
-    println!("processor time while they wait               {:.2} % of a core", (server.cpu()? - cpu).as_secs_f64() * 10.0);
+    println!(
+        "processor time while they wait               {:.2} % of a core",
+        (server.cpu()? - cpu).as_secs_f64() * 10.0
+    );
     let get = || server.get("/api/v1/executions?limit=50").map(drop);
     crate::measure::repeat(10, 300, get)?.print("GET /executions beside them", "");
     let logic = server.save(&crate::chain::definition(1))?;
@@ -60,7 +63,9 @@ pub(crate) fn run() -> Result<()> {
     crate::measure::repeat(5, 200, ahead)?.print("a logic run beside them, mode sync", "");
     let accepted = (0..200).map(|_| {
         let start = Instant::now();
-        server.post(&format!("/api/v1/workflows/{plain}/run"), &json!({"input": {"image": photo}})).map(|_| start.elapsed())
+        server
+            .post(&format!("/api/v1/workflows/{plain}/run"), &json!({"input": {"image": photo}}))
+            .map(|_| start.elapsed())
     });
     Times::new(accepted.collect::<Result<_>>()?).print("POST run to 202 beside them", "bar p99 < 40000");
     Ok(())
