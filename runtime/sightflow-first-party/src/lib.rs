@@ -24,7 +24,7 @@ pub struct FirstPartyError {
     pub package: &'static str,
     /// Why.
     #[source]
-    pub source: LoadError,
+    pub source: Box<LoadError>,
 }
 
 /// Every embedded package in the order of [`PACKAGES`], compiled in parallel.
@@ -45,7 +45,9 @@ pub fn load(sandbox: &Sandbox) -> Result<Vec<Package>, FirstPartyError> {
         PACKAGES
             .iter()
             .zip(loaded)
-            .map(|(package, loaded)| loaded.map_err(|source| FirstPartyError { package: package.name, source }))
+            .map(|(package, loaded)| {
+                loaded.map_err(|source| FirstPartyError { package: package.name, source: Box::new(source) })
+            })
             .collect()
     })
 }

@@ -28,6 +28,9 @@ fn store(engine: &Engine, limits: &CallLimits, cancel: CancellationToken, memory
     store
 }
 
+/// A document and the images that it names.
+pub(crate) type Answer = (Document, Vec<Image>);
+
 /// What is called.
 pub(crate) struct Guest<'a> {
     pub(crate) engine: &'a Engine,
@@ -74,7 +77,7 @@ impl Guest<'_> {
         block: &str,
         config: &str,
         payload: GuestPayload,
-    ) -> Result<((Document, Vec<Image>), Profile, Logs), Box<CallFailure>> {
+    ) -> Result<(Answer, Profile, Logs), Box<CallFailure>> {
         self.enter(|package, store| {
             let mut images = Vec::with_capacity(payload.images.len());
             for image in payload.images {

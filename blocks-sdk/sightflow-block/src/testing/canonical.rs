@@ -16,7 +16,10 @@ pub fn canonical(schema: &Value, given: &Value) -> Result<Map<String, Value>, Ve
 }
 
 /// As [`canonical`], with what is wrong beside what became of it: a block's own check sees that, too.
-pub(super) fn judged(schema: &Value, given: &Value) -> Result<(Map<String, Value>, Vec<Problem>), Vec<Problem>> {
+/// A canonical configuration and what is said about it.
+pub(super) type Judged = (Map<String, Value>, Vec<Problem>);
+
+pub(super) fn judged(schema: &Value, given: &Value) -> Result<Judged, Vec<Problem>> {
     let Some(given) = given.as_object() else {
         return Err(vec![Problem::new("E-CONFIG", "/config", "the configuration is no object")]);
     };

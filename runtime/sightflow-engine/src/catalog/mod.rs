@@ -252,7 +252,7 @@ mod tests {
             match (base.with([package]), expected) {
                 (Ok(_), None) => {}
                 (Err(CatalogError::Duplicate(found)), Some(expected)) => {
-                    assert_eq!(fold(&found), fold(expected), "{name}")
+                    assert_eq!(fold(&found), fold(expected), "{name}");
                 }
                 (found, _) => panic!("{name}: {found:?}"),
             }

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
     use crate::host::Code;
 
-    fn package(code: &Arc<&'static str>) -> Package {
+    fn package(code: &Arc<str>) -> Package {
         let manifest = json!({"name": "b", "title": "b", "description": "b", "category": "logic", "inputs": [], "outputs": [],
                               "config": {"type": "object", "additionalProperties": false}});
         Package {
@@ -100,7 +100,7 @@ mod tests {
         let (one, other) = (TenantId::new(), TenantId::new());
         let before = source.of(other);
         let mut changes = source.changes();
-        let published = source.publish(one, [package(&Arc::new("first"))]).expect("published");
+        let published = source.publish(one, [package(&Arc::from("first"))]).expect("published");
         assert!(changes.has_changed().expect("open"));
         assert!(Arc::ptr_eq(&source.of(one), &published));
         assert!(Arc::ptr_eq(changes.borrow_and_update().of(one), &published));
@@ -110,9 +110,9 @@ mod tests {
         // The common blocks are the same values, not others like them.
         let (mine, common) = (published.resolve("image_input"), before.resolve("image_input"));
         assert!(Arc::ptr_eq(mine.expect("a block"), common.expect("a block")));
-        let twice = [package(&Arc::new("first")), package(&Arc::new("second"))];
+        let twice = [package(&Arc::from("first")), package(&Arc::from("second"))];
         assert!(matches!(source.publish(one, twice), Err(CatalogError::Duplicate(_))));
-        let forged = Package { name: "sightflow/logic".to_owned(), ..package(&Arc::new("first")) };
+        let forged = Package { name: "sightflow/logic".to_owned(), ..package(&Arc::from("first")) };
         assert!(matches!(source.publish(one, [forged]), Err(CatalogError::Reserved(_))));
         assert!(Arc::ptr_eq(&source.of(one), &published), "a refused change changes nothing");
     }
@@ -120,15 +120,15 @@ mod tests {
     #[test]
     fn code_lives_as_long_as_somebody_has_its_block() {
         let source = BlockSource::new([]).expect("the engine's own blocks");
-        let (tenant, code) = (TenantId::new(), Arc::new("first"));
+        let (tenant, code): (_, Arc<str>) = (TenantId::new(), Arc::from("first"));
         let first = Arc::downgrade(&code);
         source.publish(tenant, [package(&code)]).expect("published");
         drop(code);
         let block = source.of(tenant).resolve("acme/a/b").expect("a block").block.clone();
-        let second = source.publish(tenant, [package(&Arc::new("second"))]).expect("published");
-        assert_eq!(block.code.get::<Arc<&str>>().map(|code| **code), Some("first"));
+        let second = source.publish(tenant, [package(&Arc::from("second"))]).expect("published");
+        assert_eq!(block.code.get::<Arc<str>>().map(|code| &**code), Some("first"));
         let now = &second.resolve("acme/a/b").expect("a block").block;
-        assert_eq!(now.code.get::<Arc<&str>>().map(|code| **code), Some("second"));
+        assert_eq!(now.code.get::<Arc<str>>().map(|code| &**code), Some("second"));
         assert!(now.code.get::<String>().is_none(), "another host's code");
         drop(block);
         assert_eq!(first.strong_count(), 0);

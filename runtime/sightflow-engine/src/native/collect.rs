@@ -50,7 +50,7 @@ fn outputs(config: &Map<String, Value>, gathering: Gathering) -> Result<Outputs,
         for (at, item) in items.into_iter().enumerate() {
             match item.map(Cell::into_value) {
                 Some(Value::Array(list)) if flatten => {
-                    entries.extend(list.into_iter().map(|value| (first + at, value)))
+                    entries.extend(list.into_iter().map(|value| (first + at, value)));
                 }
                 value => entries.push((first + at, value.unwrap_or_default())),
             }

@@ -58,7 +58,7 @@ struct Shared {
 #[derive(Debug)]
 pub enum Pause {
     /// The run has ended.
-    Ended(RunOutcome),
+    Ended(Box<RunOutcome>),
     /// It only waits: for jobs, and at the latest until then.
     Waiting(Option<Instant>),
 }
@@ -78,7 +78,7 @@ pub async fn run_plan(parts: &RunParts, request: RunSpec) -> RunOutcome {
     let run = Run::new(parts.clone(), request);
     loop {
         match run.drive().await {
-            Pause::Ended(outcome) => return outcome,
+            Pause::Ended(outcome) => return *outcome,
             Pause::Waiting(until) => run.waited(until).await,
         }
     }
@@ -157,7 +157,7 @@ impl Run {
             Ok(Some(end)) => end,
             Err(panicked) => self.shared.panicked(&panicked),
         };
-        Pause::Ended(self.conclude(end).await)
+        Pause::Ended(Box::new(self.conclude(end).await))
     }
 
     /// The end, or nothing while the run waits.
@@ -298,6 +298,7 @@ impl Drop for Run {
 }
 
 /// Work that waits for others, within its node's time.
+#[expect(clippy::result_large_err, reason = "made once, for a frame that fails")]
 async fn errand(work: Box<Work>) -> Done {
     let (frame, given, timeout) = (work.frame, work.given, work.node().timeout);
     let named = work.named();
@@ -358,6 +359,7 @@ impl Shared {
         }));
     }
 
+    #[expect(clippy::result_large_err, reason = "made once, for a frame that fails")]
     fn lane(self: &Arc<Self>, runtime: &Handle) {
         let began = std::time::Instant::now();
         loop {

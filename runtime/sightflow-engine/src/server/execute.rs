@@ -230,7 +230,7 @@ async fn go_on(shared: &Arc<Shared>, active: Active, mut slot: Option<OwnedSemap
         drop(slot.take());
         match stopped {
             Stopped::Paused(Pause::Ended(outcome)) => {
-                return finish(shared, &active.handle, ended(outcome, &active.journal)).await;
+                return finish(shared, &active.handle, ended(*outcome, &active.journal)).await;
             }
             Stopped::Paused(Pause::Waiting(until)) => {
                 parked = wait(shared, active, until).await;

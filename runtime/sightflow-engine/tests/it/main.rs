@@ -1,4 +1,5 @@
 //! The engine's behaviour from outside: definitions that are refused, runs with scripted blocks and models.
+#![expect(clippy::needless_pass_by_value, reason = "cases of JSON read better")]
 
 mod blocks;
 mod definitions;

@@ -302,7 +302,14 @@ async fn what_nodes_deliver_is_taken_from_the_budget_while_the_run_lives() {
         stage.cancel.cancel();
     };
     let (outcome, ()) = tokio::join!(running, looking);
-    assert_eq!((outcome.end, memory.used()), (End::Stopped, 0));
+    assert_eq!(outcome.end, End::Stopped);
+    // The thread that ran the last node gives back what it holds as soon as it sees the end.
+    let given_back = async {
+        while memory.used() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), given_back).await.expect("everything is given back");
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ impl Conditions {
         let given = |key: &str| later(key) || config.get(key).is_some_and(|value| !value.is_null());
         let mut problems = Vec::new();
         let mut problem = |key: &str, message: String| {
-            problems.push(Problem::new(ProblemCode::Config, format!("{pointer}/{key}"), message))
+            problems.push(Problem::new(ProblemCode::Config, format!("{pointer}/{key}"), message));
         };
         let single: Vec<&str> =
             ["field", "operator", "value"].into_iter().filter(|key| given(key) || config.contains_key(*key)).collect();

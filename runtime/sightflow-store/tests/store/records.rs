@@ -110,8 +110,9 @@ pub(crate) async fn costs_add_up<B: Backend>(world: &mut World<B>) {
     let cost = |block, worker, gpu| Cost { block_cpu_us: Some(block), worker_cpu_ms: worker, gpu_ms: gpu };
     let waiting = world.submit().await.id;
     assert_eq!(world.store.cancel(TENANT, waiting).await.expect("cancel").cost, cost(0, Some(0), Some(0)));
-    // Device, compute time of the batch, jobs in it.
-    let cases: [(&[(Option<&str>, u64, u32)], Cost); 5] = [
+    /// Device, compute time of the batch, jobs in it.
+    type Done = (Option<&'static str>, u64, u32);
+    let cases: [(&[Done], Cost); 5] = [
         (&[], cost(2_007, Some(0), Some(0))),
         (&[(Some("cpu"), 10, 4), (Some("cpu"), 7, 2)], cost(2_007, Some(6), Some(0))),
         (&[(Some("cuda:0"), 100, 8), (Some("cpu"), 7, 1)], cost(2_007, Some(7), Some(13))),

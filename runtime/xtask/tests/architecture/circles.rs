@@ -18,7 +18,7 @@ fn read(folder: &Path, name: &Name, modules: &mut Modules) {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         let stem = path.file_stem().expect("a name").to_string_lossy().into_owned();
-        let below = || [name.as_slice(), &[stem.clone()]].concat();
+        let below = || [name.as_slice(), std::slice::from_ref(&stem)].concat();
         if stem == "tests" {
             continue;
         }

@@ -187,7 +187,7 @@ impl Walk {
             self.touch(opener);
             return Some(opener);
         }
-        let Some(state) = self.state(opener) else { return None };
+        let state = self.state(opener)?;
         let State::Looping(running) = std::mem::replace(state, State::Cancelled(None)) else { return None };
         running.open.iter().for_each(|&open| self.abandon(open, None));
         self.fail(opener, error, History::of(&running.attempts));

@@ -257,7 +257,7 @@ impl Model {
             let value = self.arrives(node, "item", feed, &item.pass, &mut Count::default())?.unwrap_or_default();
             match value {
                 Value::Array(list) if is("flatten") => {
-                    entries.extend(list.into_iter().map(|entry| (item.index, entry)))
+                    entries.extend(list.into_iter().map(|entry| (item.index, entry)));
                 }
                 value => entries.push((item.index, value)),
             }
