@@ -151,6 +151,29 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_event_wakes_one_of_a_thousand() {
+        let (signals, _) = broadcast::channel(1024);
+        let followers = followers(&signals);
+        let ids: Vec<ExecutionId> = (0..1000).map(|_| ExecutionId::new()).collect();
+        let woken = Arc::new(Mutex::new(HashMap::<ExecutionId, u32>::new()));
+        for id in ids.iter().copied() {
+            let (mut follower, woken) = (followers.follow(id), Arc::clone(&woken));
+            tokio::spawn(async move {
+                while follower.changed().await {
+                    *woken.lock().expect("nobody panicked").entry(id).or_default() += 1;
+                }
+            });
+        }
+        for id in ids.iter().copied() {
+            signals.send(Signal::ExecutionNews(vec![id])).expect("it listens");
+        }
+        // Less than the slow look.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let expected: HashMap<ExecutionId, u32> = ids.into_iter().map(|id| (id, 1)).collect();
+        assert_eq!(*woken.lock().expect("nobody panicked"), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_lost_hint_costs_a_moment() {
         let (signals, _) = broadcast::channel(2);
         let followers = followers(&signals);
