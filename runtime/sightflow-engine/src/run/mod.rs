@@ -1,6 +1,6 @@
 //! Running a plan: the walk over its frames, without a database in sight.
 //!
-//! [`Walk`](walk::Walk) decides: which frames may run, and what their work makes of the run. [`Run`] drives it: it computes
+//! The walk decides: which frames may run, and what their work makes of the run. [`Run`] drives it: it computes
 //! what is ready on [`Lanes`], enqueues the jobs of a round together, and stops when the run only waits. Everything that
 //! leaves the process goes through [`RunParts`], so that the same walk runs executions of a server, benches and tests.
 
