@@ -21,6 +21,9 @@ const MAX_PAYLOAD: usize = 15 << 10;
 /// Pause after the store could not write.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
+/// Between two writes: a commit costs more than the events in it.
+const WRITE_EVERY: Duration = Duration::from_millis(100);
+
 /// While nodes settle one after another, progress and their records are written this often.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 
@@ -38,6 +41,8 @@ struct Pages {
     pins: Option<Value>,
     /// The run has something to report.
     changed: bool,
+    /// When something was last written.
+    wrote: Option<Instant>,
     /// When the last report was written.
     reported: Option<Instant>,
     /// A report that could not be written.
@@ -81,11 +86,13 @@ impl Journal {
                 () = self.wake.notified() => {}
                 () = self.report_due() => {}
             }
-            // Let the events of quick nodes gather.
+            // Let the events of quick nodes gather; and of all nodes, once the first have been told.
+            let pause =
+                self.lock().wrote.map_or(linger, |wrote| linger.max(WRITE_EVERY.saturating_sub(wrote.elapsed())));
             tokio::select! {
                 biased;
                 () = closing.cancelled() => return Ok(()),
-                () = tokio::time::sleep(linger) => {}
+                () = tokio::time::sleep(pause) => {}
             }
             match self.write(run, false).await {
                 Ok(()) => {}
@@ -176,8 +183,9 @@ impl Journal {
             pages.events.extend(newer);
             pages.left = report;
             pages.pins = pages.pins.take().or(pins);
-        } else if reported {
-            pages.reported = Some(Instant::now());
+        } else {
+            pages.wrote = Some(Instant::now());
+            pages.reported = pages.wrote.filter(|_| reported).or(pages.reported);
         }
         written
     }
