@@ -23,6 +23,19 @@ pub(crate) struct LoopSpec {
     pub(crate) concurrency: usize,
     /// Whether a failed item leaves the others alone.
     pub(crate) skips: bool,
+    /// Bytes that the run keeps for it while it runs.
+    pub(crate) kept: u64,
+}
+
+/// Bytes of an item beside its value: the cell, and the places of the item in lists.
+const ITEM_BYTES: u64 = 256;
+
+impl LoopSpec {
+    /// Bytes that its items take, each with `results` places for what comes of it.
+    pub(crate) fn weight(&self, results: usize) -> u64 {
+        let places = ITEM_BYTES + 32 * results as u64;
+        self.items.iter().map(|item| item.weight() + places).sum()
+    }
 }
 
 #[async_trait]
@@ -56,5 +69,5 @@ fn read(mut call: NativeCall<'_>) -> Result<LoopSpec, RunError> {
     drop(pictures);
     let sequential = call.text("iteration_mode") == Some("sequential");
     let concurrency = if sequential { 1 } else { number("max_concurrency").unwrap_or(16).max(1) };
-    Ok(LoopSpec { items, first, context, concurrency, skips: call.text("on_error") == Some("skip") })
+    Ok(LoopSpec { items, first, context, concurrency, skips: call.text("on_error") == Some("skip"), kept: 0 })
 }

@@ -51,16 +51,9 @@ impl Kept {
 
     /// Takes the bytes of what a node delivered.
     pub(super) async fn keep(&self, bytes: u64) -> Result<(), RunError> {
-        let most = self.limits.values;
         let full = {
             let mut held = self.held();
-            if held.bytes() + bytes > most {
-                let message = format!(
-                    "its outputs take {bytes} bytes, beside {} of this run; at most {most} are allowed",
-                    held.bytes()
-                );
-                return Err(RunError::new(code::BLOCK_LIMIT, message));
-            }
+            self.fits(held.bytes(), bytes)?;
             held.try_grow(bytes)
         };
         if full.is_ok() {
@@ -69,6 +62,20 @@ impl Kept {
         let more = self.lend(bytes).await?;
         self.held().absorb(more);
         Ok(())
+    }
+
+    /// Whether so many bytes could be kept beside what is.
+    pub(super) fn check(&self, bytes: u64) -> Result<(), RunError> {
+        self.fits(self.bytes(), bytes)
+    }
+
+    fn fits(&self, held: u64, bytes: u64) -> Result<(), RunError> {
+        let most = self.limits.values;
+        if held.saturating_add(bytes) <= most {
+            return Ok(());
+        }
+        let message = format!("its values take {bytes} bytes, beside {held} of this run; at most {most} are allowed");
+        Err(RunError::new(code::BLOCK_LIMIT, message))
     }
 
     /// Gives the bytes of values back that nobody needs any more.

@@ -126,6 +126,11 @@ impl Loop {
         (self.spec.items.len(), self.begun - self.open.len())
     }
 
+    /// Bytes that the run keeps for it while it runs.
+    pub(super) fn kept(&self) -> u64 {
+        self.spec.kept
+    }
+
     /// The place of an item among the results.
     pub(super) fn place(&self, index: usize) -> usize {
         index - self.spec.first

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use sightflow_memory::Reservation;
 use sightflow_types::document::Shape;
 use sightflow_types::error::{RunError, code};
 use sightflow_types::manifest::PortKind;
@@ -31,15 +32,32 @@ impl Work {
         let _given = ground.kept.lend(self.given).await?;
         self.open_literals().await?;
         self.check_images()?;
-        let step = self.step().await?;
-        if let Step::Delivered(delivered) = &step {
-            let bytes = delivered.outputs.iter().map(|(_, cell)| cell.weight()).sum();
-            if let Err(error) = ground.kept.keep(bytes).await {
-                let (attempts, jobs) = (delivered.attempts, delivered.jobs.clone());
-                return Err(NodeFailure { error, repeat: false, attempts, jobs });
+        let _gathered = self.room_to_gather().await?;
+        let body = self.node().opens.map(|body| &ground.plan.scopes[body]);
+        match self.step().await? {
+            Step::Delivered(delivered) => {
+                let bytes = delivered.outputs.iter().map(|(_, cell)| cell.weight()).sum();
+                if let Err(error) = ground.kept.keep(bytes).await {
+                    let Delivered { attempts, jobs, .. } = delivered;
+                    return Err(NodeFailure { error, repeat: false, attempts, jobs });
+                }
+                Ok(Step::Delivered(delivered))
             }
+            Step::Loop(mut spec) => {
+                spec.kept = spec.weight(body.map_or(0, |body| body.collects.len() + body.exports.len()));
+                ground.kept.keep(spec.kept).await?;
+                Ok(Step::Loop(spec))
+            }
+            step @ Step::Jobs(..) => Ok(step),
         }
-        Ok(step)
+    }
+
+    /// Room for what a `collect` makes one list of: many items may have left the same large value.
+    async fn room_to_gather(&self) -> Result<Option<Reservation>, RunError> {
+        let Phase::Gather(gathering) = &self.phase else { return Ok(None) };
+        let bytes: u64 = gathering.items.iter().flatten().map(Cell::weight).sum();
+        self.ground.kept.check(bytes)?;
+        self.ground.kept.lend(bytes).await.map(Some)
     }
 
     async fn step(mut self: Box<Self>) -> Result<Step, NodeFailure> {

@@ -380,3 +380,56 @@ async fn outputs_that_do_not_fit_fail_the_run_and_are_null() {
         assert!(outcome.outputs["n2"].is_null());
     }
 }
+
+/// A loop over `count` numbers with a body of one node, inside of another one.
+fn nest(count: usize) -> Value {
+    let items = format!("{{{{ range({count}) | list }}}}");
+    json!({
+        "nodes": [{"id": "outer", "type": "foreach", "config": {"max_concurrency": 256}, "inputs": {"items": items}},
+                  {"id": "inner", "type": "foreach", "config": {"max_concurrency": 256}, "inputs": {"items": items, "context": "$nodes.outer.index"}},
+                  {"id": "e", "type": "echo", "inputs": {"value": "$nodes.inner.item"}}],
+    })
+}
+
+#[tokio::test]
+async fn loops_are_taken_from_the_budget_before_their_items_begin() {
+    let mut stage = Stage::new();
+    stage.limits.values = 4 << 20;
+    assert_eq!(stage.run(nest(20), json!({}), json!({})).await.end, End::Completed);
+    let outcome = stage.run(nest(1000), json!({}), json!({})).await;
+    assert_eq!(failed(&outcome), ("E-BLOCK-LIMIT".into(), Some("inner".into())), "{:?}", outcome.end);
+    // Loops one after the other take what the former has given back.
+    let list = |n: usize| json!({"id": format!("l{n}"), "type": "foreach", "inputs": {"items": "{{ range(5000) | list }}", "context": if n == 0 { json!(0) } else { json!(format!("$nodes.c{}.count", n - 1)) }}});
+    let all = |n: usize| json!({"id": format!("c{n}"), "type": "collect", "config": {"filter_nulls": true}, "inputs": {"item": format!("$nodes.l{n}.context")}});
+    let nodes: Vec<Value> = (0..6).flat_map(|n| [list(n), all(n)]).collect();
+    let definition = json!({"nodes": nodes, "outputs": [{"name": "count", "source": "$nodes.c5.count"}]});
+    let outcome = stage.run(definition, json!({}), json!({})).await;
+    assert_eq!((outcome.end, outcome.outputs), (End::Completed, json!({"count": 5000})));
+}
+
+#[tokio::test]
+async fn what_a_collect_joins_is_weighed_before_it_is_joined() {
+    let definition = json!({
+        "nodes": [{"id": "each", "type": "foreach", "inputs": {"items": "{{ range(1000) | list }}", "context": "$inputs.text"}},
+                  {"id": "all", "type": "collect", "inputs": {"item": "$nodes.each.context"}}],
+    });
+    let mut stage = Stage::new();
+    stage.limits.values = 8 << 20;
+    let outcome = stage.run(definition, json!({"text": "x".repeat(100 << 10)}), json!({})).await;
+    assert_eq!(failed(&outcome), ("E-BLOCK-LIMIT".into(), Some("all".into())), "{:?}", outcome.end);
+}
+
+#[tokio::test]
+async fn a_loop_ends_at_its_time() {
+    let definition = |on_error: &str| {
+        json!({
+            "nodes": [{"id": "each", "type": "foreach", "timeout_ms": 50, "on_error": on_error, "inputs": {"items": [1, 2, 3]}},
+                      {"id": "s", "type": "stuck", "inputs": {"value": "$nodes.each.item"}}, number("n", 1.0)],
+        })
+    };
+    let outcome = Stage::new().run(definition("fail"), json!({}), json!({})).await;
+    assert_eq!(failed(&outcome), ("E-TIMEOUT".into(), Some("each".into())));
+    let outcome = Stage::new().run(definition("continue"), json!({}), json!({})).await;
+    assert_eq!((outcome.end.clone(), status(&outcome, "each")), (End::Completed, "failed".into()));
+    assert_eq!(metrics(&outcome)["s"]["items"]["completed"], 0);
+}

@@ -33,7 +33,12 @@ impl Walk {
     /// A `foreach` knows its items.
     pub(super) fn open_loop(&mut self, frame: Frame, attempts: Attempts, spec: LoopSpec) {
         let Some(scope) = self.node(frame).opens else { return };
-        let Some(path) = self.passes.get(&frame.pass).map(|pass| Arc::clone(&pass.path)) else { return };
+        let Some(pass) = self.passes.get_mut(&frame.pass) else { return };
+        pass.kept += spec.kept;
+        let path = Arc::clone(&pass.path);
+        if let Some(limit) = self.node(frame).timeout {
+            self.alarms.insert((attempts.started + limit, frame));
+        }
         let running = Loop::new(spec, attempts, scope, &self.plan.scopes[scope], &path);
         if let Some(state) = self.state(frame) {
             *state = State::Looping(Box::new(running));
@@ -74,6 +79,7 @@ impl Walk {
     fn loop_over(&mut self, opener: Frame) {
         let Some(state) = self.state(opener) else { return };
         let State::Looping(running) = std::mem::replace(state, State::Cancelled(None)) else { return };
+        self.close_loop(opener, &running);
         let history = History::of(&running.attempts);
         if self.listens() {
             let (items, failed) = (running.progress().0, running.results.errors.len());
@@ -187,11 +193,26 @@ impl Walk {
             self.touch(opener);
             return Some(opener);
         }
-        let state = self.state(opener)?;
-        let State::Looping(running) = std::mem::replace(state, State::Cancelled(None)) else { return None };
+        self.fail_loop(opener, error);
+        None
+    }
+
+    /// Ends a loop, and the items that run, with an error.
+    pub(super) fn fail_loop(&mut self, opener: Frame, error: RunError) {
+        let Some(state) = self.state(opener) else { return };
+        let State::Looping(running) = std::mem::replace(state, State::Cancelled(None)) else { return };
+        self.close_loop(opener, &running);
         running.open.iter().for_each(|&open| self.abandon(open, None));
         self.fail(opener, error, History::of(&running.attempts));
-        None
+    }
+
+    /// No item begins any more: what was kept for them is given back, and the loop's time is not measured.
+    fn close_loop(&mut self, opener: Frame, running: &Loop) {
+        self.disarm(opener, &running.attempts);
+        if let Some(pass) = self.passes.get_mut(&opener.pass) {
+            pass.kept = pass.kept.saturating_sub(running.kept());
+        }
+        self.ground.kept.release(running.kept());
     }
 
     /// Ends a pass before its frames have: takes their work back. What did not begin is skipped for `reason`, or cancelled.

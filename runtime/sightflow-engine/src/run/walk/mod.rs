@@ -319,8 +319,10 @@ impl Walk {
     }
 
     fn forget(&self, result: Result<Step, NodeFailure>) {
-        if let Ok(Step::Delivered(delivered)) = result {
-            self.ground.kept.release(weight(&delivered.outputs));
+        match result {
+            Ok(Step::Delivered(delivered)) => self.ground.kept.release(weight(&delivered.outputs)),
+            Ok(Step::Loop(spec)) => self.ground.kept.release(spec.kept),
+            Ok(Step::Jobs(..)) | Err(_) => {}
         }
     }
 
@@ -472,6 +474,10 @@ impl Walk {
                     let limit = self.plan.nodes[frame.node].timeout.unwrap_or_default();
                     let failure = NodeFailure { jobs, ..NodeFailure::from(out_of_time(limit)) };
                     self.failed(frame, attempts, failure);
+                }
+                Some(State::Looping(_)) => {
+                    let limit = self.plan.nodes[frame.node].timeout.unwrap_or_default();
+                    self.fail_loop(frame, out_of_time(limit));
                 }
                 _ => {}
             }
