@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::error::{ApiError, Code};
 use crate::outgoing::Outgoing;
-use crate::ready::{HealthCheck, Recent};
+use crate::ready::{HealthCheck, Recent, Unwell};
 
 /// Settings of the HTTP side.
 #[derive(Debug, Clone)]
@@ -64,13 +64,16 @@ impl ApiState {
     /// in the store.
     pub fn new(store: SharedStore, blobs: BlobStore, plans: Arc<Plans>, outgoing: Outgoing, config: ApiConfig) -> Self {
         let followers = Arc::new(Followers::new(&*store));
+        let listener = Arc::clone(&followers);
+        let deaf = || Unwell::Failed("news of executions reach nobody".to_owned());
+        let news = HealthCheck::new("news", move || listener.listens().then_some(()).ok_or_else(deaf));
         let decodes = std::thread::available_parallelism().map_or(2, |cores| cores.get().div_ceil(2).max(2));
         Self {
             store,
             blobs,
             followers,
             plans,
-            checks: Arc::from([]),
+            checks: Arc::from([news]),
             blobs_ready: Arc::default(),
             decodes: Arc::new(Semaphore::new(decodes)),
             outgoing,
@@ -82,7 +85,7 @@ impl ApiState {
     /// Adds what `/readyz` must find well, such as the engine's and the workers' signs of life.
     #[must_use]
     pub fn with_checks(mut self, checks: impl IntoIterator<Item = HealthCheck>) -> Self {
-        self.checks = checks.into_iter().collect();
+        self.checks = self.checks.iter().cloned().chain(checks).collect();
         self
     }
 

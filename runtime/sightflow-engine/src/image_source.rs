@@ -1,13 +1,15 @@
 //! Where a run image comes from.
 
 use serde_json::{Value, json};
-use sightflow_types::{Digest, IMAGE_KEY};
+use sightflow_types::{Digest, IMAGE_KEY, ImageRef};
+
+use crate::images;
 
 /// Where a run image comes from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ImageSource {
-    /// A stored blob; the value inside `$image`, with at least `digest`.
-    Reference(Value),
+    /// A stored blob, or a part of it.
+    Stored(ImageRef),
     /// To be fetched by the engine.
     Url(String),
 }
@@ -21,19 +23,16 @@ impl ImageSource {
     pub fn read(value: &Value) -> Result<Self, String> {
         match value {
             Value::String(text) if text.starts_with("sha256:") => {
-                text.parse::<Digest>().map_err(|error| format!("is {error}"))?;
-                Ok(Self::Reference(json!({"digest": text})))
+                let digest = text.parse::<Digest>().map_err(|error| format!("is {error}"))?;
+                Ok(Self::Stored(ImageRef::whole(digest)))
             }
             Value::String(text) if text.starts_with("http://") || text.starts_with("https://") => {
                 Ok(Self::Url(text.clone()))
             }
             Value::Object(object) if object.len() == 1 => match object.iter().next() {
-                Some((key, Value::Object(reference))) if key == IMAGE_KEY => {
-                    let digest = reference.get("digest").and_then(Value::as_str).unwrap_or_default();
-                    digest.parse::<Digest>().map_err(|_| "is a reference without a valid `digest`".to_owned())?;
-                    Ok(Self::Reference(Value::Object(reference.clone())))
+                Some((key, inside @ (Value::Object(_) | Value::String(_)))) if key == IMAGE_KEY => {
+                    images::reference(inside).map(Self::Stored)
                 }
-                Some((key, Value::String(digest))) if key == IMAGE_KEY => Self::read(&Value::String(digest.clone())),
                 Some((key, Value::String(url))) if key == "image_url" => Ok(Self::Url(url.clone())),
                 _ => Err("is not an image: expected `$image` or `image_url`".to_owned()),
             },
@@ -44,7 +43,7 @@ impl ImageSource {
     /// The form in which it is stored with the execution.
     pub fn to_value(&self) -> Value {
         match self {
-            Self::Reference(reference) => json!({IMAGE_KEY: reference}),
+            Self::Stored(reference) => json!({IMAGE_KEY: reference}),
             Self::Url(url) => json!({"image_url": url}),
         }
     }

@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use sightflow_images::{Image, PixelFormat, ReadOptions, probe};
 use sightflow_types::error::{RunError, code};
-use sightflow_types::{Digest, IMAGE_KEY, ImageRef, Rect};
+use sightflow_types::{Digest, IMAGE_KEY, ImageRef};
 
 pub(crate) use recipe::{Access, Origin, Recipe};
 pub(crate) use table::{ImageTable, Picture};
@@ -108,22 +109,27 @@ pub(crate) fn holds_reference(value: &Value) -> bool {
     any_image(value, &mut |image| handle(image).is_none())
 }
 
-/// Opens a stored image by the value inside `$image` (an object with `digest`, or the digest itself).
-pub(crate) async fn open(io: &dyn ImageIo, reference: &Value) -> Result<Image, RunError> {
-    let invalid = |reason: &dyn std::fmt::Display| RunError::new(code::IMAGE, reason.to_string());
-    let digest = digest(reference).ok_or_else(|| invalid(&"an image reference has no valid digest"))?;
-    let view = reference.get("view").filter(|view| !view.is_null());
-    let view: Option<Rect> = view
-        .map(|view| serde_json::from_value(view.clone()))
-        .transpose()
-        .map_err(|error| invalid(&format!("an image's view is not valid: {error}")))?;
-    let ignore_orientation = reference.get("ignore_orientation").and_then(Value::as_bool).unwrap_or(false);
-    let reference = ImageRef { digest, width: 0, height: 0, format: None, view, ignore_orientation, url: None };
+/// The stored image that the value inside `$image` names: a digest, or an object with `digest`.
+///
+/// # Errors
+/// What is wrong, as a sentence that continues after the image's name.
+pub(crate) fn reference(inside: &Value) -> Result<ImageRef, String> {
+    if inside.is_string() {
+        let digest = digest(inside).ok_or("is a reference without a valid `digest`")?;
+        return Ok(ImageRef::whole(digest));
+    }
+    digest(inside).ok_or("is a reference without a valid `digest`")?;
+    ImageRef::deserialize(inside).map_err(|error| format!("is a reference that cannot be read: {error}"))
+}
+
+/// Opens a stored image by the value inside `$image`.
+pub(crate) async fn open(io: &dyn ImageIo, inside: &Value) -> Result<Image, RunError> {
+    let reference = reference(inside).map_err(|reason| RunError::new(code::IMAGE, format!("an image {reason}")))?;
     reopen(io, &reference, PixelFormat::Rgb8).await
 }
 
 /// Opens a stored image in the pixel format that it had.
-async fn reopen(io: &dyn ImageIo, reference: &ImageRef, format: PixelFormat) -> Result<Image, RunError> {
+pub(crate) async fn reopen(io: &dyn ImageIo, reference: &ImageRef, format: PixelFormat) -> Result<Image, RunError> {
     let broken = |error: sightflow_images::ImageError| RunError::new(code::IMAGE, error.to_string());
     let bytes = io.load(&reference.digest).await?;
     let found = probe(&bytes).map_err(broken)?;

@@ -20,7 +20,7 @@ pub struct RunInput {
 }
 
 impl RunInput {
-    /// The input as it is stored with the execution, without `parameters`. [`crate::validate_run`] reads it back.
+    /// The input as it is stored with the execution, without the parameters.
     pub fn to_input(&self) -> Map<String, Value> {
         let mut input = self.values.clone();
         match &self.image {

@@ -41,6 +41,11 @@ impl Followers {
         Self { table, listener }
     }
 
+    /// False once the listener has ended: the store is closed, or there is a fault, and nobody hears of anything any more.
+    pub fn listens(&self) -> bool {
+        !self.listener.is_finished()
+    }
+
     /// Follows an execution from now on; whether there is such a one is not known here.
     pub fn follow(&self, id: ExecutionId) -> Follower {
         let mut table = self.table.lock();
@@ -194,8 +199,11 @@ mod tests {
         drop(second);
         assert_eq!(entries(), Some(0));
         let mut last = followers.follow(id);
+        assert!(followers.listens());
         drop(signals);
         assert!(!last.changed().await, "the store is gone");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!followers.listens());
         assert!(!followers.follow(id).changed().await, "and stays so");
     }
 }

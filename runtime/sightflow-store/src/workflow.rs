@@ -1,7 +1,7 @@
 //! Workflows and their versions.
 
 use serde_json::Value;
-use sightflow_types::{Digest, TenantId, Timestamp, WorkflowId, WorkflowStatus};
+use sightflow_types::{Digest, Problem, TenantId, Timestamp, WorkflowId, WorkflowStatus};
 
 use crate::{Execution, Idempotency};
 
@@ -24,8 +24,8 @@ pub struct Workflow {
     pub node_count: u32,
     /// Edges of the newest definition.
     pub edge_count: u32,
-    /// What the check of the newest definition found: an array, empty if nothing.
-    pub warnings: Value,
+    /// What the check of the newest definition found.
+    pub warnings: Vec<Problem>,
     /// Drafts and active workflows run.
     pub status: WorkflowStatus,
     /// Number of the newest version, from 1.
@@ -101,8 +101,8 @@ pub struct NewWorkflow {
     pub description: Option<String>,
     /// A definition that was validated.
     pub definition: Value,
-    /// What its check found: an array.
-    pub warnings: Value,
+    /// What its check found.
+    pub warnings: Vec<Problem>,
     /// First status.
     pub status: WorkflowStatus,
     /// Who creates it.
@@ -122,8 +122,8 @@ pub struct WorkflowChange {
     pub status: Option<WorkflowStatus>,
     /// New definition, whole. A change beyond layout makes a version.
     pub definition: Option<Value>,
-    /// What the check of the definition found: an array.
-    pub warnings: Option<Value>,
+    /// What the check of the definition found.
+    pub warnings: Option<Vec<Problem>>,
     /// Said about the new version.
     pub change_summary: Option<String>,
     /// Who changes it.

@@ -25,9 +25,11 @@ pub struct Rect {
 pub struct ImageRef {
     /// The encoded bytes, exactly as they were received or first written.
     pub digest: Digest,
-    /// Columns of the upright image, after `view`.
+    /// Columns of the upright image, after `view`; 0 where nobody has looked yet: a client need not know.
+    #[serde(default, skip_serializing_if = "is_unknown")]
     pub width: u32,
-    /// Rows of the upright image, after `view`.
+    /// Rows of the upright image, after `view`; 0 as in `width`.
+    #[serde(default, skip_serializing_if = "is_unknown")]
     pub height: u32,
     /// Encoding of the blob, lower case: `jpeg`, `png`, `webp`, `gif`, `bmp`, `tiff`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,4 +43,15 @@ pub struct ImageRef {
     /// Where the API serves the bytes; only in answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+}
+
+impl ImageRef {
+    /// All of a stored image, of which nothing else is known.
+    pub fn whole(digest: Digest) -> Self {
+        Self { digest, width: 0, height: 0, format: None, view: None, ignore_orientation: false, url: None }
+    }
+}
+
+fn is_unknown(length: &u32) -> bool {
+    *length == 0
 }

@@ -37,13 +37,16 @@ pub(crate) struct NodeView {
     items: Value,
     #[schema(value_type = Option<Object>)]
     error: Value,
-    /// Its inference jobs.
+    /// Its inference jobs, the first 1,000 of them; the execution's list of jobs has all, by pages.
     #[schema(value_type = Vec<schema::JobId>)]
     job_ids: Vec<JobId>,
     /// What its block logged, in order: `{"level", "message"}`.
     #[schema(value_type = Vec<Object>)]
     logs: Value,
 }
+
+/// Ids that one node shows: a loop has a job for each of thousands of items.
+const JOB_IDS: usize = 1000;
 
 impl NodeView {
     /// Of a record, as the store keeps it, and of the jobs that belong to it.
@@ -65,7 +68,7 @@ impl NodeView {
             items: take("items"),
             error: take("error"),
             logs: or(take("logs"), Value::Array(Vec::new())),
-            job_ids: jobs.iter().map(|job| job.id).collect(),
+            job_ids: jobs.iter().take(JOB_IDS).map(|job| job.id).collect(),
             node_id,
         }
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 use sightflow_store::{Workflow, WorkflowVersion};
-use sightflow_types::{Problem, Timestamp, WorkflowId, WorkflowStatus};
+use sightflow_types::{Timestamp, WorkflowId, WorkflowStatus};
 use utoipa::ToSchema;
 
 use crate::error::Detail;
@@ -68,8 +68,6 @@ impl WorkflowView {
 
     /// An item of a list: without the definition.
     pub(crate) fn item(row: Workflow) -> Self {
-        // Written by this program; an unreadable one is not worth losing the workflow for.
-        let warnings: Vec<Problem> = serde_json::from_value(row.warnings).unwrap_or_default();
         Self {
             id: row.id,
             name: row.name,
@@ -79,7 +77,7 @@ impl WorkflowView {
             node_count: row.node_count,
             edge_count: row.edge_count,
             definition: None,
-            warnings: warnings.into_iter().map(Detail::from).collect(),
+            warnings: row.warnings.into_iter().map(Detail::from).collect(),
             run_count: row.run_count,
             last_run_at: row.last_run_at,
             avg_duration_ms: row.avg_duration_ms,

@@ -14,7 +14,7 @@ async fn alive_and_ready_until_draining() {
         let ready = app.get(&format!("{base}/readyz")).await.ok(200);
         assert_eq!(
             ready,
-            json!({"status": "ready", "checks": {"store": "ok", "blobs": "ok", "migrations": "ok", "blocks": "ok", "shutdown": "ok"}})
+            json!({"status": "ready", "checks": {"store": "ok", "blobs": "ok", "migrations": "ok", "blocks": "ok", "news": "ok", "shutdown": "ok"}})
         );
     }
     // The blob store was looked at just now: a probe writes no file.

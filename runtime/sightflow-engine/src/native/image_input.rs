@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use sightflow_images::{Image, ImageError, ReadOptions, ResizeFilter, probe};
-use sightflow_types::Digest;
+use sightflow_images::{Image, ImageError, PixelFormat, ReadOptions, ResizeFilter, probe};
 use sightflow_types::error::{RunError, code};
 
 use super::{NativeBlock, NativeCall, NativeOutcome};
@@ -41,12 +40,8 @@ async fn outputs(call: NativeCall<'_>) -> Result<Outputs, RunError> {
         return Ok(call.ports.iter().map(|port| (Arc::from(port.name.as_str()), Cell::plain(Value::Null))).collect());
     };
     let (bytes, digest, url, reference) = match source {
-        ImageSource::Reference(reference) => {
-            let text = reference.get("digest").and_then(Value::as_str).unwrap_or_default();
-            let digest: Digest = text
-                .parse()
-                .map_err(|_| RunError::new(code::IMAGE, format!("the image `{name}` has no valid digest")))?;
-            (call.io.load(&digest).await?, digest, None, Some(reference))
+        ImageSource::Stored(reference) => {
+            (call.io.load(&reference.digest).await?, reference.digest, None, Some(reference))
         }
         ImageSource::Url(url) => {
             let (bytes, digest) = call.io.fetch(call.node, url).await?;
@@ -66,10 +61,9 @@ async fn outputs(call: NativeCall<'_>) -> Result<Outputs, RunError> {
         return Err(refuse(format!("is {format}; `allowed_formats` has {}", Value::Array(allowed.clone()))));
     }
     let upright = call.flag("apply_exif_rotation", true);
-    let view = reference.and_then(|reference| reference.get("view")).filter(|view| !view.is_null());
-    let image = if view.is_some() {
+    let image = if let Some(view) = reference.filter(|reference| reference.view.is_some()) {
         // A view of a stored image: its coordinates are those of the upright picture.
-        images::open(call.io, reference.unwrap_or(&Value::Null)).await?
+        images::reopen(call.io, view, PixelFormat::Rgb8).await?
     } else {
         let options =
             ReadOptions { ignore_orientation: !upright, keep_alpha: !call.flag("convert_to_rgb", true), cache: None };

@@ -49,7 +49,7 @@ pub(crate) fn coerce(parameter: &Parameter, value: &Value) -> Result<Value, Stri
             }
         }
         (ParameterType::Image, value) => match ImageSource::read(value)? {
-            source @ ImageSource::Reference(_) => source.to_value(),
+            source @ ImageSource::Stored(_) => source.to_value(),
             _ => return Err("is an image parameter; give a stored image's reference".to_owned()),
         },
         (kind, _) => return wrong(&format!("of type {}", format!("{kind:?}").to_lowercase())),

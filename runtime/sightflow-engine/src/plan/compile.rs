@@ -65,6 +65,7 @@ pub(crate) fn compile_with_checks(
             ids,
             scopes,
             loop_items: limits.loop_items,
+            loop_frames: limits.loop_frames,
             bytes: document.bytes,
         }));
     }

@@ -19,6 +19,8 @@ pub struct DefinitionLimits {
     pub loop_nesting: usize,
     /// Most items of one loop.
     pub loop_items: usize,
+    /// Most runs of nodes inside of loops, in one run: each leaves a record.
+    pub loop_frames: usize,
     /// Longest `timeout_ms` of a node.
     pub node_timeout_ms: u64,
     /// Most repetitions of a node.
@@ -36,6 +38,7 @@ impl Default for DefinitionLimits {
             text_expressions: 256,
             loop_nesting: 4,
             loop_items: 10_000,
+            loop_frames: 250_000,
             node_timeout_ms: 3_600_000,
             node_retries: 10,
         }

@@ -30,6 +30,8 @@ pub struct Plan {
     pub scopes: Vec<PlanScope>,
     /// Most items of one loop.
     pub loop_items: usize,
+    /// Most frames inside of loops, over a whole run.
+    pub loop_frames: usize,
     /// Bytes that it takes in memory, about.
     pub bytes: u64,
 }

@@ -31,10 +31,10 @@ pub(super) async fn import(ground: &Ground) -> Result<Imported, RunError> {
         }
         let value = match (run.values.get(name), name, &run.image) {
             (Some(value), _, _) => Some(value.clone()),
-            (None, "image", Some(source @ ImageSource::Reference(_))) => Some(source.to_value()),
+            (None, "image", Some(source @ ImageSource::Stored(_))) => Some(source.to_value()),
             (None, "image_url", Some(ImageSource::Url(url))) => Some(Value::String(url.clone())),
             (None, _, _) => run.images.get(name).map(|source| match source {
-                ImageSource::Reference(_) => source.to_value(),
+                ImageSource::Stored(_) => source.to_value(),
                 ImageSource::Url(url) => Value::String(url.clone()),
             }),
         };

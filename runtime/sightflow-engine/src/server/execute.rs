@@ -23,7 +23,7 @@ use super::parked::{Active, Cold, Parked};
 use super::pins;
 use super::shared::{Shared, Stop, problems};
 use crate::catalog::Catalog;
-use crate::input::validate_run;
+use crate::input::stored_run;
 use crate::run::{End, Pause, Run, RunOutcome, RunParts, RunSpec};
 
 /// Leases that are handed back at a time when the engine stops: one commit takes as many as wait for it.
@@ -197,8 +197,8 @@ async fn ready(
 ) -> Result<(Arc<crate::plan::Plan>, crate::run_input::RunInput, pins::Pinned), Stop> {
     let execution = &started.execution;
     let plan = shared.plan(started, blocks).await?;
-    let input = validate_run(&plan, &execution.input, &execution.parameters)
-        .map_err(|found| Stop::Fail(problems(found, "the input does not fit the definition")))?;
+    let input = stored_run(&execution.input, execution.parameters.clone())
+        .map_err(|found| Stop::Fail(problems(found, "the stored input cannot be read")))?;
     let pinned = pins::settle(&execution.pins, plan.pins()).map_err(Stop::Fail)?;
     Ok((plan, input, pinned))
 }

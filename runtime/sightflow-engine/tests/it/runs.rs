@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use sightflow_engine::{End, RunOutcome};
+use sightflow_engine::{DefinitionLimits, End, RunOutcome};
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_memory::{MemoryPool, Use};
 use tokio_util::sync::CancellationToken;
 
-use crate::script::{Jobs, Stage, metrics};
+use crate::script::{Jobs, Stage, metrics, plan_within};
 
 fn number(id: &str, value: f64) -> Value {
     json!({"id": id, "type": "number", "config": {"is": value}})
@@ -405,6 +405,18 @@ async fn loops_are_taken_from_the_budget_before_their_items_begin() {
     let definition = json!({"nodes": nodes, "outputs": [{"name": "count", "source": "$nodes.c5.count"}]});
     let outcome = stage.run(definition, json!({}), json!({})).await;
     assert_eq!((outcome.end, outcome.outputs), (End::Completed, json!({"count": 5000})));
+}
+
+#[tokio::test]
+async fn nodes_inside_of_loops_run_so_often_and_no_more() {
+    let run = async |frames: usize| {
+        let limits = DefinitionLimits { loop_frames: frames, ..DefinitionLimits::default() };
+        Stage::new().run_plan(plan_within(&nest(20), &limits), json!({}), json!({})).await
+    };
+    // 20 times `inner`, 400 times `e`.
+    assert_eq!(run(420).await.end, End::Completed);
+    let outcome = run(419).await;
+    assert_eq!(failed(&outcome), ("E-BLOCK-LIMIT".into(), Some("inner".into())), "{:?}", outcome.end);
 }
 
 #[tokio::test]

@@ -155,7 +155,11 @@ pub(crate) fn compiled(definition: &Value) -> Compiled {
 }
 
 pub(crate) fn plan(definition: &Value) -> Arc<Plan> {
-    let compiled = compiled(definition);
+    plan_within(definition, &DefinitionLimits::default())
+}
+
+pub(crate) fn plan_within(definition: &Value, limits: &DefinitionLimits) -> Arc<Plan> {
+    let compiled = compile(definition, &catalog(), &models(), limits);
     assert_eq!(compiled.errors, [], "the definition is valid");
     compiled.plan.expect("a plan")
 }
@@ -377,7 +381,10 @@ impl Stage {
     }
 
     pub(crate) async fn run(&self, definition: Value, input: Value, parameters: Value) -> RunOutcome {
-        let plan = plan(&definition);
+        self.run_plan(plan(&definition), input, parameters).await
+    }
+
+    pub(crate) async fn run_plan(&self, plan: Arc<Plan>, input: Value, parameters: Value) -> RunOutcome {
         let object = |value: Value| value.as_object().cloned().unwrap_or_default();
         let input = validate_run(&plan, &object(input), &object(parameters)).expect("a valid input");
         let parts = RunParts {

@@ -320,7 +320,7 @@ async fn refusals_end_the_execution_with_their_code() {
     let engine = server.engine().await;
     let cases = [
         (definition(), json!({"image_url": "http://127.0.0.1/a.png"}), "E-URL-NOT-ALLOWED", Some("photo")),
-        (definition(), json!({}), "E-BAD-INPUT", None),
+        (definition(), json!({}), "E-BAD-INPUT", Some("photo")),
         (json!({"nodes": [{"id": "a", "type": "gone"}]}), json!({}), "E-TYPE-UNKNOWN", None),
     ];
     for (definition, input, code, node) in cases {

@@ -1,7 +1,7 @@
 //! `wf_workflow_versions`.
 
-use serde_json::Value;
-use sightflow_types::{Digest, TenantId, Timestamp, WorkflowId};
+use serde_json::{Value, json};
+use sightflow_types::{Digest, Problem, TenantId, Timestamp, WorkflowId};
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteRow;
 
@@ -53,7 +53,7 @@ pub(super) struct NewVersion<'a> {
     pub(super) node_count: u32,
     pub(super) edge_count: u32,
     pub(super) digest: Digest,
-    pub(super) warnings: &'a Value,
+    pub(super) warnings: &'a [Problem],
     pub(super) change_summary: Option<String>,
     pub(super) changed_by: Option<String>,
 }
@@ -67,7 +67,7 @@ pub(super) async fn insert(tx: &mut Tx, id: WorkflowId, new: NewVersion<'_>) -> 
     .bind(new.version)
     .bind(new.definition)
     .bind(new.digest.to_string())
-    .bind(new.warnings.to_string())
+    .bind(json!(new.warnings).to_string())
     .bind(new.change_summary)
     .bind(new.changed_by)
     .bind(tx.now)

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sightflow_types::error::code;
-use sightflow_types::{TenantId, Timestamp, WorkflowId, WorkflowStatus};
+use sightflow_types::{Problem, TenantId, Timestamp, WorkflowId, WorkflowStatus};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteExecutor, SqlitePool};
 
@@ -42,7 +42,7 @@ impl WorkflowRow {
     /// What cannot be read is named among the warnings.
     fn read(self, reading: &mut Reading) -> Result<Workflow> {
         let array = |text: &str| serde_json::from_str(text).map_err(|error| StoreError::Corrupt(error.to_string()));
-        let mut warnings: Vec<Value> = reading.take("warnings", array(&self.warnings), Vec::new)?;
+        let mut warnings: Vec<Problem> = reading.take("warnings", array(&self.warnings), Vec::new)?;
         let empty = || json!({ "version": "1.0", "nodes": [], "edges": [] });
         let definition = self.definition.map_or(Ok(Value::Null), |text| object(&text).map(Value::Object));
         let id = parse(&self.id)?;
@@ -55,7 +55,7 @@ impl WorkflowRow {
             digest: reading.take("digest", parse(&self.digest), || definition_digest(&Value::Null))?,
             node_count: reading.take("node_count", number(self.node_count), || 0)?,
             edge_count: reading.take("edge_count", number(self.edge_count), || 0)?,
-            warnings: Value::Null,
+            warnings: Vec::new(),
             status: reading.take("status", parse(&self.status), || WorkflowStatus::Archived)?,
             version: reading.take("current_version", number(self.current_version), || 1)?,
             run_count: reading.take("run_count", number(self.run_count), || 0)?,
@@ -65,9 +65,9 @@ impl WorkflowRow {
             updated_at: Timestamp::from_millis(self.updated_at),
         };
         if let Some(fault) = reading.fault() {
-            warnings.push(json!({ "code": code::INTERNAL, "pointer": "", "message": fault }));
+            warnings.push(Problem::new(code::INTERNAL, "", fault));
         }
-        workflow.warnings = Value::Array(warnings);
+        workflow.warnings = warnings;
         Ok(workflow)
     }
 }
@@ -264,7 +264,7 @@ pub(super) async fn update(
         .bind(id.uuid().to_string())
         .bind(now.version)
         .bind(&definition)
-        .bind(now.warnings.to_string())
+        .bind(json!(now.warnings).to_string())
         .execute(&mut tx.conn)
         .await?;
     } else {

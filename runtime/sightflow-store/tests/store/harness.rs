@@ -223,7 +223,7 @@ pub(crate) fn new_workflow(name: &str) -> NewWorkflow {
         description: Some("hides faces".into()),
         definition: json!({"version": "1.0", "nodes": [{"id": "photo", "type": "image_input", "position": {"x": 1}}], "edges": []}),
         status: WorkflowStatus::Draft,
-        warnings: json!([]),
+        warnings: Vec::new(),
         changed_by: None,
         idempotency: None,
     }

@@ -290,7 +290,7 @@ async fn a_file_of_the_first_schema_is_brought_up_to_date() {
     let filter = sightflow_store::WorkflowFilter { search: Some("STRASSE".into()), status: None };
     let found = world.store.workflows(crate::harness::TENANT, filter, Definitions::Omit, Default::default()).await;
     let found = found.expect("search").items;
-    assert_eq!((found.len(), &found[0].warnings), (1, &serde_json::json!([])));
+    assert_eq!((found.len(), found[0].warnings.len()), (1, 0));
     assert_eq!((found[0].node_count, found[0].edge_count), (2, 0));
     let whole = world.store.workflow(crate::harness::TENANT, found[0].id).await.expect("get");
     assert_eq!(whole.definition, serde_json::json!({"nodes": [{}, {}], "edges": 7}));

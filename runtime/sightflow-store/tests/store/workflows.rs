@@ -5,7 +5,7 @@ use sightflow_store::{
     Definitions, Idempotency, NewExecution, NewWorkflow, OpenExecutions, PageRequest, Replayed, RunSource, StoreError,
     Workflow, WorkflowChange, WorkflowFilter, WorkflowHead, definition_digest,
 };
-use sightflow_types::{ExecutionStatus, WorkflowStatus};
+use sightflow_types::{ExecutionStatus, Problem, WorkflowStatus};
 
 use crate::harness::{Backend, TENANT, World, inline_run, new_workflow};
 
@@ -167,7 +167,7 @@ pub(crate) async fn keys_replay_creation<B: Backend>(world: &mut World<B>) {
 }
 
 pub(crate) async fn warnings_are_kept_with_the_version<B: Backend>(world: &mut World<B>) {
-    let found = |text: &str| json!([{"code": "W-TEST", "message": text}]);
+    let found = |text: &str| vec![Problem::new("W-TEST", "/nodes/0", text)];
     let new = NewWorkflow { warnings: found("first"), ..new_workflow("warned") };
     let id = world.store.create_workflow(new).await.expect("create").value.id;
     let first = world.store.workflow(TENANT, id).await.expect("get").definition;

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use sightflow_store::{Created, Idempotency, NewWorkflow, OpenExecutions, StoreError, Workflow, WorkflowChange};
-use sightflow_types::{WorkflowId, WorkflowStatus};
+use sightflow_types::{Problem, WorkflowId, WorkflowStatus};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::caller::Caller;
@@ -308,13 +308,13 @@ pub(crate) async fn clear_executions(
 const DEFINITION: &str = "/definition";
 
 /// Refuses a definition with every problem; answers the warnings, as they are stored with it.
-async fn check(state: &ApiState, caller: Caller, definition: &Value) -> Result<Value, ApiError> {
+async fn check(state: &ApiState, caller: Caller, definition: &Value) -> Result<Vec<Problem>, ApiError> {
     if !definition.is_object() {
         return Err(ApiError::field(DEFINITION, "`definition` must be an object"));
     }
     let compiled = state.validate(caller.tenant, definition).await?;
     if compiled.errors.is_empty() {
-        serde_json::to_value(compiled.warnings).map_err(ApiError::internal)
+        Ok(compiled.warnings)
     } else {
         Err(ApiError::problems(Code::DefinitionInvalid, "the definition", compiled.errors))
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use sightflow_types::error::RunError;
+use sightflow_types::error::{RunError, code};
 use sightflow_types::event;
 
 use super::arrive;
@@ -33,6 +33,18 @@ impl Walk {
     /// A `foreach` knows its items.
     pub(super) fn open_loop(&mut self, frame: Frame, attempts: Attempts, spec: LoopSpec) {
         let Some(scope) = self.node(frame).opens else { return };
+        let (before, most) = (self.loop_frames, self.plan.loop_frames);
+        self.loop_frames = before.saturating_add(spec.items.len().saturating_mul(self.plan.scopes[scope].nodes.len()));
+        if self.loop_frames > most {
+            self.ground.kept.release(spec.kept);
+            let items = spec.items.len();
+            let message = format!(
+                "with {items} more items, the nodes inside of loops would run {} times; at most {most} are allowed in one run",
+                self.loop_frames
+            );
+            self.loop_frames = before;
+            return self.failed(frame, attempts, RunError::new(code::BLOCK_LIMIT, message).into());
+        }
         let Some(pass) = self.passes.get_mut(&frame.pass) else { return };
         pass.kept += spec.kept;
         let path = Arc::clone(&pass.path);

@@ -68,6 +68,8 @@ pub(super) struct Walk {
     given: u64,
     /// Frames that run or wait for jobs.
     pub(super) active: BTreeSet<Frame>,
+    /// Frames that loops have opened, and will for the items that they know of.
+    pub(super) loop_frames: usize,
     /// What is left of [`LOG_BYTES`].
     log_budget: usize,
     /// By node: how its frames ended, for nodes inside of loops.
@@ -99,6 +101,7 @@ impl Walk {
             running: 0,
             given: 0,
             active: BTreeSet::new(),
+            loop_frames: 0,
             log_budget: LOG_BYTES,
             tallies: plan.nodes.iter().map(|_| Tally::default()).collect(),
             touched: BTreeSet::new(),
