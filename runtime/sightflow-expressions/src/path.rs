@@ -178,7 +178,7 @@ fn derived<'v>(value: &'v Value, step: &Step) -> Option<Cow<'v, Value>> {
     {
         return match short {
             Short::Same(_) => Some(Cow::Borrowed(found)),
-            Short::Box(side) => side.of(found).map(Cow::Owned),
+            Short::Box(side) => side.of(corners(found)?).map(Cow::Owned),
         };
     }
     if name == "length" { length(value).map(|length| Cow::Owned(Value::from(length))) } else { None }
@@ -243,9 +243,8 @@ impl Short {
 }
 
 impl Side {
-    /// The side of a box in one of its forms; none if that is not a box of finite numbers.
-    pub(crate) fn of(self, bbox: &Value) -> Option<Value> {
-        let [x1, y1, x2, y2] = corners(bbox)?;
+    /// The side of a box with these corners; none if that is no finite number.
+    pub(crate) fn of(self, [x1, y1, x2, y2]: [f64; 4]) -> Option<Value> {
         let side = match self {
             Self::X1 => x1,
             Self::Y1 => y1,

@@ -7,36 +7,42 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::path::{Lookup, Path, Short, Step, position, walk};
+use crate::path::{Lookup, Path, Short, Step, corners, position, walk};
+use crate::scan::{elements, fields};
 
 /// A JSON value as text, with an index of its keys or elements once something asks for one.
 #[derive(Clone)]
 pub struct RawItem<'a> {
     text: &'a RawValue,
-    parts: OnceCell<Parts<'a>>,
+    level: OnceCell<Level<'a>>,
 }
 
-/// The first level of a value.
+/// The first level of a value, and what was read of it.
+#[derive(Clone)]
+struct Level<'a> {
+    parts: Parts<'a>,
+    /// What its `bbox` says, once something asks for a side: several sides are often asked for.
+    corners: OnceCell<Option<[f64; 4]>>,
+}
+
+/// The first level of a value: the texts of what it holds.
 #[derive(Clone)]
 enum Parts<'a> {
-    Object(Fields<'a>),
-    Array(Vec<&'a RawValue>),
-    Scalar,
+    /// Keys and values in the order of the text.
+    Object(Vec<(Cow<'a, str>, &'a str)>),
+    Array(Vec<&'a str>),
+    Scalar(&'a str),
 }
-
-/// The keys of an object and the text of their values, in the order of the text.
-#[derive(Clone)]
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> RawItem<'a> {
     /// An item over valid JSON text.
     pub fn new(text: &'a RawValue) -> Self {
-        Self { text, parts: OnceCell::new() }
+        Self { text, level: OnceCell::new() }
     }
 
     /// The JSON text.
@@ -46,78 +52,76 @@ impl<'a> RawItem<'a> {
 
     /// The whole value as a tree.
     pub fn to_value(&self) -> Value {
-        parse(self.text)
-    }
-
-    /// Keys and values of an object in the order of the text; none for anything else.
-    pub fn entries(&self) -> Option<impl Iterator<Item = (&str, &'a RawValue)>> {
-        match self.parts() {
-            Parts::Object(fields) => Some(fields.0.iter().map(|(key, value)| (key.as_ref(), *value))),
-            _ => None,
-        }
-    }
-
-    fn parts(&self) -> &Parts<'a> {
-        let read = || match self.text.get().as_bytes().first() {
-            Some(b'{') => serde_json::from_str(self.text.get()).map_or(Parts::Scalar, Parts::Object),
-            Some(b'[') => serde_json::from_str(self.text.get()).map_or(Parts::Scalar, Parts::Array),
-            _ => Parts::Scalar,
-        };
-        self.parts.get_or_init(read)
-    }
-
-    fn find(&self, steps: &[Step]) -> Option<Value> {
-        let Some((first, rest)) = steps.split_first() else {
-            return Some(self.to_value());
-        };
-        match (self.parts(), first) {
-            (Parts::Object(fields), Step::Name(name) | Step::Key(name)) => {
-                if let Some(text) = fields.get(name) {
-                    return RawItem::new(text).find(rest);
-                }
-                if matches!(first, Step::Key(_)) {
-                    return None;
-                }
-                if let Some(short) = Short::of(name)
-                    && let Some(text) = fields.get(short.key())
-                {
-                    return match short {
-                        Short::Same(_) => RawItem::new(text).find(rest),
-                        Short::Box(side) => below(side.of(&parse(text))?, rest),
-                    };
-                }
-                if name == "length" { below(Value::from(fields.0.len()), rest) } else { None }
-            }
-            (Parts::Array(items), Step::Index(index)) => {
-                RawItem::new(items.get(position(*index, items.len())?)?).find(rest)
-            }
-            (Parts::Array(items), Step::Name(name)) if name == "length" => below(Value::from(items.len()), rest),
-            (Parts::Scalar, _) => below(self.to_value(), steps),
-            _ => None,
-        }
+        parse(self.text.get())
     }
 }
 
 impl Lookup for RawItem<'_> {
     fn lookup(&self, path: &Path) -> Option<Cow<'_, Value>> {
-        self.find(path.steps()).map(Cow::Owned)
+        let steps = path.steps();
+        let found = match steps {
+            [] => Some(self.to_value()),
+            steps => self.level.get_or_init(|| Level::of(self.text.get())).find(steps),
+        };
+        found.map(Cow::Owned)
     }
 }
 
-impl<'a> Fields<'a> {
-    fn get(&self, key: &str) -> Option<&'a RawValue> {
-        // The last one wins, as in a tree.
-        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value)
+impl<'a> Level<'a> {
+    fn of(text: &'a str) -> Self {
+        let parts = match text.as_bytes().first() {
+            Some(b'{') => fields(text).map(Parts::Object),
+            Some(b'[') => elements(text).map(Parts::Array),
+            _ => None,
+        };
+        Self { parts: parts.unwrap_or(Parts::Scalar(text)), corners: OnceCell::new() }
     }
+
+    /// What is found by steps, at least one.
+    fn find(&self, steps: &[Step]) -> Option<Value> {
+        let (first, rest) = steps.split_first()?;
+        match (&self.parts, first) {
+            (Parts::Object(fields), Step::Name(name) | Step::Key(name)) => {
+                // The last one wins, as in a tree.
+                let get = |key: &str| fields.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value);
+                if let Some(text) = get(name) {
+                    return find(text, rest);
+                }
+                if matches!(first, Step::Key(_)) {
+                    return None;
+                }
+                if let Some(short) = Short::of(name)
+                    && let Some(text) = get(short.key())
+                {
+                    return match short {
+                        Short::Same(_) => find(text, rest),
+                        Short::Box(side) => {
+                            let corners = *self.corners.get_or_init(|| corners(&parse(text)));
+                            below(side.of(corners?)?, rest)
+                        }
+                    };
+                }
+                if name == "length" { below(Value::from(fields.len()), rest) } else { None }
+            }
+            (Parts::Array(items), Step::Index(index)) => find(items.get(position(*index, items.len())?)?, rest),
+            (Parts::Array(items), Step::Name(name)) if name == "length" => below(Value::from(items.len()), rest),
+            (Parts::Scalar(text), _) => below(parse(text), steps),
+            _ => None,
+        }
+    }
+}
+
+fn find(text: &str, steps: &[Step]) -> Option<Value> {
+    if steps.is_empty() { Some(parse(text)) } else { Level::of(text).find(steps) }
 }
 
 fn below(value: Value, rest: &[Step]) -> Option<Value> {
     if rest.is_empty() { Some(value) } else { walk(&value, rest).map(Cow::into_owned) }
 }
 
-fn parse(text: &RawValue) -> Value {
-    // A RawValue holds valid JSON; only nesting beyond serde_json's limit can fail, and then nothing can be read in it.
-    serde_json::from_str(text.get()).unwrap_or(Value::Null)
+fn parse(text: &str) -> Value {
+    // It is valid JSON; only nesting beyond serde_json's limit can fail, and then nothing can be read in it.
+    serde_json::from_str(text).unwrap_or(Value::Null)
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for RawItem<'a> {
@@ -135,52 +139,6 @@ impl Serialize for RawItem<'_> {
 impl fmt::Debug for RawItem<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("RawItem").field(&self.text.get()).finish()
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor).map(Fields)
-    }
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Vec::with_capacity(12);
-        while let Some((key, value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-            fields.push((key.0, value));
-        }
-        Ok(fields)
-    }
-}
-
-/// A key that is borrowed unless it holds escapes.
-struct Key<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
-        impl<'de> Visitor<'de> for KeyVisitor {
-            type Value = Key<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Borrowed(key)))
-            }
-            fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(key.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(KeyVisitor)
     }
 }
 
@@ -254,6 +212,6 @@ mod tests {
     fn the_last_of_two_equal_keys_wins() {
         let raw: RawItem<'_> = serde_json::from_str(r#"{"a": 1, "\u0061": 2}"#).unwrap();
         assert_eq!(raw.lookup(&Path::parse("a").unwrap()).map(Cow::into_owned), Some(json!(2)));
-        assert_eq!(raw.entries().unwrap().count(), 2);
+        assert_eq!(raw.lookup(&Path::parse("length").unwrap()).map(Cow::into_owned), Some(json!(2)));
     }
 }

@@ -12,16 +12,18 @@ pub(crate) struct Options {
     filter: Option<String>,
 }
 
-/// The scenario that lives beside what it measures: steps of image operations.
-const STEPS: &str = "steps";
+/// Scenarios that live beside what they measure, by name: steps of image operations, calls of bare wasmtime.
+const BESIDE: [(&str, &str); 2] = [("steps", "sightflow-images"), ("bare", "sightflow-sandbox")];
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     toolchain::ensure_block_target()?;
     let filter = options.filter.as_deref();
-    if filter.is_none_or(|filter| STEPS.contains(filter)) {
-        console::run(&mut cargo(&["bench", "--locked", "--package", "sightflow-images", "--bench", STEPS]))?;
+    for (name, package) in BESIDE {
+        if filter.is_none_or(|filter| name.contains(filter)) {
+            console::run(&mut cargo(&["bench", "--locked", "--package", package, "--bench", name]))?;
+        }
     }
-    if filter == Some(STEPS) {
+    if BESIDE.iter().any(|(name, _)| filter == Some(name)) {
         return Ok(());
     }
     console::run(&mut cargo(&["build", "--release", "--locked", "--package", "sightflow"]))?;
