@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sightflow_store::{Execution, Follower, SharedStore};
-use sightflow_types::{ExecutionId, TenantId, event};
+use sightflow_store::{Execution, Follower};
+use sightflow_types::{ExecutionId, TenantId};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -56,23 +56,10 @@ pub(crate) async fn until_terminal(
     if execution.status.is_terminal() || patience.is_zero() {
         return Ok(execution);
     }
-    let mut seq = execution.event_seq;
     while let Ok(Woken::News) = tokio::time::timeout_at(deadline, news.next()).await {
-        if ended(&state.store, tenant, id, &mut seq).await? {
+        if state.store.execution_status(tenant, id).await?.is_terminal() {
             break;
         }
     }
     Ok(state.store.execution(tenant, id).await?)
-}
-
-/// Whether the events after `seq` hold the terminal one.
-async fn ended(store: &SharedStore, tenant: TenantId, id: ExecutionId, seq: &mut i64) -> Result<bool, ApiError> {
-    loop {
-        let events = store.events_after(tenant, id, *seq, 1000).await?;
-        let Some(last) = events.last() else { return Ok(false) };
-        *seq = last.seq;
-        if events.iter().any(|event| event::is_terminal(&event.kind)) {
-            return Ok(true);
-        }
-    }
 }

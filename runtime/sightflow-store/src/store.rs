@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sightflow_types::{Digest, ExecutionId, JobId, TenantId, Timestamp, WorkerId, WorkflowId};
+use sightflow_types::{Digest, ExecutionId, ExecutionStatus, JobId, TenantId, Timestamp, WorkerId, WorkflowId};
 use tokio::sync::broadcast;
 
 use crate::blob::{Blob, BlobRef, NewBlob};
@@ -110,6 +110,8 @@ pub trait Store: Send + Sync + 'static {
     async fn submit(&self, new: NewExecution) -> Result<Created<Execution>>;
     /// An execution with everything, but without records of items.
     async fn execution(&self, tenant: TenantId, id: ExecutionId) -> Result<Execution>;
+    /// How far an execution is, and nothing else of it: many may ask, again and again.
+    async fn execution_status(&self, tenant: TenantId, id: ExecutionId) -> Result<ExecutionStatus>;
     /// The definition that an execution runs: its own, or its workflow version's. `Corrupt` when it cannot be read.
     async fn execution_definition(&self, tenant: TenantId, id: ExecutionId) -> Result<RunDefinition>;
     /// What is recorded about a node, or about one item of it; none when nothing is. `NotFound` (execution).

@@ -25,8 +25,10 @@ use crate::wait::{News, Woken};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const RETRY: Duration = Duration::from_millis(2000);
-/// A live reader this many events behind is closed and comes back with its last id.
+/// A live reader that is slow and this many events behind is closed and comes back with its last id.
 const LAG: i64 = 1000;
+/// A client that takes longer than this for the events that it was given is slow.
+const SLOW: Duration = Duration::from_secs(1);
 /// Most events that a stream holds while its client does not read.
 const PAGE: u32 = 64;
 /// Most events of one long poll.
@@ -171,10 +173,10 @@ struct Reader {
     seq: i64,
     /// Nothing will be recorded any more.
     over: bool,
-    /// Caught up once: from here on, being far behind is lag.
+    /// Caught up once: from here on, being slow is lag.
     live: bool,
-    /// Events that were read since it had caught up last.
-    behind: u32,
+    /// When the client was given the events that it is reading.
+    handed: Option<Instant>,
 }
 
 /// What one look into the store gave.
@@ -198,7 +200,7 @@ impl Reader {
             }
         }
         let over = execution.status.is_terminal() && execution.event_seq <= after;
-        Ok(Self { state, tenant, id, news, seq: after, over, live: false, behind: 0 })
+        Ok(Self { state, tenant, id, news, seq: after, over, live: false, handed: None })
     }
 
     /// Up to `most` events after the last one, without waiting.
@@ -206,15 +208,17 @@ impl Reader {
         if self.over {
             return Ok(Look::Nothing);
         }
+        let slow = self.handed.take().is_some_and(|handed| handed.elapsed() > SLOW);
         let events = self.state.store.events_after(self.tenant, self.id, self.seq, most).await?;
         let Some(last) = events.last() else {
-            (self.live, self.behind) = (true, 0);
+            self.live = true;
             return Ok(Look::Nothing);
         };
-        self.behind += events.len() as u32;
-        if self.live && self.behind >= PAGE && self.lags().await? {
+        // Thousands of events may come at once, from a loop: who reads them is not behind.
+        if self.live && slow && self.lags().await? {
             return Ok(Look::Lagged);
         }
+        self.handed = Some(Instant::now());
         self.seq = last.seq;
         self.over = event::is_terminal(&last.kind);
         Ok(Look::Events(events))

@@ -161,6 +161,16 @@ pub(super) async fn check(db: &SqlitePool, tenant: TenantId, id: ExecutionId) ->
     if found { Ok(()) } else { Err(StoreError::NotFound("execution")) }
 }
 
+pub(super) async fn status(db: &SqlitePool, tenant: TenantId, id: ExecutionId) -> Result<ExecutionStatus> {
+    let status: Option<String> =
+        sqlx::query_scalar("SELECT status FROM wf_executions WHERE id = ?1 AND tenant_id = ?2")
+            .bind(id.uuid().to_string())
+            .bind(tenant.uuid().to_string())
+            .fetch_optional(db)
+            .await?;
+    parse(&status.ok_or(StoreError::NotFound("execution"))?)
+}
+
 pub(super) async fn definition(db: &SqlitePool, tenant: TenantId, id: ExecutionId) -> Result<RunDefinition> {
     let row = sqlx::query(
         "SELECT coalesce(e.definition, v.definition) AS definition, coalesce(e.definition_digest, v.digest) AS digest FROM wf_executions e

@@ -1,7 +1,7 @@
 //! The trait, operation by operation: which module does it, and whether it reads or writes.
 
 use async_trait::async_trait;
-use sightflow_types::{Digest, ExecutionId, JobId, TenantId, Timestamp, WorkerId, WorkflowId};
+use sightflow_types::{Digest, ExecutionId, ExecutionStatus, JobId, TenantId, Timestamp, WorkerId, WorkflowId};
 use tokio::sync::broadcast;
 
 use super::submit::Submitted;
@@ -115,6 +115,10 @@ impl Store for SqliteStore {
 
     async fn execution(&self, tenant: TenantId, id: ExecutionId) -> Result<Execution> {
         executions::get(&self.readers, tenant, id).await
+    }
+
+    async fn execution_status(&self, tenant: TenantId, id: ExecutionId) -> Result<ExecutionStatus> {
+        executions::status(&self.readers, tenant, id).await
     }
 
     async fn execution_definition(&self, tenant: TenantId, id: ExecutionId) -> Result<RunDefinition> {

@@ -3,7 +3,7 @@
 use serde_json::json;
 use sightflow_store::{Append, EndedJob, FinishedExecution, NewEvent, NewExecution, RunSource, Signal, StoreError};
 use sightflow_types::error::RunError;
-use sightflow_types::{ExecutionStatus, JobStatus};
+use sightflow_types::{ExecutionStatus, JobStatus, TenantId};
 
 use crate::harness::{Backend, TENANT, World, claim_of, completed, failure_of, inline_run, keyed, new_job, result_of};
 
@@ -71,11 +71,15 @@ pub(crate) async fn finish_is_one_commit<B: Backend>(world: &mut World<B>) {
         let run = NewExecution { source: RunSource::Workflow { id: workflow.id, version: None }, ..inline_run() };
         world.store.submit(run).await.expect("submit");
         let run = world.store.start_executions(engine, 1).await.expect("start").remove(0);
+        let status = async |tenant| world.store.execution_status(tenant, run.execution.id).await;
+        assert_eq!(status(TENANT).await.expect("known"), ExecutionStatus::Running);
+        assert!(matches!(status(TenantId::new()).await, Err(StoreError::NotFound("execution"))));
         let pins = Some(json!({"blocks": {"draw": "sha256:…"}}));
         world.store.append_events(run.lease(), Append { pins, ..Append::default() }).await.expect("pins");
         world.clock.advance(duration);
         world.store.finish(run.lease(), completed()).await.expect("finish");
         let ended = world.store.execution(TENANT, run.execution.id).await.expect("get");
+        assert_eq!(status(TENANT).await.expect("known"), ended.status);
         assert_eq!(
             (ended.status, ended.duration_ms, ended.completed_at),
             (ExecutionStatus::Completed, u64::try_from(duration).ok(), Some(world.store.now()))
