@@ -5,7 +5,6 @@ pub mod operators;
 pub mod path;
 pub mod raw;
 pub mod reference;
-mod scan;
 mod spelling;
 pub mod template;
 mod tokens;

@@ -11,9 +11,9 @@ use serde::de::{Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use sightflow_types::scan::{elements, fields};
 
 use crate::path::{Lookup, Path, Short, Step, corners, position, walk};
-use crate::scan::{elements, fields};
 
 /// A JSON value as text, with an index of its keys or elements once something asks for one.
 #[derive(Clone)]

@@ -2,13 +2,18 @@
 //! that travel with the document. Everybody who looks for images looks here: at decoded keys, so that an escaped one
 //! (`"\u0024image"`) is the same key.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
 use crate::IMAGE_KEY;
+use crate::scan::fields;
+
+/// Most entries of a document: output ports, of which no block has nearly as many.
+const MAX_PORTS: usize = 4096;
 
 /// Bytes of a value's place in memory.
 const VALUE_BYTES: u64 = size_of::<serde_json::Value>() as u64;
@@ -72,9 +77,7 @@ impl Document {
     /// # Errors
     /// What is wrong, for people.
     pub fn check(text: String, images: usize) -> Result<Self, String> {
-        let mut reader = serde_json::Deserializer::from_str(&text);
-        let ports = reader.deserialize_map(Ports { text: &text, images });
-        let ports = ports.and_then(|ports| reader.end().map(|()| ports)).map_err(|error| error.to_string())?;
+        let ports = ports(&text, images)?;
         Ok(Self { text, ports })
     }
 
@@ -104,34 +107,58 @@ fn look(text: &str, images: usize) -> serde_json::Result<Survey> {
     reader.end().map(|()| found)
 }
 
-/// The document's own object.
-struct Ports<'t> {
-    text: &'t str,
-    images: usize,
+/// The entries of a document. Each value is read once: where it ends is found without reading it.
+fn ports(text: &str, images: usize) -> Result<Vec<PortText>, String> {
+    let Some(fields) = fields(text) else { return Err(no_object(text)) };
+    if fields.len() > MAX_PORTS {
+        return Err(format!("the document has {} entries; at most {MAX_PORTS} are allowed", fields.len()));
+    }
+    let mut ports: Vec<PortText> = Vec::with_capacity(fields.len());
+    let mut places = HashMap::with_capacity(fields.len());
+    for (port, value) in fields {
+        if port == IMAGE_KEY {
+            let index = Index(images).deserialize(&mut serde_json::Deserializer::from_str(value));
+            return Err(
+                index.map_or_else(|error| error.to_string(), |_| "the document itself cannot be an image".to_owned())
+            );
+        }
+        let survey = survey(value, images)?;
+        // The value is a part of the text.
+        let start = value.as_ptr() as usize - text.as_ptr() as usize;
+        let found = PortText { port: port.clone().into_owned(), span: start..start + value.len(), survey };
+        match places.entry(port) {
+            Entry::Occupied(place) => ports[*place.get()] = found,
+            Entry::Vacant(place) => {
+                place.insert(ports.len());
+                ports.push(found);
+            }
+        }
+    }
+    Ok(ports)
 }
 
-impl<'de> Visitor<'de> for Ports<'de> {
-    type Value = Vec<PortText>;
+/// Why a text is no object.
+fn no_object(text: &str) -> String {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    match reader.deserialize_map(Whole).and_then(|()| reader.end()) {
+        Err(error) => error.to_string(),
+        Ok(()) => "a key of the document cannot be read".to_owned(),
+    }
+}
+
+/// An object of which nothing is wanted but what is wrong with it.
+struct Whole;
+
+impl<'de> Visitor<'de> for Whole {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<PortText>, A::Error> {
-        let mut ports: Vec<PortText> = Vec::new();
-        while let Some(port) = map.next_key::<String>()? {
-            if port == IMAGE_KEY {
-                map.next_value_seed(Index(self.images))?;
-                return Err(itself());
-            }
-            let value: &RawValue = map.next_value()?;
-            let found = look(value.get(), self.images).map_err(A::Error::custom)?;
-            // The value is a part of the text.
-            let start = value.get().as_ptr() as usize - self.text.as_ptr() as usize;
-            ports.retain(|known| known.port != port);
-            ports.push(PortText { port, span: start..start + value.get().len(), survey: found });
-        }
-        Ok(ports)
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while map.next_entry::<String, IgnoredAny>()?.is_some() {}
+        Ok(())
     }
 }
 
@@ -214,10 +241,6 @@ impl<'de> Visitor<'de> for Walk {
     fn visit_str<E>(self, text: &str) -> Result<Survey, E> {
         Ok(Survey::scalar(text.len()))
     }
-}
-
-fn itself<E: Error>() -> E {
-    E::custom("the document itself cannot be an image")
 }
 
 /// An image stands alone in its object.
@@ -347,6 +370,14 @@ mod tests {
                 (found, expected) => panic!("{document}: {found:?}, expected {expected:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_document_of_a_million_entries_is_refused() {
+        let entries = |count: usize| (0..count).map(|at| format!("\"p{at}\":1")).collect::<Vec<_>>().join(",");
+        assert!(Document::check(format!("{{{}}}", entries(4096)), 0).is_ok());
+        let refused = Document::check(format!("{{{}}}", entries(1_000_000)), 0).expect_err("too many");
+        assert!(refused.contains("at most 4096"), "{refused}");
     }
 
     #[test]

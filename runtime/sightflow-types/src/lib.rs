@@ -13,6 +13,7 @@ pub mod manifest;
 pub mod model;
 mod problem;
 mod round;
+pub mod scan;
 mod spelling;
 mod states;
 mod time;

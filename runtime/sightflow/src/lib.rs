@@ -8,6 +8,7 @@ mod files;
 pub mod host;
 mod local;
 pub mod logging;
+mod memory;
 pub mod models;
 mod once;
 mod serve;

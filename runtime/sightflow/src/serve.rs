@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::cli::ServeOptions;
 use crate::logging;
+use crate::memory;
 use crate::signal::StopSignals;
 use crate::wiring::Runtime;
 
@@ -46,7 +47,10 @@ async fn serve(options: &ServeOptions) -> Result<()> {
         runtime.api.drain();
     };
     let config = ServeConfig { max_connections: options.max_connections, ..ServeConfig::default() };
-    let served = sightflow_api::serve(listener, sightflow_api::router(runtime.api.clone()), config, stop).await;
+    let served = tokio::select! {
+        served = sightflow_api::serve(listener, sightflow_api::router(runtime.api.clone()), config, stop) => served,
+        never = memory::give_back() => match never {},
+    };
     runtime.shutdown().await;
     served?;
     match failure {

@@ -183,15 +183,17 @@ async fn a_slow_reader_that_falls_far_behind_is_closed() {
     let execution = app.run(&id, &json!({})).await;
     let run = app.start().await;
     let path = format!("/api/v1/executions/{execution}/events");
+    let mut seq = app.get_with(&path, &[JSON]).await.ok(200)["last_seq"].as_u64().unwrap();
     // How long the client takes for its first events, and how many there are then.
     for (pause, events, lagged) in [(0, 1100, false), (1200, 900, false), (1200, 1100, true)] {
-        let after = format!("{path}?after={}", app.get_with(&path, &[JSON]).await.ok(200)["last_seq"]);
+        let after = format!("{path}?after={seq}");
+        seq += 1 + events as u64;
         let stream = app.router.clone().oneshot(request(Method::GET, &after, &[SSE], "")).await.unwrap();
         let mut stream = stream.into_body().into_data_stream();
         stream.next().await.unwrap().unwrap();
         let caught_up = tokio::time::timeout(Duration::from_millis(300), stream.next()).await;
         assert!(caught_up.is_err(), "{caught_up:?}");
-        app.record_all(&run, "node.progress", [json!({"done": -1})].into_iter()).await;
+        app.record_all(&run, "node.progress", [json!({"done": -1})]).await;
         stream.next().await.unwrap().unwrap();
         app.record_all(&run, "node.progress", (0..events).map(|n| json!({"done": n}))).await;
         tokio::time::sleep(Duration::from_millis(pause)).await;

@@ -28,6 +28,9 @@ use crate::{idempotency, wait};
 /// Longest time that a request waits for its execution.
 const LONGEST_WAIT: u64 = 300;
 
+/// What a run whose time is over takes to end: whoever waits for all of its time hears of that.
+const ENDING: Duration = Duration::from_secs(2);
+
 /// What is to run.
 pub(super) enum Target {
     /// A saved workflow.
@@ -97,12 +100,12 @@ async fn admit(state: &ApiState) -> Result<u64, ApiError> {
 }
 
 fn patience(execution: &Execution, preferred: Option<u64>) -> Duration {
-    let wanted = match (preferred, execution.mode) {
-        (Some(seconds), _) => seconds,
-        (None, ExecutionMode::Sync) => u64::from(execution.timeout_seconds),
-        (None, ExecutionMode::Async | ExecutionMode::Background) => 0,
-    };
-    Duration::from_secs(wanted.min(LONGEST_WAIT))
+    let seconds = |wanted: u64| Duration::from_secs(wanted.min(LONGEST_WAIT));
+    match (preferred, execution.mode) {
+        (Some(wanted), _) => seconds(wanted),
+        (None, ExecutionMode::Sync) => seconds(execution.timeout_seconds.into()) + ENDING,
+        (None, ExecutionMode::Async | ExecutionMode::Background) => Duration::ZERO,
+    }
 }
 
 async fn submit(

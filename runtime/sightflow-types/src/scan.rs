@@ -1,23 +1,28 @@
 //! Finds the parts of JSON text that is known to be valid, without reading them: checking every number and escape again
 //! costs several times as much as finding where it ends.
 //!
-//! Text that is not valid gives wrong parts or none, never a panic.
+//! Of other text they may be wrong parts, or none, and never a panic: whoever reads each part afterwards has checked the whole.
 
 use std::borrow::Cow;
 
-/// Keys and the texts of their values, in order; none if the text is no object.
-pub(crate) fn fields(text: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
+/// Keys and the texts of their values, in order; none if the text is no object of them. Two keys may be equal.
+#[must_use]
+pub fn fields(text: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
     let mut found = Vec::with_capacity(12);
     let mut at = inside(text, b'{', b'}')?;
     while let Some(start) = at {
         let end = string_end(text.as_bytes(), start)?;
         let key = &text[start..end];
-        let key = match key.as_bytes().contains(&b'\\') {
-            false => Cow::Borrowed(&text[start + 1..end - 1]),
-            true => Cow::Owned(serde_json::from_str(key).ok()?),
+        let plain = key.bytes().all(|byte| byte != b'\\' && byte >= b' ');
+        let key = match plain {
+            true => Cow::Borrowed(&text[start + 1..end - 1]),
+            false => Cow::Owned(serde_json::from_str(key).ok()?),
         };
         let colon = blank_end(text.as_bytes(), end);
-        let value = blank_end(text.as_bytes(), colon + usize::from(*text.as_bytes().get(colon)? == b':'));
+        if *text.as_bytes().get(colon)? != b':' {
+            return None;
+        }
+        let value = blank_end(text.as_bytes(), colon + 1);
         let end = value_end(text.as_bytes(), value)?;
         found.push((key, text.get(value..end)?));
         at = next(text.as_bytes(), end, b'}')?;
@@ -25,8 +30,9 @@ pub(crate) fn fields(text: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
     Some(found)
 }
 
-/// The texts of a list's elements, in order; none if the text is no list.
-pub(crate) fn elements(text: &str) -> Option<Vec<&str>> {
+/// The texts of a list's elements, in order; none if the text is no list of them.
+#[must_use]
+pub fn elements(text: &str) -> Option<Vec<&str>> {
     let mut found = Vec::new();
     let mut at = inside(text, b'[', b']')?;
     while let Some(start) = at {
@@ -39,11 +45,18 @@ pub(crate) fn elements(text: &str) -> Option<Vec<&str>> {
 
 /// Where the first part of a list or an object begins; inner none if it is empty.
 fn inside(text: &str, open: u8, close: u8) -> Option<Option<usize>> {
-    if *text.as_bytes().first()? != open {
+    let text = text.as_bytes();
+    let start = blank_end(text, 0);
+    if *text.get(start)? != open {
         return None;
     }
-    let at = blank_end(text.as_bytes(), 1);
-    Some((*text.as_bytes().get(at)? != close).then_some(at))
+    let at = blank_end(text, start + 1);
+    if *text.get(at)? == close { over(text, at) } else { Some(Some(at)) }
+}
+
+/// The list or object ends here, and with it the text.
+fn over(text: &[u8], at: usize) -> Option<Option<usize>> {
+    (blank_end(text, at + 1) == text.len()).then_some(None)
 }
 
 /// Where the part behind the one that ends at `end` begins; inner none if that was the last.
@@ -51,7 +64,7 @@ fn next(text: &[u8], end: usize, close: u8) -> Option<Option<usize>> {
     let at = blank_end(text, end);
     match *text.get(at)? {
         b',' => Some(Some(blank_end(text, at + 1))),
-        byte if byte == close => Some(None),
+        byte if byte == close => over(text, at),
         _ => None,
     }
 }
