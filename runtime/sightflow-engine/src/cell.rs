@@ -56,7 +56,7 @@ impl Cell {
             Value::Object(fields) => Shape::Object(fields.len()),
             Value::Bool(_) | Value::Number(_) | Value::String(_) => Shape::Scalar,
         };
-        let survey = Survey { weight: weigh(&value), images: !pictures.is_empty(), shape };
+        let survey = Survey { weight: weigh(&value), images: !pictures.is_empty(), bytes: false, shape };
         Self(Arc::new(Inner { text: OnceLock::new(), tree: OnceLock::from(value), survey, pictures }))
     }
 
@@ -148,7 +148,7 @@ impl Cell {
             }
             text.push(']');
             let inside: u64 = cells.iter().map(|cell| cell.as_ref().map_or(NOTHING, Self::weight)).sum();
-            let survey = Survey { weight: NOTHING + inside, images: false, shape: Shape::Array(cells.len()) };
+            let survey = Survey { weight: NOTHING + inside, images: false, bytes: false, shape: Shape::Array(cells.len()) };
             return Self::written(&text, survey);
         }
         let items = cells.iter().map(|cell| cell.as_ref().map_or(Value::Null, |cell| cell.value().clone()));

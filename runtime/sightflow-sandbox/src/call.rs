@@ -4,7 +4,7 @@ use sightflow_images::Image;
 use sightflow_types::document::Document;
 use tokio_util::sync::CancellationToken;
 
-use crate::CallLimits;
+use crate::{CallFailure, CallLimits, GuestError};
 
 /// What a block is given: one JSON object and the images that it names.
 #[derive(Debug, Clone)]
@@ -86,4 +86,20 @@ pub struct GuestOutcome {
     pub logs: Logs,
     /// What it used.
     pub profile: Profile,
+}
+
+/// What many calls of one block came to, in the order of their payloads.
+#[derive(Debug)]
+pub enum ManyOutcomes {
+    /// Each had an instance of its own.
+    Apart(Vec<Result<GuestOutcome, Box<CallFailure>>>),
+    /// All shared one instance, its log and its profile.
+    Together {
+        /// The documents and the images that they name.
+        answers: Vec<Result<(Document, Vec<Image>), GuestError>>,
+        /// What the block logged.
+        logs: Logs,
+        /// What it used.
+        profile: Profile,
+    },
 }

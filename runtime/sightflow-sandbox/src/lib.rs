@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod buffers;
 mod cache;
 mod call;
 mod config;
@@ -15,7 +16,7 @@ mod sandbox;
 mod text;
 mod ticker;
 
-pub use call::{CallConditions, GuestOutcome, GuestPayload, Level, LogLine, Logs, Profile};
+pub use call::{CallConditions, GuestOutcome, GuestPayload, Level, LogLine, Logs, ManyOutcomes, Profile};
 pub use config::{Allocation, CallLimits, SandboxConfig};
 pub use error::{CallFailure, GuestError, LimitKind, LoadError, Report, StartError};
 pub use package::Package;

@@ -6,8 +6,7 @@ use semver::Version;
 use sightflow_types::Digest;
 use sightflow_types::manifest::Manifest;
 
-use crate::host::bindings::BlockPackagePre;
-use crate::host::state::CallState;
+use crate::host::exports::Exports;
 
 /// A package that is ready to be called. Cloning is cheap.
 #[derive(Clone)]
@@ -18,7 +17,7 @@ struct Inner {
     version: Version,
     digest: Digest,
     manifests: Vec<Manifest>,
-    pre: BlockPackagePre<CallState>,
+    exports: Exports,
 }
 
 impl Package {
@@ -27,9 +26,9 @@ impl Package {
         version: Version,
         digest: Digest,
         manifests: Vec<Manifest>,
-        pre: BlockPackagePre<CallState>,
+        exports: Exports,
     ) -> Self {
-        Self(Arc::new(Inner { name, version, digest, manifests, pre }))
+        Self(Arc::new(Inner { name, version, digest, manifests, exports }))
     }
 
     /// `namespace/name`, for example `sightflow/logic`.
@@ -57,8 +56,18 @@ impl Package {
         self.0.manifests.iter().find(|manifest| manifest.name == block)
     }
 
-    pub(crate) fn pre(&self) -> &BlockPackagePre<CallState> {
-        &self.0.pre
+    /// Whether it checks configurations when a workflow is saved.
+    pub fn checks(&self) -> bool {
+        self.0.exports.checks()
+    }
+
+    /// Whether it does many calls in one instance.
+    pub fn batches(&self) -> bool {
+        self.0.exports.batches()
+    }
+
+    pub(crate) fn exports(&self) -> &Exports {
+        &self.0.exports
     }
 }
 

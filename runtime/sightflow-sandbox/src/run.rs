@@ -6,13 +6,13 @@ use sightflow_types::document::Document;
 use tokio_util::sync::CancellationToken;
 use wasmtime::{Engine, Store, Trap};
 
-use crate::error::{CallFailure, GuestError, LimitKind};
+use crate::error::{CallFailure, GuestError, LimitKind, Report};
 use crate::host::bindings::exports::sightflow::block::blocks::{BlockError, Payload as WirePayload};
-use crate::host::bindings::{BlockPackage, BlockPackagePre};
+use crate::host::exports::{Exported, Exports, WireAnswer};
 use crate::host::linker::chain;
 use crate::host::state::CallState;
 use crate::host::stop::Stop;
-use crate::{CallLimits, GuestPayload, Level, Logs, Profile, report};
+use crate::{CallLimits, GuestPayload, Level, Logs, Profile, buffers, report};
 
 /// A store with every limit in place. Each call has its own; nothing survives it.
 fn store(engine: &Engine, limits: &CallLimits, cancel: CancellationToken, memory: Reservation) -> Store<CallState> {
@@ -31,10 +31,13 @@ fn store(engine: &Engine, limits: &CallLimits, cancel: CancellationToken, memory
 /// A document and the images that it names.
 pub(crate) type Answer = (Document, Vec<Image>);
 
+/// What each of many items came to.
+pub(crate) type Answers = Vec<Result<Answer, GuestError>>;
+
 /// What is called.
 pub(crate) struct Guest<'a> {
     pub(crate) engine: &'a Engine,
-    pub(crate) pre: &'a BlockPackagePre<CallState>,
+    pub(crate) exports: &'a Exports,
     pub(crate) limits: &'a CallLimits,
     pub(crate) cancel: CancellationToken,
     /// The memory that it begins with; how much it gets, if it needs more, depends on who else wants some.
@@ -53,12 +56,13 @@ impl Guest<'_> {
     /// The manifests' text.
     pub(crate) fn catalog(self) -> Result<(String, Profile, Logs), Box<CallFailure>> {
         self.enter(|package, store| {
-            let text = package.sightflow_block_blocks().call_catalog(&mut *store)?;
+            package.verify(store)?;
+            let text = package.package.sightflow_block_blocks().call_catalog(&mut *store)?;
             Ok(text_within(store, text))
         })
     }
 
-    /// The problems' text.
+    /// The problems' text; of a package without checks an empty list.
     pub(crate) fn check(
         self,
         block: &str,
@@ -66,8 +70,8 @@ impl Guest<'_> {
         context: &str,
     ) -> Result<(String, Profile, Logs), Box<CallFailure>> {
         self.enter(|package, store| {
-            let text = package.sightflow_block_blocks().call_check(&mut *store, block, config, context)?;
-            Ok(text_within(store, text))
+            let text = package.check(store, block, config, context)?;
+            Ok(text_within(store, text.unwrap_or_else(|| "[]".to_owned())))
         })
     }
 
@@ -79,29 +83,46 @@ impl Guest<'_> {
         payload: GuestPayload,
     ) -> Result<(Answer, Profile, Logs), Box<CallFailure>> {
         self.enter(|package, store| {
-            let mut images = Vec::with_capacity(payload.images.len());
-            for image in payload.images {
-                let state = store.data_mut();
-                if let Err(kind) = state.charge_handle() {
-                    return Ok(Err(GuestError::Limit { kind, limit: state.limit_of(kind) }));
+            let inputs = match give(store, payload)? {
+                Ok(inputs) => inputs,
+                Err(error) => return Ok(Err(error)),
+            };
+            let answer = package.package.sightflow_block_blocks().call_run(&mut *store, block, config, &inputs)?;
+            Ok(take(store, answer))
+        })
+    }
+
+    /// Many runs of a block in one instance; `None` where the package cannot.
+    pub(crate) fn run_many(
+        self,
+        block: &str,
+        config: &str,
+        payloads: Vec<GuestPayload>,
+    ) -> Result<(Option<Answers>, Profile, Logs), Box<CallFailure>> {
+        self.enter(|package, store| {
+            let wanted = payloads.len();
+            let mut items = Vec::with_capacity(wanted);
+            for payload in payloads {
+                match give(store, payload)? {
+                    Ok(inputs) => items.push(inputs),
+                    Err(error) => return Ok(Err(error)),
                 }
-                images.push(state.table.push(image)?);
             }
-            let inputs = WirePayload { document: payload.document, images };
-            let answer = package.sightflow_block_blocks().call_run(&mut *store, block, config, &inputs)?;
-            Ok(match answer {
-                Ok(outputs) => take_outputs(store, outputs),
-                Err(error) => Err(block_error(error)),
-            })
+            let Some(answers) = package.run_many(store, block, config, &items)? else { return Ok(Ok(None)) };
+            if answers.len() != wanted {
+                let said = format!("`run-many` gave {} results for {wanted} items", answers.len());
+                return Ok(Err(GuestError::InvalidOutput(said)));
+            }
+            Ok(Ok(Some(answers.into_iter().map(|answer| take(store, answer)).collect())))
         })
     }
 
     fn enter<T>(
         self,
-        work: impl FnOnce(&BlockPackage, &mut Store<CallState>) -> wasmtime::Result<Result<T, GuestError>>,
+        work: impl FnOnce(&Exported<'_>, &mut Store<CallState>) -> wasmtime::Result<Result<T, GuestError>>,
     ) -> Result<(T, Profile, Logs), Box<CallFailure>> {
         let mut store = store(self.engine, self.limits, self.cancel, self.memory);
-        let answer = self.pre.instantiate(&mut store).and_then(|package| work(&package, &mut store));
+        let answer = self.exports.instantiate(&mut store).and_then(|package| work(&package, &mut store));
         let state = store.into_data();
         let verdict = match (answer, state.refused()) {
             (Ok(Ok(value)), _) => Ok(value),
@@ -128,9 +149,32 @@ fn text_within(store: &Store<CallState>, text: String) -> Result<String, GuestEr
     if text.len() as u64 > limit { Err(GuestError::Limit { kind: LimitKind::OutputBytes, limit }) } else { Ok(text) }
 }
 
-fn take_outputs(store: &mut Store<CallState>, outputs: WirePayload) -> Result<(Document, Vec<Image>), GuestError> {
+/// A payload in the component's terms. The outer error ends the call, the inner one says why it is not made.
+fn give(store: &mut Store<CallState>, payload: GuestPayload) -> wasmtime::Result<Result<WirePayload, GuestError>> {
+    let (document, buffers) = match buffers::take_out(payload.document) {
+        Ok(parts) => parts,
+        Err(message) => return Ok(Err(GuestError::BadInput(Report { message, ..Report::default() }))),
+    };
+    let mut images = Vec::with_capacity(payload.images.len());
+    for image in payload.images {
+        let state = store.data_mut();
+        if let Err(kind) = state.charge_handle() {
+            return Ok(Err(GuestError::Limit { kind, limit: state.limit_of(kind) }));
+        }
+        images.push(state.table.push(image)?);
+    }
+    Ok(Ok(WirePayload { document, images, buffers }))
+}
+
+fn take(store: &mut Store<CallState>, answer: WireAnswer) -> Result<Answer, GuestError> {
+    let outputs = answer.map_err(block_error)?;
     let text = text_within(store, outputs.document)?;
-    let document = Document::check(text, outputs.images.len()).map_err(GuestError::InvalidOutput)?;
+    let document =
+        buffers::put_back(text, outputs.images.len(), &outputs.buffers).map_err(GuestError::InvalidOutput)?;
+    let limit = store.data().limit_of(LimitKind::OutputBytes);
+    if document.text().len() as u64 > limit {
+        return Err(GuestError::Limit { kind: LimitKind::OutputBytes, limit });
+    }
     let state = store.data_mut();
     let mut images = Vec::with_capacity(outputs.images.len());
     state.clock.begin_operation();
@@ -147,7 +191,8 @@ fn block_error(error: BlockError) -> GuestError {
     match error {
         BlockError::BadInput(text) => GuestError::BadInput(report::read(text)),
         BlockError::BadConfig(text) => GuestError::BadConfig(report::read(text)),
-        BlockError::Failed(text) => GuestError::Failed(report::read(text)),
+        // A later interface may tell more; today it is a failure.
+        BlockError::Failed(text) | BlockError::Other(text) => GuestError::Failed(report::read(text)),
         BlockError::Retry(text) => GuestError::Retry(report::read(text)),
     }
 }

@@ -18,7 +18,7 @@ use crate::run::{Guest, TICKET};
 use crate::ticker::Ticker;
 use crate::{
     Allocation, CallConditions, CallFailure, CallLimits, GuestError, GuestOutcome, GuestPayload, LoadError, Logs,
-    Package, Profile, SandboxConfig, StartError, engine, manifests,
+    ManyOutcomes, Package, Profile, SandboxConfig, StartError, engine, manifests,
 };
 
 /// Largest component accepted, in bytes.
@@ -93,17 +93,17 @@ impl Sandbox {
             return Err(LoadError::TooLarge { bytes: bytes.len(), limit: MAX_PACKAGE_BYTES });
         }
         let digest = Digest::from_bytes(Sha256::digest(bytes).into());
-        let pre = link(&self.0.engine, &self.component(bytes, digest)?)?;
+        let exports = link(&self.0.engine, &self.component(bytes, digest)?)?;
         let limits = catalog_limits();
         let (permit, memory) = self.enter_blocking(&limits).map_err(LoadError::Catalog)?;
         let cancel = CancellationToken::new();
-        let guest = Guest { engine: &self.0.engine, pre: &pre, limits: &limits, cancel, memory };
+        let guest = Guest { engine: &self.0.engine, exports: &exports, limits: &limits, cancel, memory };
         let running = self.0.ticker.enter();
         let answer = guest.catalog();
         drop((running, permit));
         let (catalog, _, _) = answer.map_err(|failure| LoadError::Catalog(failure.error))?;
         let manifests = manifests::parse(&catalog).map_err(LoadError::Manifests)?;
-        Ok(Package::new(name.to_owned(), version.clone(), digest, manifests, pre))
+        Ok(Package::new(name.to_owned(), version.clone(), digest, manifests, exports))
     }
 
     /// Compiled code for `bytes`. Compilation of uploads belongs into a child process; this is the place for it.
@@ -168,6 +168,32 @@ impl Sandbox {
         })
     }
 
+    /// Calls one block for each of the payloads, with one configuration and within one call's limits: in one instance where
+    /// the package can do that, else one after the other. Blocks the calling thread.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call), where the call as a whole failed; what a single item came to is in the answer.
+    pub fn call_many_blocking(
+        &self,
+        package: &Package,
+        block: &str,
+        config: &str,
+        payloads: Vec<GuestPayload>,
+        context: &CallConditions,
+    ) -> Result<ManyOutcomes, Box<CallFailure>> {
+        known(package, block)?;
+        if !package.batches() {
+            let call = |payload| self.call_blocking(package, block, config, payload, context);
+            return Ok(ManyOutcomes::Apart(payloads.into_iter().map(call).collect()));
+        }
+        let (_permit, memory) = self.enter_blocking(&context.limits).map_err(without_traces)?;
+        let _running = self.0.ticker.enter();
+        let (limits, cancel) = (&context.limits, context.cancel.clone());
+        let guest = Guest { engine: &self.0.engine, exports: package.exports(), limits, cancel, memory };
+        let (answers, profile, logs) = guest.run_many(block, config, payloads)?;
+        Ok(ManyOutcomes::Together { answers: answers.unwrap_or_default(), logs, profile })
+    }
+
     /// Asks a block for the problems of one node's configuration that a JSON schema cannot say.
     ///
     /// `config` is the canonical configuration without templated keys; `context` is
@@ -183,12 +209,15 @@ impl Sandbox {
         wiring: &str,
         context: &CallConditions,
     ) -> Result<Vec<Problem>, Box<CallFailure>> {
+        if !package.checks() {
+            return Ok(Vec::new());
+        }
         let (package, block, config, wiring) =
             (package.clone(), block.to_owned(), config.to_owned(), wiring.to_owned());
         let answer = self.on_thread(context, move |sandbox, limits, cancel, memory| {
             known(&package, &block)?;
             let _running = sandbox.0.ticker.enter();
-            let guest = Guest { engine: &sandbox.0.engine, pre: package.pre(), limits, cancel, memory };
+            let guest = Guest { engine: &sandbox.0.engine, exports: package.exports(), limits, cancel, memory };
             guest.check(&block, &config, &wiring)
         });
         let ((text, profile, logs), _) = answer.await?;
@@ -206,7 +235,7 @@ impl Sandbox {
         let (_permit, memory) = self.enter_blocking(&context.limits)?;
         let _running = self.0.ticker.enter();
         let cancel = context.cancel.clone();
-        Guest { engine: &self.0.engine, pre: package.pre(), limits: &context.limits, cancel, memory }.instantiate()
+        Guest { engine: &self.0.engine, exports: package.exports(), limits: &context.limits, cancel, memory }.instantiate()
     }
 
     fn run_here(
@@ -220,7 +249,7 @@ impl Sandbox {
     ) -> Result<GuestOutcome, Box<CallFailure>> {
         known(package, block)?;
         let _running = self.0.ticker.enter();
-        let guest = Guest { engine: &self.0.engine, pre: package.pre(), limits, cancel, memory };
+        let guest = Guest { engine: &self.0.engine, exports: package.exports(), limits, cancel, memory };
         let ((document, images), profile, logs) = guest.run(block, config, payload)?;
         Ok(GuestOutcome { document, images, logs, profile })
     }

@@ -1,5 +1,6 @@
 //! Documents that blocks answer with: JSON objects in which an image is `{"$image": n}`, `n` an index into the images
-//! that travel with the document. Everybody who looks for images looks here: at decoded keys, so that an escaped one
+//! that travel with the document; in what a component says, bytes are `{"$bytes": n}` likewise, anywhere else their text in
+//! base64. Everybody who looks for images looks here: at decoded keys, so that an escaped one
 //! (`"\u0024image"`) is the same key.
 
 use std::collections::HashMap;
@@ -9,7 +10,7 @@ use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::IMAGE_KEY;
+use crate::{BYTES_KEY, IMAGE_KEY};
 use crate::scan::fields;
 
 /// Most entries of a document: output ports, of which no block has nearly as many.
@@ -47,6 +48,8 @@ pub struct Survey {
     pub weight: u64,
     /// Whether an image is somewhere inside.
     pub images: bool,
+    /// Whether an index of bytes is somewhere inside; only in what a component said.
+    pub bytes: bool,
     /// Its outermost level.
     pub shape: Shape,
 }
@@ -77,8 +80,29 @@ impl Document {
     /// # Errors
     /// What is wrong, for people.
     pub fn check(text: String, images: usize) -> Result<Self, String> {
-        let ports = ports(&text, images)?;
+        let ports = ports(&text, Walk { images, buffers: None })?;
         Ok(Self { text, ports })
+    }
+
+    /// As [`Document::check`], for what a component said: bytes in it are indices below `buffers`.
+    ///
+    /// # Errors
+    /// What is wrong, for people.
+    pub fn check_said(text: String, images: usize, buffers: usize) -> Result<Self, String> {
+        let ports = ports(&text, Walk { images, buffers: Some(buffers) })?;
+        Ok(Self { text, ports })
+    }
+
+    /// Whether an index of bytes is somewhere inside.
+    #[must_use]
+    pub fn names_bytes(&self) -> bool {
+        self.ports.iter().any(|port| port.survey.bytes)
+    }
+
+    /// The text, with nothing known about it any more.
+    #[must_use]
+    pub fn into_text(self) -> String {
+        self.text
     }
 
     /// The whole text.
@@ -98,17 +122,17 @@ impl Document {
 /// # Errors
 /// What is wrong, for people.
 pub fn survey(text: &str, images: usize) -> Result<Survey, String> {
-    look(text, images).map_err(|error| error.to_string())
+    look(text, Walk { images, buffers: None }).map_err(|error| error.to_string())
 }
 
-fn look(text: &str, images: usize) -> serde_json::Result<Survey> {
+fn look(text: &str, walk: Walk) -> serde_json::Result<Survey> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let found = Walk { images }.deserialize(&mut reader)?;
+    let found = walk.deserialize(&mut reader)?;
     reader.end().map(|()| found)
 }
 
 /// The entries of a document. Each value is read once: where it ends is found without reading it.
-fn ports(text: &str, images: usize) -> Result<Vec<PortText>, String> {
+fn ports(text: &str, walk: Walk) -> Result<Vec<PortText>, String> {
     let Some(fields) = fields(text) else { return Err(no_object(text)) };
     if fields.len() > MAX_PORTS {
         return Err(format!("the document has {} entries; at most {MAX_PORTS} are allowed", fields.len()));
@@ -117,12 +141,15 @@ fn ports(text: &str, images: usize) -> Result<Vec<PortText>, String> {
     let mut places = HashMap::with_capacity(fields.len());
     for (port, value) in fields {
         if port == IMAGE_KEY {
-            let index = Index(images).deserialize(&mut serde_json::Deserializer::from_str(value));
+            let index = Index::image(walk.images).deserialize(&mut serde_json::Deserializer::from_str(value));
             return Err(
                 index.map_or_else(|error| error.to_string(), |_| "the document itself cannot be an image".to_owned())
             );
         }
-        let survey = survey(value, images)?;
+        if port == BYTES_KEY && walk.buffers.is_some() {
+            return Err("the document itself cannot be bytes".to_owned());
+        }
+        let survey = look(value, walk).map_err(|error| error.to_string())?;
         // The value is a part of the text.
         let start = value.as_ptr() as usize - text.as_ptr() as usize;
         let found = PortText { port: port.clone().into_owned(), span: start..start + value.len(), survey };
@@ -166,11 +193,13 @@ impl<'de> Visitor<'de> for Whole {
 #[derive(Clone, Copy)]
 struct Walk {
     images: usize,
+    /// Where bytes are indices, how many there are.
+    buffers: Option<usize>,
 }
 
 impl Survey {
     fn scalar(bytes: usize) -> Self {
-        Self { weight: VALUE_BYTES + bytes as u64, images: false, shape: Shape::Scalar }
+        Self { weight: VALUE_BYTES + bytes as u64, images: false, bytes: false, shape: Shape::Scalar }
     }
 }
 
@@ -190,32 +219,37 @@ impl<'de> Visitor<'de> for Walk {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Survey, A::Error> {
-        let (mut weight, mut images) = (0, false);
+        let (mut weight, mut images, mut bytes) = (0, false, false);
         let mut keys = Keys::default();
         while let Some(key) = map.next_key_seed(Key)? {
-            keys.see(key.image)?;
+            let marker = match (key.marker, self.buffers) {
+                (Some(Marker::Image), _) => Some(Index::image(self.images)),
+                (Some(Marker::Bytes), Some(buffers)) => Some(Index::bytes(buffers)),
+                _ => None,
+            };
+            keys.see(marker.as_ref())?;
             weight += key.bytes;
-            if key.image {
-                map.next_value_seed(Index(self.images))?;
-                images = true;
+            if let Some(index) = marker {
+                (images, bytes) = (images | (index.key == IMAGE_KEY), bytes | (index.key == BYTES_KEY));
+                map.next_value_seed(index)?;
             } else {
                 let inside = map.next_value_seed(self)?;
                 weight += inside.weight;
-                images |= inside.images;
+                (images, bytes) = (images | inside.images, bytes | inside.bytes);
             }
         }
-        let fields = keys.images + keys.others;
-        Ok(Survey { weight: weight + object_bytes(fields), images, shape: Shape::Object(fields) })
+        let fields = keys.markers + keys.others;
+        Ok(Survey { weight: weight + object_bytes(fields), images, bytes, shape: Shape::Object(fields) })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Survey, A::Error> {
-        let (mut weight, mut images, mut length) = (VALUE_BYTES, false, 0);
+        let (mut weight, mut images, mut bytes, mut length) = (VALUE_BYTES, false, false, 0);
         while let Some(inside) = list.next_element_seed(self)? {
             weight += inside.weight;
-            images |= inside.images;
+            (images, bytes) = (images | inside.images, bytes | inside.bytes);
             length += 1;
         }
-        Ok(Survey { weight, images, shape: Shape::Array(length) })
+        Ok(Survey { weight, images, bytes, shape: Shape::Array(length) })
     }
 
     fn visit_unit<E>(self) -> Result<Survey, E> {
@@ -243,32 +277,36 @@ impl<'de> Visitor<'de> for Walk {
     }
 }
 
-/// An image stands alone in its object.
+/// An image, and bytes, stand alone in their object.
 #[derive(Default)]
 struct Keys {
-    images: usize,
+    markers: usize,
     others: usize,
 }
 
 impl Keys {
-    fn see<E: Error>(&mut self, image: bool) -> Result<(), E> {
-        if image {
-            self.images += 1;
-        } else {
-            self.others += 1;
-        }
-        match (self.images, self.others) {
+    fn see<E: Error>(&mut self, marker: Option<&Index>) -> Result<(), E> {
+        let sum = if marker.is_some() { &mut self.markers } else { &mut self.others };
+        *sum += 1;
+        match (self.markers, self.others) {
             (0, _) | (1, 0) => Ok(()),
-            _ => Err(E::custom("an object with `$image` has no other key")),
+            _ => Err(E::custom("an object with `$image` or `$bytes` has no other key")),
         }
     }
 }
 
-/// A key: whether it is the image marker, and its length.
+/// What an object stands for that has such a key.
+#[derive(Clone, Copy)]
+enum Marker {
+    Image,
+    Bytes,
+}
+
+/// A key: whether it is a marker, and its length.
 struct Key;
 
 struct KeyFound {
-    image: bool,
+    marker: Option<Marker>,
     bytes: u64,
 }
 
@@ -288,12 +326,31 @@ impl Visitor<'_> for Key {
     }
 
     fn visit_str<E>(self, key: &str) -> Result<KeyFound, E> {
-        Ok(KeyFound { image: key == IMAGE_KEY, bytes: key.len() as u64 })
+        let marker = match key {
+            IMAGE_KEY => Some(Marker::Image),
+            BYTES_KEY => Some(Marker::Bytes),
+            _ => None,
+        };
+        Ok(KeyFound { marker, bytes: key.len() as u64 })
     }
 }
 
-/// An image index below the number of images. A block can name no other image, in particular no stored one.
-struct Index(usize);
+/// An index below the number of images, or of buffers. A block can name no other image, in particular no stored one.
+struct Index {
+    key: &'static str,
+    what: &'static str,
+    most: usize,
+}
+
+impl Index {
+    const fn image(most: usize) -> Self {
+        Self { key: IMAGE_KEY, what: "image", most }
+    }
+
+    const fn bytes(most: usize) -> Self {
+        Self { key: BYTES_KEY, what: "buffer", most }
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Index {
     type Value = usize;
@@ -307,17 +364,19 @@ impl<'de> Visitor<'de> for Index {
     type Value = usize;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an image index below {}", self.0)
+        let article = if self.key == IMAGE_KEY { "an" } else { "a" };
+        write!(f, "{article} {} index below {}", self.what, self.most)
     }
 
     fn visit_u64<E: Error>(self, index: u64) -> Result<usize, E> {
-        let found = usize::try_from(index).ok().filter(|index| *index < self.0);
-        found.ok_or_else(|| E::custom(format!("image {index} does not exist: the answer carries {}", self.0)))
+        let Self { what, most, .. } = self;
+        let found = usize::try_from(index).ok().filter(|index| *index < most);
+        found.ok_or_else(|| E::custom(format!("{what} {index} does not exist: the answer carries {most}")))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<usize, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Err(A::Error::custom("`$image` must be an index, not a reference"))
+        Err(A::Error::custom(format!("`{}` must be an index, not a reference", self.key)))
     }
 }
 
@@ -370,6 +429,33 @@ mod tests {
                 (found, expected) => panic!("{document}: {found:?}, expected {expected:?}"),
             }
         }
+    }
+
+    #[test]
+    fn bytes_are_indices_in_what_a_component_says() {
+        // Text, buffers; whether it names some, or what is wrong.
+        let cases: [(&str, usize, Result<bool, &str>); 9] = [
+            (r#"{"a":{"$bytes":0},"b":[{"$bytes":1}]}"#, 2, Ok(true)),
+            (r#"{"a":{"\u0024bytes":0}}"#, 1, Ok(true)),
+            (r#"{"a":"$bytes"}"#, 0, Ok(false)),
+            (r#"{"a":{"$bytes":2}}"#, 2, Err("buffer 2 does not exist: the answer carries 2")),
+            (r#"{"a":{"$bytes":"AAAA"}}"#, 1, Err("a buffer index below 1")),
+            (r#"{"a":{"$bytes":{}}}"#, 1, Err("`$bytes` must be an index")),
+            (r#"{"a":{"$bytes":0,"x":1}}"#, 1, Err("no other key")),
+            (r#"{"a":{"$bytes":0,"$image":0}}"#, 1, Err("no other key")),
+            (r#"{"$bytes":0}"#, 1, Err("cannot be bytes")),
+        ];
+        for (text, buffers, expected) in cases {
+            let found = Document::check_said(text.to_owned(), 1, buffers).map(|document| document.names_bytes());
+            match (found, expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{text}"),
+                (Err(error), Err(part)) => assert!(error.contains(part), "{text}: {error}"),
+                (found, expected) => panic!("{text}: {found:?}, expected {expected:?}"),
+            }
+        }
+        // Anywhere else they are text in base64, an object as any other.
+        let elsewhere = Document::check(r#"{"a":{"$bytes":"AAAA"}}"#.to_owned(), 0).expect("an object");
+        assert!(!elsewhere.names_bytes());
     }
 
     #[test]

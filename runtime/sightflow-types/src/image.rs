@@ -7,6 +7,9 @@ use crate::Digest;
 /// The key that marks an image inside a JSON value: `{"$image": …}`.
 pub const IMAGE_KEY: &str = "$image";
 
+/// The key of the object that stands for bytes: an index beside a component's document, anywhere else base64.
+pub const BYTES_KEY: &str = "$bytes";
+
 /// A rectangle in pixels of the upright source image: columns `x..x+width`, rows `y..y+height`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Rect {

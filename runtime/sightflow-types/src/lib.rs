@@ -20,7 +20,7 @@ mod time;
 
 pub use digest::{Digest, InvalidDigest};
 pub use ids::{BatchId, EffectId, ExecutionId, InvalidId, JobId, KeyId, PackageId, TenantId, WorkerId, WorkflowId};
-pub use image::{IMAGE_KEY, ImageRef, Rect};
+pub use image::{BYTES_KEY, IMAGE_KEY, ImageRef, Rect};
 pub use problem::{Problem, ProblemCode, Severity};
 pub use round::round_to;
 pub use spelling::{fold, pointer_token};

@@ -148,6 +148,7 @@ port_kinds! {
     Numbers = "numbers" => Array, TileInfo = "tile_info" => Array, Heatmap = "heatmap" => Array,
     Detection = "detection" => Object, Classification = "classification" => Object, Mask = "mask" => Object,
     Match = "match" => Object, GridInfo = "grid_info" => Object, Transform = "transform" => Object, Tensor = "tensor" => Object,
+    Bytes = "bytes" => Object,
 }
 
 impl PortKind {

@@ -7,5 +7,6 @@ wasmtime::component::bindgen!({
     with: {
         "sightflow:block/images.image": sightflow_images::Image,
         "sightflow:block/images.canvas": sightflow_images::Canvas,
+        "sightflow:block/images.drawing": sightflow_images::Drawing,
     },
 });

@@ -3,36 +3,13 @@
 //! What is refused for lack of an allowance is told to the guest as `budget` and remembered: if the guest fails then, the
 //! call fails with the limit's own code. What has no sense is refused before it costs anything.
 
-use sightflow_images::{self as raster, Canvas, Image};
+use sightflow_images::{self as raster, Canvas, Drawing, Image};
 use wasmtime::component::Resource;
 
 use super::bindings::sightflow::block::images as wit;
+use super::names;
 use super::operation::Answer;
 use super::state::CallState;
-use super::stop::Stop;
-use crate::error::LimitKind;
-
-impl From<wit::PixelFormat> for raster::PixelFormat {
-    fn from(format: wit::PixelFormat) -> Self {
-        match format {
-            wit::PixelFormat::Gray8 => Self::Gray8,
-            wit::PixelFormat::Rgb8 => Self::Rgb8,
-            wit::PixelFormat::Rgba8 => Self::Rgba8,
-        }
-    }
-}
-
-impl From<wit::ResizeFilter> for raster::ResizeFilter {
-    fn from(filter: wit::ResizeFilter) -> Self {
-        match filter {
-            wit::ResizeFilter::Nearest => Self::Nearest,
-            wit::ResizeFilter::Bilinear => Self::Bilinear,
-            wit::ResizeFilter::Bicubic => Self::Bicubic,
-            wit::ResizeFilter::Lanczos3 => Self::Lanczos3,
-            wit::ResizeFilter::Area => Self::Area,
-        }
-    }
-}
 
 impl From<wit::Rect> for raster::Area {
     fn from(rect: wit::Rect) -> Self {
@@ -44,63 +21,21 @@ impl CallState {
     fn image(&self, handle: &Resource<Image>) -> wasmtime::Result<Image> {
         Ok(self.table.get(handle)?.clone())
     }
-
-    fn draw_op(&self, op: wit::DrawOp) -> wasmtime::Result<raster::DrawOp> {
-        let point = |pixel: wit::Pixel| raster::Point { x: pixel.x, y: pixel.y };
-        let ink = |ink: wit::Ink| raster::Ink { r: ink.r, g: ink.g, b: ink.b, opacity: ink.opacity };
-        let stroke = |stroke: wit::Stroke| raster::Stroke { ink: ink(stroke.ink), width: stroke.width };
-        Ok(match op {
-            wit::DrawOp::Rectangle(op) => raster::DrawOp::Rectangle(raster::Rectangle {
-                from: point(op.from),
-                to: point(op.to),
-                corner_radius: op.corner_radius,
-                fill: op.fill.map(ink),
-                stroke: op.stroke.map(stroke),
-            }),
-            wit::DrawOp::Path(op) => raster::DrawOp::Path(raster::Path {
-                points: op.points.into_iter().map(point).collect(),
-                closed: op.closed,
-                fill: op.fill.map(ink),
-                stroke: op.stroke.map(stroke),
-            }),
-            wit::DrawOp::Ellipse(op) => raster::DrawOp::Ellipse(raster::Ellipse {
-                center: point(op.center),
-                radius_x: op.radius_x,
-                radius_y: op.radius_y,
-                start_angle: op.start_angle,
-                end_angle: op.end_angle,
-                fill: op.fill.map(ink),
-                stroke: op.stroke.map(stroke),
-            }),
-            wit::DrawOp::Text(op) => raster::DrawOp::Text(raster::Text {
-                content: op.content,
-                at: point(op.at),
-                height: op.height,
-                ink: ink(op.ink),
-                background: op.background.map(|b| raster::TextBackground { ink: ink(b.ink), padding: b.padding }),
-            }),
-            wit::DrawOp::Mask(op) => raster::DrawOp::Mask(raster::Mask {
-                counts: op.counts,
-                width: op.size.width,
-                height: op.size.height,
-                ink: ink(op.ink),
-            }),
-            wit::DrawOp::Image(op) => raster::DrawOp::Image(raster::Pasted {
-                source: self.image(&op.source)?,
-                at: point(op.at),
-                opacity: op.opacity,
-            }),
-            wit::DrawOp::Outside(op) => raster::DrawOp::Outside(raster::Outside {
-                areas: op.areas.into_iter().map(Into::into).collect(),
-                ink: ink(op.ink),
-            }),
-        })
-    }
 }
 
 impl wit::Host for CallState {
-    fn from_pixels(&mut self, size: wit::Size, format: wit::PixelFormat, pixels: Vec<u8>) -> Answer<Resource<Image>> {
-        let format = raster::PixelFormat::from(format);
+    fn text_size(&mut self, content: String, height: f32) -> Answer<wit::Size> {
+        let size = self.operate(|state| Ok(raster::text_size_in(&state.work, &content, height)))?;
+        Ok(size.map(|(width, height)| wit::Size { width, height }))
+    }
+}
+
+impl wit::HostImage for CallState {
+    fn from_pixels(&mut self, size: wit::Size, format: String, pixels: Vec<u8>) -> Answer<Resource<Image>> {
+        let format = match names::pixel_format(&format) {
+            Ok(format) => format,
+            Err(unknown) => return Ok(Err(unknown)),
+        };
         if let Err(error) = raster::Pixels::fits(size.width, size.height, format, pixels.len()) {
             return self.failed(error).map(Err);
         }
@@ -113,27 +48,13 @@ impl wit::Host for CallState {
         })
     }
 
-    fn text_size(&mut self, content: String, height: f32) -> wasmtime::Result<wit::Size> {
-        match self.operate(|state| Ok(raster::text_size_in(&state.work, &content, height)))? {
-            Ok((width, height)) => Ok(wit::Size { width, height }),
-            // The interface has no word for it.
-            Err(_) => Err(wasmtime::Error::new(Stop::Limit(LimitKind::HostSteps))),
-        }
-    }
-}
-
-impl wit::HostImage for CallState {
     fn size(&mut self, image: Resource<Image>) -> wasmtime::Result<wit::Size> {
         let (width, height) = self.table.get(&image)?.size();
         Ok(wit::Size { width, height })
     }
 
-    fn format(&mut self, image: Resource<Image>) -> wasmtime::Result<wit::PixelFormat> {
-        Ok(match self.table.get(&image)?.format() {
-            raster::PixelFormat::Gray8 => wit::PixelFormat::Gray8,
-            raster::PixelFormat::Rgb8 => wit::PixelFormat::Rgb8,
-            raster::PixelFormat::Rgba8 => wit::PixelFormat::Rgba8,
-        })
+    fn format(&mut self, image: Resource<Image>) -> wasmtime::Result<String> {
+        Ok(names::of_pixel_format(self.table.get(&image)?.format()).to_owned())
     }
 
     fn crop(&mut self, image: Resource<Image>, area: wit::Rect) -> Answer<Resource<Image>> {
@@ -153,32 +74,50 @@ impl wit::HostImage for CallState {
         }
     }
 
-    fn resize(&mut self, image: Resource<Image>, to: wit::Size, filter: wit::ResizeFilter) -> Answer<Resource<Image>> {
-        self.derive(&image, |image, work| image.resize_in(work, to.width, to.height, filter.into()))
+    fn resize(&mut self, image: Resource<Image>, to: wit::Size, filter: String) -> Answer<Resource<Image>> {
+        let filter = match names::resize_filter(&filter) {
+            Ok(filter) => filter,
+            Err(unknown) => return Ok(Err(unknown)),
+        };
+        self.derive(&image, |image, work| image.resize_in(work, to.width, to.height, filter))
     }
 
-    fn rotate(&mut self, image: Resource<Image>, quarter_turns_clockwise: u8, mirror: bool) -> Answer<Resource<Image>> {
-        self.derive(&image, |image, work| image.rotate_in(work, quarter_turns_clockwise, mirror))
+    fn rotate(&mut self, image: Resource<Image>, clockwise: wit::QuarterTurns, mirror: bool) -> Answer<Resource<Image>> {
+        let turns = match clockwise {
+            wit::QuarterTurns::Zero => 0,
+            wit::QuarterTurns::One => 1,
+            wit::QuarterTurns::Two => 2,
+            wit::QuarterTurns::Three => 3,
+        };
+        self.derive(&image, |image, work| image.rotate_in(work, turns, mirror))
     }
 
-    fn convert(&mut self, image: Resource<Image>, to: wit::PixelFormat) -> Answer<Resource<Image>> {
-        self.derive(&image, |image, work| image.convert_in(work, to.into()))
+    fn convert(&mut self, image: Resource<Image>, to: String) -> Answer<Resource<Image>> {
+        let format = match names::pixel_format(&to) {
+            Ok(format) => format,
+            Err(unknown) => return Ok(Err(unknown)),
+        };
+        self.derive(&image, |image, work| image.convert_in(work, format))
     }
 
     fn blur(&mut self, image: Resource<Image>, sigma: f32) -> Answer<Resource<Image>> {
         self.derive(&image, |image, work| image.blur_in(work, sigma))
     }
 
-    fn histogram(&mut self, image: Resource<Image>) -> Answer<Vec<wit::ChannelHistogram>> {
+    fn histogram(&mut self, image: Resource<Image>) -> Answer<Vec<Vec<u32>>> {
         let image = self.image(&image)?;
         let tables = self.operate(|state| Ok(image.histogram_in(&state.work)))?;
-        let wire = |counts: [u64; 256]| wit::ChannelHistogram { counts: counts.to_vec() };
-        Ok(tables.map(|tables| tables.into_iter().map(wire).collect()))
+        // An image has fewer pixels than a u32 counts.
+        let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        Ok(tables.map(|tables| tables.into_iter().map(|counts| counts.map(count).to_vec()).collect()))
     }
 
-    fn read(&mut self, image: Resource<Image>, area: wit::Rect, format: wit::PixelFormat) -> Answer<Vec<u8>> {
+    fn read(&mut self, image: Resource<Image>, area: wit::Rect, format: String) -> Answer<Vec<u8>> {
         let image = self.image(&image)?;
-        let format = raster::PixelFormat::from(format);
+        let format = match names::pixel_format(&format) {
+            Ok(format) => format,
+            Err(unknown) => return Ok(Err(unknown)),
+        };
         let area = raster::Area::from(area);
         let bytes = match area.within(image.size()) {
             Ok(rect) => u64::from(rect.width) * u64::from(rect.height) * format.channels() as u64,
@@ -208,20 +147,22 @@ impl wit::HostCanvas for CallState {
         self.make(|state| Ok(Canvas::over_in(&state.work, &base)))
     }
 
-    fn blank(&mut self, size: wit::Size, r: u8, g: u8, b: u8) -> Answer<Resource<Canvas>> {
-        self.make(|state| Ok(Canvas::blank_in(&state.work, size.width, size.height, [r, g, b])))
+    fn blank(&mut self, size: wit::Size, format: String, ink: wit::Ink) -> Answer<Resource<Canvas>> {
+        let format = match names::pixel_format(&format) {
+            Ok(format) => format,
+            Err(unknown) => return Ok(Err(unknown)),
+        };
+        self.make(|state| Ok(Canvas::blank_in(&state.work, size.width, size.height, [ink.r, ink.g, ink.b])))
     }
 
-    fn draw(&mut self, canvas: Resource<Canvas>, ops: Vec<wit::DrawOp>) -> Answer<()> {
+    fn draw(&mut self, canvas: Resource<Canvas>, shapes: Resource<Drawing>) -> Answer<()> {
         self.operate(|state| {
-            for op in ops {
-                let op = state.draw_op(op)?;
-                let Self { table, work, .. } = state;
-                if let Err(error) = table.get_mut(&canvas)?.draw_in(work, std::slice::from_ref(&op)) {
-                    return Ok(Err(error));
-                }
-            }
-            Ok(Ok(()))
+            let Self { table, work, .. } = state;
+            // Both are in one table; the drawing is back in its place before anybody looks.
+            let collected = std::mem::take(table.get_mut(&shapes)?);
+            let drawn = table.get_mut(&canvas)?.draw_in(work, collected.ops());
+            *table.get_mut(&shapes)? = collected;
+            Ok(drawn)
         })
     }
 
@@ -229,10 +170,14 @@ impl wit::HostCanvas for CallState {
         &mut self,
         canvas: Resource<Canvas>,
         area: wit::Rect,
-        format: wit::PixelFormat,
+        format: String,
         pixels: Vec<u8>,
     ) -> Answer<()> {
-        let (area, format) = (raster::Area::from(area), raster::PixelFormat::from(format));
+        let area = raster::Area::from(area);
+        let format = match names::pixel_format(&format) {
+            Ok(format) => format,
+            Err(unknown) => return Ok(Err(unknown)),
+        };
         let size = self.table.get(&canvas)?.size();
         let fits =
             area.within(size).and_then(|rect| raster::Pixels::fits(rect.width, rect.height, format, pixels.len()));

@@ -4,14 +4,14 @@ use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use super::bindings::BlockPackagePre;
 use super::bindings::sightflow::block::{images, log};
+use super::exports::Exports;
 use super::state::CallState;
 use super::wasi;
 use crate::LoadError;
 
 /// Resolves every import of `component`. An import that is not on the list is an error that names it.
-pub(crate) fn link(engine: &Engine, component: &Component) -> Result<BlockPackagePre<CallState>, LoadError> {
+pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Exports, LoadError> {
     let mut linker: Linker<CallState> = Linker::new(engine);
     for (import, item) in component.component_type().imports(engine) {
         let refused = || LoadError::Import { import: import.to_owned(), allowed: wasi::ALLOWED };
@@ -32,7 +32,7 @@ pub(crate) fn link(engine: &Engine, component: &Component) -> Result<BlockPackag
         linked.map_err(|error| LoadError::World(chain(&error)))?;
     }
     let pre = linker.instantiate_pre(component).map_err(|error| LoadError::World(chain(&error)))?;
-    BlockPackagePre::new(pre).map_err(|error| LoadError::World(chain(&error)))
+    Exports::new(pre)
 }
 
 fn wasi_package(interface: &str) -> bool {

@@ -2,10 +2,13 @@
 
 pub(crate) mod bindings;
 mod clock;
+mod drawing;
+pub(crate) mod exports;
 mod images;
 pub(crate) mod linker;
 mod log;
 mod log_buffer;
+mod names;
 mod operation;
 pub(crate) mod state;
 pub(crate) mod stop;

@@ -69,7 +69,7 @@ impl CallState {
     pub(super) fn failed(&mut self, error: ImageError) -> wasmtime::Result<wit::ImageError> {
         Ok(match error {
             ImageError::OutOfBounds(text) => wit::ImageError::OutOfBounds(text),
-            ImageError::TooLarge { pixels, .. } => wit::ImageError::TooLarge(pixels),
+            error @ ImageError::TooLarge { .. } => wit::ImageError::TooLarge(error.to_string()),
             ImageError::Undecodable(text) => wit::ImageError::Undecodable(text),
             ImageError::Invalid(text) => wit::ImageError::Invalid(text),
             ImageError::Allowance(allowance) => {

@@ -1,0 +1,109 @@
+//! What a package exports: `blocks`, and what it may besides.
+
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc};
+use wasmtime::{AsContextMut, Store};
+
+use super::bindings::exports::sightflow::block::blocks::{BlockError, Payload};
+use super::bindings::{BlockPackage, BlockPackageIndices};
+use super::linker::chain;
+use super::state::CallState;
+use crate::LoadError;
+
+/// A linked package, ready to be instantiated.
+pub(crate) struct Exports {
+    pre: InstancePre<CallState>,
+    blocks: BlockPackageIndices,
+    check: Option<ComponentExportIndex>,
+    run_many: Option<ComponentExportIndex>,
+}
+
+/// An instance of a package.
+pub(crate) struct Exported<'a> {
+    exports: &'a Exports,
+    instance: Instance,
+    /// Its `blocks`.
+    pub(crate) package: BlockPackage,
+}
+
+/// An answer of one call: a payload, or what the block says about its failure.
+pub(crate) type WireAnswer = Result<Payload, BlockError>;
+
+impl Exports {
+    /// Finds the exports, and sees that their types are those of the interface.
+    pub(crate) fn new(pre: InstancePre<CallState>) -> Result<Self, LoadError> {
+        let world = |error: wasmtime::Error| LoadError::World(chain(&error));
+        let blocks = BlockPackageIndices::new(&pre).map_err(world)?;
+        let find = |interface: &str, function: &str| {
+            let interface = format!("sightflow:block/{interface}@0.1.0");
+            let instance = pre.component().get_export_index(None, &interface)?;
+            pre.component().get_export_index(Some(&instance), function)
+        };
+        let (check, run_many) = (find("checks", "check"), find("batches", "run-many"));
+        Ok(Self { check, run_many, pre, blocks })
+    }
+
+    /// Whether it has `checks`.
+    pub(crate) fn checks(&self) -> bool {
+        self.check.is_some()
+    }
+
+    /// Whether it has `batches`.
+    pub(crate) fn batches(&self) -> bool {
+        self.run_many.is_some()
+    }
+
+    pub(crate) fn instantiate(&self, store: &mut Store<CallState>) -> wasmtime::Result<Exported<'_>> {
+        let instance = self.pre.instantiate(&mut *store)?;
+        let package = self.blocks.load(&mut *store, &instance)?;
+        Ok(Exported { exports: self, instance, package })
+    }
+}
+
+impl Exported<'_> {
+    /// Sees that what the package may export has the interface's types.
+    pub(crate) fn verify(&self, store: &mut Store<CallState>) -> wasmtime::Result<()> {
+        if let Some(index) = self.exports.check {
+            let _: TypedFunc<(&str, &str, &str), (String,)> = self.instance.get_typed_func(&mut *store, index)?;
+        }
+        if let Some(index) = self.exports.run_many {
+            let _: TypedFunc<(&str, &str, &[Payload]), (Vec<WireAnswer>,)> =
+                self.instance.get_typed_func(&mut *store, index)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `checks.check`, if the package has it.
+    pub(crate) fn check(
+        &self,
+        store: &mut Store<CallState>,
+        block: &str,
+        config: &str,
+        context: &str,
+    ) -> wasmtime::Result<Option<String>> {
+        let Some(index) = self.exports.check else { return Ok(None) };
+        let (answer,): (String,) = self.call(store, index, (block, config, context))?;
+        Ok(Some(answer))
+    }
+
+    /// Calls `batches.run-many`, if the package has it.
+    pub(crate) fn run_many(
+        &self,
+        store: &mut Store<CallState>,
+        block: &str,
+        config: &str,
+        items: &[Payload],
+    ) -> wasmtime::Result<Option<Vec<WireAnswer>>> {
+        let Some(index) = self.exports.run_many else { return Ok(None) };
+        let (answers,): (Vec<WireAnswer>,) = self.call(store, index, (block, config, items))?;
+        Ok(Some(answers))
+    }
+
+    fn call<P, R>(&self, store: &mut Store<CallState>, index: ComponentExportIndex, arguments: P) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        let function = self.instance.get_typed_func::<P, R>(store.as_context_mut(), index)?;
+        function.call(store.as_context_mut(), arguments)
+    }
+}
