@@ -79,12 +79,23 @@ pub(crate) fn find<'p>(package: &'p [Entry], name: &str) -> Result<&'p Entry, Bl
         .ok_or_else(|| BlockError::failed(format!("this package has no block `{name}`")))
 }
 
-/// Makes a package of blocks: a constant `PACKAGE` and, in a WebAssembly build, the component's exports.
+/// The version of this crate, for the note in a package. A test compares.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __sdk_version {
+    () => {
+        "0.1.0"
+    };
+}
+
+/// Makes a package of blocks: a constant `PACKAGE` and, in a WebAssembly build, the component's exports and a note of who
+/// it is (custom section `sightflow:package`), with the crate's version.
 ///
-/// Call it once, in the crate's root: `sightflow_block::export_package!(crop::crop, resize::resize);`
+/// Call it once, in the crate's root, with the package's name and its blocks:
+/// `sightflow_block::export_package!("acme/retail"; crop::crop, resize::resize);`
 #[macro_export]
 macro_rules! export_package {
-    ($($block:path),+ $(,)?) => {
+    ($name:literal; $($block:path),+ $(,)?) => {
         /// The blocks of this package, in the order of the catalogue.
         pub const PACKAGE: &[$crate::Entry] = &[$($crate::Entry::of::<$block>()),+];
 
@@ -92,17 +103,9 @@ macro_rules! export_package {
         const _: () = {
             struct Package;
 
-            impl $crate::__private::guest::Guest for Package {
+            impl $crate::__private::guest::Blocks for Package {
                 fn catalog() -> ::std::string::String {
                     $crate::__private::guest::catalog(PACKAGE)
-                }
-
-                fn check(
-                    block: ::std::string::String,
-                    config: ::std::string::String,
-                    context: ::std::string::String,
-                ) -> ::std::string::String {
-                    $crate::__private::guest::check(PACKAGE, &block, &config, &context)
                 }
 
                 fn run(
@@ -114,7 +117,46 @@ macro_rules! export_package {
                 }
             }
 
+            impl $crate::__private::guest::Checks for Package {
+                fn check(
+                    block: ::std::string::String,
+                    config: ::std::string::String,
+                    context: ::std::string::String,
+                ) -> ::std::string::String {
+                    $crate::__private::guest::check(PACKAGE, &block, &config, &context)
+                }
+            }
+
+            impl $crate::__private::guest::Batches for Package {
+                fn run_many(
+                    block: ::std::string::String,
+                    config: ::std::string::String,
+                    items: ::std::vec::Vec<$crate::__private::guest::Payload>,
+                ) -> ::std::vec::Vec<
+                    ::std::result::Result<$crate::__private::guest::Payload, $crate::__private::guest::Error>,
+                > {
+                    $crate::__private::guest::run_many(PACKAGE, &block, &config, items)
+                }
+            }
+
             $crate::__private::guest::bindings::__export_guest!(Package with_types_in $crate::__private::guest::bindings);
+
+            const NOTE: &str = ::std::concat!(
+                "{\"name\":\"", $name, "\",\"version\":\"", ::std::env!("CARGO_PKG_VERSION"),
+                "\",\"sdk\":\"sightflow-block ", $crate::__sdk_version!(), "\",\"language\":\"rust\"}",
+            );
+
+            #[used]
+            #[unsafe(link_section = "sightflow:package")]
+            static SECTION: [u8; NOTE.len()] = $crate::__private::bytes_of(NOTE);
         };
     };
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_note_names_this_version() {
+        assert_eq!(__sdk_version!(), env!("CARGO_PKG_VERSION"));
+    }
 }

@@ -18,12 +18,12 @@ impl Canvas {
         host::canvas_over(base.host()).map(Self)
     }
 
-    /// An RGB surface of one colour.
+    /// A surface of one colour: `Gray8`, `Rgb8`, or `Rgba8`, where the ink's opacity is its alpha.
     ///
     /// # Errors
-    /// Too large, or a side of 0.
-    pub fn blank(size: (u32, u32), fill: Color) -> Result<Self, ImageError> {
-        host::canvas_blank(size, fill).map(Self)
+    /// Too large, a side of 0, another format, or an opacity in a format without alpha.
+    pub fn blank(size: (u32, u32), format: PixelFormat, ink: Ink) -> Result<Self, ImageError> {
+        host::canvas_blank(size, format, ink).map(Self)
     }
 
     /// Rasterises the operations in order. What lies outside the surface is clipped.
@@ -49,7 +49,10 @@ impl Canvas {
 }
 
 /// The box that one line of text fills when drawn with this height: columns and rows.
-pub fn text_size(content: &str, height: f32) -> (u32, u32) {
+///
+/// # Errors
+/// Invalid for a height outside 1..=4096.
+pub fn text_size(content: &str, height: f32) -> Result<(u32, u32), ImageError> {
     host::text_size(content, height)
 }
 
@@ -87,15 +90,24 @@ pub struct Point {
     pub y: i32,
 }
 
+/// In which order a mask's runs go over its area. COCO's masks are column-major.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the two customary ones")]
+pub enum MaskOrder {
+    RowMajor,
+    ColumnMajor,
+}
+
 /// One drawing operation. Where there are a fill and a stroke, the fill comes first.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum DrawOp {
     /// A rectangle between two corner pixels, both painted.
     Rectangle {
         /// One corner.
-        from: Point,
+        start: Point,
         /// The opposite corner.
-        to: Point,
+        end: Point,
         /// Radius of the corners in pixels; 0: square.
         corner_radius: u32,
         /// Inside.
@@ -144,12 +156,14 @@ pub enum DrawOp {
         /// A box behind it: its colour and how many pixels it is larger on each side.
         background: Option<(Ink, u32)>,
     },
-    /// A mask that covers the surface.
+    /// A mask.
     Mask {
-        /// Row-major run lengths, background first.
+        /// The pixels that it speaks of.
+        area: Rect,
+        /// The order in which it does.
+        order: MaskOrder,
+        /// Run lengths, background first; they add up to the area's pixels.
         counts: Vec<u32>,
-        /// Columns and rows; must be the surface's.
-        size: (u32, u32),
         /// Colour of what is not background.
         ink: Ink,
     },

@@ -3,21 +3,23 @@
 use serde_json::{Value, json};
 
 use crate::block::{CheckContext, find};
-use crate::{BlockError, Complaint, Entry, Problem, image};
+use crate::{BlockError, Complaint, Entry, Problem, bytes, image};
 
 /// What `wit-bindgen` makes of the interface.
 #[expect(missing_docs, reason = "generated")]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: "../../wit/v0_1",
-        world: "block-package",
+        path: "wit",
+        world: "full-package",
         pub_export_macro: true,
         export_macro_name: "__export_guest",
         runtime_path: "::sightflow_block::__private::rt",
     });
 }
 
-pub use bindings::exports::sightflow::block::blocks::{BlockError as Error, Guest, Payload};
+pub use bindings::exports::sightflow::block::batches::Guest as Batches;
+pub use bindings::exports::sightflow::block::blocks::{BlockError as Error, Guest as Blocks, Payload};
+pub use bindings::exports::sightflow::block::checks::Guest as Checks;
 
 /// The package's manifests as a JSON array.
 pub fn catalog(package: &[Entry]) -> String {
@@ -45,10 +47,16 @@ fn check_node(package: &[Entry], block: &str, config: &str, context: &str) -> Re
 /// One call of a block.
 pub fn run(package: &[Entry], block: &str, config: &str, inputs: Payload) -> Result<Payload, Error> {
     image::begin_call(inputs.images.into_iter());
+    bytes::begin_call(inputs.buffers);
     let document = find(package, block).and_then(|entry| (entry.run)(config, &inputs.document)).map_err(Error::from)?;
     let images = image::end_call().into_iter().map(image::Image::into_host).collect::<Result<_, _>>();
     let images = images.map_err(|error| Error::Failed(error.to_string()))?;
-    Ok(Payload { document, images })
+    Ok(Payload { document, images, buffers: bytes::end_call() })
+}
+
+/// Many calls of a block, each as [`run`].
+pub fn run_many(package: &[Entry], block: &str, config: &str, items: Vec<Payload>) -> Vec<Result<Payload, Error>> {
+    items.into_iter().map(|inputs| run(package, block, config, inputs)).collect()
 }
 
 impl From<BlockError> for Error {

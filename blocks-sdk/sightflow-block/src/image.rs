@@ -26,6 +26,7 @@ struct Inner {
 
 /// Channels and their order; 8 bits each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum PixelFormat {
     /// One channel.
     Gray8,
@@ -33,21 +34,41 @@ pub enum PixelFormat {
     Rgb8,
     /// Red, green, blue, alpha (straight).
     Rgba8,
+    /// One that this version of the crate does not know.
+    Unknown,
 }
 
 impl PixelFormat {
-    /// Bytes a pixel: 1, 3 or 4.
-    pub const fn channels(self) -> usize {
+    const ALL: [Self; 3] = [Self::Gray8, Self::Rgb8, Self::Rgba8];
+
+    /// Its name in the block interface.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gray8 => "gray8",
+            Self::Rgb8 => "rgb8",
+            Self::Rgba8 => "rgba8",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Self {
+        Self::ALL.into_iter().find(|format| format.as_str() == name).unwrap_or(Self::Unknown)
+    }
+
+    /// Bytes a pixel; 0 where that is not known.
+    pub const fn pixel_bytes(self) -> usize {
         match self {
             Self::Gray8 => 1,
             Self::Rgb8 => 3,
             Self::Rgba8 => 4,
+            Self::Unknown => 0,
         }
     }
 }
 
 /// How pixels are mixed when an image changes its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ResizeFilter {
     /// The nearest pixel.
     Nearest,
@@ -61,15 +82,39 @@ pub enum ResizeFilter {
     Area,
 }
 
+impl ResizeFilter {
+    /// Its name in the block interface.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nearest => "nearest",
+            Self::Bilinear => "bilinear",
+            Self::Bicubic => "bicubic",
+            Self::Lanczos3 => "lanczos3",
+            Self::Area => "area",
+        }
+    }
+}
+
+/// How far an image is turned, clockwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "so many quarters of a turn")]
+pub enum QuarterTurns {
+    Zero,
+    One,
+    Two,
+    Three,
+}
+
 /// Why the host refused an image operation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ImageError {
     /// A rectangle or point lies outside the image.
     #[error("outside the image: {0}")]
     OutOfBounds(String),
-    /// The result would have this many pixels, more than an image may have.
-    #[error("an image of {0} pixels is too large")]
-    TooLarge(u64),
+    /// The result would be larger than an image may be.
+    #[error("{0}")]
+    TooLarge(String),
     /// The call used up its allowance of handles or pixels.
     #[error("the call's allowance is used up: {0}")]
     Budget(String),
@@ -79,6 +124,12 @@ pub enum ImageError {
     /// An argument makes no sense.
     #[error("{0}")]
     Invalid(String),
+    /// The host does not know a format, filter or method, or has it not for this image.
+    #[error("{0}")]
+    Unsupported(String),
+    /// A reason of a later host.
+    #[error("{0}")]
+    Other(String),
 }
 
 impl From<ImageError> for BlockError {
@@ -103,7 +154,7 @@ impl Image {
     /// An image from packed rows.
     ///
     /// # Errors
-    /// Invalid if `pixels` has another length than width · height · channels; too large; out of allowance.
+    /// Invalid if `pixels` has another length than width · height · bytes a pixel; too large; out of allowance.
     pub fn from_pixels((width, height): (u32, u32), format: PixelFormat, pixels: &[u8]) -> Result<Self, ImageError> {
         host::from_pixels((width, height), format, pixels).map(Self::from_host)
     }
@@ -134,12 +185,12 @@ impl Image {
         host::resize(&self.0.host, size, filter).map(Self::from_host)
     }
 
-    /// Quarter turns clockwise, then, if asked, mirrored left to right.
+    /// Turned clockwise, then, if asked, mirrored left to right.
     ///
     /// # Errors
     /// Those of decoding and of the allowance.
-    pub fn rotate(&self, quarter_turns_clockwise: u8, mirror: bool) -> Result<Self, ImageError> {
-        host::rotate(&self.0.host, quarter_turns_clockwise, mirror).map(Self::from_host)
+    pub fn rotate(&self, clockwise: QuarterTurns, mirror: bool) -> Result<Self, ImageError> {
+        host::rotate(&self.0.host, clockwise, mirror).map(Self::from_host)
     }
 
     /// The image in another format.
@@ -162,7 +213,7 @@ impl Image {
     ///
     /// # Errors
     /// Those of decoding.
-    pub fn histogram(&self) -> Result<Vec<[u64; 256]>, ImageError> {
+    pub fn histogram(&self) -> Result<Vec<[u32; 256]>, ImageError> {
         host::histogram(&self.0.host)
     }
 

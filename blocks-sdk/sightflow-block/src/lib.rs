@@ -5,6 +5,7 @@
 pub mod __private;
 mod block;
 mod boxes;
+mod bytes;
 mod color;
 mod config;
 pub mod draw;
@@ -28,12 +29,13 @@ pub use sightflow_types::{Problem, Rect, detection, pointer_token, round_to};
 
 pub use crate::block::{Block, CheckContext, Entry};
 pub use crate::boxes::boxes;
+pub use crate::bytes::Bytes;
 pub use crate::color::Color;
 pub use crate::config::{Config, ConfigType, NoConfig};
 pub use crate::draw::Canvas;
 pub use crate::error::{BlockError, Complaint};
 pub use crate::example::example;
-pub use crate::image::{Image, ImageError, PixelFormat, ResizeFilter};
+pub use crate::image::{Image, ImageError, PixelFormat, QuarterTurns, ResizeFilter};
 pub use crate::port::{Inputs, ListItem, Outputs, PortType};
 
 // The macros name this crate by its path; here that is the crate itself.

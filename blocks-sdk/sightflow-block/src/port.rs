@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use sightflow_types::detection::{Detection, DetectionInput};
 use sightflow_types::manifest::{NamedOutputs, Port, PortKind};
 
-use crate::{BlockError, Image};
+use crate::{BlockError, Bytes, Image};
 
 /// The inputs of a block; derive it.
 pub trait Inputs: Sized {
@@ -60,6 +60,7 @@ macro_rules! port_types {
 
 port_types! {
     Image => Image, Images;
+    Bytes => Bytes, Array;
     Detection => Detection, Detections;
     DetectionInput => Detection, Detections;
     Value => Any, Array;

@@ -239,3 +239,14 @@ impl Schema {
         Value::Object(self.root)
     }
 }
+
+/// A text as an array of its bytes.
+#[must_use]
+pub const fn bytes_of<const N: usize>(text: &str) -> [u8; N] {
+    let (text, mut bytes, mut at) = (text.as_bytes(), [0; N], 0);
+    while at < N {
+        bytes[at] = text[at];
+        at += 1;
+    }
+    bytes
+}

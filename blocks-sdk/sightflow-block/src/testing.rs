@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use sightflow_types::Problem;
 
 use crate::block::find;
-use crate::{BlockError, CheckContext, Entry, Example, Image, Manifest, PixelFormat, PortKind, Rect, image};
+use crate::{BlockError, CheckContext, Entry, Example, Image, Manifest, PixelFormat, PortKind, Rect, bytes, image};
 
 pub mod canonical;
 
@@ -17,6 +17,7 @@ pub struct Call<'p> {
     config: Value,
     inputs: Map<String, Value>,
     images: Vec<Image>,
+    buffers: Vec<Vec<u8>>,
 }
 
 /// What a block answered.
@@ -25,12 +26,13 @@ pub struct Answer {
     /// The outputs by port. An image is `{"$image": n}`; see [`Answer::image`].
     pub outputs: Map<String, Value>,
     images: Vec<Image>,
+    buffers: Vec<Vec<u8>>,
 }
 
 impl<'p> Call<'p> {
     /// A call without inputs and with an empty configuration.
     pub fn new(package: &'p [Entry], block: &'p str) -> Self {
-        Self { package, block, config: Value::Object(Map::new()), inputs: Map::new(), images: Vec::new() }
+        Self { package, block, config: Value::Object(Map::new()), inputs: Map::new(), images: Vec::new(), buffers: Vec::new() }
     }
 
     /// The configuration as a user writes it.
@@ -61,6 +63,14 @@ impl<'p> Call<'p> {
         self.input(port, Value::Array(list))
     }
 
+    /// Bytes for an input port.
+    #[must_use]
+    pub fn bytes(mut self, port: &str, bytes: &[u8]) -> Self {
+        self.buffers.push(bytes.to_vec());
+        let value = serde_json::json!({ sightflow_types::BYTES_KEY: self.buffers.len() - 1 });
+        self.input(port, value)
+    }
+
     fn add(&mut self, image: &Image) -> Value {
         self.images.push(image.clone());
         serde_json::json!({ sightflow_types::IMAGE_KEY: self.images.len() - 1 })
@@ -77,10 +87,11 @@ impl<'p> Call<'p> {
             BlockError::bad_config("schema", messages.join("; "))
         })?;
         image::begin_call(self.images.iter().map(|image| image.host().clone()));
+        bytes::begin_call(self.buffers);
         let document = (entry.run)(&Value::Object(config).to_string(), &Value::Object(self.inputs).to_string())?;
-        let images = image::end_call();
+        let (images, buffers) = (image::end_call(), bytes::end_call());
         match serde_json::from_str(&document) {
-            Ok(Value::Object(outputs)) => Ok(Answer { outputs, images }),
+            Ok(Value::Object(outputs)) => Ok(Answer { outputs, images, buffers }),
             _ => Err(BlockError::failed(format!("the result is no JSON object: {document}"))),
         }
     }
@@ -174,6 +185,12 @@ impl Answer {
     pub fn image_of(&self, value: &Value) -> Option<&Image> {
         let slot = value.get(sightflow_types::IMAGE_KEY)?.as_u64()?;
         self.images.get(usize::try_from(slot).ok()?)
+    }
+
+    /// The bytes at an output port.
+    pub fn bytes(&self, port: &str) -> Option<&[u8]> {
+        let index = self.value(port).get(sightflow_types::BYTES_KEY)?.as_u64()?;
+        self.buffers.get(usize::try_from(index).ok()?).map(Vec::as_slice)
     }
 
     /// The place of an output image among the call's images: below the number of input images it is one of those.

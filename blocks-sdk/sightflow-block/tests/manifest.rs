@@ -102,7 +102,7 @@ fn no_nine(_: &CheckContext, config: &Map<String, Value>) -> Vec<Problem> {
     nine.then(|| Problem::new("E-NINE", "/config/size", "not nine")).into_iter().collect()
 }
 
-sightflow_block::export_package!(try_all);
+sightflow_block::export_package!("acme/tests"; try_all);
 
 #[test]
 fn manifest() {

@@ -7,4 +7,4 @@ pub mod map;
 pub mod switch;
 pub mod transform;
 
-sightflow_block::export_package!(condition::condition, filter::filter, map::map, switch::switch);
+sightflow_block::export_package!("sightflow/logic"; condition::condition, filter::filter, map::map, switch::switch);

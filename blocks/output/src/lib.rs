@@ -4,4 +4,4 @@ pub mod flatten;
 pub mod json_output;
 pub mod select;
 
-sightflow_block::export_package!(json_output::json_output);
+sightflow_block::export_package!("sightflow/output"; json_output::json_output);

@@ -6,7 +6,7 @@ pub mod normalize;
 pub mod resize;
 mod surface;
 
-sightflow_block::export_package!(crop::crop, resize::resize, normalize::normalize);
+sightflow_block::export_package!("sightflow/transform"; crop::crop, resize::resize, normalize::normalize);
 
 #[cfg(test)]
 mod tests;

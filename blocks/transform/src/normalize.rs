@@ -178,10 +178,10 @@ impl ChannelStats {
     fn of(rgb: &Image, scaling: &Scaling) -> Result<Self, BlockError> {
         let mut stats = Self::default();
         for (channel, counts) in rgb.histogram()?.iter().take(3).enumerate() {
-            let total: u64 = counts.iter().sum();
+            let total: u64 = counts.iter().map(|count| u64::from(*count)).sum();
             let values = || (0u8..=255).map(|p| scaling.value(channel, p)).zip(counts).filter(|(_, n)| **n > 0);
-            let mean = values().map(|(v, &n)| v * n as f64).sum::<f64>() / total as f64;
-            let variance = values().map(|(v, &n)| (v - mean) * (v - mean) * n as f64).sum::<f64>() / total as f64;
+            let mean = values().map(|(v, &n)| v * f64::from(n)).sum::<f64>() / total as f64;
+            let variance = values().map(|(v, &n)| (v - mean) * (v - mean) * f64::from(n)).sum::<f64>() / total as f64;
             stats.min[channel] = round_to(values().map(|(v, _)| v).fold(f64::INFINITY, f64::min), 6);
             stats.max[channel] = round_to(values().map(|(v, _)| v).fold(f64::NEG_INFINITY, f64::max), 6);
             stats.mean[channel] = round_to(mean, 6);

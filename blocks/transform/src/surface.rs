@@ -1,6 +1,6 @@
 //! Larger pictures around smaller ones.
 
-use sightflow_block::draw::{Canvas, DrawOp, Point};
+use sightflow_block::draw::{Canvas, DrawOp, Ink, Point};
 use sightflow_block::{Color, Image, ImageError, PixelFormat, Rect};
 
 /// Bytes of one stripe, at most, unless a single row is longer.
@@ -14,11 +14,8 @@ pub(crate) fn stripes(height: u32, bytes_per_row: usize) -> impl Iterator<Item =
 
 /// A canvas of one opaque colour that keeps transparency if `format` has it.
 pub(crate) fn canvas(size: (u32, u32), format: PixelFormat, color: Color) -> Result<Canvas, ImageError> {
-    if format == PixelFormat::Rgba8 {
-        let pixel = Image::from_pixels((1, 1), format, &[color.r, color.g, color.b, 255])?;
-        return Canvas::over(&pixel.resize(size, sightflow_block::ResizeFilter::Nearest)?);
-    }
-    Canvas::blank(size, color)
+    let format = if format == PixelFormat::Rgba8 { format } else { PixelFormat::Rgb8 };
+    Canvas::blank(size, format, Ink::opaque(color))
 }
 
 /// `content` at a place of a larger picture of one colour.
@@ -73,7 +70,7 @@ pub(crate) fn continued(
 ) -> Result<Image, ImageError> {
     let (source_width, source_height) = image.size();
     let format = if image.format() == PixelFormat::Rgba8 { PixelFormat::Rgba8 } else { PixelFormat::Rgb8 };
-    let channels = format.channels();
+    let channels = format.pixel_bytes();
     let columns: Vec<u32> = (0..i64::from(width)).map(|x| border.source(left + x, source_width)).collect();
     let (first, last) = columns.iter().fold((u32::MAX, 0), |(low, high), &x| (low.min(x), high.max(x)));
     let mut canvas = canvas((width, height), format, Color::default())?;

@@ -155,7 +155,7 @@ pub fn draw_boxes(inputs: DrawBoxesInputs, config: &DrawBoxesConfig) -> Result<D
             let content = wording.text(&shown.found.detection, shown.index)?;
             if !content.is_empty() {
                 let color = shown.color(config);
-                operations.push(label::draw(content, shown.corners, config.label_position, font_size, color, size));
+                operations.push(label::draw(content, shown.corners, config.label_position, font_size, color, size)?);
             }
         }
     }
@@ -194,8 +194,8 @@ impl Shown<'_> {
         let stroke = Some(Stroke { ink: Ink::opaque(color), width: config.line_width });
         let fill = Some(Ink::opaque(color));
         let rectangle = |corner_radius, fill, stroke| DrawOp::Rectangle {
-            from: point(x1, y1),
-            to: point(x2, y2),
+            start: point(x1, y1),
+            end: point(x2, y2),
             corner_radius,
             fill,
             stroke,

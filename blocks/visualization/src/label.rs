@@ -2,7 +2,7 @@
 
 use minijinja::{Environment, Error, UndefinedBehavior, context};
 use sightflow_block::draw::{DrawOp, Ink, Point, text_size};
-use sightflow_block::{BlockError, Color, Detection};
+use sightflow_block::{BlockError, Color, Detection, ImageError};
 
 /// Pixels between the text and the edge of its background.
 const PADDING: u32 = 4;
@@ -82,8 +82,8 @@ pub(crate) fn draw(
     font_size: f32,
     color: Color,
     (width, height): (u32, u32),
-) -> DrawOp {
-    let (text_width, text_height) = text_size(&content, font_size);
+) -> Result<DrawOp, ImageError> {
+    let (text_width, text_height) = text_size(&content, font_size)?;
     let (w, h) = ((text_width + 2 * PADDING) as i32, (text_height + 2 * PADDING) as i32);
     let (x, y) = match position {
         Position::Top if y1 >= h => (x1, y1 - h),
@@ -93,11 +93,11 @@ pub(crate) fn draw(
         Position::Center => ((x1 + x2 + 1 - w) / 2, (y1 + y2 + 1 - h) / 2),
     };
     let (x, y) = (x.min(width as i32 - w).max(0), y.min(height as i32 - h).max(0));
-    DrawOp::Text {
+    Ok(DrawOp::Text {
         content,
         at: Point { x: x + PADDING as i32, y: y + PADDING as i32 },
         height: font_size,
         ink: Ink::opaque(color.readable_ink()),
         background: Some((Ink::opaque(color), PADDING)),
-    }
+    })
 }

@@ -4,7 +4,7 @@ pub mod draw_boxes;
 mod label;
 mod palette;
 
-sightflow_block::export_package!(draw_boxes::draw_boxes);
+sightflow_block::export_package!("sightflow/visualization"; draw_boxes::draw_boxes);
 
 #[cfg(test)]
 mod tests;

@@ -3,9 +3,8 @@
 use sightflow_images as host;
 use sightflow_types::Rect;
 
-use crate::Color;
 use crate::draw::{DrawOp, Ink, Point, Stroke};
-use crate::image::{ImageError, PixelFormat, ResizeFilter};
+use crate::image::{ImageError, PixelFormat, QuarterTurns, ResizeFilter};
 use crate::log::Level;
 
 pub(crate) use sightflow_images::{Canvas, Image};
@@ -13,7 +12,7 @@ pub(crate) use sightflow_images::{Canvas, Image};
 type Result<T> = std::result::Result<T, ImageError>;
 
 pub(crate) fn from_pixels((width, height): (u32, u32), format: PixelFormat, pixels: &[u8]) -> Result<Image> {
-    Ok(Image::from_pixels(host::Pixels::new(width, height, format.into(), pixels.to_vec())?))
+    Ok(Image::from_pixels(host::Pixels::new(width, height, to_format(format)?, pixels.to_vec())?))
 }
 
 pub(crate) fn size(image: &Image) -> (u32, u32) {
@@ -43,31 +42,40 @@ pub(crate) fn resize(image: &Image, (width, height): (u32, u32), filter: ResizeF
     Ok(image.resize(width, height, filter)?)
 }
 
-pub(crate) fn rotate(image: &Image, quarter_turns_clockwise: u8, mirror: bool) -> Result<Image> {
-    Ok(image.rotate(quarter_turns_clockwise, mirror)?)
+pub(crate) fn rotate(image: &Image, clockwise: QuarterTurns, mirror: bool) -> Result<Image> {
+    let turns = match clockwise {
+        QuarterTurns::Zero => 0,
+        QuarterTurns::One => 1,
+        QuarterTurns::Two => 2,
+        QuarterTurns::Three => 3,
+    };
+    Ok(image.rotate(turns, mirror)?)
 }
 
 pub(crate) fn convert(image: &Image, to: PixelFormat) -> Result<Image> {
-    Ok(image.convert(to.into())?)
+    Ok(image.convert(to_format(to)?)?)
 }
 
 pub(crate) fn blur(image: &Image, sigma: f32) -> Result<Image> {
     Ok(image.blur(sigma)?)
 }
 
-pub(crate) fn histogram(image: &Image) -> Result<Vec<[u64; 256]>> {
-    Ok(image.histogram()?)
+pub(crate) fn histogram(image: &Image) -> Result<Vec<[u32; 256]>> {
+    // An image has fewer pixels than a u32 counts.
+    let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+    Ok(image.histogram()?.into_iter().map(|counts| counts.map(count)).collect())
 }
 
 pub(crate) fn read(image: &Image, area: Rect, format: PixelFormat) -> Result<Vec<u8>> {
-    Ok(image.read(area, format.into())?)
+    Ok(image.read(area, to_format(format)?)?)
 }
 
 pub(crate) fn canvas_over(base: &Image) -> Result<Canvas> {
     Ok(Canvas::over(base)?)
 }
 
-pub(crate) fn canvas_blank((width, height): (u32, u32), fill: Color) -> Result<Canvas> {
+pub(crate) fn canvas_blank((width, height): (u32, u32), format: PixelFormat, ink: Ink) -> Result<Canvas> {
+    let fill = ink.color;
     Ok(Canvas::blank(width, height, [fill.r, fill.g, fill.b])?)
 }
 
@@ -77,15 +85,15 @@ pub(crate) fn draw(canvas: &mut Canvas, operations: &[DrawOp]) -> Result<()> {
 }
 
 pub(crate) fn write(canvas: &mut Canvas, area: Rect, format: PixelFormat, pixels: &[u8]) -> Result<()> {
-    Ok(canvas.write(area, format.into(), pixels)?)
+    Ok(canvas.write(area, to_format(format)?, pixels)?)
 }
 
 pub(crate) fn finish(canvas: Canvas) -> Image {
     canvas.finish()
 }
 
-pub(crate) fn text_size(content: &str, height: f32) -> (u32, u32) {
-    host::text_size(content, height)
+pub(crate) fn text_size(content: &str, height: f32) -> Result<(u32, u32)> {
+    Ok(host::text_size(content, height))
 }
 
 /// A test shows what is written to stderr when it fails.
@@ -97,7 +105,7 @@ impl From<host::ImageError> for ImageError {
     fn from(error: host::ImageError) -> Self {
         match error {
             host::ImageError::OutOfBounds(text) => Self::OutOfBounds(text),
-            host::ImageError::TooLarge { pixels, .. } => Self::TooLarge(pixels),
+            host::ImageError::TooLarge { .. } => Self::TooLarge(error.to_string()),
             host::ImageError::Undecodable(text) => Self::Undecodable(text),
             host::ImageError::Invalid(text) => Self::Invalid(text),
             host::ImageError::OutOfBudget(_) | host::ImageError::Allowance(_) | host::ImageError::Stopped => {
@@ -107,14 +115,13 @@ impl From<host::ImageError> for ImageError {
     }
 }
 
-impl From<PixelFormat> for host::PixelFormat {
-    fn from(format: PixelFormat) -> Self {
-        match format {
-            PixelFormat::Gray8 => Self::Gray8,
-            PixelFormat::Rgb8 => Self::Rgb8,
-            PixelFormat::Rgba8 => Self::Rgba8,
-        }
-    }
+fn to_format(format: PixelFormat) -> Result<host::PixelFormat> {
+    Ok(match format {
+        PixelFormat::Gray8 => host::PixelFormat::Gray8,
+        PixelFormat::Rgb8 => host::PixelFormat::Rgb8,
+        PixelFormat::Rgba8 => host::PixelFormat::Rgba8,
+        PixelFormat::Unknown => return Err(ImageError::Unsupported("an unknown pixel format".to_owned())),
+    })
 }
 
 fn to_point(point: Point) -> host::Point {
@@ -131,9 +138,9 @@ fn to_stroke(stroke: Stroke) -> host::Stroke {
 
 fn to_op(operation: &DrawOp) -> host::DrawOp {
     match operation {
-        DrawOp::Rectangle { from, to, corner_radius, fill, stroke } => host::DrawOp::Rectangle(host::Rectangle {
-            from: to_point(*from),
-            to: to_point(*to),
+        DrawOp::Rectangle { start, end, corner_radius, fill, stroke } => host::DrawOp::Rectangle(host::Rectangle {
+            from: to_point(*start),
+            to: to_point(*end),
             corner_radius: *corner_radius,
             fill: fill.map(to_ink),
             stroke: stroke.map(to_stroke),
@@ -162,9 +169,12 @@ fn to_op(operation: &DrawOp) -> host::DrawOp {
             ink: to_ink(*ink),
             background: background.map(|(ink, padding)| host::TextBackground { ink: to_ink(ink), padding }),
         }),
-        DrawOp::Mask { counts, size: (width, height), ink } => {
-            host::DrawOp::Mask(host::Mask { counts: counts.clone(), width: *width, height: *height, ink: to_ink(*ink) })
-        }
+        DrawOp::Mask { area, order: _, counts, ink } => host::DrawOp::Mask(host::Mask {
+            counts: counts.clone(),
+            width: area.width,
+            height: area.height,
+            ink: to_ink(*ink),
+        }),
         DrawOp::Image { source, at, opacity } => {
             host::DrawOp::Image(host::Pasted { source: source.host().clone(), at: to_point(*at), opacity: *opacity })
         }

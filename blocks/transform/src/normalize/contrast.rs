@@ -2,10 +2,9 @@
 
 use std::sync::LazyLock;
 
-use sightflow_block::draw::Canvas;
 use sightflow_block::{Color, Image, ImageError, PixelFormat, Rect};
 
-use crate::surface::stripes;
+use crate::surface::{self, stripes};
 
 /// What becomes of each of 256 levels of lightness.
 type Table = [f64; 256];
@@ -97,7 +96,7 @@ fn interpolate(table: &Table, level: f64) -> f64 {
 /// Every pixel's lightness changed by a function of column, row and level.
 fn apply(rgb: &Image, change: impl Fn(u32, u32, f64) -> f64) -> Result<Image, ImageError> {
     let (width, height) = rgb.size();
-    let mut canvas = Canvas::blank((width, height), Color::default())?;
+    let mut canvas = surface::canvas((width, height), PixelFormat::Rgb8, Color::default())?;
     for (y, rows) in stripes(height, width as usize * 3) {
         let area = Rect { x: 0, y, width, height: rows };
         let mut pixels = rgb.read(area, PixelFormat::Rgb8)?;

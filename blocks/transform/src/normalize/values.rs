@@ -2,11 +2,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sightflow_block::draw::Canvas;
 use sightflow_block::{BlockError, Color, Image, ImageError, PixelFormat, Rect};
 
 use super::{CUSTOM, ChannelOrder, Layout, NormalizeConfig, Preset, Tensor};
-use crate::surface::stripes;
+use crate::surface::{self, stripes};
 
 /// Most elements of a tensor.
 const MAX_ELEMENTS: u64 = 1 << 20;
@@ -76,7 +75,7 @@ pub(super) fn preview(rgb: &Image, scaling: &Scaling) -> Result<Image, ImageErro
 /// Every pixel of an RGB image changed, in stripes.
 fn map_pixels(rgb: &Image, change: impl Fn([u8; 3]) -> [u8; 3]) -> Result<Image, ImageError> {
     let (width, height) = rgb.size();
-    let mut canvas = Canvas::blank((width, height), Color::default())?;
+    let mut canvas = surface::canvas((width, height), PixelFormat::Rgb8, Color::default())?;
     for (y, rows) in stripes(height, width as usize * 3) {
         let area = Rect { x: 0, y, width, height: rows };
         let mut pixels = rgb.read(area, PixelFormat::Rgb8)?;

@@ -124,7 +124,7 @@ fn label_rows(bbox: [f64; 4], config: &Value) -> Option<(u32, u32)> {
 
 #[test]
 fn labels_stand_on_the_box_or_inside_it() {
-    let height = sightflow_block::draw::text_size("bottle 0.93", 14.0).1 + 8;
+    let height = sightflow_block::draw::text_size("bottle 0.93", 14.0).unwrap().1 + 8;
     let cases = [
         ([50.0, 60.0, 90.0, 80.0], json!({}), 60 - height),
         // No room above.
@@ -144,7 +144,7 @@ fn labels_stand_on_the_box_or_inside_it() {
 
 #[test]
 fn labels_are_shifted_into_the_image() {
-    let width = sightflow_block::draw::text_size("bottle 0.93", 14.0).0 + 8;
+    let width = sightflow_block::draw::text_size("bottle 0.93", 14.0).unwrap().0 + 8;
     let detections = json!([{"bbox_abs": [190, 60, 199, 80], "class_name": "bottle", "confidence": 0.934}]);
     let answer = draw(&black((200, 100)), detections, json!({"color_by": "fixed", "color": "#102030"})).unwrap();
     let image = answer.image("image").unwrap();
@@ -163,7 +163,7 @@ fn a_template_sees_the_fields_and_the_index() {
         ("{{ class_name }} row {{ shelf.row }} #{{ index }}", "can row 3 #0"),
         ("{% if confidence > 0.5 %}sure{% else %}unsure{% endif %}", "sure"),
     ] {
-        assert_eq!(wide(format), sightflow_block::draw::text_size(text, 14.0).0 + 8, "{format}");
+        assert_eq!(wide(format), sightflow_block::draw::text_size(text, 14.0).unwrap().0 + 8, "{format}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Values, images and errors across the boundary.
 
 use sightflow_images::PixelFormat;
-use sightflow_sandbox::{CallConditions, CallLimits, GuestError, Report};
+use sightflow_sandbox::{CallConditions, CallLimits, GuestError, GuestPayload, ManyOutcomes, Report};
 use sightflow_types::error::code;
 
 use crate::guests::{Bench, picture};
@@ -42,6 +42,7 @@ fn a_block_s_own_errors_keep_their_kind_and_their_place() {
     let cases = [
         ("fail", "no", GuestError::Failed(plain("no")), code::BLOCK_FAILED),
         ("retry", "later", GuestError::Retry(plain("later")), code::BLOCK_FAILED),
+        ("other", "a later reason", GuestError::Failed(plain("a later reason")), code::BLOCK_FAILED),
         ("bad_config", "no", GuestError::BadConfig(plain("no")), code::BAD_CONFIG),
         ("bad_input", placed, GuestError::BadInput(report), code::BAD_INPUT),
     ];
@@ -59,6 +60,8 @@ fn an_answer_that_breaks_the_interface_is_refused() {
         ("not_json", "[1]", "a JSON object"),
         ("foreign_image", "", "image 1 does not exist"),
         ("not_json", r#"{"image":{"$image":{"digest":"sha256:00"}}}"#, "must be an index"),
+        ("not_json", r#"{"data":{"$bytes":0}}"#, "buffer 0 does not exist"),
+        ("not_json", r#"{"data":{"$bytes":"AAAA"}}"#, "a buffer index"),
     ];
     for (block, argument, expected) in cases {
         match bench.error(block, argument, CallLimits::default()) {
@@ -82,4 +85,45 @@ async fn checks_are_read() {
         matches!(&failure.error, GuestError::InvalidOutput(reason) if reason.contains("array of problems")),
         "{failure}"
     );
+}
+
+#[test]
+fn bytes_travel_beside_the_document() {
+    let bench = Bench::new();
+    let call = |document: &str| {
+        let payload = GuestPayload { document: document.to_owned(), images: Vec::new() };
+        bench.sandbox.call_blocking(&bench.package, "buffers", "{}", payload, &CallConditions::default())
+    };
+    // 0 1 2, nothing, 255.
+    let outcome = call(r#"{"a":{"$bytes":"AAEC"},"b":[{"$bytes":""},{"$bytes":"/w=="}]}"#).expect("an answer");
+    assert_eq!(outcome.document.text(), r#"{"buffers":[{"$bytes":"/w=="},{"$bytes":""},{"$bytes":"AgEA"}]}"#);
+    let failure = call(r#"{"a":{"$bytes":"?"}}"#).expect_err("no base64");
+    assert_eq!(failure.error.code(), code::BAD_INPUT);
+}
+
+#[test]
+fn a_name_that_the_host_does_not_know_is_told_so() {
+    let outcome = Bench::new().ok("unknown_names", "");
+    assert_eq!(outcome.document.text(), r#"{"unsupported":5,"format":"rgb8"}"#);
+}
+
+#[test]
+fn many_calls_in_one_instance() {
+    let bench = Bench::new();
+    assert!(bench.package.batches() && bench.package.checks());
+    let item = |text: &str| GuestPayload { document: text.to_owned(), images: vec![picture()] };
+    let many = |block: &str, config: &str| {
+        let items = vec![item(r#"{"n":1,"image":{"$image":0}}"#), item("{}"), item(r#"{"n":3}"#)];
+        bench.sandbox.call_many_blocking(&bench.package, block, config, items, &CallConditions::default())
+    };
+    let Ok(ManyOutcomes::Together { answers, profile, .. }) = many("echo", "{}") else { panic!("one instance") };
+    let texts: Vec<_> = answers.iter().map(|answer| answer.as_ref().map(|(document, _)| document.text())).collect();
+    assert_eq!(texts, [Ok(r#"{"n":1,"image":{"$image":0}}"#), Ok("{}"), Ok(r#"{"n":3}"#)]);
+    assert_eq!(profile.handles, 3, "one image each");
+    // Each item has an answer of its own.
+    let Ok(ManyOutcomes::Together { answers, .. }) = many("not_json", "nothing") else { panic!("one instance") };
+    assert!(answers.iter().all(|answer| matches!(answer, Err(GuestError::InvalidOutput(_)))), "{answers:?}");
+    for (block, config, expected) in [("echo", "one less", code::BLOCK_FAILED), ("unreachable", "", code::BLOCK_TRAP)] {
+        assert_eq!(many(block, config).expect_err(block).error.code(), expected, "{block}");
+    }
 }

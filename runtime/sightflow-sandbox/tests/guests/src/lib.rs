@@ -2,22 +2,23 @@
 //!
 //! `config` is the block's argument as plain text where it needs one.
 
-wit_bindgen::generate!({ path: "../../../../wit/v0_1", world: "block-package" });
+wit_bindgen::generate!({ path: "../../../../wit/v0_1", world: "full-package" });
 
 use exports::sightflow::block::blocks::{BlockError, Guest, Payload};
+use exports::sightflow::block::{batches, checks};
 use sightflow::block::images::{
-    Canvas, DrawOp, Ellipse, ImageError, Ink, Outside, Path, Pixel, PixelFormat, Rect, Rectangle, ResizeFilter, Size,
-    Stroke, Text, from_pixels, text_size,
+    Canvas, Drawing, Ellipse, Image, ImageError, Ink, Path, Point, Rect, Rectangle, Size, Stroke, Text, text_size,
 };
 use sightflow::block::log::{Level, log};
 
 struct Package;
 
-const BLOCKS: [&str; 40] = [
+const BLOCKS: [&str; 44] = [
     "echo", "spin", "spin_in_host", "grow", "recurse", "unreachable", "panic", "handles", "handles_dropped", "output", "log", "print",
     "sleep", "environment", "files", "network", "clock", "random", "exit", "fail", "retry", "bad_input", "bad_config", "not_json", "foreign_image",
     "copy", "create", "hold", "process", "arguments", "pixels", "draw", "text_size", "error_text", "error_json", "log_text",
     "grow_refused", "refused_then_granted", "refused_then_fails", "wrong_size",
+    "buffers", "unknown_names", "drawings", "other",
 ];
 
 /// A call failed because the host refused.
@@ -26,7 +27,13 @@ fn refused(error: ImageError) -> BlockError {
 }
 
 fn answer(document: String) -> Result<Payload, BlockError> {
-    Ok(Payload { document, images: Vec::new() })
+    Ok(Payload { document, images: Vec::new(), buffers: Vec::new() })
+}
+
+const BLACK: Ink = Ink { r: 0, g: 0, b: 0, opacity: 1.0 };
+
+fn blank(width: u32, height: u32) -> Result<Canvas, ImageError> {
+    Canvas::blank(Size { width, height }, "rgb8", BLACK)
 }
 
 /// Recursion that no optimiser turns into a loop.
@@ -45,14 +52,6 @@ impl Guest for Package {
             )
         });
         format!("[{}]", manifests.join(","))
-    }
-
-    fn check(block: String, config: String, context: String) -> String {
-        match block.as_str() {
-            "echo" => format!(r#"[{{"code":"E-TEST","pointer":"/config","message":{:?}}}]"#, format!("{config} {context}")),
-            "not_json" => "no array".to_owned(),
-            _ => "[]".to_owned(),
-        }
     }
 
     fn run(block: String, config: String, inputs: Payload) -> Result<Payload, BlockError> {
@@ -142,34 +141,35 @@ impl Guest for Package {
             "copy" => {
                 let Size { width, .. } = first()?.size();
                 for _ in 0..number()? {
-                    first()?.read(Rect { x: 0, y: 0, width, height: 1 }, PixelFormat::Rgb8).map_err(refused)?;
+                    first()?.read(Rect { x: 0, y: 0, width, height: 1 }, "rgb8").map_err(refused)?;
                 }
                 answer("{}".to_owned())
             }
             "create" => {
                 for _ in 0..number()? {
-                    first()?.resize(Size { width: 100, height: 100 }, ResizeFilter::Nearest).map_err(refused)?;
+                    first()?.resize(Size { width: 100, height: 100 }, "nearest").map_err(refused)?;
                 }
                 answer("{}".to_owned())
             }
             "process" => {
-                let canvas = Canvas::blank(Size { width: 1000, height: 1000 }, 0, 0, 0).map_err(refused)?;
+                let canvas = blank(1000, 1000).map_err(refused)?;
                 let ink = Ink { r: 255, g: 0, b: 0, opacity: 1.0 };
                 let whole = Rectangle {
-                    from: Pixel { x: 0, y: 0 },
-                    to: Pixel { x: 999, y: 999 },
+                    start: Point { x: 0, y: 0 },
+                    end: Point { x: 999, y: 999 },
                     corner_radius: 0,
                     fill: Some(ink),
                     stroke: None,
                 };
-                let ops: Vec<_> = (0..number()?).map(|_| DrawOp::Rectangle(whole)).collect();
-                canvas.draw(&ops).map_err(refused)?;
+                let drawing = Drawing::new();
+                (0..number()?).try_for_each(|_| drawing.rectangle(whole)).map_err(refused)?;
+                canvas.draw(&drawing).map_err(refused)?;
                 answer("{}".to_owned())
             }
             // Keeps so many pictures of 30,000 bytes.
             "hold" => {
                 let pictures = (0..number()?)
-                    .map(|_| first()?.resize(Size { width: 100, height: 100 }, ResizeFilter::Nearest).map_err(refused))
+                    .map(|_| first()?.resize(Size { width: 100, height: 100 }, "nearest").map_err(refused))
                     .collect::<Result<Vec<_>, _>>()?;
                 answer(format!("{{\"pictures\":{}}}", pictures.len()))
             }
@@ -177,37 +177,39 @@ impl Guest for Package {
             "draw" => {
                 let ink = Ink { r: 255, g: 0, b: 0, opacity: 0.5 };
                 let (fill, stroke) = (Some(ink), Some(Stroke { ink, width: 3 }));
-                let at = |x, y| Pixel { x, y };
-                let rectangle = |x| DrawOp::Rectangle(Rectangle { from: at(x, 0), to: at(x + 8, 16_383), corner_radius: 0, fill, stroke });
+                let at = |x, y| Point { x, y };
+                let drawing = Drawing::new();
+                let rectangle = |x| drawing.rectangle(Rectangle { start: at(x, 0), end: at(x + 8, 16_383), corner_radius: 0, fill, stroke });
                 let ellipse = |end_angle| {
                     let (radius_x, radius_y) = (4096, 4096);
-                    DrawOp::Ellipse(Ellipse { center: at(4, 4), radius_x, radius_y, start_angle: 0.0, end_angle, fill, stroke })
+                    drawing.ellipse(Ellipse { center: at(4, 4), radius_x, radius_y, start_angle: 0.0, end_angle, fill, stroke })
                 };
                 let zigzag = |left: i32| (0..16_000).map(|i| at(left + i % 64, if i % 2 == 0 { 0 } else { 16_383 })).collect();
-                let path = |left| Path { points: zigzag(left), closed: true, fill, stroke };
+                let path = |left| drawing.path(&Path { points: zigzag(left), closed: true, fill, stroke });
                 let text = |length, x, height| {
-                    DrawOp::Text(Text { content: "W".repeat(length), at: at(x, 0), height, ink, background: None })
+                    drawing.text(&Text { content: "W".repeat(length), at: at(x, 0), height, ink, background: None })
                 };
-                let (size, ops): (_, Vec<_>) = match config.as_str() {
-                    "rectangles" => ((1, 16_384), (0..500_000).map(|_| rectangle(-9)).collect()),
-                    "ellipses" => ((8, 8), (0..100_000).map(|_| ellipse(360.0)).collect()),
-                    "arcs" => ((8, 8), (0..100_000).map(|_| ellipse(350.0)).collect::<Vec<_>>()),
-                    "polygon" => ((64, 16_384), vec![DrawOp::Path(path(0))]),
-                    "polyline" => ((64, 16_384), vec![DrawOp::Path(path(-60))]),
-                    "text" => ((64, 64), vec![text(20 << 20, 0, 20.0)]),
-                    "texts" => ((64, 64), (0..10_000).map(|_| text(4000, -100_000, 20.0)).collect()),
-                    "letters" => ((4096, 4096), (0..100).map(|_| text(20, 0, 4096.0)).collect()),
-                    "numbers" => ((64, 64), vec![text(9, i32::MIN, f32::NAN), text(9, i32::MAX, f32::INFINITY)]),
+                let (size, added) = match config.as_str() {
+                    "rectangles" => ((1, 16_384), (0..500_000).try_for_each(|_| rectangle(-9))),
+                    "ellipses" => ((8, 8), (0..100_000).try_for_each(|_| ellipse(360.0))),
+                    "arcs" => ((8, 8), (0..100_000).try_for_each(|_| ellipse(350.0))),
+                    "polygon" => ((64, 16_384), path(0)),
+                    "polyline" => ((64, 16_384), path(-60)),
+                    "text" => ((64, 64), text(20 << 20, 0, 20.0)),
+                    "texts" => ((64, 64), (0..10_000).try_for_each(|_| text(4000, -100_000, 20.0))),
+                    "letters" => ((4096, 4096), (0..100).try_for_each(|_| text(20, 0, 4096.0))),
+                    "numbers" => ((64, 64), text(9, i32::MIN, f32::NAN).and_then(|()| text(9, i32::MAX, f32::INFINITY))),
                     other => return Err(BlockError::BadConfig(other.to_owned())),
                 };
-                let canvas = Canvas::blank(Size { width: size.0, height: size.1 }, 0, 0, 0).map_err(refused)?;
-                canvas.draw(&ops).map_err(refused)?;
+                added.map_err(refused)?;
+                let canvas = blank(size.0, size.1).map_err(refused)?;
+                canvas.draw(&drawing).map_err(refused)?;
                 answer("{}".to_owned())
             }
             "text_size" => {
                 let text = "m".repeat(number()? as usize);
                 loop {
-                    std::hint::black_box(text_size(&text, 20.0));
+                    let _ = std::hint::black_box(text_size(&text, 20.0));
                 }
             }
             "error_text" => Err(BlockError::Failed("ä".repeat(number()? as usize))),
@@ -225,41 +227,86 @@ impl Guest for Package {
             }
             // A budget is refused; what comes then has nothing to do with it, or has.
             "refused_then_granted" | "refused_then_fails" => {
-                let large = Size { width: 1000, height: 1000 };
-                let error = Canvas::blank(large, 0, 0, 0).err();
+                let error = blank(1000, 1000).err();
                 if block == "refused_then_granted" {
-                    Canvas::blank(Size { width: 10, height: 10 }, 0, 0, 0).map_err(refused)?;
+                    blank(10, 10).map_err(refused)?;
                 }
                 Err(BlockError::Failed(format!("no luck: {}", error.is_some())))
             }
             // A size that the pixels do not have costs nothing.
             "wrong_size" => {
-                let error = from_pixels(Size { width: 10_000, height: 10_000 }, PixelFormat::Rgb8, &[0; 12]).err();
-                first()?.resize(Size { width: 100, height: 100 }, ResizeFilter::Nearest).map_err(refused)?;
+                let error = Image::from_pixels(Size { width: 10_000, height: 10_000 }, "rgb8", &[0; 12]).err();
+                first()?.resize(Size { width: 100, height: 100 }, "nearest").map_err(refused)?;
                 answer(format!("{{\"refused\":{}}}", matches!(error, Some(ImageError::Invalid(_)))))
             }
             // Megabytes of rectangles in one host call.
             "arguments" => {
-                let ink = Ink { r: 255, g: 0, b: 0, opacity: 1.0 };
-                let areas = vec![Rect { x: 0, y: 0, width: 9, height: 9 }; 60_000];
-                let ops: Vec<_> = (0..number()?).map(|_| DrawOp::Outside(Outside { areas: areas.clone(), ink })).collect();
-                let canvas = Canvas::blank(Size { width: 8, height: 8 }, 0, 0, 0).map_err(refused)?;
-                canvas.draw(&ops).map_err(refused)?;
+                let areas = vec![Rect { x: 0, y: 0, width: 9, height: 9 }; 60_000 * number()? as usize];
+                Drawing::new().outside(&areas, BLACK).map_err(refused)?;
                 answer("{}".to_owned())
             }
+            // Shapes without end, and none painted.
+            "drawings" => {
+                let drawing = Drawing::new();
+                let (points, fill) = (vec![Point { x: 0, y: 0 }; 1000], Some(BLACK));
+                for _ in 0..number()? {
+                    drawing.path(&Path { points: points.clone(), closed: false, fill, stroke: None }).map_err(refused)?;
+                }
+                answer("{}".to_owned())
+            }
+            // Each buffer backwards, in opposite order.
+            "buffers" => {
+                let buffers: Vec<Vec<u8>> =
+                    inputs.buffers.into_iter().rev().map(|bytes| bytes.into_iter().rev().collect()).collect();
+                let named: Vec<_> = (0..buffers.len()).map(|at| format!("{{\"$bytes\":{at}}}")).collect();
+                let document = format!("{{\"buffers\":[{}]}}", named.join(","));
+                Ok(Payload { document, images: Vec::new(), buffers })
+            }
+            // What a later host may know.
+            "unknown_names" => {
+                let image = first()?;
+                let size = Size { width: 1, height: 1 };
+                let errors = [
+                    image.convert("bgr8").err(),
+                    image.resize(size, "sharp").err(),
+                    image.read(Rect { x: 0, y: 0, width: 1, height: 1 }, "").err(),
+                    Canvas::blank(size, "RGB8", BLACK).err(),
+                    Image::from_pixels(size, "gray9", &[0]).err(),
+                ];
+                let told = errors.iter().filter(|error| matches!(error, Some(ImageError::Unsupported(_)))).count();
+                answer(format!("{{\"unsupported\":{told},\"format\":\"{}\"}}", image.format()))
+            }
+            "other" => Err(BlockError::Other(config)),
             // Reads a region, inverts it, and gives back a canvas with it and an image made of it.
             "pixels" => {
                 let image = first()?;
                 let area = Rect { x: 1, y: 1, width: 2, height: 1 };
-                let pixels: Vec<u8> = image.read(area, PixelFormat::Rgb8).map_err(refused)?.iter().map(|value| 255 - value).collect();
+                let pixels: Vec<u8> = image.read(area, "rgb8").map_err(refused)?.iter().map(|value| 255 - value).collect();
                 let canvas = Canvas::over(image).map_err(refused)?;
-                canvas.write(area, PixelFormat::Rgb8, &pixels).map_err(refused)?;
-                let part = from_pixels(Size { width: 2, height: 1 }, PixelFormat::Rgb8, &pixels).map_err(refused)?;
+                canvas.write(area, "rgb8", &pixels).map_err(refused)?;
+                let part = Image::from_pixels(Size { width: 2, height: 1 }, "rgb8", &pixels).map_err(refused)?;
                 let document = r#"{"image":{"$image":0},"part":{"$image":1}}"#.to_owned();
-                Ok(Payload { document, images: vec![Canvas::finish(canvas), part] })
+                Ok(Payload { document, images: vec![Canvas::finish(canvas), part], buffers: Vec::new() })
             }
             other => Err(BlockError::Failed(format!("no block {other}"))),
         }
+    }
+}
+
+impl checks::Guest for Package {
+    fn check(block: String, config: String, context: String) -> String {
+        match block.as_str() {
+            "echo" => format!(r#"[{{"code":"E-TEST","pointer":"/config","message":{:?}}}]"#, format!("{config} {context}")),
+            "not_json" => "no array".to_owned(),
+            _ => "[]".to_owned(),
+        }
+    }
+}
+
+impl batches::Guest for Package {
+    fn run_many(block: String, config: String, items: Vec<Payload>) -> Vec<Result<Payload, BlockError>> {
+        let most = if config == "one less" { items.len() - 1 } else { items.len() };
+        items.into_iter().take(most).map(|inputs| Self::run(block.clone(), config.clone(), inputs)).collect()
     }
 }
 
