@@ -25,6 +25,8 @@ pub(crate) fn format(image: &Image) -> PixelFormat {
         host::PixelFormat::Gray8 => PixelFormat::Gray8,
         host::PixelFormat::Rgb8 => PixelFormat::Rgb8,
         host::PixelFormat::Rgba8 => PixelFormat::Rgba8,
+        // Nothing here makes one.
+        other => unreachable!("an image of format {}", other.name()),
     }
 }
 
@@ -56,7 +58,7 @@ pub(crate) fn blur(image: &Image, sigma: f32) -> Result<Image> {
 }
 
 pub(crate) fn histogram(image: &Image) -> Result<Vec<[u64; 256]>> {
-    Ok(image.histogram()?)
+    Ok(image.histogram()?.into_iter().map(|counts| counts.map(u64::from)).collect())
 }
 
 pub(crate) fn read(image: &Image, area: Rect, format: PixelFormat) -> Result<Vec<u8>> {
@@ -68,7 +70,7 @@ pub(crate) fn canvas_over(base: &Image) -> Result<Canvas> {
 }
 
 pub(crate) fn canvas_blank((width, height): (u32, u32), fill: Color) -> Result<Canvas> {
-    Ok(Canvas::blank(width, height, [fill.r, fill.g, fill.b])?)
+    Ok(Canvas::blank(width, height, host::PixelFormat::Rgb8, host::Ink::opaque(fill.r, fill.g, fill.b))?)
 }
 
 pub(crate) fn draw(canvas: &mut Canvas, operations: &[DrawOp]) -> Result<()> {
@@ -85,7 +87,7 @@ pub(crate) fn finish(canvas: Canvas) -> Image {
 }
 
 pub(crate) fn text_size(content: &str, height: f32) -> (u32, u32) {
-    host::text_size(content, height)
+    host::text_size(content, height.max(1.0).min(4096.0)).expect("a height that can be drawn")
 }
 
 /// A test shows what is written to stderr when it fails.
@@ -162,9 +164,12 @@ fn to_op(operation: &DrawOp) -> host::DrawOp {
             ink: to_ink(*ink),
             background: background.map(|(ink, padding)| host::TextBackground { ink: to_ink(ink), padding }),
         }),
-        DrawOp::Mask { counts, size: (width, height), ink } => {
-            host::DrawOp::Mask(host::Mask { counts: counts.clone(), width: *width, height: *height, ink: to_ink(*ink) })
-        }
+        DrawOp::Mask { counts, size: (width, height), ink } => host::DrawOp::Mask(host::Mask {
+            counts: counts.clone(),
+            area: host::Area { x: 0, y: 0, width: *width, height: *height },
+            order: host::MaskOrder::RowMajor,
+            ink: to_ink(*ink),
+        }),
         DrawOp::Image { source, at, opacity } => {
             host::DrawOp::Image(host::Pasted { source: source.host().clone(), at: to_point(*at), opacity: *opacity })
         }

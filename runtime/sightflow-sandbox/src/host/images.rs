@@ -81,8 +81,8 @@ impl CallState {
             }),
             wit::DrawOp::Mask(op) => raster::DrawOp::Mask(raster::Mask {
                 counts: op.counts,
-                width: op.size.width,
-                height: op.size.height,
+                area: raster::Area { x: 0, y: 0, width: op.size.width, height: op.size.height },
+                order: raster::MaskOrder::RowMajor,
                 ink: ink(op.ink),
             }),
             wit::DrawOp::Image(op) => raster::DrawOp::Image(raster::Pasted {
@@ -114,6 +114,8 @@ impl wit::Host for CallState {
     }
 
     fn text_size(&mut self, content: String, height: f32) -> wasmtime::Result<wit::Size> {
+        // The interface measures what it would not draw; `max` makes a number of what is none.
+        let height = height.max(1.0).min(4096.0);
         match self.operate(|state| Ok(raster::text_size_in(&state.work, &content, height)))? {
             Ok((width, height)) => Ok(wit::Size { width, height }),
             // The interface has no word for it.
@@ -133,6 +135,7 @@ impl wit::HostImage for CallState {
             raster::PixelFormat::Gray8 => wit::PixelFormat::Gray8,
             raster::PixelFormat::Rgb8 => wit::PixelFormat::Rgb8,
             raster::PixelFormat::Rgba8 => wit::PixelFormat::Rgba8,
+            other => return Err(wasmtime::Error::msg(format!("this interface has no format {}", other.name()))),
         })
     }
 
@@ -172,7 +175,7 @@ impl wit::HostImage for CallState {
     fn histogram(&mut self, image: Resource<Image>) -> Answer<Vec<wit::ChannelHistogram>> {
         let image = self.image(&image)?;
         let tables = self.operate(|state| Ok(image.histogram_in(&state.work)))?;
-        let wire = |counts: [u64; 256]| wit::ChannelHistogram { counts: counts.to_vec() };
+        let wire = |counts: [u32; 256]| wit::ChannelHistogram { counts: counts.map(u64::from).to_vec() };
         Ok(tables.map(|tables| tables.into_iter().map(wire).collect()))
     }
 
@@ -181,7 +184,7 @@ impl wit::HostImage for CallState {
         let format = raster::PixelFormat::from(format);
         let area = raster::Area::from(area);
         let bytes = match area.within(image.size()) {
-            Ok(rect) => u64::from(rect.width) * u64::from(rect.height) * format.channels() as u64,
+            Ok(rect) => u64::from(rect.width) * u64::from(rect.height) * format.bytes() as u64,
             Err(error) => return self.failed(error).map(Err),
         };
         if let Err(kind) = self.charge_copy(bytes) {
@@ -209,7 +212,15 @@ impl wit::HostCanvas for CallState {
     }
 
     fn blank(&mut self, size: wit::Size, r: u8, g: u8, b: u8) -> Answer<Resource<Canvas>> {
-        self.make(|state| Ok(Canvas::blank_in(&state.work, size.width, size.height, [r, g, b])))
+        self.make(|state| {
+            Ok(Canvas::blank_in(
+                &state.work,
+                size.width,
+                size.height,
+                raster::PixelFormat::Rgb8,
+                raster::Ink::opaque(r, g, b),
+            ))
+        })
     }
 
     fn draw(&mut self, canvas: Resource<Canvas>, ops: Vec<wit::DrawOp>) -> Answer<()> {
