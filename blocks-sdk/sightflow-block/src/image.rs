@@ -24,7 +24,7 @@ struct Inner {
     slot: Cell<Option<usize>>,
 }
 
-/// Channels and their order; 8 bits each.
+/// Channels, their order and how each is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PixelFormat {
@@ -34,12 +34,17 @@ pub enum PixelFormat {
     Rgb8,
     /// Red, green, blue, alpha (straight).
     Rgba8,
+    /// One channel of 16 bits, little-endian.
+    Gray16,
+    /// One channel, an IEEE 754 number of 32 bits, little-endian; black is 0, white is 1, any number may occur.
+    Float32,
     /// One that this version of the crate does not know.
     Unknown,
 }
 
 impl PixelFormat {
-    const ALL: [Self; 3] = [Self::Gray8, Self::Rgb8, Self::Rgba8];
+    /// Every format of this version.
+    pub const ALL: [Self; 5] = [Self::Gray8, Self::Rgb8, Self::Rgba8, Self::Gray16, Self::Float32];
 
     /// Its name in the block interface.
     pub const fn as_str(self) -> &'static str {
@@ -47,10 +52,13 @@ impl PixelFormat {
             Self::Gray8 => "gray8",
             Self::Rgb8 => "rgb8",
             Self::Rgba8 => "rgba8",
+            Self::Gray16 => "gray16",
+            Self::Float32 => "float32",
             Self::Unknown => "unknown",
         }
     }
 
+    #[cfg(target_family = "wasm")]
     pub(crate) fn named(name: &str) -> Self {
         Self::ALL.into_iter().find(|format| format.as_str() == name).unwrap_or(Self::Unknown)
     }
@@ -59,8 +67,9 @@ impl PixelFormat {
     pub const fn pixel_bytes(self) -> usize {
         match self {
             Self::Gray8 => 1,
+            Self::Gray16 => 2,
             Self::Rgb8 => 3,
-            Self::Rgba8 => 4,
+            Self::Rgba8 | Self::Float32 => 4,
             Self::Unknown => 0,
         }
     }

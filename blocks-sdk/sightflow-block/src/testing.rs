@@ -32,7 +32,14 @@ pub struct Answer {
 impl<'p> Call<'p> {
     /// A call without inputs and with an empty configuration.
     pub fn new(package: &'p [Entry], block: &'p str) -> Self {
-        Self { package, block, config: Value::Object(Map::new()), inputs: Map::new(), images: Vec::new(), buffers: Vec::new() }
+        Self {
+            package,
+            block,
+            config: Value::Object(Map::new()),
+            inputs: Map::new(),
+            images: Vec::new(),
+            buffers: Vec::new(),
+        }
     }
 
     /// The configuration as a user writes it.

@@ -148,7 +148,8 @@ impl Cell {
             }
             text.push(']');
             let inside: u64 = cells.iter().map(|cell| cell.as_ref().map_or(NOTHING, Self::weight)).sum();
-            let survey = Survey { weight: NOTHING + inside, images: false, bytes: false, shape: Shape::Array(cells.len()) };
+            let survey =
+                Survey { weight: NOTHING + inside, images: false, bytes: false, shape: Shape::Array(cells.len()) };
             return Self::written(&text, survey);
         }
         let items = cells.iter().map(|cell| cell.as_ref().map_or(Value::Null, |cell| cell.value().clone()));

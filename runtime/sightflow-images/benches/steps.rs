@@ -5,8 +5,9 @@
 use std::time::{Duration, Instant};
 
 use sightflow_images::{
-    Area, Canvas, DrawOp, Ellipse, EncodeFormat, Image, ImageError, Ink, Mask, Outside, Pasted, Path, PixelCache,
-    PixelFormat, Pixels, Point, ReadOptions, Rectangle, ResizeFilter, Stroke, Text, Work, encode, probe, text_size_in,
+    Area, Border, Canvas, DrawOp, Ellipse, EncodeFormat, Flip, Image, ImageError, Ink, Margins, Mask, MaskOrder,
+    Outside, Pasted, Path, PixelCache, PixelFormat, Pixels, Point, ReadOptions, Rectangle, ResizeFilter, Stroke, Text,
+    ThresholdMethod, Work, encode, probe, text_size_in,
 };
 use sightflow_types::Digest;
 
@@ -26,7 +27,7 @@ fn image(width: u32, height: u32, format: PixelFormat) -> Image {
 
 fn draws(width: u32, height: u32, op: DrawOp) -> Operation {
     Box::new(move |work| {
-        let mut canvas = Canvas::blank_in(work, width, height, [0; 3])?;
+        let mut canvas = Canvas::blank_in(work, width, height, PixelFormat::Rgb8, Ink::opaque(0, 0, 0))?;
         canvas.draw_in(work, std::slice::from_ref(&op))
     })
 }
@@ -63,6 +64,7 @@ fn operations() -> Vec<(&'static str, Operation)> {
     let areas = vec![Area { x: 3, y: 0, width: 9, height: 16_000 }; 500];
     let rgb = image(3000, 2000, PixelFormat::Rgb8);
     let rgba = image(2000, 2000, PixelFormat::Rgba8);
+    let wide = image(3000, 2000, PixelFormat::Gray8);
     let on = |image: &Image, operation: fn(&Image, &Work) -> Result<(), ImageError>| -> Operation {
         let image = image.clone();
         Box::new(move |work| operation(&image, work))
@@ -85,7 +87,16 @@ fn operations() -> Vec<(&'static str, Operation)> {
         ("text, measured", Box::new(|work| text_size_in(work, &"m".repeat(200_000), 30.0).map(drop))),
         (
             "mask",
-            draws(4000, 4000, DrawOp::Mask(Mask { counts: vec![1; 16_000_000], width: 4000, height: 4000, ink: half })),
+            draws(
+                4000,
+                4000,
+                DrawOp::Mask(Mask {
+                    counts: vec![1; 16_000_000],
+                    area: Area { x: 0, y: 0, width: 4000, height: 4000 },
+                    order: MaskOrder::RowMajor,
+                    ink: half,
+                }),
+            ),
         ),
         ("areas", draws(64, 16_000, DrawOp::Outside(Outside { areas, ink: half }))),
         ("image", draws(3000, 2000, DrawOp::Image(Pasted { source: rgb.clone(), at: at(0, 0), opacity: 1.0 }))),
@@ -107,6 +118,20 @@ fn operations() -> Vec<(&'static str, Operation)> {
         ("webp", unpacks(EncodeFormat::Webp, &rgb)),
         ("rotate", on(&rgb, |image, work| image.rotate_in(work, 1, true).map(drop))),
         ("convert", on(&rgba, |image, work| image.convert_in(work, PixelFormat::Gray8).map(drop))),
+        ("threshold", on(&rgb, |image, work| image.threshold_in(work, 99.5, 255.0, ThresholdMethod::Binary).map(drop))),
+        ("Otsu's level", on(&wide, |image, work| image.otsu_level_in(work).map(drop))),
+        ("blend", on(&rgb, |image, work| image.blend_in(work, 0.7, image, 0.3, 1.0).map(drop))),
+        ("difference", on(&rgb, |image, work| image.absolute_difference_in(work, image).map(drop))),
+        ("flip", on(&rgb, |image, work| image.flip_in(work, Flip::Vertical).map(drop))),
+        (
+            "pad",
+            on(&rgb, |image, work| {
+                image.pad_in(work, Margins { left: 999, ..Margins::default() }, Border::Reflect101).map(drop)
+            }),
+        ),
+        ("keep by mask", on(&wide, |image, work| image.apply_mask_in(work, image, Ink::opaque(9, 9, 9)).map(drop))),
+        ("composite", on(&wide, |image, work| image.composite_in(work, image, image).map(drop))),
+        ("mean", on(&rgb, |image, work| image.mean_in(work, None).map(drop))),
         ("histogram", on(&rgb, |image, work| image.histogram_in(work).map(drop))),
         ("blur, σ 1", on(&rgb, |image, work| image.blur_in(work, 1.0).map(drop))),
         ("blur, σ 20", on(&rgb, |image, work| image.blur_in(work, 20.0).map(drop))),

@@ -1,6 +1,6 @@
 //! Drawing operations, one to one those of the block interface (`wit/v0_1/block.wit`).
 
-use crate::{Area, Image};
+use crate::{Area, Image, ImageError, PixelFormat};
 
 /// A colour and how much of it: `out = round(opacity·colour + (1 − opacity)·pixel)` per channel.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,6 +17,26 @@ impl Ink {
     /// A colour that covers.
     pub const fn opaque(r: u8, g: u8, b: u8) -> Self {
         Self { r, g, b, opacity: 1.0 }
+    }
+
+    /// A pixel of this colour, whose first bytes count; with alpha, the opacity is its alpha.
+    ///
+    /// # Errors
+    /// [`ImageError::Invalid`] for an opacity outside of 0..=1 or, without alpha, other than 1; and for formats without
+    /// 8 bits a channel.
+    pub(crate) fn pixel(self, format: PixelFormat) -> Result<[u8; 4], ImageError> {
+        format.require_8_bits("a colour")?;
+        let has_alpha = format == PixelFormat::Rgba8;
+        if !(0.0..=1.0).contains(&self.opacity) || (!has_alpha && self.opacity < 1.0) {
+            return Err(ImageError::Invalid(format!(
+                "opacity is {}; a pixel of {} has {}",
+                self.opacity,
+                format.name(),
+                if has_alpha { "0..1" } else { "1" }
+            )));
+        }
+        let [first, second, third, _] = crate::canvas::color(self, format);
+        Ok([first, second, third, (self.opacity * 255.0 + 0.5) as u8])
     }
 }
 
@@ -108,15 +128,24 @@ pub struct Text {
     pub background: Option<TextBackground>,
 }
 
-/// A mask that covers the canvas.
+/// In which order a mask counts its pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MaskOrder {
+    /// Row by row, from left to right.
+    RowMajor,
+    /// Column by column, from top to bottom, as COCO does.
+    ColumnMajor,
+}
+
+/// A mask over a part of the surface.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mask {
-    /// Row-major run lengths, background first; they add up to the canvas's pixels.
+    /// Run lengths, background first; they add up to the pixels of `area`.
     pub counts: Vec<u32>,
-    /// Columns of the mask; must be the canvas's.
-    pub width: u32,
-    /// Rows of the mask; must be the canvas's.
-    pub height: u32,
+    /// What the mask covers; it is clipped where it reaches outside of the surface.
+    pub area: Area,
+    /// How the runs go through the area.
+    pub order: MaskOrder,
     /// Colour of what is not background.
     pub ink: Ink,
 }

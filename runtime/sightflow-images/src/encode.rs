@@ -55,6 +55,16 @@ pub fn encode(image: &Image, format: EncodeFormat) -> Result<Bytes, ImageError> 
 /// [`ImageError::Invalid`] for a JPEG quality outside of 1..=100 or a size that the format cannot hold, those of
 /// [`Image::view`] and those of `work`.
 pub fn encode_in(work: &Work, image: &Image, format: EncodeFormat) -> Result<Bytes, ImageError> {
+    match (format, image.format()) {
+        (_, PixelFormat::Float32) | (EncodeFormat::Jpeg { .. } | EncodeFormat::Webp, PixelFormat::Gray16) => {
+            return Err(ImageError::Invalid(format!(
+                "{} cannot hold {}; convert the image first",
+                format.source_format(),
+                image.format().name()
+            )));
+        }
+        _ => {}
+    }
     let image = match (format, image.format()) {
         (EncodeFormat::Jpeg { .. }, PixelFormat::Rgba8) => image.convert_in(work, PixelFormat::Rgb8)?,
         // The encoder knows no grey.
@@ -64,8 +74,10 @@ pub fn encode_in(work: &Work, image: &Image, format: EncodeFormat) -> Result<Byt
     let pixels = image.pixels()?;
     let color = match pixels.format() {
         PixelFormat::Gray8 => ExtendedColorType::L8,
+        PixelFormat::Gray16 => ExtendedColorType::L16,
         PixelFormat::Rgb8 => ExtendedColorType::Rgb8,
         PixelFormat::Rgba8 => ExtendedColorType::Rgba8,
+        PixelFormat::Float32 => return Err(ImageError::invalid("no file format holds float32")),
     };
     let (data, width, height) = (pixels.data(), pixels.width(), pixels.height());
     // PNG and WebP are packed in memory of the encoder's own first.

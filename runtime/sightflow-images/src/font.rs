@@ -16,7 +16,7 @@ static FACE: LazyLock<FontRef<'static>> = LazyLock::new(|| {
 });
 
 /// Heights of text that are drawn; others are refused.
-pub(crate) const HEIGHTS: std::ops::RangeInclusive<f32> = 1.0..=4096.0;
+const HEIGHTS: std::ops::RangeInclusive<f32> = 1.0..=4096.0;
 
 /// Rasters kept; beyond it the cache starts again.
 const CACHE_BYTES: usize = 8 << 20;
@@ -50,18 +50,20 @@ struct Rasters {
 /// letters.
 static RASTERS: LazyLock<Mutex<Rasters>> = LazyLock::new(Mutex::default);
 
-/// Columns and rows of the box that `text` fills when drawn with this height (clamped to 1..=4096 pixels).
-pub fn text_size(text: &str, height: f32) -> (u32, u32) {
-    let height = clamped(height);
-    (text.chars().map(|c| advance(c, height)).sum::<f32>().ceil() as u32, height.ceil() as u32)
+/// Columns and rows of the box that `text` fills when drawn with this height.
+///
+/// # Errors
+/// [`ImageError::Invalid`] for a height outside of 1..=4096 pixels.
+pub fn text_size(text: &str, height: f32) -> Result<(u32, u32), ImageError> {
+    text_size_in(&Work::default(), text, height)
 }
 
 /// As [`text_size`], within the bounds of `work`.
 ///
 /// # Errors
-/// Those of `work`.
+/// As [`text_size`], and those of `work`.
 pub fn text_size_in(work: &Work, text: &str, height: f32) -> Result<(u32, u32), ImageError> {
-    let height = clamped(height);
+    check_height(height)?;
     let mut width = 0.0f32;
     for c in text.chars() {
         work.spend(STEPS_PER_LETTER)?;
@@ -70,8 +72,12 @@ pub fn text_size_in(work: &Work, text: &str, height: f32) -> Result<(u32, u32), 
     Ok((width.ceil() as u32, height.ceil() as u32))
 }
 
-fn clamped(height: f32) -> f32 {
-    if height.is_nan() { *HEIGHTS.start() } else { height.clamp(*HEIGHTS.start(), *HEIGHTS.end()) }
+/// Refuses heights that no text is drawn with.
+pub(crate) fn check_height(height: f32) -> Result<(), ImageError> {
+    if HEIGHTS.contains(&height) {
+        return Ok(());
+    }
+    Err(ImageError::Invalid(format!("text is {height} pixels high; it must be 1..4096")))
 }
 
 /// How far the pen moves for one letter.

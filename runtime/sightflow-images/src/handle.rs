@@ -174,7 +174,7 @@ impl Image {
     /// Those of `work`.
     pub fn detached_in(&self, work: &Work) -> Result<Self, ImageError> {
         let Source::Decoded(pixels) = &*self.source else { return Ok(self.clone()) };
-        let own = self.rect.width as usize * self.rect.height as usize * pixels.format().channels();
+        let own = self.rect.width as usize * self.rect.height as usize * pixels.format().bytes();
         if self.reference.is_some() || own >= pixels.data().len() / 4 {
             return Ok(self.clone());
         }

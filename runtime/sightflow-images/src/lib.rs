@@ -23,13 +23,18 @@ mod work;
 
 pub use cache::{CacheStats, PixelCache};
 pub use canvas::Canvas;
-pub use draw_op::{DrawOp, Ellipse, Ink, Mask, Outside, Pasted, Path, Point, Rectangle, Stroke, Text, TextBackground};
+pub use draw_op::{
+    DrawOp, Ellipse, Ink, Mask, MaskOrder, Outside, Pasted, Path, Point, Rectangle, Stroke, Text, TextBackground,
+};
 pub use drawing::Drawing;
 pub use encode::{EncodeFormat, encode, encode_in};
 pub use error::{Allowance, ImageError, MAX_PIXELS, MAX_SIDE, check_size};
 pub use font::{text_size, text_size_in};
 pub use handle::{Image, ReadOptions};
+pub use ops::border::{Border, Margins};
+pub use ops::flip::Flip;
 pub use ops::resize::ResizeFilter;
+pub use ops::threshold::ThresholdMethod;
 pub use pixels::{Area, PixelFormat, Pixels, View};
 pub use probe::{Probe, probe};
 pub use source_format::SourceFormat;

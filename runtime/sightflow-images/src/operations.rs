@@ -87,7 +87,7 @@ impl Image {
     /// Gaussian blur of standard deviation `sigma` in pixels, 0..=1000, border reflect-101; itself at 0.
     ///
     /// # Errors
-    /// [`ImageError::Invalid`] for another sigma, and those of [`Image::view`].
+    /// [`ImageError::Invalid`] for another sigma or a format without 8 bits a channel, and those of [`Image::view`].
     pub fn blur(&self, sigma: f32) -> Result<Self, ImageError> {
         self.blur_in(&Work::default(), sigma)
     }
@@ -109,8 +109,8 @@ impl Image {
     /// How often each of the 256 values occurs, one table a channel in the order of the pixel format.
     ///
     /// # Errors
-    /// Those of [`Image::view`].
-    pub fn histogram(&self) -> Result<Vec<[u64; 256]>, ImageError> {
+    /// [`ImageError::Invalid`] for a format without 8 bits a channel, and those of [`Image::view`].
+    pub fn histogram(&self) -> Result<Vec<[u32; 256]>, ImageError> {
         self.histogram_in(&Work::default())
     }
 
@@ -118,7 +118,7 @@ impl Image {
     ///
     /// # Errors
     /// As [`Image::histogram`], and those of `work`.
-    pub fn histogram_in(&self, work: &Work) -> Result<Vec<[u64; 256]>, ImageError> {
+    pub fn histogram_in(&self, work: &Work) -> Result<Vec<[u32; 256]>, ImageError> {
         ops::histogram(work, &self.view_in(work)?)
     }
 }

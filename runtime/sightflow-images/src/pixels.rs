@@ -7,7 +7,7 @@ use sightflow_types::Rect;
 use crate::work::{Held, Work};
 use crate::{ImageError, check_size};
 
-/// Channels and their order; 8 bits each.
+/// Channels, their order and how each is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PixelFormat {
     /// One channel, `round(.299R + .587G + .114B)` of a colour.
@@ -16,16 +16,66 @@ pub enum PixelFormat {
     Rgb8,
     /// Red, green, blue and straight (not premultiplied) alpha.
     Rgba8,
+    /// One channel of 16 bits, little-endian.
+    Gray16,
+    /// One channel, an IEEE 754 number of 32 bits, little-endian; black is 0, white is 1, any number may occur.
+    Float32,
 }
 
 impl PixelFormat {
-    /// Bytes a pixel: 1, 3 or 4.
+    /// Every format.
+    pub const ALL: [Self; 5] = [Self::Gray8, Self::Rgb8, Self::Rgba8, Self::Gray16, Self::Float32];
+
+    /// What users call it: `gray8`, `rgb8`, `rgba8`, `gray16` or `float32`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gray8 => "gray8",
+            Self::Rgb8 => "rgb8",
+            Self::Rgba8 => "rgba8",
+            Self::Gray16 => "gray16",
+            Self::Float32 => "float32",
+        }
+    }
+
+    /// Channels a pixel: 1, 3 or 4.
     pub const fn channels(self) -> usize {
         match self {
-            Self::Gray8 => 1,
+            Self::Gray8 | Self::Gray16 | Self::Float32 => 1,
             Self::Rgb8 => 3,
             Self::Rgba8 => 4,
         }
+    }
+
+    /// Bytes a pixel: 1, 2, 3 or 4.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Gray8 => 1,
+            Self::Gray16 => 2,
+            Self::Rgb8 => 3,
+            Self::Rgba8 | Self::Float32 => 4,
+        }
+    }
+
+    /// Refuses what only knows channels of 8 bits.
+    pub(crate) fn require_8_bits(self, what: &str) -> Result<(), ImageError> {
+        match self {
+            Self::Gray8 | Self::Rgb8 | Self::Rgba8 => Ok(()),
+            Self::Gray16 | Self::Float32 => {
+                Err(ImageError::Invalid(format!("{what} needs gray8, rgb8 or rgba8, not {}", self.name())))
+            }
+        }
+    }
+}
+
+impl std::str::FromStr for PixelFormat {
+    type Err = ImageError;
+
+    fn from_str(name: &str) -> Result<Self, ImageError> {
+        Self::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
+            ImageError::Invalid(format!(
+                "no pixel format is called {name:?}; there are gray8, rgb8, rgba8, gray16 and float32"
+            ))
+        })
     }
 }
 
@@ -69,7 +119,7 @@ impl From<Rect> for Area {
     }
 }
 
-/// Packed rows of 8-bit pixels: `data.len() == width · height · format.channels()`.
+/// Packed rows of pixels: `data.len() == width · height · format.bytes()`.
 pub struct Pixels {
     width: u32,
     height: u32,
@@ -109,7 +159,7 @@ impl Pixels {
     /// Those of [`Pixels::new`].
     pub fn fits(width: u32, height: u32, format: PixelFormat, bytes: usize) -> Result<(), ImageError> {
         check_size(width, height)?;
-        let expected = width as usize * height as usize * format.channels();
+        let expected = width as usize * height as usize * format.bytes();
         if bytes != expected {
             return Err(ImageError::Invalid(format!(
                 "{width}×{height} {format:?} needs {expected} bytes, not {bytes}"
@@ -133,19 +183,19 @@ impl Pixels {
         Ok(Self { held: Some(work.take(pixels.data.len() as u64)?), ..pixels })
     }
 
-    /// Every pixel of one colour; `color` has one byte a channel of `format`.
+    /// Every pixel of one colour; `color` is one pixel of `format`.
     ///
     /// # Errors
     /// Those of [`check_size`], and [`ImageError::Invalid`] for a colour of another length.
     pub fn filled(width: u32, height: u32, format: PixelFormat, color: &[u8]) -> Result<Self, ImageError> {
         check_size(width, height)?;
-        if color.len() != format.channels() {
-            return Err(ImageError::Invalid(format!("a {format:?} colour has {} bytes", format.channels())));
+        if color.len() != format.bytes() {
+            return Err(ImageError::Invalid(format!("a {format:?} colour has {} bytes", format.bytes())));
         }
         Ok(Self { width, height, format, data: color.repeat(width as usize * height as usize), held: None })
     }
 
-    /// Every pixel of one colour, on the account of `work`; `color` has one byte a channel.
+    /// Every pixel of one colour, on the account of `work`; `color` is one pixel of `format`.
     pub(crate) fn filled_in(
         work: &Work,
         (width, height): (u32, u32),
@@ -153,7 +203,7 @@ impl Pixels {
         color: &[u8],
     ) -> Result<Self, ImageError> {
         check_size(width, height)?;
-        debug_assert_eq!(color.len(), format.channels());
+        debug_assert_eq!(color.len(), format.bytes());
         let row = color.repeat(width as usize);
         let length = row.len() * height as usize;
         let held = work.take(length as u64)?;
@@ -168,7 +218,7 @@ impl Pixels {
     /// A copy of a view's pixels, on the account of `work`.
     pub(crate) fn copied_in(work: &Work, view: &View) -> Result<Self, ImageError> {
         let (width, height, format) = (view.width(), view.height(), view.format());
-        let length = width as usize * height as usize * format.channels();
+        let length = width as usize * height as usize * format.bytes();
         let held = work.take(length as u64)?;
         let mut data = Vec::with_capacity(length);
         for row in view.rows() {
@@ -180,7 +230,7 @@ impl Pixels {
 
     /// For callers whose data has the right length by construction; gives back what `held` holds beyond it.
     pub(crate) fn from_held(width: u32, height: u32, format: PixelFormat, data: Vec<u8>, mut held: Held) -> Self {
-        debug_assert_eq!(data.len(), width as usize * height as usize * format.channels());
+        debug_assert_eq!(data.len(), width as usize * height as usize * format.bytes());
         held.shrink_to(data.len() as u64);
         Self { width, height, format, data, held: Some(held) }
     }
@@ -235,7 +285,7 @@ impl Pixels {
 
     /// Bytes of one row.
     pub const fn stride(&self) -> usize {
-        self.width as usize * self.format.channels()
+        self.width as usize * self.format.bytes()
     }
 
     /// Row `y`; panics if there is none.
@@ -246,7 +296,7 @@ impl Pixels {
     /// The channels of one pixel; panics outside of the image.
     pub fn get(&self, x: u32, y: u32) -> &[u8] {
         assert!(x < self.width, "column {x} of {}", self.width);
-        &self.row(y)[x as usize * self.format.channels()..][..self.format.channels()]
+        &self.row(y)[x as usize * self.format.bytes()..][..self.format.bytes()]
     }
 }
 
@@ -282,9 +332,9 @@ impl View {
     /// Row `y` of the view; panics if there is none.
     pub fn row(&self, y: u32) -> &[u8] {
         assert!(y < self.rect.height, "row {y} of {}", self.rect.height);
-        let channels = self.pixels.format.channels();
+        let bytes = self.pixels.format.bytes();
         let row = self.pixels.row(self.rect.y + y);
-        &row[self.rect.x as usize * channels..][..self.rect.width as usize * channels]
+        &row[self.rect.x as usize * bytes..][..self.rect.width as usize * bytes]
     }
 
     /// The rows from top to bottom.
@@ -302,7 +352,7 @@ impl View {
 
     /// Bytes of what is seen.
     pub(crate) fn bytes(&self) -> u64 {
-        u64::from(self.rect.width) * u64::from(self.rect.height) * self.format().channels() as u64
+        u64::from(self.rect.width) * u64::from(self.rect.height) * self.format().bytes() as u64
     }
 
     /// A part of this view; `rect` must lie within it.

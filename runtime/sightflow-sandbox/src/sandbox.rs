@@ -235,7 +235,8 @@ impl Sandbox {
         let (_permit, memory) = self.enter_blocking(&context.limits)?;
         let _running = self.0.ticker.enter();
         let cancel = context.cancel.clone();
-        Guest { engine: &self.0.engine, exports: package.exports(), limits: &context.limits, cancel, memory }.instantiate()
+        Guest { engine: &self.0.engine, exports: package.exports(), limits: &context.limits, cancel, memory }
+            .instantiate()
     }
 
     fn run_here(

@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::{BYTES_KEY, IMAGE_KEY};
 use crate::scan::fields;
+use crate::{BYTES_KEY, IMAGE_KEY};
 
 /// Most entries of a document: output ports, of which no block has nearly as many.
 const MAX_PORTS: usize = 4096;

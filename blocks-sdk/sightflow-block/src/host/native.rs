@@ -3,7 +3,7 @@
 use sightflow_images as host;
 use sightflow_types::Rect;
 
-use crate::draw::{DrawOp, Ink, Point, Stroke};
+use crate::draw::{DrawOp, Ink, MaskOrder, Point, Stroke};
 use crate::image::{ImageError, PixelFormat, QuarterTurns, ResizeFilter};
 use crate::log::Level;
 
@@ -24,6 +24,8 @@ pub(crate) fn format(image: &Image) -> PixelFormat {
         host::PixelFormat::Gray8 => PixelFormat::Gray8,
         host::PixelFormat::Rgb8 => PixelFormat::Rgb8,
         host::PixelFormat::Rgba8 => PixelFormat::Rgba8,
+        host::PixelFormat::Gray16 => PixelFormat::Gray16,
+        host::PixelFormat::Float32 => PixelFormat::Float32,
     }
 }
 
@@ -61,9 +63,7 @@ pub(crate) fn blur(image: &Image, sigma: f32) -> Result<Image> {
 }
 
 pub(crate) fn histogram(image: &Image) -> Result<Vec<[u32; 256]>> {
-    // An image has fewer pixels than a u32 counts.
-    let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
-    Ok(image.histogram()?.into_iter().map(|counts| counts.map(count)).collect())
+    Ok(image.histogram()?)
 }
 
 pub(crate) fn read(image: &Image, area: Rect, format: PixelFormat) -> Result<Vec<u8>> {
@@ -75,8 +75,7 @@ pub(crate) fn canvas_over(base: &Image) -> Result<Canvas> {
 }
 
 pub(crate) fn canvas_blank((width, height): (u32, u32), format: PixelFormat, ink: Ink) -> Result<Canvas> {
-    let fill = ink.color;
-    Ok(Canvas::blank(width, height, [fill.r, fill.g, fill.b])?)
+    Ok(Canvas::blank(width, height, to_format(format)?, to_ink(ink))?)
 }
 
 pub(crate) fn draw(canvas: &mut Canvas, operations: &[DrawOp]) -> Result<()> {
@@ -93,7 +92,7 @@ pub(crate) fn finish(canvas: Canvas) -> Image {
 }
 
 pub(crate) fn text_size(content: &str, height: f32) -> Result<(u32, u32)> {
-    Ok(host::text_size(content, height))
+    Ok(host::text_size(content, height)?)
 }
 
 /// A test shows what is written to stderr when it fails.
@@ -120,6 +119,8 @@ fn to_format(format: PixelFormat) -> Result<host::PixelFormat> {
         PixelFormat::Gray8 => host::PixelFormat::Gray8,
         PixelFormat::Rgb8 => host::PixelFormat::Rgb8,
         PixelFormat::Rgba8 => host::PixelFormat::Rgba8,
+        PixelFormat::Gray16 => host::PixelFormat::Gray16,
+        PixelFormat::Float32 => host::PixelFormat::Float32,
         PixelFormat::Unknown => return Err(ImageError::Unsupported("an unknown pixel format".to_owned())),
     })
 }
@@ -169,10 +170,13 @@ fn to_op(operation: &DrawOp) -> host::DrawOp {
             ink: to_ink(*ink),
             background: background.map(|(ink, padding)| host::TextBackground { ink: to_ink(ink), padding }),
         }),
-        DrawOp::Mask { area, order: _, counts, ink } => host::DrawOp::Mask(host::Mask {
+        DrawOp::Mask { area, order, counts, ink } => host::DrawOp::Mask(host::Mask {
             counts: counts.clone(),
-            width: area.width,
-            height: area.height,
+            area: (*area).into(),
+            order: match order {
+                MaskOrder::RowMajor => host::MaskOrder::RowMajor,
+                MaskOrder::ColumnMajor => host::MaskOrder::ColumnMajor,
+            },
             ink: to_ink(*ink),
         }),
         DrawOp::Image { source, at, opacity } => {

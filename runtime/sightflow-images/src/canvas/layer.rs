@@ -169,7 +169,10 @@ impl Paint {
 /// The bytes of a colour in a pixel format; alpha is 255. Channels that the format lacks are 0.
 pub(crate) fn color(ink: Ink, format: PixelFormat) -> [u8; 4] {
     match format {
-        PixelFormat::Gray8 => [crate::convert::luma(ink.r, ink.g, ink.b), 0, 0, 0],
+        // Nothing is drawn on the other grey formats.
+        PixelFormat::Gray8 | PixelFormat::Gray16 | PixelFormat::Float32 => {
+            [crate::convert::luma(ink.r, ink.g, ink.b), 0, 0, 0]
+        }
         PixelFormat::Rgb8 | PixelFormat::Rgba8 => [ink.r, ink.g, ink.b, 255],
     }
 }

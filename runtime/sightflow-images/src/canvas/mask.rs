@@ -2,38 +2,52 @@
 
 use super::{Canvas, check_steps};
 use crate::work::Work;
-use crate::{ImageError, Mask, Outside};
+use crate::{ImageError, Mask, MaskOrder, Outside};
 
 impl Canvas {
     pub(super) fn draw_mask(&mut self, work: &Work, mask: &Mask) -> Result<(), ImageError> {
-        let (width, height) = self.size();
-        if (mask.width, mask.height) != (width, height) {
-            return Err(ImageError::Invalid(format!(
-                "a mask of {}×{} does not cover a canvas of {width}×{height}",
-                mask.width, mask.height
-            )));
+        let Mask { area, order, .. } = *mask;
+        let pixels = u64::from(area.width) * u64::from(area.height);
+        if pixels == 0 {
+            return Err(ImageError::Invalid(format!("a mask of {}×{} pixels is empty", area.width, area.height)));
         }
-        let pixels = u64::from(width) * u64::from(height);
-        let mut covered = 0;
+        let mut covered = 0u64;
         for counts in mask.counts.chunks(1 << 16) {
             work.spend(counts.len() as u64)?;
-            covered += counts.iter().map(|&count| u64::from(count)).sum::<u64>();
+            covered = covered.saturating_add(counts.iter().map(|&count| u64::from(count)).sum());
         }
         if covered != pixels {
             return Err(ImageError::Invalid(format!("the runs of a mask add up to {covered}, not to {pixels} pixels")));
         }
-        self.layer(work, mask.ink, self.bounds(), |layer| {
-            let width = i64::from(width);
-            let mut at = 0;
+        let (left, top) = (i64::from(area.x), i64::from(area.y));
+        let (right, bottom) = (left + i64::from(area.width) - 1, top + i64::from(area.height) - 1);
+        self.layer(work, mask.ink, (left, top, right, bottom), |layer| {
+            // A line is a row or a column of the mask; only those that show are looked at.
+            let columns = (-left).max(0)..(layer.width() - left).min(i64::from(area.width));
+            let rows = (-top).max(0)..(layer.height() - top).min(i64::from(area.height));
+            let (length, lines, along) = match order {
+                MaskOrder::RowMajor => (u64::from(area.width), rows, columns),
+                MaskOrder::ColumnMajor => (u64::from(area.height), columns, rows),
+            };
+            let mut at = 0u64;
             for (index, &count) in mask.counts.iter().enumerate() {
                 work.spend(2)?;
-                let end = at + i64::from(count);
-                // Every second run is foreground; it may go on over several rows.
-                while index % 2 == 1 && at < end {
-                    let row_end = (at / width + 1) * width;
-                    let stop = end.min(row_end);
-                    layer.span_once(at / width, at % width, (stop - 1) % width)?;
-                    at = stop;
+                let end = at + u64::from(count);
+                // Every second run is foreground; it may go on over several lines.
+                if index % 2 == 1 && at < end {
+                    let (first, last) = ((at / length) as i64, ((end - 1) / length) as i64);
+                    for line in first.max(lines.start)..(last + 1).min(lines.end) {
+                        let start = if line == first { (at % length) as i64 } else { 0 }.max(along.start);
+                        let stop = if line == last { ((end - 1) % length) as i64 } else { i64::MAX }.min(along.end - 1);
+                        match order {
+                            MaskOrder::RowMajor => layer.span_once(top + line, left + start, left + stop)?,
+                            MaskOrder::ColumnMajor => {
+                                for y in start..=stop {
+                                    layer.span_once(top + y, left + line, left + line)?;
+                                }
+                            }
+                        }
+                    }
                 }
                 at = end;
             }

@@ -11,6 +11,7 @@ mod text;
 
 use coverage::Coverage;
 use layer::Layer;
+pub(crate) use layer::color;
 
 use crate::convert::append_row;
 use crate::work::Work;
@@ -58,20 +59,23 @@ impl Canvas {
         Ok(Self::starting_as(base.clone()))
     }
 
-    /// An RGB surface of one colour.
+    /// A surface of one colour. In `rgba8` the ink's opacity is the alpha of every pixel, so that an overlay may start
+    /// out transparent.
     ///
     /// # Errors
-    /// Those of [`crate::check_size`].
-    pub fn blank(width: u32, height: u32, color: [u8; 3]) -> Result<Self, ImageError> {
-        Self::blank_in(&Work::default(), width, height, color)
+    /// Those of [`crate::check_size`]; [`ImageError::Invalid`] for an opacity outside of 0..=1, one other than 1 without
+    /// alpha, and for a format that nothing can be drawn on.
+    pub fn blank(width: u32, height: u32, format: PixelFormat, ink: Ink) -> Result<Self, ImageError> {
+        Self::blank_in(&Work::default(), width, height, format, ink)
     }
 
     /// As [`Canvas::blank`], within the bounds of `work`.
     ///
     /// # Errors
     /// As [`Canvas::blank`], and those of `work`.
-    pub fn blank_in(work: &Work, width: u32, height: u32, color: [u8; 3]) -> Result<Self, ImageError> {
-        let pixels = Pixels::filled_in(work, (width, height), PixelFormat::Rgb8, &color)?;
+    pub fn blank_in(work: &Work, width: u32, height: u32, format: PixelFormat, ink: Ink) -> Result<Self, ImageError> {
+        let pixel = ink.pixel(format)?;
+        let pixels = Pixels::filled_in(work, (width, height), format, &pixel[..format.bytes()])?;
         Ok(Self::starting_as(Image::from_pixels(pixels)))
     }
 
@@ -104,7 +108,7 @@ impl Canvas {
     /// Draws in order.
     ///
     /// # Errors
-    /// [`ImageError::Invalid`] for an operation that makes no sense (a mask of another size, an angle or height that
+    /// [`ImageError::Invalid`] for an operation that makes no sense (a mask whose runs do not fill its area, an angle or height that
     /// is no number) or has too many points, letters or areas; those before it were drawn. Those of [`Image::view`]
     /// for a pasted image.
     pub fn draw(&mut self, ops: &[DrawOp]) -> Result<(), ImageError> {
@@ -116,6 +120,9 @@ impl Canvas {
     /// # Errors
     /// As [`Canvas::draw`], and those of `work`.
     pub fn draw_in(&mut self, work: &Work, ops: &[DrawOp]) -> Result<(), ImageError> {
+        if !ops.is_empty() {
+            self.format.require_8_bits("drawing")?;
+        }
         for op in ops {
             work.spend(STEPS_PER_OP)?;
             match op {
@@ -152,7 +159,7 @@ impl Canvas {
         pixels: &[u8],
     ) -> Result<(), ImageError> {
         let rect = area.into().within(self.size())?;
-        let expected = rect.width as usize * rect.height as usize * format.channels();
+        let expected = rect.width as usize * rect.height as usize * format.bytes();
         if pixels.len() != expected {
             return Err(ImageError::Invalid(format!(
                 "{}×{} {format:?} needs {expected} bytes, not {}",
@@ -165,11 +172,11 @@ impl Canvas {
         let surface = self.surface(work)?;
         let (to, stride) = (surface.format(), surface.stride());
         let mut converted = Vec::new();
-        for (y, row) in pixels.chunks_exact(rect.width as usize * format.channels()).enumerate() {
+        for (y, row) in pixels.chunks_exact(rect.width as usize * format.bytes()).enumerate() {
             work.spend(8 + 2 * u64::from(rect.width))?;
             converted.clear();
             append_row(row, format, to, &mut converted);
-            let start = (rect.y as usize + y) * stride + rect.x as usize * to.channels();
+            let start = (rect.y as usize + y) * stride + rect.x as usize * to.bytes();
             surface.data_mut()[start..start + converted.len()].copy_from_slice(&converted);
         }
         Ok(())

@@ -44,7 +44,7 @@ impl Canvas {
         for y in top..bottom {
             // Blending costs a multiplication a channel.
             work.spend(8 + u64::from(right - left) * if blends || from == PixelFormat::Rgba8 { 8 } else { 2 })?;
-            let row = &view.row(y)[left as usize * from.channels()..right as usize * from.channels()];
+            let row = &view.row(y)[left as usize * from.bytes()..right as usize * from.bytes()];
             converted.clear();
             append_row(row, from, straight, &mut converted);
             let (x, y) = (i64::from(pasted.at.x) + i64::from(left), i64::from(pasted.at.y) + i64::from(y));

@@ -2,7 +2,7 @@
 
 use super::Canvas;
 use super::layer::{color, mix};
-use crate::font::{HEIGHTS, advance, raster, text_size_in};
+use crate::font::{advance, check_height, raster, text_size_in};
 use crate::work::Work;
 use crate::{ImageError, Text};
 
@@ -28,9 +28,7 @@ impl Window {
 
 impl Canvas {
     pub(super) fn draw_text(&mut self, work: &Work, text: &Text) -> Result<(), ImageError> {
-        if !HEIGHTS.contains(&text.height) {
-            return Err(ImageError::Invalid(format!("text is {} pixels high; it must be 1..4096", text.height)));
-        }
+        check_height(text.height)?;
         if text.content.len() > MOST_BYTES {
             let length = text.content.len();
             return Err(ImageError::Invalid(format!("a text of {length} bytes; at most {MOST_BYTES} can be drawn")));

@@ -8,6 +8,7 @@ const LARGEST_EXACT_SIGMA: f32 = 20.0;
 
 /// `sigma` in 0 exclusive..=1000.
 pub(crate) fn gaussian(work: &Work, view: &View, sigma: f32) -> Result<Pixels, ImageError> {
+    view.format().require_8_bits("blurring")?;
     let (w, h, channels) = (view.width() as usize, view.height() as usize, view.format().channels());
     let line = if sigma <= LARGEST_EXACT_SIGMA { Kernel::weights(sigma) } else { Kernel::means(sigma) };
     let (stride, length) = (w * channels, w * h * channels);

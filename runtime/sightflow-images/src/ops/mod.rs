@@ -1,14 +1,20 @@
 //! Operations that make new pixels.
 
 pub(crate) mod blur;
+pub(crate) mod border;
+mod combine;
+pub(crate) mod flip;
 pub(crate) mod resize;
 pub(crate) mod rotate;
+mod statistics;
+pub(crate) mod threshold;
 
 use crate::work::Work;
 use crate::{ImageError, View};
 
 /// One table of 256 counts a channel.
-pub(crate) fn histogram(work: &Work, view: &View) -> Result<Vec<[u64; 256]>, ImageError> {
+pub(crate) fn histogram(work: &Work, view: &View) -> Result<Vec<[u32; 256]>, ImageError> {
+    view.format().require_8_bits("a histogram")?;
     let channels = view.format().channels();
     let mut tables = vec![[0; 256]; channels];
     for row in view.rows() {

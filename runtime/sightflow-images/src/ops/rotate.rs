@@ -11,8 +11,9 @@ pub(crate) fn rotate(work: &Work, view: &View, turns: u8, mirror: bool) -> Resul
 
 /// As [`rotate`], where the bytes of the result were taken already.
 pub(crate) fn rotate_held(work: &Work, view: &View, how: (u8, bool), held: Held) -> Result<Pixels, ImageError> {
-    match view.format().channels() {
+    match view.format().bytes() {
         1 => rotate_channels::<1>(work, view, how, held),
+        2 => rotate_channels::<2>(work, view, how, held),
         3 => rotate_channels::<3>(work, view, how, held),
         _ => rotate_channels::<4>(work, view, how, held),
     }

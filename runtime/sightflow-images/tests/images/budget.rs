@@ -42,7 +42,7 @@ fn pixels_are_counted_while_they_live() {
     drop(second);
     assert_eq!(pool.used(), 30_000, "the canvas let go of its base");
     drop(canvas.finish());
-    let mut blank = Canvas::blank_in(&work, 100, 100, [0; 3]).unwrap();
+    let mut blank = Canvas::blank_in(&work, 100, 100, PixelFormat::Rgb8, Ink::opaque(0, 0, 0)).unwrap();
     blank.draw_in(&work, &[DrawOp::Rectangle(dot)]).unwrap();
     assert_eq!(pool.used(), 30_000, "nobody else has a blank surface");
     drop(blank);

@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sightflow_images::{
-    Area, Canvas, DrawOp, Ellipse, ImageError, Ink, Outside, Pasted, Path, Point, Rectangle, Stroke, Text,
-    TextBackground,
+    Area, DrawOp, Ellipse, ImageError, Ink, Outside, Pasted, Path, Point, Rectangle, Stroke, Text, TextBackground,
 };
 
 use crate::filled;
@@ -49,7 +48,7 @@ fn any_coordinate_is_safe_and_fast() {
         let ink = Ink { opacity, ..Ink::opaque(1, 2, 3) };
         for (x, y) in NUMBERS.into_iter().flat_map(|x| NUMBERS.map(|y| (x, y))) {
             for size in SIZES {
-                let mut canvas = Canvas::blank(64, 64, [0, 0, 0]).unwrap();
+                let mut canvas = crate::blank(64, 64);
                 for op in ops(Point { x, y }, Point { x: y, y: x }, size, ink) {
                     let start = Instant::now();
                     canvas.draw(std::slice::from_ref(&op)).unwrap();
@@ -66,7 +65,7 @@ fn any_coordinate_is_safe_and_fast() {
 
 #[test]
 fn what_is_out_of_proportion_is_refused() {
-    let mut canvas = Canvas::blank(64, 16_000, [0, 0, 0]).unwrap();
+    let mut canvas = crate::blank(64, 16_000);
     let ink = Ink::opaque(1, 2, 3);
     let zigzag: Vec<Point> = (0..40_000).map(|i| Point { x: i % 64, y: if i % 2 == 0 { 0 } else { 15_999 } }).collect();
     for (fill, stroke) in [(Some(ink), None), (None, Some(Stroke { ink, width: 3 }))] {
@@ -94,7 +93,7 @@ fn numbers_that_are_none_are_refused() {
         })
     };
     let text = |height| DrawOp::Text(Text { content: "x".into(), at: Point::default(), height, ink, background: None });
-    let mut canvas = Canvas::blank(64, 64, [0, 0, 0]).unwrap();
+    let mut canvas = crate::blank(64, 64);
     for op in [
         ellipse(f32::NAN, 0.0),
         ellipse(0.0, f32::INFINITY),

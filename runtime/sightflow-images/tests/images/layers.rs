@@ -1,5 +1,6 @@
 use sightflow_images::{
-    Area, Canvas, DrawOp, Image, ImageError, Ink, Mask, Outside, Pasted, PixelFormat, Pixels, Rectangle, Stroke,
+    Area, Canvas, DrawOp, Image, ImageError, Ink, Mask, MaskOrder, Outside, Pasted, PixelFormat, Pixels, Rectangle,
+    Stroke,
 };
 
 use crate::draw::{RED, draw, p, path, rectangle};
@@ -8,7 +9,12 @@ use crate::{at, filled, gradient};
 const HALF_RED: Ink = Ink { r: 255, g: 0, b: 0, opacity: 0.5 };
 
 fn mask(counts: &[u32], (width, height): (u32, u32), ink: Ink) -> DrawOp {
-    DrawOp::Mask(Mask { counts: counts.to_vec(), width, height, ink })
+    DrawOp::Mask(Mask {
+        counts: counts.to_vec(),
+        area: Area { x: 0, y: 0, width, height },
+        order: MaskOrder::RowMajor,
+        ink,
+    })
 }
 
 #[test]
@@ -135,7 +141,7 @@ fn images_are_pasted_with_opacity_and_alpha() {
 
 #[test]
 fn writing_replaces_an_area() {
-    let mut canvas = Canvas::blank(4, 3, [9, 9, 9]).unwrap();
+    let mut canvas = Canvas::blank(4, 3, PixelFormat::Rgb8, Ink::opaque(9, 9, 9)).unwrap();
     let area = Area { x: 1, y: 1, width: 2, height: 2 };
     canvas.write(area, PixelFormat::Gray8, &[1, 2, 3, 4]).unwrap();
     assert_eq!(canvas.write(area, PixelFormat::Rgb8, &[0; 11]).unwrap_err().kind(), "invalid");

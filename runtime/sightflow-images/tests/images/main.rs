@@ -4,8 +4,10 @@ mod budget;
 mod cache;
 mod decode;
 mod draw;
+mod formats;
 mod hostile;
 mod layers;
+mod opencv;
 mod resample;
 mod text;
 mod views;
@@ -27,6 +29,11 @@ fn filled(width: u32, height: u32, color: [u8; 3]) -> Image {
 
 fn gray(width: u32, height: u32, data: &[u8]) -> Image {
     Image::from_pixels(Pixels::new(width, height, PixelFormat::Gray8, data.to_vec()).unwrap())
+}
+
+/// A black surface.
+fn blank(width: u32, height: u32) -> sightflow_images::Canvas {
+    sightflow_images::Canvas::blank(width, height, PixelFormat::Rgb8, sightflow_images::Ink::opaque(0, 0, 0)).unwrap()
 }
 
 /// A black, grey PNG.

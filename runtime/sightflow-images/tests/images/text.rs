@@ -19,7 +19,7 @@ fn written(width: u32, height: u32, text: Text) -> Vec<u8> {
 fn text_stays_in_its_box() {
     for content in ["person 0.93", "Ägyq|", "ЖЩ Ωλ € ✓", "\u{1f600}?"] {
         for height in [8.0, 14.0, 33.5, 96.0] {
-            let (width, rows) = text_size(content, height);
+            let (width, rows) = text_size(content, height).unwrap();
             assert_eq!(rows, height.ceil() as u32);
             let (w, h) = (width + 40, rows + 40);
             let pixels = written(w, h, text(content, 20, 20, height));
@@ -35,13 +35,15 @@ fn text_stays_in_its_box() {
 
 #[test]
 fn sizes_add_up() {
-    assert_eq!(text_size("", 20.0), (0, 20));
-    let (one, two) = (text_size("m", 40.0).0, text_size("mm", 40.0).0);
+    assert_eq!(text_size("", 20.0), Ok((0, 20)));
+    let (one, two) = (text_size("m", 40.0).unwrap().0, text_size("mm", 40.0).unwrap().0);
     assert!(two.abs_diff(2 * one) <= 1 && one > 10);
     assert_eq!(text_size("a\nb", 20.0), text_size("a b", 20.0));
-    for height in [f32::NAN, -5.0, 0.0] {
-        assert_eq!(text_size("x", height).1, 1);
+    for height in [f32::NAN, f32::INFINITY, -5.0, 0.0, 0.9, 4096.5] {
+        let refused = text_size("x", height).unwrap_err();
+        assert_eq!((refused.kind(), refused.to_string().contains("1..4096")), ("invalid", true), "{height}");
     }
+    assert_eq!(text_size("x", 4096.0).map(|size| size.1), Ok(4096));
 }
 
 #[test]
@@ -67,7 +69,7 @@ fn edges_are_grey_and_opacity_counts() {
 #[test]
 fn the_background_is_larger_by_its_padding() {
     let background = Some(TextBackground { ink: Ink::opaque(0, 0, 200), padding: 4 });
-    let (width, height) = text_size("abc", 14.0);
+    let (width, height) = text_size("abc", 14.0).unwrap();
     let image = draw(&filled(100, 60, [0, 0, 0]), &[DrawOp::Text(Text { background, ..text("abc", 20, 20, 14.0) })]);
     let blue = |x: i64, y: i64| crate::at(&image, x as u32, y as u32)[2] == 200;
     let (right, bottom) = (i64::from(20 + width + 4), i64::from(20 + height + 4));

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sightflow_images::{
-    Allowance, Area, Canvas, DrawOp, Ellipse, EncodeFormat, Image, ImageError, Ink, Mask, Outside, Pasted, Path,
+    Allowance, Area, DrawOp, Ellipse, EncodeFormat, Image, ImageError, Ink, Mask, MaskOrder, Outside, Pasted, Path,
     PixelCache, Point, ReadOptions, Rectangle, ResizeFilter, Stroke, Text, TextBackground, Work, encode, probe,
     text_size_in,
 };
@@ -60,9 +60,9 @@ fn what_cannot_be_seen_costs_next_to_nothing() {
     ];
     for (name, op) in cases {
         let work = Work::default();
-        let mut canvas = Canvas::blank(1, 16_000, [0; 3]).unwrap();
+        let mut canvas = crate::blank(1, 16_000);
         if name == "text to the right" {
-            canvas = Canvas::blank(1, 16, [0; 3]).unwrap();
+            canvas = crate::blank(1, 16);
         }
         canvas.draw_in(&work, std::slice::from_ref(&op)).unwrap();
         // A text that begins close to the edge is measured.
@@ -73,7 +73,7 @@ fn what_cannot_be_seen_costs_next_to_nothing() {
     // Many segments of one path: a look at each.
     let op = path(zigzag(8000, -9000, 16_000), None, THICK);
     let work = Work::default();
-    Canvas::blank(1, 16_000, [0; 3]).unwrap().draw_in(&work, &[op]).unwrap();
+    crate::blank(1, 16_000).draw_in(&work, &[op]).unwrap();
     assert!(work.spent() < 8000 * 64, "{} steps", work.spent());
 }
 
@@ -95,7 +95,15 @@ fn endless() -> Vec<(&'static str, (u32, u32), Vec<DrawOp>)> {
         (
             "masks",
             (4096, 4096),
-            many(DrawOp::Mask(Mask { counts: vec![1; 4096 * 4096], width: 4096, height: 4096, ink: BLENDS }), 8),
+            many(
+                DrawOp::Mask(Mask {
+                    counts: vec![1; 4096 * 4096],
+                    area: Area { x: 0, y: 0, width: 4096, height: 4096 },
+                    order: MaskOrder::RowMajor,
+                    ink: BLENDS,
+                }),
+                8,
+            ),
         ),
         (
             "areas",
@@ -122,7 +130,7 @@ fn endless() -> Vec<(&'static str, (u32, u32), Vec<DrawOp>)> {
 #[test]
 fn any_draw_list_ends_in_time() {
     for (name, (width, height), ops) in endless() {
-        let mut canvas = Canvas::blank(width, height, [0; 3]).unwrap();
+        let mut canvas = crate::blank(width, height);
         // The surface is the canvas's own already.
         canvas.draw(&[rectangle((0, 0), (0, 0), Some(INK), None)]).unwrap();
         let work = Work::default().until(Instant::now() + Duration::from_millis(100));
@@ -141,7 +149,7 @@ fn any_draw_list_ends_in_time() {
 fn steps_are_bounded_inside_of_an_operation() {
     const MOST: u64 = 3_000_000;
     for (name, (width, height), ops) in endless() {
-        let mut canvas = Canvas::blank(width, height, [0; 3]).unwrap();
+        let mut canvas = crate::blank(width, height);
         let work = Work::default().most_steps(MOST);
         let drawn = canvas.draw_in(&work, &ops);
         assert_eq!(drawn, Err(ImageError::Allowance(Allowance::Steps)), "{name}");
@@ -174,7 +182,7 @@ fn steps_are_bounded_inside_of_an_operation() {
 #[test]
 fn what_is_walked_is_paid_for() {
     // (operation, the least that it walks: pixels painted, rows looked at, edges crossed, elements of a kernel's line)
-    let mut canvas = Canvas::blank(256, 2048, [0; 3]).unwrap();
+    let mut canvas = crate::blank(256, 2048);
     let cases = [
         ("fill", rectangle((0, 0), (255, 2047), Some(INK), None), 256 * 2048),
         ("rows", rectangle((0, 0), (0, 2047), None, STROKE), 2048),
@@ -210,7 +218,7 @@ fn what_is_walked_is_paid_for() {
 
 #[test]
 fn a_text_has_a_length() {
-    let mut canvas = Canvas::blank(8, 8, [0; 3]).unwrap();
+    let mut canvas = crate::blank(8, 8);
     let refused = canvas.draw(&[text(&"x".repeat(4097), (0, 0), 8.0)]).unwrap_err();
     assert!(refused.to_string().contains("at most 4096"), "{refused}");
     canvas.draw(&[text(&"x".repeat(4096), (0, 0), 8.0)]).unwrap();
@@ -222,7 +230,7 @@ fn a_text_has_a_length() {
 fn large_letters_are_drawn_like_small_ones() {
     // 255 pixels wide is kept whole, more comes in bands: both show the same letter.
     let letter = |height: f32, scale: u32| -> Vec<bool> {
-        let mut canvas = Canvas::blank(40 * scale, 50 * scale, [0; 3]).unwrap();
+        let mut canvas = crate::blank(40 * scale, 50 * scale);
         let op = Text { content: "R".into(), at: Point::default(), height, ink: INK, background: None };
         canvas.draw(&[DrawOp::Text(op)]).unwrap();
         let small = canvas.finish().resize(40, 50, ResizeFilter::Area).unwrap();

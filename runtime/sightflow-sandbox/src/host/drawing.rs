@@ -73,7 +73,8 @@ impl wit::HostDrawing for CallState {
     }
 
     fn text(&mut self, drawing: Resource<Drawing>, shape: wit::Text) -> Answer<()> {
-        let background = |back: wit::TextBackground| raster::TextBackground { ink: ink(back.ink), padding: back.padding };
+        let background =
+            |back: wit::TextBackground| raster::TextBackground { ink: ink(back.ink), padding: back.padding };
         let op = raster::Text {
             content: shape.content,
             at: point(shape.at),
@@ -87,8 +88,11 @@ impl wit::HostDrawing for CallState {
     fn mask(&mut self, drawing: Resource<Drawing>, shape: wit::Mask) -> Answer<()> {
         let op = raster::Mask {
             counts: shape.counts,
-            width: shape.area.width,
-            height: shape.area.height,
+            area: shape.area.into(),
+            order: match shape.order {
+                wit::MaskOrder::RowMajor => raster::MaskOrder::RowMajor,
+                wit::MaskOrder::ColumnMajor => raster::MaskOrder::ColumnMajor,
+            },
             ink: ink(shape.ink),
         };
         self.push(&drawing, raster::DrawOp::Mask(op))

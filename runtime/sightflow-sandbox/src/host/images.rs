@@ -7,9 +7,9 @@ use sightflow_images::{self as raster, Canvas, Drawing, Image};
 use wasmtime::component::Resource;
 
 use super::bindings::sightflow::block::images as wit;
-use super::names;
 use super::operation::Answer;
 use super::state::CallState;
+use super::{drawing, names};
 
 impl From<wit::Rect> for raster::Area {
     fn from(rect: wit::Rect) -> Self {
@@ -54,7 +54,7 @@ impl wit::HostImage for CallState {
     }
 
     fn format(&mut self, image: Resource<Image>) -> wasmtime::Result<String> {
-        Ok(names::of_pixel_format(self.table.get(&image)?.format()).to_owned())
+        Ok(self.table.get(&image)?.format().name().to_owned())
     }
 
     fn crop(&mut self, image: Resource<Image>, area: wit::Rect) -> Answer<Resource<Image>> {
@@ -82,7 +82,12 @@ impl wit::HostImage for CallState {
         self.derive(&image, |image, work| image.resize_in(work, to.width, to.height, filter))
     }
 
-    fn rotate(&mut self, image: Resource<Image>, clockwise: wit::QuarterTurns, mirror: bool) -> Answer<Resource<Image>> {
+    fn rotate(
+        &mut self,
+        image: Resource<Image>,
+        clockwise: wit::QuarterTurns,
+        mirror: bool,
+    ) -> Answer<Resource<Image>> {
         let turns = match clockwise {
             wit::QuarterTurns::Zero => 0,
             wit::QuarterTurns::One => 1,
@@ -107,9 +112,7 @@ impl wit::HostImage for CallState {
     fn histogram(&mut self, image: Resource<Image>) -> Answer<Vec<Vec<u32>>> {
         let image = self.image(&image)?;
         let tables = self.operate(|state| Ok(image.histogram_in(&state.work)))?;
-        // An image has fewer pixels than a u32 counts.
-        let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
-        Ok(tables.map(|tables| tables.into_iter().map(|counts| counts.map(count).to_vec()).collect()))
+        Ok(tables.map(|tables| tables.into_iter().map(|counts| counts.to_vec()).collect()))
     }
 
     fn read(&mut self, image: Resource<Image>, area: wit::Rect, format: String) -> Answer<Vec<u8>> {
@@ -120,7 +123,7 @@ impl wit::HostImage for CallState {
         };
         let area = raster::Area::from(area);
         let bytes = match area.within(image.size()) {
-            Ok(rect) => u64::from(rect.width) * u64::from(rect.height) * format.channels() as u64,
+            Ok(rect) => u64::from(rect.width) * u64::from(rect.height) * format.bytes() as u64,
             Err(error) => return self.failed(error).map(Err),
         };
         if let Err(kind) = self.charge_copy(bytes) {
@@ -152,7 +155,7 @@ impl wit::HostCanvas for CallState {
             Ok(format) => format,
             Err(unknown) => return Ok(Err(unknown)),
         };
-        self.make(|state| Ok(Canvas::blank_in(&state.work, size.width, size.height, [ink.r, ink.g, ink.b])))
+        self.make(|state| Ok(Canvas::blank_in(&state.work, size.width, size.height, format, drawing::ink(ink))))
     }
 
     fn draw(&mut self, canvas: Resource<Canvas>, shapes: Resource<Drawing>) -> Answer<()> {
@@ -166,13 +169,7 @@ impl wit::HostCanvas for CallState {
         })
     }
 
-    fn write(
-        &mut self,
-        canvas: Resource<Canvas>,
-        area: wit::Rect,
-        format: String,
-        pixels: Vec<u8>,
-    ) -> Answer<()> {
+    fn write(&mut self, canvas: Resource<Canvas>, area: wit::Rect, format: String, pixels: Vec<u8>) -> Answer<()> {
         let area = raster::Area::from(area);
         let format = match names::pixel_format(&format) {
             Ok(format) => format,

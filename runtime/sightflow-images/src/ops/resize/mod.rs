@@ -24,6 +24,20 @@ pub enum ResizeFilter {
 }
 
 impl ResizeFilter {
+    /// Every filter.
+    pub const ALL: [Self; 5] = [Self::Nearest, Self::Bilinear, Self::Bicubic, Self::Lanczos3, Self::Area];
+
+    /// What users call it: `nearest`, `bilinear`, `bicubic`, `lanczos3` or `area`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nearest => "nearest",
+            Self::Bilinear => "bilinear",
+            Self::Bicubic => "bicubic",
+            Self::Lanczos3 => "lanczos3",
+            Self::Area => "area",
+        }
+    }
+
     /// Half the width of the kernel, in pixels of the larger grid.
     const fn support(self) -> f64 {
         match self {
@@ -58,6 +72,17 @@ impl ResizeFilter {
     }
 }
 
+impl std::str::FromStr for ResizeFilter {
+    type Err = ImageError;
+
+    fn from_str(name: &str) -> Result<Self, ImageError> {
+        Self::ALL.into_iter().find(|filter| filter.name() == name).ok_or_else(|| {
+            let known = "nearest, bilinear, bicubic, lanczos3 and area";
+            ImageError::Invalid(format!("no filter is called {name:?}; there are {known}"))
+        })
+    }
+}
+
 /// The view at another size, both within the limits of an image.
 pub(crate) fn resize(
     work: &Work,
@@ -78,7 +103,7 @@ pub(crate) fn resize(
 }
 
 fn nearest(work: &Work, view: &View, width: u32, height: u32) -> Result<Pixels, ImageError> {
-    let channels = view.format().channels();
+    let channels = view.format().bytes();
     let length = width as usize * height as usize * channels;
     let held = work.take(length as u64)?;
     // (dst + ½)·from/to, rounded down, in whole numbers.

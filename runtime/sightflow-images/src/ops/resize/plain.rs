@@ -67,7 +67,7 @@ pub(super) fn resize(
 ) -> Result<Pixels, ImageError> {
     let channels = view.format().channels();
     let stride = width as usize * channels;
-    let length = stride * height as usize;
+    let length = width as usize * height as usize * view.format().bytes();
     // A kernel of three lobes reaches over at most eight rows of the smaller grid.
     let held = work.take((length + 9 * stride * size_of::<f32>()) as u64)?;
     let mut source = Rows::new(work, view, width, filter)?;
@@ -80,7 +80,13 @@ pub(super) fn resize(
                 [r, g, b].into_iter().for_each(|c| *c *= scale);
             });
         }
-        data.extend(sums.iter().map(|sum| (sum + 0.5) as u8));
+        match view.format() {
+            PixelFormat::Gray8 | PixelFormat::Rgb8 | PixelFormat::Rgba8 => {
+                data.extend(sums.iter().map(|sum| (sum + 0.5) as u8));
+            }
+            PixelFormat::Gray16 => data.extend(sums.iter().flat_map(|sum| ((sum + 0.5) as u16).to_le_bytes())),
+            PixelFormat::Float32 => data.extend(sums.iter().flat_map(|sum| sum.to_le_bytes())),
+        }
     };
     if height >= view.height() {
         // Each target row is made of a few source rows, which the next one needs, too.
@@ -154,7 +160,16 @@ impl<'a> Rows<'a> {
         work.spend(self.cost)?;
         let channels = self.view.format().channels();
         self.source.clear();
-        self.source.extend(self.view.row(y as u32).iter().map(|&v| f32::from(v)));
+        let row = self.view.row(y as u32);
+        match self.view.format() {
+            PixelFormat::Gray8 | PixelFormat::Rgb8 | PixelFormat::Rgba8 => {
+                self.source.extend(row.iter().map(|&v| f32::from(v)));
+            }
+            PixelFormat::Gray16 => {
+                self.source.extend(row.as_chunks::<2>().0.iter().map(|&v| f32::from(u16::from_le_bytes(v))));
+            }
+            PixelFormat::Float32 => self.source.extend(row.as_chunks::<4>().0.iter().map(|&v| f32::from_le_bytes(v))),
+        }
         if self.view.format() == PixelFormat::Rgba8 {
             self.source.as_chunks_mut::<4>().0.iter_mut().for_each(|[r, g, b, a]| {
                 [r, g, b].into_iter().for_each(|c| *c *= *a / 255.0);

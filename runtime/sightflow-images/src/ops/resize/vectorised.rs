@@ -67,6 +67,7 @@ pub(super) fn resize(
         PixelFormat::Gray8 => resize_as::<U8>(work, view, size, filter, kernel),
         PixelFormat::Rgb8 => resize_as::<U8x3>(work, view, size, filter, kernel),
         PixelFormat::Rgba8 => resize_as::<U8x4>(work, view, size, filter, kernel),
+        PixelFormat::Gray16 | PixelFormat::Float32 => super::plain::resize(work, view, size, filter),
     }
 }
 

@@ -209,7 +209,7 @@ impl Guest for Package {
             "text_size" => {
                 let text = "m".repeat(number()? as usize);
                 loop {
-                    let _ = std::hint::black_box(text_size(&text, 20.0));
+                    std::hint::black_box(text_size(&text, 20.0).map_err(refused)?);
                 }
             }
             "error_text" => Err(BlockError::Failed("ä".repeat(number()? as usize))),

@@ -1,0 +1,29 @@
+//! Mirrors.
+
+use crate::work::Work;
+use crate::{Image, ImageError};
+
+/// Which way an image is mirrored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Flip {
+    /// Left becomes right.
+    Horizontal,
+    /// Top becomes bottom.
+    Vertical,
+    /// Both: half a turn.
+    Both,
+}
+
+impl Image {
+    /// The image mirrored; any format.
+    ///
+    /// # Errors
+    /// Those of [`Image::view`] and of `work`.
+    pub fn flip_in(&self, work: &Work, flip: Flip) -> Result<Self, ImageError> {
+        match flip {
+            Flip::Horizontal => self.rotate_in(work, 0, true),
+            Flip::Vertical => self.rotate_in(work, 2, true),
+            Flip::Both => self.rotate_in(work, 2, false),
+        }
+    }
+}
