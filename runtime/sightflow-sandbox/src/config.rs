@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::compile::Compiler;
+use crate::quarantine::QuarantinePolicy;
+
 /// Where linear memories and instances come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allocation {
@@ -24,10 +27,25 @@ pub struct SandboxConfig {
     pub allocation: Allocation,
     /// Directory of compiled packages, created when absent; `None` compiles anew in every process.
     pub cache: Option<PathBuf>,
+    /// Bytes that the compiled packages of that directory may take; beyond, those go that were used longest ago.
+    pub cache_bytes: u64,
+    /// Calls of one tenant that may run at the same time; `None` is three quarters of the slots, at least one.
+    pub tenant_slots: Option<u32>,
+    /// Where packages of tenants are compiled.
+    pub compiler: Compiler,
+    /// When packages of tenants that keep breaking down are left alone.
+    pub quarantine: QuarantinePolicy,
+}
+
+impl SandboxConfig {
+    /// Calls of one tenant that may run at the same time.
+    pub(crate) fn share(&self) -> u32 {
+        self.tenant_slots.unwrap_or_else(|| (self.slots * 3).div_ceil(4)).max(1)
+    }
 }
 
 impl Default for SandboxConfig {
-    /// Four slots a core (8 to 64), 256 MiB, pooled, no cache.
+    /// Four slots a core (8 to 64), 256 MiB, pooled, no cache, compiled here.
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, |n| u32::try_from(n.get()).unwrap_or(16));
         Self {
@@ -35,6 +53,10 @@ impl Default for SandboxConfig {
             max_memory_bytes: 256 << 20,
             allocation: Allocation::Pooled,
             cache: None,
+            cache_bytes: 4 << 30,
+            tenant_slots: None,
+            compiler: Compiler::Here,
+            quarantine: QuarantinePolicy::default(),
         }
     }
 }

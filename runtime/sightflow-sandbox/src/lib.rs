@@ -2,21 +2,30 @@
 
 mod cache;
 mod call;
+mod compile;
 mod config;
 mod engine;
 mod error;
+mod fair;
+pub mod finding;
 mod host;
 mod manifests;
+mod native;
 mod package;
 mod problems;
+mod quarantine;
 mod report;
 mod run;
 mod sandbox;
+mod screen;
 mod text;
 mod ticker;
 
 pub use call::{CallConditions, GuestOutcome, GuestPayload, Level, LogLine, Logs, Profile};
+pub use compile::{ChildCompiler, CompileLimits, Compiler, compile_component};
 pub use config::{Allocation, CallLimits, SandboxConfig};
 pub use error::{CallFailure, GuestError, LimitKind, LoadError, Report, StartError};
 pub use package::Package;
-pub use sandbox::{MAX_PACKAGE_BYTES, Sandbox};
+pub use quarantine::{QuarantinePolicy, Quarantined};
+pub use sandbox::Sandbox;
+pub use screen::{Identity, IdentityError, MAX_PACKAGE_BYTES, Screened, identity, screen, with_identity};

@@ -18,6 +18,7 @@ struct Inner {
     version: Version,
     digest: Digest,
     manifests: Vec<Manifest>,
+    brought: bool,
     pre: BlockPackagePre<CallState>,
 }
 
@@ -27,9 +28,10 @@ impl Package {
         version: Version,
         digest: Digest,
         manifests: Vec<Manifest>,
+        brought: bool,
         pre: BlockPackagePre<CallState>,
     ) -> Self {
-        Self(Arc::new(Inner { name, version, digest, manifests, pre }))
+        Self(Arc::new(Inner { name, version, digest, manifests, brought, pre }))
     }
 
     /// `namespace/name`, for example `sightflow/logic`.
@@ -55,6 +57,11 @@ impl Package {
     /// The manifest of the block with exactly this name.
     pub fn manifest(&self, block: &str) -> Option<&Manifest> {
         self.0.manifests.iter().find(|manifest| manifest.name == block)
+    }
+
+    /// Whether a tenant brought it; otherwise it came with the program.
+    pub fn brought(&self) -> bool {
+        self.0.brought
     }
 
     pub(crate) fn pre(&self) -> &BlockPackagePre<CallState> {

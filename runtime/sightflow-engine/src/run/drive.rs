@@ -87,7 +87,7 @@ pub async fn run_plan(parts: &RunParts, request: RunSpec) -> RunOutcome {
 impl Run {
     /// A run that has not begun.
     pub fn new(parts: RunParts, request: RunSpec) -> Self {
-        let RunSpec { plan, input, execution_id, context, cancel, deadline } = request;
+        let RunSpec { plan, input, tenant, execution_id, context, cancel, deadline } = request;
         let work = cancel.child_token();
         let parameters = input.parameters.clone();
         let given = input.values.values().chain(parameters.values()).map(weigh).sum();
@@ -98,6 +98,7 @@ impl Run {
             parts,
             table: Arc::default(),
             run: input,
+            tenant,
             execution_id,
             context,
         });

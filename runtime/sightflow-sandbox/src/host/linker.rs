@@ -9,12 +9,14 @@ use super::bindings::sightflow::block::{images, log};
 use super::state::CallState;
 use super::wasi;
 use crate::LoadError;
+use crate::finding::code;
 
 /// Resolves every import of `component`. An import that is not on the list is an error that names it.
 pub(crate) fn link(engine: &Engine, component: &Component) -> Result<BlockPackagePre<CallState>, LoadError> {
     let mut linker: Linker<CallState> = Linker::new(engine);
     for (import, item) in component.component_type().imports(engine) {
-        let refused = || LoadError::Import { import: import.to_owned(), allowed: wasi::ALLOWED };
+        // The screen said so before, in more words.
+        let refused = || LoadError::refused(code::IMPORT, format!("`{import}` is not given to blocks"));
         let (interface, version) = import.split_once('@').ok_or_else(refused)?;
         let ComponentItem::ComponentInstance(instance) = item.ty else { return Err(refused()) };
         let linked = match interface {
@@ -29,10 +31,18 @@ pub(crate) fn link(engine: &Engine, component: &Component) -> Result<BlockPackag
             }
             _ => return Err(refused()),
         };
-        linked.map_err(|error| LoadError::World(chain(&error)))?;
+        linked.map_err(|error| differs(&error))?;
     }
-    let pre = linker.instantiate_pre(component).map_err(|error| LoadError::World(chain(&error)))?;
-    BlockPackagePre::new(pre).map_err(|error| LoadError::World(chain(&error)))
+    let pre = linker.instantiate_pre(component).map_err(|error| differs(&error))?;
+    BlockPackagePre::new(pre).map_err(|error| differs(&error))
+}
+
+/// What the comparison of interfaces did not find.
+fn differs(error: &wasmtime::Error) -> LoadError {
+    LoadError::refused(
+        code::WIT,
+        format!("the package does not match the block interface of this host: {}", chain(error)),
+    )
 }
 
 fn wasi_package(interface: &str) -> bool {

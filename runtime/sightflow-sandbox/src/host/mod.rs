@@ -7,6 +7,7 @@ pub(crate) mod linker;
 mod log;
 mod log_buffer;
 mod operation;
+pub(crate) mod pace;
 pub(crate) mod state;
 pub(crate) mod stop;
-mod wasi;
+pub(crate) mod wasi;

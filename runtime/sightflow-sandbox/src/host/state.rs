@@ -1,5 +1,6 @@
 //! The data behind one call: meters, handles, log. Made for each call, so everything in it is cheap to make.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use sightflow_images::{Pixels, Work};
@@ -10,6 +11,7 @@ use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 use super::clock::Clock;
 use super::log_buffer::LogBuffer;
+use super::pace::Pace;
 use super::stop::Stop;
 use crate::error::LimitKind;
 use crate::{CallLimits, GuestError, Logs, Profile, engine};
@@ -28,6 +30,8 @@ pub(crate) struct CallState {
     pub(crate) limits: CallLimits,
     pub(crate) log: LogBuffer,
     pub(crate) clock: Arc<Clock>,
+    /// Turns of long calls. The callback of a tick has no more than a shared reference.
+    pace: RefCell<Pace>,
     /// What image operations may use.
     pub(crate) work: Work,
     /// Pixels that the guest is reading: they are on the account until it calls again.
@@ -46,7 +50,7 @@ pub(crate) struct CallState {
 impl CallState {
     /// A state whose clocks start now, on the thread that will run the guest. `memory` is what the guest begins with;
     /// what else the call needs is taken from the same pool, before those who hold nothing of it.
-    pub(crate) fn new(limits: CallLimits, cancel: CancellationToken, memory: Reservation) -> Self {
+    pub(crate) fn new(limits: CallLimits, cancel: CancellationToken, memory: Reservation, pace: Pace) -> Self {
         let clock = Arc::new(Clock::start(&limits, cancel));
         let watched = Arc::clone(&clock);
         let work = Work::new(MemoryPool::clone(memory.pool()))
@@ -60,6 +64,7 @@ impl CallState {
             log: LogBuffer::new(&limits),
             limits,
             clock,
+            pace: RefCell::new(pace),
             work,
             lent: None,
             random: 0,
@@ -76,6 +81,8 @@ impl CallState {
     /// Called at every tick while guest code runs.
     pub(crate) fn on_tick(&self) -> wasmtime::Result<UpdateDeadline> {
         self.clock.check_guest().map_err(wasmtime::Error::new)?;
+        let used = self.clock.guest_used() + self.clock.host_used();
+        self.pace.borrow_mut().tick(used, || self.clock.check()).map_err(wasmtime::Error::new)?;
         Ok(UpdateDeadline::Continue(1))
     }
 
@@ -178,6 +185,7 @@ impl CallState {
         if more == 0 {
             return Ok(());
         }
+        self.pace.get_mut().give_way();
         // In slices, so that a call can be taken back while it waits.
         while let Err(full) = self.memory.grow_blocking(more, std::time::Instant::now() + Work::SLICE) {
             if full.wanted > full.capacity || std::time::Instant::now() >= self.clock.deadline() {
@@ -237,13 +245,17 @@ mod tests {
     use tokio_util::sync::CancellationToken;
     use wasmtime::ResourceLimiter;
 
-    use super::{CallState, Stop};
+    use sightflow_types::TenantId;
+
+    use super::{CallState, Pace, Stop};
     use crate::error::LimitKind;
+    use crate::fair::FairSlots;
     use crate::{CallLimits, GuestError};
 
     fn state(limits: CallLimits, pool: &MemoryPool) -> CallState {
         let ticket = pool.try_reserve(Use::Guests, 10).expect("room");
-        CallState::new(limits, CancellationToken::new(), ticket)
+        let pace = Pace::new(FairSlots::new(1, 1, 1), TenantId::BUILT_IN);
+        CallState::new(limits, CancellationToken::new(), ticket, pace)
     }
 
     fn stop<T>(answer: wasmtime::Result<T>) -> Option<Stop> {
