@@ -46,7 +46,7 @@ pub(super) fn compile(compiler: &ChildCompiler, allocation: Allocation, componen
             format!("the compiler refuses the component: {complaint}")
         }
         Some(status) => match status.signal() {
-            Some(signal) if [SIGXCPU, SIGKILL].contains(&signal) => {
+            Some(SIGXCPU) => {
                 format!("compiling used more than {} s of processor time", job.cpu_seconds)
             }
             Some(SIGABRT | SIGSEGV | SIGBUS | SIGTRAP | SIGILL) => {
@@ -63,7 +63,6 @@ const SIGILL: i32 = 4;
 const SIGTRAP: i32 = 5;
 const SIGABRT: i32 = 6;
 const SIGBUS: i32 = 7;
-const SIGKILL: i32 = 9;
 const SIGSEGV: i32 = 11;
 const SIGXCPU: i32 = 24;
 

@@ -60,14 +60,15 @@ fn read_job(input: &mut impl BufRead) -> std::io::Result<Job> {
 /// Limits that this process cannot lift again.
 fn confine(job: Job) -> std::io::Result<()> {
     let limits = [
-        (Resource::As, job.memory_bytes),
-        (Resource::Cpu, job.cpu_seconds),
+        (Resource::As, job.memory_bytes, job.memory_bytes),
+        // The first ends it by a signal that says why; the second by one that could have other reasons.
+        (Resource::Cpu, job.cpu_seconds, job.cpu_seconds + 1),
         // It writes to a pipe and to nothing else.
-        (Resource::Fsize, 0),
-        (Resource::Core, 0),
+        (Resource::Fsize, 0, 0),
+        (Resource::Core, 0, 0),
     ];
-    for (resource, most) in limits {
-        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+    for (resource, soft, hard) in limits {
+        setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) })?;
     }
     Ok(())
 }

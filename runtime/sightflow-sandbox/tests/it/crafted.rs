@@ -8,7 +8,7 @@ use wasmparser::{Encoding, ExternalKind, Parser, Payload, TypeRef, ValType};
 use crate::guests::{component, wat};
 
 /// What a crafted guest does; each field is WAT.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Crafted {
     /// Beside the functions: globals, tables, memories, more functions. The memory 0 has one page, and its first 2 KiB
     /// hold the answers.
@@ -26,7 +26,7 @@ pub(crate) struct Crafted {
 }
 
 /// Answers with an empty document.
-pub(crate) const ANSWER: &str = "i32.const 1024";
+const ANSWER: &str = "i32.const 1024";
 
 impl Default for Crafted {
     fn default() -> Self {
