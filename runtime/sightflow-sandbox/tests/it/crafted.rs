@@ -19,8 +19,10 @@ pub(crate) struct Crafted {
     pub(crate) catalog: &'static str,
     /// Body of `cabi_realloc`, of its four parameters.
     pub(crate) realloc: &'static str,
-    /// Body of the functions that are called after an answer was read.
+    /// Body of the function that is called after the answer of `run` was read.
     pub(crate) post: &'static str,
+    /// The same of `catalog`.
+    pub(crate) catalog_post: &'static str,
     /// Declaration of the first memory.
     pub(crate) memory: &'static str,
 }
@@ -41,6 +43,7 @@ impl Default for Crafted {
                   (drop (memory.grow (i32.add (i32.shr_u (local.get 3) (i32.const 16)) (i32.const 1)))))
                 (local.get 4)",
             post: "",
+            catalog_post: "",
             memory: "1",
         }
     }
@@ -74,7 +77,8 @@ impl Crafted {
         for (name, parameters, results) in exported_functions() {
             let body = match name.as_str() {
                 "cabi_realloc" => continue,
-                name if name.starts_with("cabi_post_") => self.post,
+                name if name.starts_with("cabi_post_") && name.ends_with("#run") => self.post,
+                name if name.starts_with("cabi_post_") => self.catalog_post,
                 name if name.ends_with("#run") => self.run,
                 name if name.ends_with("#catalog") => self.catalog,
                 "_initialize" => "",
