@@ -68,7 +68,7 @@ pub struct CallLimits {
     pub cpu: Duration,
     /// Processor time of host image operations, asked before each one and every few milliseconds inside of it.
     pub host_cpu: Duration,
-    /// Wall clock from the start of the call, waiting for a slot excluded.
+    /// Wall clock from the start of the call, waiting for a slot excluded, waiting for turns and for memory included.
     pub wall: Duration,
     /// Sum of all linear memories of the call's instance, in bytes.
     pub memory_bytes: usize,

@@ -91,7 +91,11 @@ impl FairSlots {
 
     /// Whether somebody waits.
     pub(crate) fn wanted(&self) -> bool {
-        !self.0.lock().order.is_empty()
+        let state = self.0.lock();
+        let waits = |tenant: &TenantId| {
+            state.tenants.get(tenant).is_some_and(|tenant| tenant.waiting.iter().any(|waiter| !waiter.is_canceled()))
+        };
+        state.order.iter().any(waits)
     }
 }
 

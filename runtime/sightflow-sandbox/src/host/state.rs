@@ -1,6 +1,5 @@
 //! The data behind one call: meters, handles, log. Made for each call, so everything in it is cheap to make.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use sightflow_images::{Pixels, Work};
@@ -30,8 +29,6 @@ pub(crate) struct CallState {
     pub(crate) limits: CallLimits,
     pub(crate) log: LogBuffer,
     pub(crate) clock: Arc<Clock>,
-    /// Turns of long calls. The callback of a tick has no more than a shared reference.
-    pace: RefCell<Pace>,
     /// What image operations may use.
     pub(crate) work: Work,
     /// Pixels that the guest is reading: they are on the account until it calls again.
@@ -51,7 +48,7 @@ impl CallState {
     /// A state whose clocks start now, on the thread that will run the guest. `memory` is what the guest begins with;
     /// what else the call needs is taken from the same pool, before those who hold nothing of it.
     pub(crate) fn new(limits: CallLimits, cancel: CancellationToken, memory: Reservation, pace: Pace) -> Self {
-        let clock = Arc::new(Clock::start(&limits, cancel));
+        let clock = Arc::new(Clock::start(&limits, cancel, pace));
         let watched = Arc::clone(&clock);
         let work = Work::new(MemoryPool::clone(memory.pool()))
             .until(clock.deadline())
@@ -64,7 +61,6 @@ impl CallState {
             log: LogBuffer::new(&limits),
             limits,
             clock,
-            pace: RefCell::new(pace),
             work,
             lent: None,
             random: 0,
@@ -81,8 +77,6 @@ impl CallState {
     /// Called at every tick while guest code runs.
     pub(crate) fn on_tick(&self) -> wasmtime::Result<UpdateDeadline> {
         self.clock.check_guest().map_err(wasmtime::Error::new)?;
-        let used = self.clock.guest_used() + self.clock.host_used();
-        self.pace.borrow_mut().tick(used, || self.clock.check()).map_err(wasmtime::Error::new)?;
         Ok(UpdateDeadline::Continue(1))
     }
 
@@ -185,7 +179,7 @@ impl CallState {
         if more == 0 {
             return Ok(());
         }
-        self.pace.get_mut().give_way();
+        self.clock.give_way();
         // In slices, so that a call can be taken back while it waits.
         while let Err(full) = self.memory.grow_blocking(more, std::time::Instant::now() + Work::SLICE) {
             if full.wanted > full.capacity || std::time::Instant::now() >= self.clock.deadline() {

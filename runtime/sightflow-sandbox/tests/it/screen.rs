@@ -47,9 +47,8 @@ fn functions(count: usize, nops: usize) -> Vec<u8> {
 #[test]
 fn each_bound_is_reported() {
     let many = |count: usize, text: &str| with_sections(&format!("(component {})", text.repeat(count)));
-    let nested = |depth: usize| {
-        with_sections(&format!("(component {} {})", "(component ".repeat(depth), ")".repeat(depth)))
-    };
+    let nested =
+        |depth: usize| with_sections(&format!("(component {} {})", "(component ".repeat(depth), ")".repeat(depth)));
     let types = with_sections(&format!("(component (core module {}))", "(type (func))".repeat(140_000)));
     let names: String = (0..600).map(|index| format!(r#"(import "a{index}" (func))"#)).collect();
     let cases = [

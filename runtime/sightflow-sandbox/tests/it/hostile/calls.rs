@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use sightflow_sandbox::{CallConditions, CallLimits};
+use sightflow_sandbox::{CallConditions, CallLimits, GuestPayload};
 
 use super::neighbour::{Leftovers, Neighbour};
 use super::{Crafted, call, load, sandbox};
+use crate::guests::{component, picture, version};
 
 /// An answer at 8192 that this code prepared: the words of a document, beginning with the case of the result.
 const STRING_OUT: &str = "(drop (memory.grow (i32.const 3210)))
@@ -127,7 +128,8 @@ fn each_guest_ends_as_it_should_and_harms_nobody() {
     let (sandbox, pool) = sandbox();
     let neighbour = Neighbour::new(&sandbox);
     let alone = neighbour.alone(200);
-    let packages: Vec<_> = guests().into_iter().map(|(name, guest, code)| (name, load(&sandbox, &guest), code)).collect();
+    let packages: Vec<_> =
+        guests().into_iter().map(|(name, guest, code)| (name, load(&sandbox, &guest), code)).collect();
     let limits = CallLimits { cpu: Duration::from_millis(150), wall: Duration::from_secs(10), ..CallLimits::default() };
     let with = CallConditions { limits, ..CallConditions::default() };
     let (before, mut wrong) = (Leftovers::now(&pool), Vec::new());
@@ -160,4 +162,86 @@ fn a_storm_of_traps_leaves_nothing_behind() {
     let before = Leftovers::now(&pool);
     storm(3_000);
     Leftovers::now(&pool).same_as(&before);
+}
+
+/// Guests in Rust, with the host's interfaces at hand.
+#[test]
+fn guests_that_abuse_the_host_end_as_they_should() {
+    let (sandbox, pool) = sandbox();
+    let neighbour = Neighbour::new(&sandbox);
+    let alone = neighbour.alone(200);
+    let package = sandbox.load("test/hostile", &version(), component()).expect("it loads");
+    let short = Duration::from_millis(150);
+    let limits = CallLimits { cpu: short, host_cpu: short, wall: Duration::from_secs(10), ..CallLimits::default() };
+    let with = CallConditions { limits, ..CallConditions::default() };
+    let control = "\u{1b}[2J\r\n\0\u{202e}".repeat(10_000);
+    let cases = [
+        ("handles", "", "E-BLOCK-LIMIT"),
+        ("spin_in_host", "", "E-BLOCK-CPU"),
+        ("draw", "rectangles", ""),
+        ("draw", "ellipses", ""),
+        ("draw", "arcs", ""),
+        ("draw", "polygon", ""),
+        ("draw", "texts", ""),
+        ("text_size", "20000000", "E-BLOCK-CPU"),
+        ("grow", "", "E-BLOCK-MEMORY"),
+        ("error_text", "30000000", "E-BLOCK-FAILED"),
+        ("error_json", "20000000", "E-BLOCK-FAILED"),
+        ("log", "100000", ""),
+        ("log_text", control.as_str(), ""),
+        ("sleep", "", ""),
+        ("network", "", ""),
+        ("files", "", ""),
+    ];
+    let before = Leftovers::now(&pool);
+    let mut wrong = Vec::new();
+    for (block, config, code) in cases {
+        let started = Instant::now();
+        let payload = || GuestPayload { document: "{}".to_owned(), images: vec![picture()] };
+        let (answer, beside) = neighbour.beside(|| sandbox.call_blocking(&package, block, config, payload(), &with));
+        let (logs, profile, error) = match answer {
+            Ok(outcome) => (outcome.logs, outcome.profile, None),
+            Err(failure) => (failure.logs, failure.profile, Some(failure.error)),
+        };
+        let name = format!("{block} {}", config.get(..20).unwrap_or(config).escape_debug());
+        println!("{name}: {:?}, {error:?}, {profile:?}, neighbour {beside:?}", started.elapsed());
+        // A draw list may be done in time, or not.
+        if !code.is_empty() && error.as_ref().map(|error| error.code()) != Some(code) {
+            wrong.push(format!("{name}: {error:?}, expected {code}"));
+        }
+        let most = Duration::from_millis(300);
+        if Duration::from_micros(profile.cpu_us) > most || Duration::from_micros(profile.host_cpu_us) > most {
+            wrong.push(format!("{name} used more than it may: {profile:?}"));
+        }
+        let text: usize = logs.lines.iter().map(|line| line.message.len()).sum();
+        if logs.lines.len() > 256
+            || text > 64 << 10
+            || logs.lines.iter().any(|l| l.message.chars().any(char::is_control))
+        {
+            wrong.push(format!("{name}: {} lines, {text} bytes", logs.lines.len()));
+        }
+        beside.bearable(&alone, &name);
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    Leftovers::now(&pool).same_as(&before);
+}
+
+/// Calls that their owner drops stop, and give back what they had.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropped_calls_leave_nothing_behind() {
+    let (sandbox, pool) = sandbox();
+    let package = load(&sandbox, &Crafted { run: "(loop (br 0)) unreachable", ..Crafted::default() });
+    let with = CallConditions::default();
+    for _ in 0..40 {
+        let payload = GuestPayload { document: "{}".to_owned(), images: Vec::new() };
+        let call = sandbox.call(&package, "x", "{}", payload, &with);
+        assert!(tokio::time::timeout(Duration::from_millis(5), call).await.is_err(), "it spins");
+    }
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while pool.used() > 0 {
+        assert!(Instant::now() < deadline, "{} bytes are still held", pool.used());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let good = Neighbour::new(&sandbox).alone(10);
+    println!("afterwards: {good:?}");
 }

@@ -38,13 +38,26 @@ fn each_package_is_refused_with_the_right_words() {
     let crafted = |crafted: Crafted| crafted.build();
     let spin = "(loop (br 0))";
     let cases = [
-        ("spin in start", crafted(Crafted { module: "(func $s (loop (br 0))) (start $s)", ..plain }), "E-MANIFEST", "processor time"),
-        ("spin in catalog", crafted(Crafted { catalog: "(loop (br 0)) unreachable", ..plain }), "E-MANIFEST", "processor time"),
+        (
+            "spin in start",
+            crafted(Crafted { module: "(func $s (loop (br 0))) (start $s)", ..plain }),
+            "E-MANIFEST",
+            "processor time",
+        ),
+        (
+            "spin in catalog",
+            crafted(Crafted { catalog: "(loop (br 0)) unreachable", ..plain }),
+            "E-MANIFEST",
+            "processor time",
+        ),
         ("spin after catalog", crafted(Crafted { catalog_post: spin, ..plain }), "E-MANIFEST", "processor time"),
         ("trap in catalog", crafted(Crafted { catalog: "unreachable", ..plain }), "E-MANIFEST", "unreachable"),
         (
             "grow in start",
-            crafted(Crafted { module: "(func $s (loop (br_if 0 (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) unreachable) (start $s)", ..plain }),
+            crafted(Crafted {
+                module: "(func $s (loop (br_if 0 (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) unreachable) (start $s)",
+                ..plain
+            }),
             "E-MANIFEST",
             "memory",
         ),
@@ -58,7 +71,15 @@ fn each_package_is_refused_with_the_right_words() {
             "E-MANIFEST",
             "bytes of output",
         ),
-        ("a catalogue that is no JSON", crafted(Crafted { catalog: "(i32.store (i32.const 512) (i32.const 1200)) (i32.store (i32.const 516) (i32.const 2)) (i32.const 512)", ..plain }), "E-MANIFEST", "not a JSON array"),
+        (
+            "a catalogue that is no JSON",
+            crafted(Crafted {
+                catalog: "(i32.store (i32.const 512) (i32.const 1200)) (i32.store (i32.const 516) (i32.const 2)) (i32.const 512)",
+                ..plain
+            }),
+            "E-MANIFEST",
+            "not a JSON array",
+        ),
         ("more memory than a call has", crafted(Crafted { memory: "60000", ..plain }), "E-SIZE", "memory"),
         ("a table beyond the pool", crafted(Crafted { module: "(table 100000 funcref)", ..plain }), "E-SIZE", "table"),
         ("a hundred instances", instances(100), "E-SIZE", "instance"),
