@@ -22,8 +22,8 @@ mod text;
 mod ticker;
 
 pub use call::{CallConditions, GuestOutcome, GuestPayload, Level, LogLine, Logs, Profile};
-pub use compile::{ChildCompiler, CompileLimits, Compiler, compile_component};
-pub use config::{Allocation, CallLimits, SandboxConfig};
+pub use compile::compile_component;
+pub use config::{Allocation, CallLimits, ChildCompiler, CompileLimits, Compiler, SandboxConfig};
 pub use error::{CallFailure, GuestError, LimitKind, LoadError, Report, StartError};
 pub use package::Package;
 pub use quarantine::{QuarantinePolicy, Quarantined};

@@ -6,9 +6,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::job::{Job, REFUSED};
-use super::{ChildCompiler, CompileLimits, refusal};
+use super::refusal;
 use crate::native::Native;
-use crate::{Allocation, LoadError};
+use crate::{Allocation, ChildCompiler, CompileLimits, LoadError};
 
 /// Bytes of the child's complaint that are read.
 const COMPLAINT: u64 = 16 << 10;

@@ -26,7 +26,7 @@ pub(super) const REFUSED: u8 = 65;
 /// Bytes of the line.
 const LINE: u64 = 1 << 10;
 
-/// Compiles one component: what the program of a [`ChildCompiler`](super::ChildCompiler) does. The job and the component
+/// Compiles one component: what the program of a [`ChildCompiler`](crate::ChildCompiler) does. The job and the component
 /// come from standard input, the machine code goes to standard output. Takes limits on this process that stay.
 #[must_use]
 pub fn compile_component() -> ExitCode {

@@ -4,9 +4,7 @@ mod child;
 mod job;
 mod refusals;
 
-use std::ffi::OsString;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sightflow_types::{Digest, Problem, TenantId};
 use wasmtime::Engine;
@@ -17,52 +15,7 @@ use self::refusals::Refusals;
 use crate::fair::{Asked, FairSlots};
 use crate::finding::{self, Findings};
 use crate::native::Native;
-use crate::{Allocation, LoadError};
-
-/// Where components of tenants are compiled.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Compiler {
-    /// In this process, on the calling thread: for tools whose user is the author.
-    #[default]
-    Here,
-    /// In a process of its own for each, which has limits and ends.
-    Child(ChildCompiler),
-}
-
-/// A program that calls [`compile_component`] and does nothing else.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChildCompiler {
-    /// The program; mostly this very executable.
-    pub program: PathBuf,
-    /// Its arguments, for example the verb that leads to [`compile_component`].
-    pub args: Vec<OsString>,
-    /// What one compilation may use.
-    pub limits: CompileLimits,
-}
-
-/// What one compilation may use. The largest known packages (Python's interpreter) take 25 s and 310 MB.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CompileLimits {
-    /// Address space of the process, its own program included.
-    pub memory_bytes: u64,
-    /// Processor time; whole seconds.
-    pub cpu: Duration,
-    /// Wall clock, waiting for a turn excluded.
-    pub wall: Duration,
-    /// Bytes of machine code.
-    pub code_bytes: u64,
-}
-
-impl Default for CompileLimits {
-    fn default() -> Self {
-        Self {
-            memory_bytes: 2 << 30,
-            cpu: Duration::from_secs(90),
-            wall: Duration::from_secs(300),
-            code_bytes: 256 << 20,
-        }
-    }
-}
+use crate::{Allocation, Compiler, LoadError};
 
 /// Compilations at the same time: each uses one core, and calls need some, too.
 const AT_ONCE: usize = 2;

