@@ -126,13 +126,6 @@ impl Sandbox {
         version: &Version,
         bytes: &[u8],
     ) -> Result<Package, LoadError> {
-        let screened = screen(bytes).map_err(LoadError::Refused)?;
-        if let Some(wanted) = screened.requested.first() {
-            return Err(LoadError::refused(
-                code::GRANT,
-                format!("the package imports `{wanted}`, which is given only with a grant, and it has none"),
-            ));
-        }
         let digest = Digest::from_bytes(Sha256::digest(bytes).into());
         let pre = link(&self.0.engine, &self.component(owner, digest, bytes)?)?;
         let limits = catalog_limits();
@@ -152,23 +145,29 @@ impl Sandbox {
         Ok(Package::new(name.to_owned(), version.clone(), digest, manifests, owner.is_some(), pre))
     }
 
-    /// Compiled code for `bytes`, which were looked at.
+    /// Compiled code for `bytes`: from the cache, which holds only what was looked at before, or looked at and compiled.
     fn component(&self, owner: Option<TenantId>, digest: Digest, bytes: &[u8]) -> Result<Component, LoadError> {
         let engine = &self.0.engine;
-        let load = |code: &crate::native::Native| {
-            let words = |reason| {
-                LoadError::refused(code::SIZE, format!("a call cannot have what the component needs: {reason}"))
-            };
-            code.load(engine).map_err(words)
-        };
         if let Some(code) = self.0.cache.as_ref().and_then(|cache| cache.load(engine, digest)) {
-            return load(&code);
+            match code.load(engine) {
+                Ok(component) => return Ok(component),
+                Err(error) => tracing::warn!(%digest, error, "a compiled package does not fit and is compiled anew"),
+            }
+        }
+        let screened = screen(bytes).map_err(LoadError::Refused)?;
+        if let Some(wanted) = screened.requested.first() {
+            return Err(LoadError::refused(
+                code::GRANT,
+                format!("the package imports `{wanted}`, which is given only with a grant, and it has none"),
+            ));
         }
         let code = match owner {
             None => compile::here(engine, bytes)?,
             Some(tenant) => self.0.compiles.compile(engine, self.0.allocation, tenant, (digest, bytes))?,
         };
-        let component = load(&code)?;
+        let component = code.load(engine).map_err(|reason| {
+            LoadError::refused(code::SIZE, format!("a call cannot have what the component needs: {reason}"))
+        })?;
         if let Some(cache) = &self.0.cache {
             cache.store(engine, digest, &code);
         }
