@@ -6,7 +6,6 @@ mod compile;
 mod config;
 mod engine;
 mod error;
-mod fair;
 pub mod finding;
 mod host;
 mod manifests;

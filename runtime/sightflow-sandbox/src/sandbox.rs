@@ -13,7 +13,6 @@ use wasmtime::component::Component;
 
 use crate::cache::CompileCache;
 use crate::compile::{self, Compiles};
-use crate::fair::{Asked, FairSlots, Slot};
 use crate::finding::code;
 use crate::host::linker::link;
 use crate::host::pace::Pace;
@@ -24,6 +23,7 @@ use crate::{
     Allocation, CallConditions, CallFailure, CallLimits, GuestError, GuestOutcome, GuestPayload, LoadError, Logs,
     Package, Profile, Quarantined, SandboxConfig, StartError, engine, manifests, screen,
 };
+use sightflow_fair::{Asked, FairSlots, Slot};
 
 /// Runs block packages with no rights and every limit. Cloning is cheap; the last clone's drop ends its thread.
 #[derive(Clone)]

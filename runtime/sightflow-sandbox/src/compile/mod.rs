@@ -12,10 +12,10 @@ use wasmtime::Engine;
 pub use job::compile_component;
 
 use self::refusals::Refusals;
-use crate::fair::{Asked, FairSlots};
 use crate::finding::{self, Findings};
 use crate::native::Native;
 use crate::{Allocation, Compiler, LoadError};
+use sightflow_fair::{Asked, FairSlots};
 
 /// Compilations at the same time: each uses one core, and calls need some, too.
 const AT_ONCE: usize = 2;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use sightflow_types::TenantId;
 
 use super::stop::Stop;
-use crate::fair::{Asked, FairSlots, Slot};
+use sightflow_fair::{Asked, FairSlots, Slot};
 
 /// Processor time after which a call is a long one. Most calls never come here, and cost nothing.
 const SHORT: Duration = Duration::from_millis(4);

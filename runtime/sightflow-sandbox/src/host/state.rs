@@ -243,8 +243,8 @@ mod tests {
 
     use super::{CallState, Pace, Stop};
     use crate::error::LimitKind;
-    use crate::fair::FairSlots;
     use crate::{CallLimits, GuestError};
+    use sightflow_fair::FairSlots;
 
     fn state(limits: CallLimits, pool: &MemoryPool) -> CallState {
         let ticket = pool.try_reserve(Use::Guests, 10).expect("room");

@@ -1,5 +1,4 @@
-//! A limited number of slots, handed out fairly between tenants: who waits gets a turn after each other tenant that waits
-//! got one, however many calls the others have in the queue.
+#![doc = include_str!("../README.md")]
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -14,7 +13,13 @@ use sightflow_types::TenantId;
 
 /// Slots that tenants share. Cloning is cheap and gives the same slots.
 #[derive(Clone)]
-pub(crate) struct FairSlots(Arc<Shared>);
+pub struct FairSlots(Arc<Shared>);
+
+impl std::fmt::Debug for FairSlots {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "FairSlots({} free)", self.0.lock().free)
+    }
+}
 
 struct Shared {
     /// Slots that one tenant may hold.
@@ -38,42 +43,56 @@ struct Tenant {
 }
 
 /// A slot that is held until it is dropped.
-pub(crate) struct Slot {
+pub struct Slot {
     shared: Arc<Shared>,
     tenant: TenantId,
 }
 
 /// The tenant has as many waiters as it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooManyWait;
+pub struct TooManyWait;
 
 /// A place in the queue; dropping it leaves the queue.
-pub(crate) struct Waiting(oneshot::Receiver<Slot>);
+pub struct Waiting(oneshot::Receiver<Slot>);
 
 /// What asking for a slot gives.
-pub(crate) enum Asked {
+pub enum Asked {
+    /// A slot that was free.
     Slot(Slot),
+    /// A place in the queue.
     Waiting(Waiting),
 }
 
 impl FairSlots {
     /// So many slots, of which one tenant may hold so many and wait for so many more.
-    pub(crate) fn new(slots: usize, most_held: usize, most_waiting: usize) -> Self {
+    pub fn new(slots: usize, most_held: usize, most_waiting: usize) -> Self {
         let state = State { free: slots, tenants: HashMap::new(), order: VecDeque::new() };
         Self(Arc::new(Shared { most_held, most_waiting, state: Mutex::new(state) }))
     }
 
+    /// A slot, if one is free for this tenant.
+    pub fn try_take(&self, tenant: TenantId) -> Option<Slot> {
+        let taken = self.0.lock().take(tenant, self.0.most_held);
+        taken.then(|| Slot { shared: Arc::clone(&self.0), tenant })
+    }
+
+    /// Whether all slots are held, or somebody waits for one.
+    pub fn crowded(&self) -> bool {
+        let none_free = self.0.lock().free == 0;
+        none_free || self.wanted()
+    }
+
     /// A slot, or a place in the queue.
-    pub(crate) fn ask(&self, tenant: TenantId) -> Result<Asked, TooManyWait> {
+    ///
+    /// # Errors
+    /// [`TooManyWait`] if the tenant has as many waiters as it may.
+    pub fn ask(&self, tenant: TenantId) -> Result<Asked, TooManyWait> {
         let mut state = self.0.lock();
-        let State { free, tenants, order } = &mut *state;
-        let own = tenants.entry(tenant).or_default();
-        // Whoever waits although a slot is free holds all that it may: nobody is passed.
-        if *free > 0 && own.held < self.0.most_held {
-            *free -= 1;
-            own.held += 1;
+        if state.take(tenant, self.0.most_held) {
             return Ok(Asked::Slot(Slot { shared: Arc::clone(&self.0), tenant }));
         }
+        let State { tenants, order, .. } = &mut *state;
+        let own = tenants.entry(tenant).or_default();
         let listed = !own.waiting.is_empty();
         if own.waiting.len() >= self.0.most_waiting {
             own.waiting.retain(|waiter| !waiter.is_canceled());
@@ -90,7 +109,7 @@ impl FairSlots {
     }
 
     /// Whether somebody waits.
-    pub(crate) fn wanted(&self) -> bool {
+    pub fn wanted(&self) -> bool {
         let state = self.0.lock();
         let waits = |tenant: &TenantId| {
             state.tenants.get(tenant).is_some_and(|tenant| tenant.waiting.iter().any(|waiter| !waiter.is_canceled()))
@@ -101,7 +120,10 @@ impl FairSlots {
 
 impl Waiting {
     /// Blocks the thread until it is this one's turn; `check` is asked every few milliseconds whether to go on waiting.
-    pub(crate) fn here<E>(mut self, mut check: impl FnMut() -> Result<(), E>) -> Result<Slot, E> {
+    ///
+    /// # Errors
+    /// That of `check`, which leaves the queue.
+    pub fn here<E>(mut self, mut check: impl FnMut() -> Result<(), E>) -> Result<Slot, E> {
         const LOOK: Duration = Duration::from_millis(5);
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
         let mut context = Context::from_waker(&waker);
@@ -164,6 +186,17 @@ impl Shared {
 }
 
 impl State {
+    /// Takes a slot, if one is free for the tenant. Whoever waits although one is free holds all that it may: nobody is passed.
+    fn take(&mut self, tenant: TenantId, most_held: usize) -> bool {
+        let held = self.tenants.get(&tenant).map_or(0, |own| own.held);
+        let free = self.free > 0 && held < most_held;
+        if free {
+            self.free -= 1;
+            self.tenants.entry(tenant).or_default().held += 1;
+        }
+        free
+    }
+
     /// Takes free slots for those whose turn it is.
     fn grant(&mut self, most_held: usize) -> Vec<(TenantId, oneshot::Sender<Slot>)> {
         let (mut granted, mut passed) = (Vec::new(), 0);
