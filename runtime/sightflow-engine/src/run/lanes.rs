@@ -55,3 +55,19 @@ impl Default for Lanes {
         Self::new(cores.saturating_mul(4).clamp(8, 64))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_tenant_leaves_lanes_for_others() {
+        let (lanes, one, other) = (Lanes::new(8), TenantId::new(), TenantId::new());
+        let held: Vec<_> = std::iter::from_fn(|| lanes.try_take(one)).collect();
+        assert_eq!(held.len(), 6);
+        assert!(!lanes.crowded());
+        let more: Vec<_> = std::iter::from_fn(|| lanes.try_take(other)).collect();
+        assert_eq!(more.len(), 2);
+        assert!(lanes.crowded());
+    }
+}

@@ -92,3 +92,36 @@ pub(super) fn check(imports: &[String], exports: &[String], findings: &mut Findi
 pub(crate) fn of_this_host(version: &str) -> bool {
     version.strip_prefix(VERSIONS).is_some_and(|patch| patch.starts_with('.'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let blocks = "sightflow:block/blocks@0.1.0";
+        let cases: [(&[&str], &[&str], &[&str]); 12] = [
+            (&[], &[blocks], &[]),
+            (&["sightflow:block/images@0.1.0", "sightflow:block/log@0.1.9"], &[blocks], &[]),
+            (&["sightflow:block/image-ops@0.1.0"], &[blocks, "sightflow:block/checks@0.1.0"], &[]),
+            (&["wasi:cli/environment@0.2.12"], &[blocks, "sightflow:block/batches@0.1.3"], &[]),
+            (&["wasi:http/types@0.2.6"], &[blocks], &[]),
+            (&["wasi:http/types@0.3.0"], &[blocks], &["E-IMPORT"]),
+            (&["sightflow:block/images@0.2.0"], &[blocks], &["E-WIT"]),
+            (&["sightflow:block/images"], &[blocks], &["E-IMPORT"]),
+            (&["sightflow:blocks/images@0.1.0"], &[blocks], &["E-IMPORT"]),
+            (&[], &[blocks, "sightflow:block/checks@0.2.0"], &["E-WIT"]),
+            (&[], &["sightflow:block/blocks@1.1.0"], &["E-WIT"]),
+            (&["open"], &["blocks"], &["E-IMPORT", "E-WIT"]),
+        ];
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        for (imports, exports, expected) in cases {
+            let mut findings = Findings::default();
+            let requested = check(&owned(imports), &owned(exports), &mut findings);
+            let codes: Vec<_> = findings.into_vec().into_iter().map(|problem| problem.code).collect();
+            assert_eq!(codes, expected, "{imports:?} {exports:?}");
+            let http = imports.iter().any(|name| name.starts_with("wasi:http/") && name.contains("@0.2."));
+            assert_eq!(!requested.is_empty(), http, "{imports:?}");
+        }
+    }
+}

@@ -84,7 +84,7 @@ fn a_compiler_that_fails_is_not_the_package_s_fault() {
 
 #[test]
 fn a_tenant_s_queue_for_the_compiler_is_bounded() {
-    let sandbox = sandbox(CHILD, |limits| limits.wall = Duration::from_secs(3));
+    let sandbox = sandbox(CHILD, |limits| limits.wall = Duration::from_millis(1_500));
     let bytes: Vec<_> = (0..12)
         .map(|index| {
             let ifs = "(if (local.get 0) (then (local.set 0 (i32.const 7))))".repeat(30_000 + index);
@@ -97,5 +97,6 @@ fn a_tenant_s_queue_for_the_compiler_is_bounded() {
         loads.into_iter().map(|load| load.join().expect("no panic")).collect::<Vec<_>>()
     });
     let busy = busy.iter().filter(|answer| matches!(answer, Err(LoadError::Busy))).count();
-    assert_eq!(busy, 2, "two are compiled, eight wait");
+    // Two are compiled, eight wait; on a busy machine one may be done before the last is asked for.
+    assert!((1..=2).contains(&busy), "{busy} of twelve were told to come later");
 }
