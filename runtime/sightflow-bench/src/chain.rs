@@ -14,7 +14,7 @@ use sightflow_engine::{
 use sightflow_images::Image;
 use sightflow_sandbox::{CallConditions, GuestPayload, Sandbox, SandboxConfig};
 use sightflow_types::error::{RunError, code};
-use sightflow_types::{Digest, ImageRef, JobId};
+use sightflow_types::{Digest, ImageRef, JobId, TenantId};
 use tokio_util::sync::CancellationToken;
 
 use crate::blocks::package_of;
@@ -87,6 +87,7 @@ fn walked(blocks: &Blocks, runtime: &tokio::runtime::Runtime, nodes: usize, item
         let mut times = Vec::new();
         for round in 0..1200 {
             let request = RunSpec {
+                tenant: TenantId::BUILT_IN,
                 plan: plan.clone(),
                 input: input.clone(),
                 execution_id: None,

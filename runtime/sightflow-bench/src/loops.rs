@@ -19,7 +19,7 @@ use sightflow_engine::{
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_types::error::RunError;
 use sightflow_types::model::{Decoder, ModelSpec};
-use sightflow_types::{JobId, ModelSource, Task};
+use sightflow_types::{JobId, ModelSource, Task, TenantId};
 use tokio_util::sync::CancellationToken;
 
 use crate::measure::{detections, process_cpu};
@@ -93,6 +93,7 @@ impl<'b> Bench<'b> {
             lanes: Lanes::default(),
         };
         let request = RunSpec {
+            tenant: TenantId::BUILT_IN,
             plan: Arc::clone(plan),
             input,
             execution_id: None,

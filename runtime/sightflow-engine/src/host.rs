@@ -10,7 +10,7 @@ use serde_json::Value;
 use sightflow_images::Image;
 use sightflow_types::document::Document;
 use sightflow_types::error::code;
-use sightflow_types::{Digest, ExecutionId, Problem};
+use sightflow_types::{Digest, ExecutionId, Problem, TenantId};
 use tokio_util::sync::CancellationToken;
 
 /// What a host runs a package by, for example its compiled component. Nothing to anybody else; whoever has a block has its code,
@@ -68,8 +68,10 @@ pub struct Payload {
 }
 
 /// The conditions of one call.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct CallContext {
+    /// Whose call it is; hosts share what they have between tenants.
+    pub tenant: TenantId,
     /// For logs; none outside of an execution.
     pub execution_id: Option<ExecutionId>,
     /// For logs.
@@ -80,9 +82,18 @@ pub struct CallContext {
     pub cancel: CancellationToken,
 }
 
+impl CallContext {
+    /// A call outside of an execution, without a limit of its own.
+    pub fn new(tenant: TenantId) -> Self {
+        Self { tenant, execution_id: None, node_id: String::new(), timeout: None, cancel: CancellationToken::new() }
+    }
+}
+
 /// What a block is told when a workflow is saved.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckContext {
+    /// Who saves it.
+    pub tenant: TenantId,
     /// Input ports that have an edge or an `inputs` entry.
     pub wired: Vec<String>,
     /// Configuration keys whose values are templates, hence not known yet.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use sightflow_types::Problem;
+use sightflow_types::{Problem, TenantId};
 
 use crate::catalog::Catalog;
 use crate::host::{BlockHost, CheckContext};
@@ -20,11 +20,12 @@ pub async fn validate(
     models: &ModelCatalog,
     limits: &DefinitionLimits,
     host: &dyn BlockHost,
+    tenant: TenantId,
 ) -> Compiled {
     let (mut compiled, checks) = compile_with_checks(definition, catalog, models, limits);
     let deadline = Instant::now() + CHECKS;
     for check in checks {
-        let context = CheckContext { wired: check.wired, dynamic: check.dynamic };
+        let context = CheckContext { tenant, wired: check.wired, dynamic: check.dynamic };
         match host.check(&check.entry.block, &Value::Object(check.config), &context, deadline).await {
             Ok(found) => {
                 for mut problem in found {

@@ -13,7 +13,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use sightflow_types::Digest;
 use wasmtime::Engine;
-use wasmtime::component::Component;
+
+use crate::native::Native;
 
 const KEY_FILE: &str = "key";
 const MAC_BYTES: usize = 32;
@@ -22,55 +23,68 @@ const MAC_BYTES: usize = 32;
 pub(crate) struct CompileCache {
     directory: PathBuf,
     key: [u8; 32],
+    most_bytes: u64,
 }
 
 impl CompileCache {
     /// Opens the directory, making it and its key when absent.
-    pub(crate) fn open(directory: &Path) -> std::io::Result<Self> {
+    pub(crate) fn open(directory: &Path, most_bytes: u64) -> std::io::Result<Self> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let key = match create_key(&directory.join(KEY_FILE)) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => read_key(&directory.join(KEY_FILE))?,
             other => other?,
         };
-        Ok(Self { directory: directory.to_owned(), key })
+        Ok(Self { directory: directory.to_owned(), key, most_bytes })
     }
 
     /// The compiled form of the package with this digest, if this installation stored one for this very engine.
-    pub(crate) fn load(&self, engine: &Engine, digest: Digest) -> Option<Component> {
+    pub(crate) fn load(&self, engine: &Engine, digest: Digest) -> Option<Native> {
         let name = entry_name(engine, digest);
-        let bytes = std::fs::read(self.directory.join(&name)).ok()?;
+        let path = self.directory.join(&name);
+        let mut bytes = std::fs::read(&path).ok()?;
         let (mac, code) = bytes.split_at_checked(MAC_BYTES)?;
         if self.mac(&name, code).verify_slice(mac).is_err() {
             tracing::warn!(entry = name, "a compiled package has a wrong MAC and is compiled anew");
             return None;
         }
-        // SAFETY: `deserialize` demands bytes that `Component::serialize` produced and nobody changed. The MAC was made
-        // over exactly these bytes by `store` below, with a key that only this user can read; `code` is a private copy
-        // in memory, so it cannot change between the check and the use. The entry's name, which the MAC covers, binds
-        // it to the component, the wasmtime version and the engine's configuration.
-        match unsafe { Component::deserialize(engine, code) } {
-            Ok(component) => Some(component),
-            Err(error) => {
-                tracing::warn!(
-                    entry = name,
-                    error = format!("{error:#}"),
-                    "a compiled package does not fit this engine"
-                );
-                None
-            }
+        // The name, which the MAC covers, binds the code to the component, the wasmtime version and the engine's settings.
+        bytes.drain(..MAC_BYTES);
+        // The oldest go first when there is no room; one that cannot be marked only goes too early.
+        let _ = std::fs::File::open(&path).and_then(|file| file.set_modified(std::time::SystemTime::now()));
+        Some(Native::from_cache(bytes))
+    }
+
+    /// Keeps a compiled package, and forgets those that were used longest ago where there is no room. A failure costs time
+    /// later, so it is only logged.
+    pub(crate) fn store(&self, engine: &Engine, digest: Digest, code: &Native) {
+        let name = entry_name(engine, digest);
+        let mac = self.mac(&name, code.bytes()).finalize().into_bytes();
+        let written = self.write(&name, &mac, code.bytes()).and_then(|()| self.prune(&name));
+        if let Err(error) = written {
+            tracing::warn!(entry = name, error = error.to_string(), "cannot store a compiled package");
         }
     }
 
-    /// Keeps a compiled package. A failure costs time later, so it is only logged.
-    pub(crate) fn store(&self, engine: &Engine, digest: Digest, component: &Component) {
-        let name = entry_name(engine, digest);
-        let written = component.serialize().map_err(|error| format!("{error:#}")).and_then(|code| {
-            let mac = self.mac(&name, &code).finalize().into_bytes();
-            self.write(&name, &mac, &code).map_err(|error| error.to_string())
-        });
-        if let Err(error) = written {
-            tracing::warn!(entry = name, error, "cannot store a compiled package");
+    /// Removes what was used longest ago until the rest fits; never what was just written, nor the key.
+    fn prune(&self, written: &str) -> std::io::Result<()> {
+        let mut entries = Vec::new();
+        for entry in std::fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            let (name, metadata) = (entry.file_name(), entry.metadata()?);
+            if metadata.is_file() && name != KEY_FILE {
+                entries.push((name == written, metadata.modified()?, metadata.len(), entry.path()));
+            }
         }
+        // The newest first.
+        entries.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)));
+        let mut sum = 0_u64;
+        for (just_written, _, bytes, path) in entries {
+            sum = sum.saturating_add(bytes);
+            if sum > self.most_bytes && !just_written {
+                std::fs::remove_file(path)?;
+            }
+        }
+        Ok(())
     }
 
     fn write(&self, name: &str, mac: &[u8], code: &[u8]) -> std::io::Result<()> {

@@ -1,6 +1,7 @@
 //! What goes into a call and what comes out of it.
 
 use sightflow_images::Image;
+use sightflow_types::TenantId;
 use sightflow_types::document::Document;
 use tokio_util::sync::CancellationToken;
 
@@ -16,12 +17,21 @@ pub struct GuestPayload {
 }
 
 /// The conditions of one call.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct CallConditions {
+    /// Whose call it is: slots, turns and the quarantine are shared between tenants.
+    pub tenant: TenantId,
     /// What it may use.
     pub limits: CallLimits,
     /// Takes the call back: waiting ends at once, a running guest within a tick (1 ms) of its own code.
     pub cancel: CancellationToken,
+}
+
+impl Default for CallConditions {
+    /// Default limits, for the built-in tenant.
+    fn default() -> Self {
+        Self { tenant: TenantId::BUILT_IN, limits: CallLimits::default(), cancel: CancellationToken::new() }
+    }
 }
 
 /// Severity of a log message.

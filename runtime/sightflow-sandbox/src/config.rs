@@ -1,7 +1,10 @@
 //! What a sandbox is built with and what one call may use.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::quarantine::QuarantinePolicy;
 
 /// Where linear memories and instances come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +27,25 @@ pub struct SandboxConfig {
     pub allocation: Allocation,
     /// Directory of compiled packages, created when absent; `None` compiles anew in every process.
     pub cache: Option<PathBuf>,
+    /// Bytes that the compiled packages of that directory may take; beyond, those go that were used longest ago.
+    pub cache_bytes: u64,
+    /// Calls of one tenant that may run at the same time; `None` is three quarters of the slots, at least one.
+    pub tenant_slots: Option<u32>,
+    /// Where packages of tenants are compiled.
+    pub compiler: Compiler,
+    /// When packages of tenants that keep breaking down are left alone.
+    pub quarantine: QuarantinePolicy,
+}
+
+impl SandboxConfig {
+    /// Calls of one tenant that may run at the same time.
+    pub(crate) fn share(&self) -> u32 {
+        self.tenant_slots.unwrap_or_else(|| (self.slots * 3).div_ceil(4)).max(1)
+    }
 }
 
 impl Default for SandboxConfig {
-    /// Four slots a core (8 to 64), 256 MiB, pooled, no cache.
+    /// Four slots a core (8 to 64), 256 MiB, pooled, no cache, compiled here.
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, |n| u32::try_from(n.get()).unwrap_or(16));
         Self {
@@ -35,6 +53,55 @@ impl Default for SandboxConfig {
             max_memory_bytes: 256 << 20,
             allocation: Allocation::Pooled,
             cache: None,
+            cache_bytes: 4 << 30,
+            tenant_slots: None,
+            compiler: Compiler::Here,
+            quarantine: QuarantinePolicy::default(),
+        }
+    }
+}
+
+/// Where components of tenants are compiled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Compiler {
+    /// In this process, on the calling thread: for tools whose user is the author.
+    #[default]
+    Here,
+    /// In a process of its own for each, which has limits and ends.
+    Child(ChildCompiler),
+}
+
+/// A program that calls [`compile_component`](crate::compile_component) and does nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChildCompiler {
+    /// The program; mostly this very executable.
+    pub program: PathBuf,
+    /// Its arguments, for example the verb that leads to [`compile_component`](crate::compile_component).
+    pub args: Vec<OsString>,
+    /// What one compilation may use.
+    pub limits: CompileLimits,
+}
+
+/// What one compilation may use. The largest known packages (Python's interpreter) take 25 s and 310 MB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// Address space of the process, its own program included.
+    pub memory_bytes: u64,
+    /// Processor time; whole seconds.
+    pub cpu: Duration,
+    /// Wall clock, waiting for a turn excluded.
+    pub wall: Duration,
+    /// Bytes of machine code.
+    pub code_bytes: u64,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 2 << 30,
+            cpu: Duration::from_secs(90),
+            wall: Duration::from_secs(300),
+            code_bytes: 256 << 20,
         }
     }
 }
@@ -46,7 +113,7 @@ pub struct CallLimits {
     pub cpu: Duration,
     /// Processor time of host image operations, asked before each one and every few milliseconds inside of it.
     pub host_cpu: Duration,
-    /// Wall clock from the start of the call, waiting for a slot excluded.
+    /// Wall clock from the start of the call, waiting for a slot excluded, waiting for turns and for memory included.
     pub wall: Duration,
     /// Sum of all linear memories of the call's instance, in bytes.
     pub memory_bytes: usize,

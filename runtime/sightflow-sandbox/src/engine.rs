@@ -1,6 +1,6 @@
 //! The wasmtime engine: what guests may be made of, and where their memory comes from.
 
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmFeatures};
 
 use crate::{Allocation, SandboxConfig, StartError};
 
@@ -40,6 +40,16 @@ pub(crate) fn start(config: &SandboxConfig) -> Result<(Engine, Allocation), Star
     Ok((engine, Allocation::OnDemand))
 }
 
+/// An engine that compiles for the one that allocates like this, and cannot run anything: it reserves nothing.
+pub(crate) fn compile_only(allocation: Allocation) -> Result<Engine, String> {
+    let config = match allocation {
+        // Code does not depend on the pool, but on how memories are reserved and guarded.
+        Allocation::Pooled => common(),
+        Allocation::OnDemand => on_demand(),
+    };
+    Engine::new(&config).map_err(|error| format!("{error:#}"))
+}
+
 fn pooled(config: &SandboxConfig) -> Config {
     let slots = config.slots;
     let mut pool = PoolingAllocationConfig::new();
@@ -73,6 +83,17 @@ fn on_demand() -> Config {
     engine
 }
 
+/// What guests may be made of: all that wasmtime supports without a garbage collector, but no memories beyond 4 GiB, which
+/// would need bounds checks, no threads and no asynchronous functions, since a call has one thread.
+pub(crate) fn features() -> WasmFeatures {
+    let without = WasmFeatures::GC_TYPES
+        | WasmFeatures::EXCEPTIONS
+        | WasmFeatures::THREADS
+        | WasmFeatures::MEMORY64
+        | WasmFeatures::CM_ASYNC;
+    (WasmFeatures::WASM3 - without) | WasmFeatures::COMPONENT_MODEL
+}
+
 fn common() -> Config {
     let mut engine = Config::new();
     engine
@@ -84,7 +105,8 @@ fn common() -> Config {
         // The same input gives the same bytes on every machine.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
-        .wasm_memory64(false)
+        .wasm_features(WasmFeatures::all(), false)
+        .wasm_features(features(), true)
         .shared_memory(false)
         .max_wasm_stack(512 << 10);
     engine

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use sightflow_memory::OutOfBudget;
+use sightflow_types::Problem;
 use sightflow_types::error::code;
 
+use crate::finding::Findings;
 use crate::text::{ERROR_BYTES, capped};
 
 /// Why the sandbox itself cannot start.
@@ -18,39 +20,27 @@ pub enum StartError {
     Engine(String),
 }
 
-/// Why a package is refused. The texts are for its author.
+/// Why a package does not load.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
-    /// Longer than a package may be.
-    #[error("the package has {bytes} bytes; at most {limit} are accepted")]
-    TooLarge {
-        /// Length given.
-        bytes: usize,
-        /// Largest accepted length.
-        limit: usize,
-    },
-    /// Not a valid component.
-    #[error("not a WebAssembly component: {0}")]
-    Invalid(String),
-    /// Imports what no block is given.
-    #[error(
-        "the package imports `{import}`, which blocks are not given; allowed are `sightflow:block/images`, `sightflow:block/log` and the deny-all `wasi:` interfaces {allowed}"
-    )]
-    Import {
-        /// The offending import as the component spells it.
-        import: String,
-        /// The virtual interfaces.
-        allowed: &'static str,
-    },
-    /// Does not have the shape of the `block-package` world.
-    #[error("the package does not match the world `sightflow:block/block-package`: {0}")]
-    World(String),
-    /// `catalog` failed or went beyond its limits.
-    #[error("`catalog` failed: {0}")]
-    Catalog(GuestError),
-    /// `catalog` answered with manifests that are not valid.
-    #[error("invalid manifests: {}", .0.join("; "))]
-    Manifests(Vec<String>),
+    /// What its author has to change: one finding for each thing, with a code of [`finding`](crate::finding).
+    #[error("{}", .0.iter().map(|problem| format!("{}: {}", problem.code, problem.message)).collect::<Vec<_>>().join("; "))]
+    Refused(Vec<Problem>),
+    /// Too many packages of this tenant wait to be compiled. A repetition helps later.
+    #[error("too many packages wait to be compiled")]
+    Busy,
+    /// The host failed; not the package's fault.
+    #[error("the package cannot be loaded: {0}")]
+    Host(String),
+}
+
+impl LoadError {
+    /// One finding.
+    pub(crate) fn refused(code: &str, message: impl AsRef<str>) -> Self {
+        let mut findings = Findings::default();
+        findings.add(code, message);
+        Self::Refused(findings.into_vec())
+    }
 }
 
 /// What a block said about its failure.
@@ -151,6 +141,9 @@ pub enum GuestError {
     /// The caller took the call back.
     #[error("the call was cancelled")]
     Cancelled,
+    /// The package keeps breaking down and is left alone for a while.
+    #[error("the package broke down again and again and is not called for another {} s", .0.as_secs().max(1))]
+    Quarantined(Duration),
     /// The host failed; not the block's fault.
     #[error("the sandbox failed: {0}")]
     Host(String),
@@ -169,6 +162,7 @@ impl GuestError {
             Self::Wall(_) => code::TIMEOUT,
             Self::Memory(_) => code::BLOCK_MEMORY,
             Self::Limit { .. } | Self::NoMemory(_) => code::BLOCK_LIMIT,
+            Self::Quarantined(_) => code::BLOCK_QUARANTINED,
             Self::Cancelled => code::CANCELLED,
         }
     }
@@ -198,8 +192,23 @@ impl GuestError {
             | Self::Memory(_)
             | Self::NoMemory(_)
             | Self::Limit { .. }
+            | Self::Quarantined(_)
             | Self::Cancelled) => other,
         }
+    }
+
+    /// Whether the package broke down: by itself, or by using up what a call is given. Not so where the caller decides,
+    /// as with the wall clock, or the host, as with memory that nobody had.
+    pub(crate) fn breakdown(&self) -> bool {
+        matches!(
+            self,
+            Self::Trap(_)
+                | Self::Cpu(_)
+                | Self::HostCpu(_)
+                | Self::Memory(_)
+                | Self::Limit { .. }
+                | Self::InvalidOutput(_)
+        )
     }
 }
 

@@ -3,14 +3,25 @@
 use std::collections::HashSet;
 
 use serde_json::Value;
-use sightflow_types::fold;
 use sightflow_types::manifest::{Manifest, Port};
+use sightflow_types::{Problem, fold};
+
+use crate::finding::{Findings, code};
 
 /// Most blocks in one package.
 const MOST_BLOCKS: usize = 256;
 
 /// The manifests, or everything that is wrong with them.
-pub(crate) fn parse(catalog: &str) -> Result<Vec<Manifest>, Vec<String>> {
+pub(crate) fn parse(catalog: &str) -> Result<Vec<Manifest>, Vec<Problem>> {
+    let mut findings = Findings::default();
+    let manifests = read(catalog).unwrap_or_else(|problems| {
+        problems.iter().for_each(|problem| findings.add(code::MANIFEST, problem));
+        Vec::new()
+    });
+    if findings.is_empty() { Ok(manifests) } else { Err(findings.into_vec()) }
+}
+
+fn read(catalog: &str) -> Result<Vec<Manifest>, Vec<String>> {
     let values: Vec<Value> =
         serde_json::from_str(catalog).map_err(|error| vec![format!("`catalog` is not a JSON array: {error}")])?;
     let mut problems = Vec::new();
@@ -166,7 +177,10 @@ mod tests {
             match (parse(&catalog.to_string()), expected) {
                 (Ok(manifests), None) => assert_eq!(manifests.len(), 1),
                 (Err(problems), Some(part)) => {
-                    assert!(problems.iter().any(|p| p.contains(part)), "{part}: {problems:?}");
+                    assert!(
+                        problems.iter().any(|p| p.message.contains(part) && p.code == "E-MANIFEST"),
+                        "{part}: {problems:?}"
+                    );
                 }
                 (answer, _) => panic!("{catalog}: {answer:?}, expected {expected:?}"),
             }

@@ -17,6 +17,7 @@ struct Inner {
     version: Version,
     digest: Digest,
     manifests: Vec<Manifest>,
+    brought: bool,
     exports: Exports,
 }
 
@@ -26,9 +27,10 @@ impl Package {
         version: Version,
         digest: Digest,
         manifests: Vec<Manifest>,
+        brought: bool,
         exports: Exports,
     ) -> Self {
-        Self(Arc::new(Inner { name, version, digest, manifests, exports }))
+        Self(Arc::new(Inner { name, version, digest, manifests, brought, exports }))
     }
 
     /// `namespace/name`, for example `sightflow/logic`.
@@ -54,6 +56,11 @@ impl Package {
     /// The manifest of the block with exactly this name.
     pub fn manifest(&self, block: &str) -> Option<&Manifest> {
         self.0.manifests.iter().find(|manifest| manifest.name == block)
+    }
+
+    /// Whether a tenant brought it; otherwise it came with the program.
+    pub fn brought(&self) -> bool {
+        self.0.brought
     }
 
     /// Whether it checks configurations when a workflow is saved.

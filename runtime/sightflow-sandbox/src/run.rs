@@ -10,16 +10,17 @@ use crate::error::{CallFailure, GuestError, LimitKind, Report};
 use crate::host::bindings::exports::sightflow::block::blocks::{BlockError, Payload as WirePayload};
 use crate::host::exports::{Exported, Exports, WireAnswer};
 use crate::host::linker::chain;
+use crate::host::pace::Pace;
 use crate::host::state::CallState;
 use crate::host::stop::Stop;
 use crate::{CallLimits, GuestPayload, Level, Logs, Profile, buffers, report};
 
 /// A store with every limit in place. Each call has its own; nothing survives it.
-fn store(engine: &Engine, limits: &CallLimits, cancel: CancellationToken, memory: Reservation) -> Store<CallState> {
+fn store(engine: &Engine, limits: &CallLimits, caller: Caller, memory: Reservation) -> Store<CallState> {
     let fuel = limits.argument_bytes;
     // Pollables and streams are handles too; images have their own, exact allowance.
     let handles = limits.handles.saturating_mul(2).saturating_add(1024);
-    let mut store = Store::new(engine, CallState::new(limits.clone(), cancel, memory));
+    let mut store = Store::new(engine, CallState::new(limits.clone(), caller.cancel, memory, caller.pace));
     store.limiter(|state| state);
     store.set_hostcall_fuel(fuel);
     store.set_max_component_handles(handles);
@@ -34,12 +35,20 @@ pub(crate) type Answer = (Document, Vec<Image>);
 /// What each of many items came to.
 pub(crate) type Answers = Vec<Result<Answer, GuestError>>;
 
+/// On whose behalf.
+pub(crate) struct Caller {
+    /// Takes the call back.
+    pub(crate) cancel: CancellationToken,
+    /// How it shares the processors with others.
+    pub(crate) pace: Pace,
+}
+
 /// What is called.
 pub(crate) struct Guest<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) exports: &'a Exports,
     pub(crate) limits: &'a CallLimits,
-    pub(crate) cancel: CancellationToken,
+    pub(crate) caller: Caller,
     /// The memory that it begins with; how much it gets, if it needs more, depends on who else wants some.
     pub(crate) memory: Reservation,
 }
@@ -121,7 +130,7 @@ impl Guest<'_> {
         self,
         work: impl FnOnce(&Exported<'_>, &mut Store<CallState>) -> wasmtime::Result<Result<T, GuestError>>,
     ) -> Result<(T, Profile, Logs), Box<CallFailure>> {
-        let mut store = store(self.engine, self.limits, self.cancel, self.memory);
+        let mut store = store(self.engine, self.limits, self.caller, self.memory);
         let answer = self.exports.instantiate(&mut store).and_then(|package| work(&package, &mut store));
         let state = store.into_data();
         let verdict = match (answer, state.refused()) {

@@ -6,23 +6,24 @@ use std::time::{Duration, Instant};
 use semver::Version;
 use sha2::{Digest as _, Sha256};
 use sightflow_memory::{MemoryPool, Reservation, Use};
-use sightflow_types::{Digest, Problem};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use sightflow_types::{Digest, Problem, TenantId};
 use tokio_util::sync::CancellationToken;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::cache::CompileCache;
-use crate::host::linker::{chain, link};
-use crate::run::{Guest, TICKET};
+use crate::compile::{self, Compiles};
+use crate::finding::code;
+use crate::host::linker::link;
+use crate::host::pace::Pace;
+use crate::quarantine::Quarantine;
+use crate::run::{Caller, Guest, TICKET};
 use crate::ticker::Ticker;
 use crate::{
     Allocation, CallConditions, CallFailure, CallLimits, GuestError, GuestOutcome, GuestPayload, LoadError, Logs,
-    ManyOutcomes, Package, Profile, SandboxConfig, StartError, engine, manifests,
+    ManyOutcomes, Package, Profile, Quarantined, SandboxConfig, StartError, engine, manifests, screen,
 };
-
-/// Largest component accepted, in bytes.
-pub const MAX_PACKAGE_BYTES: usize = 64 << 20;
+use sightflow_fair::{Asked, FairSlots, Slot};
 
 /// Runs block packages with no rights and every limit. Cloning is cheap; the last clone's drop ends its thread.
 #[derive(Clone)]
@@ -32,8 +33,12 @@ struct Inner {
     engine: Engine,
     allocation: Allocation,
     ticker: Ticker,
-    /// As many permits as the pool has slots: a call waits for one instead of finding the pool empty.
-    slots: Arc<Semaphore>,
+    /// As many as the pool has: a call waits for one instead of finding the pool empty.
+    slots: FairSlots,
+    /// Turns of long calls: as many as there are cores.
+    cores: FairSlots,
+    compiles: Compiles,
+    quarantine: Quarantine,
     /// Where the memory of guests and of their images comes from.
     memory: MemoryPool,
     cache: Option<CompileCache>,
@@ -66,15 +71,21 @@ impl Sandbox {
     pub fn with_memory(config: &SandboxConfig, memory: MemoryPool) -> Result<Self, StartError> {
         let (engine, allocation) = engine::start(config)?;
         let ticker = Ticker::start(&engine)?;
-        let cache = config.cache.as_deref().and_then(|directory| match CompileCache::open(directory) {
+        let cache = config.cache.as_deref().and_then(|directory| match CompileCache::open(directory, config.cache_bytes) {
             Ok(cache) => Some(cache),
             Err(error) => {
                 tracing::warn!(directory = %directory.display(), error = sightflow_types::error::chain(&error), "compiled packages are not kept");
                 None
             }
         });
-        let slots = Arc::new(Semaphore::new(config.slots as usize));
-        Ok(Self(Arc::new(Inner { engine, allocation, ticker, slots, memory, cache })))
+        // Calls that wait are bounded where they come from; each has a task or a thread.
+        let slots = FairSlots::new(config.slots as usize, config.share() as usize, usize::MAX);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = FairSlots::new(cores, cores, usize::MAX);
+        let compiles = Compiles::new(config.compiler.clone());
+        let quarantine = Quarantine::new(config.quarantine);
+        let inner = Inner { engine, allocation, ticker, slots, cores, compiles, quarantine, memory, cache };
+        Ok(Self(Arc::new(inner)))
     }
 
     /// How instances are really allocated, after a fallback if there was one.
@@ -82,41 +93,95 @@ impl Sandbox {
         self.0.allocation
     }
 
-    /// Compiles a component (or takes it from the cache), links it, asks for its catalogue and checks that.
+    /// Loads a package that comes with the program: looks at it, compiles it on this thread (or takes it from the cache),
+    /// links it, asks for its catalogue and checks that.
     ///
     /// `name` is `namespace/name`. Blocks the thread: compilation takes from tens of milliseconds to seconds.
     ///
     /// # Errors
     /// [`LoadError`] says what the author has to change. Already compiled code is never accepted.
     pub fn load(&self, name: &str, version: &Version, bytes: &[u8]) -> Result<Package, LoadError> {
-        if bytes.len() > MAX_PACKAGE_BYTES {
-            return Err(LoadError::TooLarge { bytes: bytes.len(), limit: MAX_PACKAGE_BYTES });
-        }
-        let digest = Digest::from_bytes(Sha256::digest(bytes).into());
-        let exports = link(&self.0.engine, &self.component(bytes, digest)?)?;
-        let limits = catalog_limits();
-        let (permit, memory) = self.enter_blocking(&limits).map_err(LoadError::Catalog)?;
-        let cancel = CancellationToken::new();
-        let guest = Guest { engine: &self.0.engine, exports: &exports, limits: &limits, cancel, memory };
-        let running = self.0.ticker.enter();
-        let answer = guest.catalog();
-        drop((running, permit));
-        let (catalog, _, _) = answer.map_err(|failure| LoadError::Catalog(failure.error))?;
-        let manifests = manifests::parse(&catalog).map_err(LoadError::Manifests)?;
-        Ok(Package::new(name.to_owned(), version.clone(), digest, manifests, exports))
+        self.load_of(None, name, version, bytes)
     }
 
-    /// Compiled code for `bytes`. Compilation of uploads belongs into a child process; this is the place for it.
-    fn component(&self, bytes: &[u8], digest: Digest) -> Result<Component, LoadError> {
+    /// Loads a package that a tenant brings. As [`load`](Self::load), but compiled where [`SandboxConfig::compiler`] says,
+    /// in turns with other tenants; and calls of it are refused for a while where it keeps breaking down.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and [`LoadError::Busy`] where too many packages of the tenant wait.
+    pub fn load_for(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        version: &Version,
+        bytes: &[u8],
+    ) -> Result<Package, LoadError> {
+        self.load_of(Some(tenant), name, version, bytes)
+    }
+
+    fn load_of(
+        &self,
+        owner: Option<TenantId>,
+        name: &str,
+        version: &Version,
+        bytes: &[u8],
+    ) -> Result<Package, LoadError> {
+        let digest = Digest::from_bytes(Sha256::digest(bytes).into());
+        let exports = link(&self.0.engine, &self.component(owner, digest, bytes)?)?;
+        let limits = catalog_limits();
+        let tenant = owner.unwrap_or(TenantId::BUILT_IN);
+        let unable = |error: GuestError| LoadError::Host(error.to_string());
+        let (slot, memory) = self.enter_blocking(tenant, &limits, &CancellationToken::new()).map_err(unable)?;
+        let caller = self.caller(tenant, CancellationToken::new());
+        let guest = Guest { engine: &self.0.engine, exports: &exports, limits: &limits, caller, memory };
+        let running = self.0.ticker.enter();
+        let answer = guest.catalog();
+        drop((running, slot));
+        let (catalog, _, _) = answer.map_err(|failure| match failure.error {
+            error @ (GuestError::NoMemory(_) | GuestError::Host(_)) => unable(error),
+            error => LoadError::refused(code::MANIFEST, format!("`catalog` failed: {error}")),
+        })?;
+        let manifests = manifests::parse(&catalog).map_err(LoadError::Refused)?;
+        Ok(Package::new(name.to_owned(), version.clone(), digest, manifests, owner.is_some(), exports))
+    }
+
+    /// Compiled code for `bytes`: from the cache, which holds only what was looked at before, or looked at and compiled.
+    fn component(&self, owner: Option<TenantId>, digest: Digest, bytes: &[u8]) -> Result<Component, LoadError> {
         let engine = &self.0.engine;
-        if let Some(component) = self.0.cache.as_ref().and_then(|cache| cache.load(engine, digest)) {
-            return Ok(component);
+        if let Some(code) = self.0.cache.as_ref().and_then(|cache| cache.load(engine, digest)) {
+            match code.load(engine) {
+                Ok(component) => return Ok(component),
+                Err(error) => tracing::warn!(%digest, error, "a compiled package does not fit and is compiled anew"),
+            }
         }
-        let component = Component::from_binary(engine, bytes).map_err(|error| LoadError::Invalid(chain(&error)))?;
+        let screened = screen(bytes).map_err(LoadError::Refused)?;
+        if let Some(wanted) = screened.requested.first() {
+            return Err(LoadError::refused(
+                code::GRANT,
+                format!("the package imports `{wanted}`, which is given only with a grant, and it has none"),
+            ));
+        }
+        let code = match owner {
+            None => compile::here(engine, bytes)?,
+            Some(tenant) => self.0.compiles.compile(engine, self.0.allocation, tenant, (digest, bytes))?,
+        };
+        let component = code.load(engine).map_err(|reason| {
+            LoadError::refused(code::SIZE, format!("a call cannot have what the component needs: {reason}"))
+        })?;
         if let Some(cache) = &self.0.cache {
-            cache.store(engine, digest, &component);
+            cache.store(engine, digest, &code);
         }
         Ok(component)
+    }
+
+    /// The packages of tenants whose calls are refused now, because they kept breaking down.
+    pub fn quarantined(&self) -> Vec<Quarantined> {
+        self.0.quarantine.list(Instant::now())
+    }
+
+    /// Ends the quarantine of a version for a tenant; whether there was anything to end.
+    pub fn release(&self, tenant: TenantId, digest: Digest) -> bool {
+        self.0.quarantine.release(tenant, digest)
     }
 
     /// Calls one block: a fresh instance, its answer checked, on a thread of tokio's blocking pool.
@@ -134,8 +199,8 @@ impl Sandbox {
         context: &CallConditions,
     ) -> Result<GuestOutcome, Box<CallFailure>> {
         let (package, block, config) = (package.clone(), block.to_owned(), config.to_owned());
-        self.on_thread(context, move |sandbox, limits, cancel, memory| {
-            sandbox.run_here(&package, &block, &config, payload, limits, (cancel, memory))
+        self.on_thread(context, move |sandbox, conditions, memory| {
+            sandbox.run_here(&package, &block, &config, payload, conditions, memory)
         })
         .await
         .map(|(mut outcome, queued)| {
@@ -158,10 +223,11 @@ impl Sandbox {
         context: &CallConditions,
     ) -> Result<GuestOutcome, Box<CallFailure>> {
         let asked = Instant::now();
-        let (permit, memory) = self.enter_blocking(&context.limits).map_err(without_traces)?;
+        let entered = self.enter_blocking(context.tenant, &context.limits, &context.cancel);
+        let (slot, memory) = entered.map_err(without_traces)?;
         let queued = micros(asked.elapsed());
-        let answer = self.run_here(package, block, config, payload, &context.limits, (context.cancel.clone(), memory));
-        drop(permit);
+        let answer = self.run_here(package, block, config, payload, context, memory);
+        drop(slot);
         answer.map(|mut outcome| {
             outcome.profile.queue_us = queued;
             outcome
@@ -186,11 +252,10 @@ impl Sandbox {
             let call = |payload| self.call_blocking(package, block, config, payload, context);
             return Ok(ManyOutcomes::Apart(payloads.into_iter().map(call).collect()));
         }
-        let (_permit, memory) = self.enter_blocking(&context.limits).map_err(without_traces)?;
-        let _running = self.0.ticker.enter();
-        let (limits, cancel) = (&context.limits, context.cancel.clone());
-        let guest = Guest { engine: &self.0.engine, exports: package.exports(), limits, cancel, memory };
-        let (answers, profile, logs) = guest.run_many(block, config, payloads)?;
+        let entered = self.enter_blocking(context.tenant, &context.limits, &context.cancel);
+        let (_slot, memory) = entered.map_err(without_traces)?;
+        let run = |guest: Guest<'_>| guest.run_many(block, config, payloads);
+        let (answers, profile, logs) = self.guarded(package, context, memory, run)?;
         Ok(ManyOutcomes::Together { answers: answers.unwrap_or_default(), logs, profile })
     }
 
@@ -214,11 +279,9 @@ impl Sandbox {
         }
         let (package, block, config, wiring) =
             (package.clone(), block.to_owned(), config.to_owned(), wiring.to_owned());
-        let answer = self.on_thread(context, move |sandbox, limits, cancel, memory| {
+        let answer = self.on_thread(context, move |sandbox, conditions, memory| {
             known(&package, &block)?;
-            let _running = sandbox.0.ticker.enter();
-            let guest = Guest { engine: &sandbox.0.engine, exports: package.exports(), limits, cancel, memory };
-            guest.check(&block, &config, &wiring)
+            sandbox.guarded(&package, conditions, memory, |guest| guest.check(&block, &config, &wiring))
         });
         let ((text, profile, logs), _) = answer.await?;
         crate::problems::read(&text).map_err(|error| {
@@ -232,10 +295,10 @@ impl Sandbox {
     /// # Errors
     /// As [`call`](Self::call).
     pub fn instantiate_blocking(&self, package: &Package, context: &CallConditions) -> Result<(), GuestError> {
-        let (_permit, memory) = self.enter_blocking(&context.limits)?;
+        let (_slot, memory) = self.enter_blocking(context.tenant, &context.limits, &context.cancel)?;
         let _running = self.0.ticker.enter();
-        let cancel = context.cancel.clone();
-        Guest { engine: &self.0.engine, exports: package.exports(), limits: &context.limits, cancel, memory }
+        let caller = self.caller(context.tenant, context.cancel.clone());
+        Guest { engine: &self.0.engine, exports: package.exports(), limits: &context.limits, caller, memory }
             .instantiate()
     }
 
@@ -245,29 +308,60 @@ impl Sandbox {
         block: &str,
         config: &str,
         payload: GuestPayload,
-        limits: &CallLimits,
-        (cancel, memory): (CancellationToken, Reservation),
+        conditions: &CallConditions,
+        memory: Reservation,
     ) -> Result<GuestOutcome, Box<CallFailure>> {
         known(package, block)?;
-        let _running = self.0.ticker.enter();
-        let guest = Guest { engine: &self.0.engine, exports: package.exports(), limits, cancel, memory };
-        let ((document, images), profile, logs) = guest.run(block, config, payload)?;
+        let run = |guest: Guest<'_>| guest.run(block, config, payload);
+        let ((document, images), profile, logs) = self.guarded(package, conditions, memory, run)?;
         Ok(GuestOutcome { document, images, logs, profile })
+    }
+
+    /// One call of a package, unless it is left alone because it keeps breaking down.
+    fn guarded<T>(
+        &self,
+        package: &Package,
+        conditions: &CallConditions,
+        memory: Reservation,
+        call: impl FnOnce(Guest<'_>) -> Result<T, Box<CallFailure>>,
+    ) -> Result<T, Box<CallFailure>> {
+        let CallConditions { tenant, limits, cancel } = conditions;
+        let (tenant, digest) = (*tenant, package.digest());
+        let quarantine = package.brought().then_some(&self.0.quarantine);
+        if let Some(Err(remaining)) = quarantine.map(|quarantine| quarantine.admit(tenant, digest, Instant::now())) {
+            return Err(without_traces(GuestError::Quarantined(remaining)));
+        }
+        let _running = self.0.ticker.enter();
+        let caller = self.caller(tenant, cancel.clone());
+        let answer = call(Guest { engine: &self.0.engine, exports: package.exports(), limits, caller, memory });
+        match (quarantine, &answer) {
+            (Some(quarantine), Ok(_)) => quarantine.succeeded(tenant, digest),
+            (Some(quarantine), Err(failure)) if failure.error.breakdown() => {
+                quarantine.broke_down(tenant, digest, failure.error.to_string(), Instant::now());
+            }
+            _ => {}
+        }
+        answer
+    }
+
+    fn caller(&self, tenant: TenantId, cancel: CancellationToken) -> Caller {
+        Caller { cancel, pace: Pace::new(self.0.cores.clone(), tenant) }
     }
 
     /// Runs `work` on the blocking pool once a slot is free; answers with the microseconds that it waited.
     async fn on_thread<T: Send + 'static>(
         &self,
         context: &CallConditions,
-        work: impl FnOnce(&Self, &CallLimits, CancellationToken, Reservation) -> Result<T, Box<CallFailure>>
-        + Send
-        + 'static,
+        work: impl FnOnce(&Self, &CallConditions, Reservation) -> Result<T, Box<CallFailure>> + Send + 'static,
     ) -> Result<(T, u64), Box<CallFailure>> {
         let asked = Instant::now();
-        let permit = tokio::select! {
-            biased;
-            () = context.cancel.cancelled() => return Err(without_traces(GuestError::Cancelled)),
-            permit = Arc::clone(&self.0.slots).acquire_owned() => permit.map_err(|_| without_traces(closed()))?,
+        let slot = match self.0.slots.ask(context.tenant).map_err(|_| without_traces(crowded()))? {
+            Asked::Slot(slot) => slot,
+            Asked::Waiting(waiting) => tokio::select! {
+                biased;
+                () = context.cancel.cancelled() => return Err(without_traces(GuestError::Cancelled)),
+                slot = waiting => slot,
+            },
         };
         let ticket = ticket(&context.limits);
         let memory = match self.0.memory.try_reserve(Use::Guests, ticket) {
@@ -283,11 +377,12 @@ impl Sandbox {
         // A future that is dropped, by a timeout of its owner for example, stops its guest too.
         let cancel = context.cancel.child_token();
         let guard = cancel.clone().drop_guard();
-        let (sandbox, limits) = (self.clone(), context.limits.clone());
+        let conditions = CallConditions { cancel, ..context.clone() };
+        let sandbox = self.clone();
         let answer = tokio::task::spawn_blocking(move || {
             let queued = micros(asked.elapsed());
-            let answer = work(&sandbox, &limits, cancel, memory);
-            drop(permit);
+            let answer = work(&sandbox, &conditions, memory);
+            drop(slot);
             answer.map(|value| (value, queued))
         });
         let answer = answer.await.unwrap_or_else(|error| Err(without_traces(GuestError::Host(error.to_string()))));
@@ -296,19 +391,22 @@ impl Sandbox {
     }
 
     /// A slot, and the memory that a call begins with.
-    fn enter_blocking(&self, limits: &CallLimits) -> Result<(OwnedSemaphorePermit, Reservation), GuestError> {
-        let permit = self.wait_for_slot()?;
+    fn enter_blocking(
+        &self,
+        tenant: TenantId,
+        limits: &CallLimits,
+        cancel: &CancellationToken,
+    ) -> Result<(Slot, Reservation), GuestError> {
+        let slot = match self.0.slots.ask(tenant).map_err(|_| crowded())? {
+            Asked::Slot(slot) => slot,
+            Asked::Waiting(waiting) => waiting.here(|| match cancel.is_cancelled() {
+                true => Err(GuestError::Cancelled),
+                false => Ok(()),
+            })?,
+        };
         let deadline = Instant::now() + limits.wall;
         let memory = self.0.memory.reserve_blocking(Use::Guests, ticket(limits), deadline);
-        Ok((permit, memory.map_err(GuestError::NoMemory)?))
-    }
-
-    fn wait_for_slot(&self) -> Result<OwnedSemaphorePermit, GuestError> {
-        let slots = Arc::clone(&self.0.slots);
-        match Arc::clone(&slots).try_acquire_owned() {
-            Ok(permit) => Ok(permit),
-            Err(_) => futures::executor::block_on(slots.acquire_owned()).map_err(|_| closed()),
-        }
+        Ok((slot, memory.map_err(GuestError::NoMemory)?))
     }
 }
 
@@ -323,8 +421,8 @@ fn known(package: &Package, block: &str) -> Result<(), Box<CallFailure>> {
     }
 }
 
-fn closed() -> GuestError {
-    GuestError::Host("the sandbox is shutting down".to_owned())
+fn crowded() -> GuestError {
+    GuestError::Host("too many calls wait".to_owned())
 }
 
 fn without_traces(error: GuestError) -> Box<CallFailure> {

@@ -16,6 +16,7 @@ pub mod code {
     pub const BLOCK_CPU: &str = "E-BLOCK-CPU";
     pub const BLOCK_MEMORY: &str = "E-BLOCK-MEMORY";
     pub const BLOCK_LIMIT: &str = "E-BLOCK-LIMIT";
+    pub const BLOCK_QUARANTINED: &str = "E-BLOCK-QUARANTINED";
     pub const MODEL_UNAVAILABLE: &str = "E-MODEL-UNAVAILABLE";
     pub const JOB_FAILED: &str = "E-JOB-FAILED";
     pub const JOB_TIMEOUT: &str = "E-JOB-TIMEOUT";

@@ -28,6 +28,9 @@ pub enum Verb {
     Workflow(WorkflowVerb),
     /// Print the version.
     Version,
+    /// Compile one component from standard input: what the server starts for each upload.
+    #[command(hide = true)]
+    CompileComponent,
 }
 
 /// Where data lies and what runs models: shared by every verb that runs workflows.

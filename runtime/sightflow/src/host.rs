@@ -66,7 +66,7 @@ impl BlockHost for SandboxHost {
             ..defaults
         };
         let payload = sightflow_sandbox::GuestPayload { document: payload.document, images: payload.images };
-        let conditions = sightflow_sandbox::CallConditions { limits, cancel: context.cancel };
+        let conditions = sightflow_sandbox::CallConditions { tenant: context.tenant, limits, cancel: context.cancel };
         let called = self.0.call_blocking(package(block)?, &block.name, config, payload, &conditions);
         let outcome = called.map_err(|failure| failed(*failure))?;
         let trace = trace(outcome.logs, outcome.profile);
@@ -82,7 +82,7 @@ impl BlockHost for SandboxHost {
     ) -> Result<Vec<Problem>, CallError> {
         let wiring = json!({"wired": context.wired, "dynamic": context.dynamic}).to_string();
         let limits = check_limits(deadline);
-        let conditions = sightflow_sandbox::CallConditions { limits, ..Default::default() };
+        let conditions = sightflow_sandbox::CallConditions { tenant: context.tenant, limits, ..Default::default() };
         let config = config.to_string();
         let checking = self.0.check(package(block)?, &block.name, &config, &wiring, &conditions);
         // Waiting for a slot counts, too.
@@ -153,7 +153,7 @@ mod tests {
         let config = r#"{"field":"length","operator":"greater_than","value":1}"#;
         let call = |block: &BlockRef| {
             let payload = Payload { document: r#"{"value":[1,2]}"#.to_owned(), images: Vec::new() };
-            host.call(block, config, payload, CallContext::default())
+            host.call(block, config, payload, CallContext::new(TenantId::BUILT_IN))
         };
         let answer: Value = serde_json::from_str(call(&block).expect("an answer").document.text()).expect("JSON");
         assert_eq!(answer["result"], true, "{answer}");

@@ -29,6 +29,7 @@ pub fn main() -> ExitCode {
         Verb::Serve(options) => serve::run(&options),
         Verb::Run(options) => once::run(&options),
         Verb::Workflow(WorkflowVerb::Validate(options)) => validate::run(&options),
+        Verb::CompileComponent => return sightflow_sandbox::compile_component(),
         Verb::Version => {
             let devices = if cfg!(feature = "cuda") { "cpu, cuda" } else { "cpu" };
             logging::print(format_args!("sightflow {} ({devices})", env!("CARGO_PKG_VERSION")))

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde_json::json;
 use sightflow_engine::{ModelCatalog, ModelEntry};
-use sightflow_types::{ModelSource, Problem};
+use sightflow_types::{ModelSource, Problem, TenantId};
 
 use crate::cli::ValidateOptions;
 use crate::wiring::Blocks;
@@ -30,7 +30,8 @@ pub(crate) fn run(options: &ValidateOptions) -> Result<ExitCode> {
     let blocks = Blocks::load(None)?;
     let limits = wiring::limits();
     let catalog = blocks.catalog();
-    let validate = sightflow_engine::validate(&definition, &catalog, &models, &limits, &*blocks.host);
+    let validate =
+        sightflow_engine::validate(&definition, &catalog, &models, &limits, &*blocks.host, TenantId::BUILT_IN);
     let compiled = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(validate);
     let valid = compiled.errors.is_empty();
     if options.json {

@@ -11,7 +11,7 @@ use sightflow_blobs::BlobStore;
 use sightflow_engine::{BlockSource, Catalog, DefinitionLimits, Engine, EngineConfig, EngineParts, Plans};
 use sightflow_memory::MemoryPool;
 use sightflow_models::{Device, SimdLevel};
-use sightflow_sandbox::{Sandbox, SandboxConfig};
+use sightflow_sandbox::{ChildCompiler, CompileLimits, Compiler, Sandbox, SandboxConfig};
 use sightflow_store::{ModelFilter, Retention, SharedStore, SqliteOptions, SqliteStore};
 use sightflow_supervisor::Health;
 use sightflow_types::TenantId;
@@ -36,7 +36,11 @@ impl Blocks {
     /// # Errors
     /// When the sandbox cannot be set up or a package does not load.
     pub fn load(cache: Option<&Path>) -> Result<Self> {
-        let config = SandboxConfig { cache: cache.map(Path::to_owned), ..SandboxConfig::default() };
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let compiler =
+            ChildCompiler { program, args: vec!["compile-component".into()], limits: CompileLimits::default() };
+        let compiler = Compiler::Child(compiler);
+        let config = SandboxConfig { cache: cache.map(Path::to_owned), compiler, ..SandboxConfig::default() };
         let sandbox = Sandbox::new(&config).context("the sandbox cannot be set up")?;
         let packages = sightflow_first_party::load(&sandbox)?;
         let source = Arc::new(BlockSource::new(packages.into_iter().map(host::published))?);

@@ -4,8 +4,8 @@
 use std::sync::{Arc, OnceLock};
 
 use sightflow_images::{Image, PixelFormat, ResizeFilter};
-use sightflow_types::ImageRef;
 use sightflow_types::error::{RunError, code};
+use sightflow_types::{ImageRef, TenantId};
 use tokio_util::sync::CancellationToken;
 
 use super::{ImageIo, reopen};
@@ -27,6 +27,7 @@ pub(crate) struct Origin {
 pub(crate) struct Access<'a> {
     pub(crate) io: &'a dyn ImageIo,
     pub(crate) host: &'a Arc<dyn BlockHost>,
+    pub(crate) tenant: TenantId,
 }
 
 impl Origin {
@@ -79,7 +80,7 @@ impl Recipe {
                 let payload = Payload { document: document.clone(), images: opened };
                 let cancel = CancellationToken::new();
                 let guard = cancel.clone().drop_guard();
-                let context = CallContext { node_id: block.name.clone(), cancel, ..CallContext::default() };
+                let context = CallContext { node_id: block.name.clone(), cancel, ..CallContext::new(access.tenant) };
                 let called = crate::blocking::blocking(move || host.call(&block, &config, payload, context)).await?;
                 guard.disarm();
                 let outcome = called.map_err(|error| broken(error.to_string()))?;

@@ -166,7 +166,7 @@ impl Plans {
     ) -> Result<Compiled, PlanError> {
         let (definition, host) = (definition.clone(), Arc::clone(&self.host));
         let (limits, with, runtime) = (self.limits, Arc::clone(&models), Handle::current());
-        let asking = move || runtime.block_on(validate(&definition, &blocks, &with, &limits, &*host));
+        let asking = move || runtime.block_on(validate(&definition, &blocks, &with, &limits, &*host, key.tenant));
         let compiled = tokio::task::spawn_blocking(asking).await?;
         if let Some(plan) = &compiled.plan {
             self.keep(key, Known { plan: Arc::clone(plan), models, checked: true });

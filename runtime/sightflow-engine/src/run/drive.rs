@@ -7,11 +7,12 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use serde_json::{Map, Value};
+use sightflow_fair::Slot;
 use sightflow_supervisor::{Panicked, caught};
 use sightflow_types::JobId;
 use sightflow_types::error::{RunError, chain, code};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -68,7 +69,7 @@ enum Done {
     Worked(Frame, u64, Result<Step, NodeFailure>),
     Enqueued(Vec<(Frame, usize)>, Result<Vec<(JobId, Option<JobOutcome>)>, RunError>),
     Followed(Result<Vec<(JobId, JobOutcome)>, RunError>),
-    Lane(Option<OwnedSemaphorePermit>),
+    Lane(Option<Slot>),
 }
 
 type Doing = FuturesUnordered<BoxFuture<'static, Done>>;
@@ -87,7 +88,7 @@ pub async fn run_plan(parts: &RunParts, request: RunSpec) -> RunOutcome {
 impl Run {
     /// A run that has not begun.
     pub fn new(parts: RunParts, request: RunSpec) -> Self {
-        let RunSpec { plan, input, execution_id, context, cancel, deadline } = request;
+        let RunSpec { plan, input, tenant, execution_id, context, cancel, deadline } = request;
         let work = cancel.child_token();
         let parameters = input.parameters.clone();
         let given = input.values.values().chain(parameters.values()).map(weigh).sum();
@@ -98,6 +99,7 @@ impl Run {
             parts,
             table: Arc::default(),
             run: input,
+            tenant,
             execution_id,
             context,
         });
@@ -216,12 +218,12 @@ impl Run {
                 (earliest(walk.alarm(), round), walk.waits_for_jobs())
             };
             if shared.wants_lane() && !asks_lane {
-                match shared.ground.parts.lanes.try_take() {
+                match shared.ground.parts.lanes.try_take(shared.ground.tenant) {
                     Some(permit) => shared.open_lane(permit),
                     None => {
                         asks_lane = true;
-                        let lanes = shared.ground.parts.lanes.clone();
-                        doing.push(Box::pin(async move { Done::Lane(lanes.take().await) }));
+                        let (lanes, tenant) = (shared.ground.parts.lanes.clone(), shared.ground.tenant);
+                        doing.push(Box::pin(async move { Done::Lane(lanes.take(tenant).await) }));
                     }
                 }
             }
@@ -344,7 +346,7 @@ impl Shared {
 
     /// Computes frames on a thread of its own until there are none, one after the other: what a frame settles is taken up
     /// without a way back through a task.
-    fn open_lane(self: &Arc<Self>, permit: OwnedSemaphorePermit) {
+    fn open_lane(self: &Arc<Self>, permit: Slot) {
         *self.lanes() += 1;
         let (shared, runtime) = (Arc::clone(self), Handle::current());
         // Owned by the run: the lane ends with its frames, and every call in it with the run's token.
@@ -371,7 +373,7 @@ impl Shared {
             // Branches beside this one.
             if more
                 && self.wants_lane()
-                && let Some(permit) = self.ground.parts.lanes.try_take()
+                && let Some(permit) = self.ground.parts.lanes.try_take(self.ground.tenant)
             {
                 self.open_lane(permit);
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sightflow_types::error::RunError;
-use sightflow_types::{Digest, ExecutionId};
+use sightflow_types::{Digest, ExecutionId, TenantId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +41,8 @@ pub struct RunSpec {
     pub plan: Arc<Plan>,
     /// Checked input.
     pub input: RunInput,
+    /// Whose run it is.
+    pub tenant: TenantId,
     /// For logs and calls; none outside of an execution.
     pub execution_id: Option<ExecutionId>,
     /// For blocks whose schema asks for it (`x-context`): `{workflow_id, execution_id, version}`.

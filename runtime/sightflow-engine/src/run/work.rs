@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Map, Value};
 use sightflow_supervisor::Panicked;
 use sightflow_types::error::{RunError, chain, code};
-use sightflow_types::{ExecutionId, JobId};
+use sightflow_types::{ExecutionId, JobId, TenantId};
 use tokio_util::sync::CancellationToken;
 
 use super::frame::{Frame, Outputs, find};
@@ -27,6 +27,7 @@ pub(super) struct Ground {
     pub(super) parts: RunParts,
     pub(super) table: Arc<ImageTable>,
     pub(super) run: RunInput,
+    pub(super) tenant: TenantId,
     pub(super) execution_id: Option<ExecutionId>,
     pub(super) context: Value,
     pub(super) kept: Kept,
@@ -36,7 +37,7 @@ pub(super) struct Ground {
 
 impl Ground {
     pub(super) fn access(&self) -> Access<'_> {
-        Access { io: self.parts.images.as_ref(), host: &self.parts.host }
+        Access { io: self.parts.images.as_ref(), host: &self.parts.host, tenant: self.tenant }
     }
 }
 
@@ -139,6 +140,7 @@ impl Work {
         let node = self.node();
         let (payload, given) = values::payload(inputs, self.ground.access()).await?;
         let context = CallContext {
+            tenant: self.ground.tenant,
             execution_id: self.ground.execution_id,
             node_id: node.id.to_string(),
             timeout: node.timeout,

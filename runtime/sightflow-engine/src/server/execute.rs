@@ -178,6 +178,7 @@ async fn prepare(
     let deadline =
         left.and_then(|ms| Instant::now().checked_add(Duration::from_millis(u64::try_from(ms).unwrap_or(0))));
     let request = RunSpec {
+        tenant: execution.tenant_id,
         plan,
         input,
         execution_id: Some(execution.id),

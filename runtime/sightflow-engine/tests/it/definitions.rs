@@ -285,7 +285,10 @@ fn accepted_spellings_are_warned_about() {
 async fn blocks_are_asked_for_their_own_checks() {
     let definition =
         json!({"nodes": [{"id": "c", "type": "condition", "config": {"operator": "=>"}, "inputs": {"value": 1}}]});
-    let compiled = validate(&definition, &catalog(), &models(), &DefinitionLimits::default(), &Host::default()).await;
+    let limits = DefinitionLimits::default();
+    let compiled =
+        validate(&definition, &catalog(), &models(), &limits, &Host::default(), sightflow_types::TenantId::BUILT_IN)
+            .await;
     assert!(compiled.plan.is_none());
     assert_eq!(
         (compiled.errors[0].code.as_str(), compiled.errors[0].pointer.as_str()),

@@ -19,7 +19,7 @@ use sightflow_types::document::Document;
 use sightflow_types::error::RunError;
 use sightflow_types::manifest::{Manifest, NamedOutputs, Role};
 use sightflow_types::model::{Decoder, ModelSpec};
-use sightflow_types::{Digest, JobId, ModelSource, Problem, Task};
+use sightflow_types::{Digest, JobId, ModelSource, Problem, Task, TenantId};
 use tokio_util::sync::CancellationToken;
 
 use crate::blocks::pure;
@@ -396,6 +396,7 @@ impl Stage {
             lanes: Lanes::default(),
         };
         let request = RunSpec {
+            tenant: TenantId::BUILT_IN,
             plan,
             input,
             execution_id: None,

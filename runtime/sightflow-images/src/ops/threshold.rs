@@ -100,11 +100,11 @@ impl Image {
         let counts = self.histogram_in(work)?[0];
         let (width, height) = self.size();
         let share = 1.0 / (f64::from(width) * f64::from(height));
-        let mean: f64 = counts.iter().zip(0u8..).map(|(&count, value)| f64::from(count) * f64::from(value)).sum();
+        let mean: f64 = counts.iter().zip(0u8..=255).map(|(&count, value)| f64::from(count) * f64::from(value)).sum();
         let mean = mean * share;
         let (mut below, mut sum_below) = (0.0, 0.0);
         let (mut best, mut level) = (0.0, 0.0);
-        for (&count, value) in counts.iter().zip(0u8..) {
+        for (&count, value) in counts.iter().zip(0u8..=255) {
             let part = f64::from(count) * share;
             below += part;
             sum_below += part * f64::from(value);

@@ -37,7 +37,6 @@ fn runs_go_on_over_rows() {
 fn masks_that_do_not_fit_are_refused() {
     let mut canvas = Canvas::over(&filled(3, 3, [0, 0, 0])).unwrap();
     for op in [
-        mask(&[9], (9, 1), RED),
         mask(&[4, 4], (3, 3), RED),
         mask(&[0, 10], (3, 3), RED),
         mask(&[u32::MAX, u32::MAX], (3, 3), RED),

@@ -1,11 +1,13 @@
 //! When a call has to stop.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio_util::sync::CancellationToken;
 
+use super::pace::Pace;
 use super::stop::Stop;
 use crate::CallLimits;
 
@@ -30,6 +32,8 @@ pub(crate) struct Clock {
     host_used: AtomicU64,
     /// The thread's processor time when the operation under way began, ns.
     operation: AtomicU64,
+    /// Turns with other calls. Only the call's own thread comes here, now as the guest and now as the host.
+    pace: Mutex<Pace>,
 }
 
 fn nanos(time: Duration) -> u64 {
@@ -38,7 +42,7 @@ fn nanos(time: Duration) -> u64 {
 
 impl Clock {
     /// Clocks that start now, on the thread that will run the guest.
-    pub(crate) fn start(limits: &CallLimits, cancel: CancellationToken) -> Self {
+    pub(crate) fn start(limits: &CallLimits, cancel: CancellationToken, pace: Pace) -> Self {
         Self {
             cancel,
             started: Instant::now(),
@@ -48,6 +52,7 @@ impl Clock {
             cpu_started: thread_cpu(),
             host_used: AtomicU64::new(0),
             operation: AtomicU64::new(IDLE),
+            pace: Mutex::new(pace),
         }
     }
 
@@ -86,8 +91,28 @@ impl Clock {
         self.host_used.store(used, Ordering::Relaxed);
     }
 
-    /// Stops a call that was taken back, has no time left, or whose host operations used theirs up.
+    /// Stops a call that was taken back, has no time left, or whose host operations used theirs up. One that only waits
+    /// lets others compute.
     pub(crate) fn check(&self) -> Result<(), Stop> {
+        self.pace().look(self.used());
+        self.within_limits()
+    }
+
+    /// Lets others compute: before waiting for something.
+    pub(crate) fn give_way(&self) {
+        self.pace().give_way();
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Processor time of guest and host.
+    fn used(&self) -> Duration {
+        thread_cpu().saturating_sub(self.cpu_started)
+    }
+
+    fn within_limits(&self) -> Result<(), Stop> {
         if self.cancel.is_cancelled() {
             return Err(Stop::Cancelled);
         }
@@ -100,9 +125,12 @@ impl Clock {
         Ok(())
     }
 
-    /// As [`Clock::check`], for guest code, which has processor time of its own.
+    /// As [`Clock::check`], for guest code, which has processor time of its own and waits here for its turn.
     pub(crate) fn check_guest(&self) -> Result<(), Stop> {
-        self.check()?;
-        if self.guest_used() > self.cpu { Err(Stop::Cpu) } else { Ok(()) }
+        self.within_limits()?;
+        if self.guest_used() > self.cpu {
+            return Err(Stop::Cpu);
+        }
+        self.pace().tick(self.used(), || self.within_limits())
     }
 }

@@ -5,7 +5,7 @@ use wasmtime::{AsContextMut, Store};
 
 use super::bindings::exports::sightflow::block::blocks::{BlockError, Payload};
 use super::bindings::{BlockPackage, BlockPackageIndices};
-use super::linker::chain;
+use super::linker::differs;
 use super::state::CallState;
 use crate::LoadError;
 
@@ -31,8 +31,7 @@ pub(crate) type WireAnswer = Result<Payload, BlockError>;
 impl Exports {
     /// Finds the exports, and sees that their types are those of the interface.
     pub(crate) fn new(pre: InstancePre<CallState>) -> Result<Self, LoadError> {
-        let world = |error: wasmtime::Error| LoadError::World(chain(&error));
-        let blocks = BlockPackageIndices::new(&pre).map_err(world)?;
+        let blocks = BlockPackageIndices::new(&pre).map_err(|error| differs(&error))?;
         let find = |interface: &str, function: &str| {
             let interface = format!("sightflow:block/{interface}@0.1.0");
             let instance = pre.component().get_export_index(None, &interface)?;

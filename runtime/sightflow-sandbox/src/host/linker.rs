@@ -9,12 +9,14 @@ use super::exports::Exports;
 use super::state::CallState;
 use super::wasi;
 use crate::LoadError;
+use crate::finding::code;
 
 /// Resolves every import of `component`. An import that is not on the list is an error that names it.
 pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Exports, LoadError> {
     let mut linker: Linker<CallState> = Linker::new(engine);
     for (import, item) in component.component_type().imports(engine) {
-        let refused = || LoadError::Import { import: import.to_owned(), allowed: wasi::ALLOWED };
+        // The screen said so before, in more words.
+        let refused = || LoadError::refused(code::IMPORT, format!("`{import}` is not given to blocks"));
         let (interface, version) = import.split_once('@').ok_or_else(refused)?;
         let ComponentItem::ComponentInstance(instance) = item.ty else { return Err(refused()) };
         let linked = match interface {
@@ -29,10 +31,17 @@ pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Exports, Lo
             }
             _ => return Err(refused()),
         };
-        linked.map_err(|error| LoadError::World(chain(&error)))?;
+        linked.map_err(|error| differs(&error))?;
     }
-    let pre = linker.instantiate_pre(component).map_err(|error| LoadError::World(chain(&error)))?;
-    Exports::new(pre)
+    Exports::new(linker.instantiate_pre(component).map_err(|error| differs(&error))?)
+}
+
+/// What the comparison of interfaces did not find.
+pub(super) fn differs(error: &wasmtime::Error) -> LoadError {
+    LoadError::refused(
+        code::WIT,
+        format!("the package does not match the block interface of this host: {}", chain(error)),
+    )
 }
 
 fn wasi_package(interface: &str) -> bool {

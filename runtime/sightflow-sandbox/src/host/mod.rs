@@ -10,6 +10,7 @@ mod log;
 mod log_buffer;
 mod names;
 mod operation;
+pub(crate) mod pace;
 pub(crate) mod state;
 pub(crate) mod stop;
-mod wasi;
+pub(crate) mod wasi;

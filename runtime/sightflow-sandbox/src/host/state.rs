@@ -10,6 +10,7 @@ use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 use super::clock::Clock;
 use super::log_buffer::LogBuffer;
+use super::pace::Pace;
 use super::stop::Stop;
 use crate::error::LimitKind;
 use crate::{CallLimits, GuestError, Logs, Profile, engine};
@@ -46,8 +47,8 @@ pub(crate) struct CallState {
 impl CallState {
     /// A state whose clocks start now, on the thread that will run the guest. `memory` is what the guest begins with;
     /// what else the call needs is taken from the same pool, before those who hold nothing of it.
-    pub(crate) fn new(limits: CallLimits, cancel: CancellationToken, memory: Reservation) -> Self {
-        let clock = Arc::new(Clock::start(&limits, cancel));
+    pub(crate) fn new(limits: CallLimits, cancel: CancellationToken, memory: Reservation, pace: Pace) -> Self {
+        let clock = Arc::new(Clock::start(&limits, cancel, pace));
         let watched = Arc::clone(&clock);
         let work = Work::new(MemoryPool::clone(memory.pool()))
             .until(clock.deadline())
@@ -178,6 +179,7 @@ impl CallState {
         if more == 0 {
             return Ok(());
         }
+        self.clock.give_way();
         // In slices, so that a call can be taken back while it waits.
         while let Err(full) = self.memory.grow_blocking(more, std::time::Instant::now() + Work::SLICE) {
             if full.wanted > full.capacity || std::time::Instant::now() >= self.clock.deadline() {
@@ -237,13 +239,17 @@ mod tests {
     use tokio_util::sync::CancellationToken;
     use wasmtime::ResourceLimiter;
 
-    use super::{CallState, Stop};
+    use sightflow_types::TenantId;
+
+    use super::{CallState, Pace, Stop};
     use crate::error::LimitKind;
     use crate::{CallLimits, GuestError};
+    use sightflow_fair::FairSlots;
 
     fn state(limits: CallLimits, pool: &MemoryPool) -> CallState {
         let ticket = pool.try_reserve(Use::Guests, 10).expect("room");
-        CallState::new(limits, CancellationToken::new(), ticket)
+        let pace = Pace::new(FairSlots::new(1, 1, 1), TenantId::BUILT_IN);
+        CallState::new(limits, CancellationToken::new(), ticket, pace)
     }
 
     fn stop<T>(answer: wasmtime::Result<T>) -> Option<Stop> {

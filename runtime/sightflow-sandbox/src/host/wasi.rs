@@ -13,10 +13,10 @@ use super::state::CallState;
 use super::stop::Stop;
 
 /// The interfaces that a block may import, without versions.
-pub(super) const INTERFACES: [&str; 6] =
+pub(crate) const INTERFACES: [&str; 6] =
     ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random", "wasi:sockets"];
 /// [`INTERFACES`] for messages.
-pub(super) const ALLOWED: &str = "cli, clocks, filesystem, io, random, sockets";
+pub(crate) const ALLOWED: &str = "cli, clocks, filesystem, io, random, sockets";
 
 type Cx<'a> = StoreContextMut<'a, CallState>;
 type Answer<T> = wasmtime::Result<(T,)>;

@@ -69,3 +69,26 @@ fn the_key_is_private_and_a_public_one_is_not_used() {
     load(&cache);
     assert_eq!(entries(&cache), Vec::<PathBuf>::new(), "nothing is kept under a key that others can read");
 }
+
+#[test]
+fn what_was_used_longest_ago_makes_room() {
+    let (_directory, cache) = temporary();
+    let with = |cache_bytes| {
+        let config = SandboxConfig { cache: Some(cache.clone()), cache_bytes, ..config() };
+        Sandbox::new(&config).expect("a sandbox")
+    };
+    let other = crate::crafted::Crafted::default().build();
+    let roomy = with(1 << 30);
+    roomy.load("test/other", &version(), &other).expect("loads");
+    roomy.load("test/hostile", &version(), component()).expect("loads");
+    assert_eq!(entries(&cache).len(), 2);
+    let third = crate::crafted::Crafted { run: "unreachable", ..Default::default() }.build();
+    with(1).load("test/third", &version(), &third).expect("loads");
+    let left = entries(&cache);
+    assert_eq!(left.len(), 1, "only what was just written: {left:?}");
+    let stamp = |path: &Path| std::fs::metadata(path).expect("the entry").modified().expect("a time");
+    let before = stamp(&left[0]);
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    with(1).load("test/third", &version(), &third).expect("loads");
+    assert!(stamp(&left[0]) > before, "its use is marked");
+}

@@ -1,9 +1,14 @@
 //! The sandbox from outside: hostile guests, limits, isolation and the cache.
 
 mod cache;
+mod compile;
+mod crafted;
+mod fairness;
 mod guests;
 mod host;
+mod hostile;
 mod isolation;
 mod limits;
 mod load;
+mod screen;
 mod values;

@@ -4,6 +4,9 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+use sightflow_first_party::{PACKAGES, VERSION};
+use sightflow_sandbox::{ChildCompiler, CompileLimits, Compiler, Sandbox, SandboxConfig};
+use sightflow_types::TenantId;
 use tempfile::TempDir;
 
 use crate::server::root;
@@ -56,6 +59,22 @@ fn validate_prints_every_problem_with_its_place() {
         "examples/models",
     ]);
     assert!(good.status.success(), "{}", stderr(&good));
+}
+
+/// The verb that the server starts for each upload; nobody else is meant to.
+#[test]
+fn the_program_is_its_own_compiler() {
+    let help = sightflow(&["--help"]);
+    assert!(!String::from_utf8_lossy(&help.stdout).contains("compile-component"));
+    let compiler = Compiler::Child(ChildCompiler {
+        program: env!("CARGO_BIN_EXE_sightflow").into(),
+        args: vec!["compile-component".into()],
+        limits: CompileLimits::default(),
+    });
+    let sandbox = Sandbox::new(&SandboxConfig { compiler, ..SandboxConfig::default() }).unwrap();
+    let logic = PACKAGES.iter().find(|package| package.name == "sightflow/logic").unwrap();
+    let package = sandbox.load_for(TenantId::BUILT_IN, "acme/logic", &VERSION, logic.component).unwrap();
+    assert!(package.manifest("condition").is_some());
 }
 
 #[test]
