@@ -9,6 +9,7 @@ mod images;
 mod input;
 mod models;
 mod native;
+pub mod packages;
 pub mod plan;
 mod plans;
 pub mod run;
@@ -27,6 +28,7 @@ pub use image_source::ImageSource;
 pub use images::{ImageIo, Purpose};
 pub use input::validate_run;
 pub use models::{ModelCatalog, ModelEntry};
+pub use packages::{Identity, PackageLoader, PackageService, Packages, PackagesConfig};
 pub use plan::{Compiled, DefinitionLimits, PROBLEMS_SHOWN, Plan, compile};
 pub use plans::{PlanError, Plans, load_models};
 pub use run::{

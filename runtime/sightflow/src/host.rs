@@ -33,9 +33,10 @@ pub fn published(loaded: sightflow_sandbox::Package) -> Package {
     }
 }
 
-fn package(block: &BlockRef) -> Result<&sightflow_sandbox::Package, CallError> {
+/// The block's package, brought into memory if it is not there: this may block.
+fn package(block: &BlockRef) -> Result<sightflow_sandbox::Package, CallError> {
     let missing = || CallError::internal(format!("the block `{}` has no component", block.qualified()));
-    block.code.get().ok_or_else(missing)
+    block.code.here()?.get::<sightflow_sandbox::Package>().cloned().ok_or_else(missing)
 }
 
 /// A check looks at one node's configuration: it needs little.
@@ -67,7 +68,7 @@ impl BlockHost for SandboxHost {
         };
         let payload = sightflow_sandbox::GuestPayload { document: payload.document, images: payload.images };
         let conditions = sightflow_sandbox::CallConditions { limits, cancel: context.cancel };
-        let called = self.0.call_blocking(package(block)?, &block.name, config, payload, &conditions);
+        let called = self.0.call_blocking(&package(block)?, &block.name, config, payload, &conditions);
         let outcome = called.map_err(|failure| failed(*failure))?;
         let trace = trace(outcome.logs, outcome.profile);
         Ok(CallOutcome { document: outcome.document, images: outcome.images, trace })
@@ -84,7 +85,10 @@ impl BlockHost for SandboxHost {
         let limits = check_limits(deadline);
         let conditions = sightflow_sandbox::CallConditions { limits, ..Default::default() };
         let config = config.to_string();
-        let checking = self.0.check(package(block)?, &block.name, &config, &wiring, &conditions);
+        let brought = block.clone();
+        let package = tokio::task::spawn_blocking(move || package(&brought)).await;
+        let package = package.map_err(|failure| CallError::internal(failure.to_string()))??;
+        let checking = self.0.check(&package, &block.name, &config, &wiring, &conditions);
         // Waiting for a slot counts, too.
         match tokio::time::timeout_at(deadline.into(), checking).await {
             Ok(checked) => checked.map_err(|failure| failed(*failure)),
