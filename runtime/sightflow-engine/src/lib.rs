@@ -16,6 +16,7 @@ pub mod run;
 mod run_input;
 pub mod server;
 mod tasks;
+mod trial;
 mod validate;
 mod weight;
 
@@ -38,4 +39,5 @@ pub use run::{
 pub use run_input::RunInput;
 pub use server::{Engine, EngineConfig, EngineHealth, EngineParts, FetchError, ImageFetcher};
 pub use sightflow_supervisor::{Faults, Health, Restarts};
+pub use trial::{Trial, TrialError, try_block};
 pub use validate::validate;

@@ -1,16 +1,19 @@
 //! Joins engine and sandbox: what the engine asks for, in the sandbox's terms.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde_json::{Value, json};
 use sightflow_engine::{
     BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, CheckContext, Code, FailureKind,
-    LogLevel, LogLine, Package, Payload,
+    Identity, LogLevel, LogLine, Package, PackageLoader, Payload,
 };
-use sightflow_sandbox::{CallFailure, CallLimits, Level, Logs, Profile, Sandbox};
-use sightflow_types::Problem;
+use sightflow_sandbox::{CallFailure, CallLimits, Level, LoadError, Logs, Profile, Sandbox};
 use sightflow_types::error::code;
+use sightflow_types::{Problem, TenantId};
+use tokio::sync::Semaphore;
 
 /// Component blocks, run in the sandbox. It has no table of packages: a block brings its own.
 pub struct SandboxHost(Sandbox);
@@ -135,6 +138,65 @@ fn trace(logs: Logs, profile: Profile) -> CallTrace {
             peak_memory: profile.peak_memory as u64,
         },
     }
+}
+
+/// Loads packages of tenants into the sandbox, a few at a time: compiling takes all that a processor has.
+pub struct SandboxLoader {
+    sandbox: Sandbox,
+    turns: Arc<Semaphore>,
+}
+
+impl SandboxLoader {
+    /// Packages for [`SandboxHost`]s of the same sandbox.
+    pub fn new(sandbox: Sandbox) -> Self {
+        Self { sandbox, turns: Arc::new(Semaphore::new(COMPILES)) }
+    }
+}
+
+/// Components that are compiled at the same time.
+const COMPILES: usize = 2;
+
+#[async_trait]
+impl PackageLoader for SandboxLoader {
+    fn identity(&self, _: &[u8]) -> Result<Option<Identity>, Vec<Problem>> {
+        // Components do not say their name yet.
+        Ok(None)
+    }
+
+    fn wit_version(&self) -> &'static str {
+        "0.1"
+    }
+
+    async fn load(&self, _: TenantId, identity: &Identity, component: Bytes) -> Result<Package, Vec<Problem>> {
+        let failed = |reason: String| vec![Problem::new("E-COMPILE", "", reason)];
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|closed| failed(closed.to_string()))?;
+        let (sandbox, identity) = (self.sandbox.clone(), identity.clone());
+        let loading = tokio::task::spawn_blocking(move || {
+            let loaded = sandbox.load(&identity.name, &identity.version, &component);
+            drop(turn);
+            loaded
+        });
+        match loading.await {
+            Ok(Ok(loaded)) => Ok(published(loaded)),
+            Ok(Err(refused)) => Err(refusals(refused)),
+            Err(panicked) => Err(failed(panicked.to_string())),
+        }
+    }
+}
+
+/// What an author has to change.
+fn refusals(refused: LoadError) -> Vec<Problem> {
+    let code = match refused {
+        LoadError::Manifests(problems) => {
+            return problems.into_iter().map(|problem| Problem::new("E-MANIFEST", "", problem)).collect();
+        }
+        LoadError::TooLarge { .. } => "E-SIZE",
+        LoadError::Invalid(_) => "E-SHAPE",
+        LoadError::Import { .. } => "E-IMPORT",
+        LoadError::World(_) => "E-WIT",
+        LoadError::Catalog(_) => "E-MANIFEST",
+    };
+    vec![Problem::new(code, "", refused.to_string())]
 }
 
 #[cfg(test)]

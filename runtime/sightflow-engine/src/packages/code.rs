@@ -106,8 +106,11 @@ impl CodeCache {
     }
 
     /// Why a package does not load, if that was tried.
-    pub(super) fn refusal(&self, key: &Key) -> Option<String> {
-        let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()?;
+    pub(super) fn refusal(&self, tenant: TenantId, name: &str, version: &Version) -> Option<String> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = |key: &&Key| key.tenant == tenant && key.name == name && key.version == *version;
+        let slot = slots.keys().find(wanted).and_then(|key| slots.get(key)).cloned()?;
+        drop(slots);
         // Who is loading it holds the lock: nothing is known yet.
         match slot.loaded.try_lock().ok()?.as_ref()? {
             Loaded::Refused(reason) => Some(reason.clone()),
@@ -196,8 +199,9 @@ mod tests {
                 assert!(refused.message.ends_with("does not load: nothing but noise"), "{refused}");
                 assert_eq!(loader.0.load(Ordering::Relaxed), 5, "it is not tried again");
             }
-            assert_eq!(cache.refusal(&keys[3]).as_deref(), Some("nothing but noise"));
-            assert_eq!(cache.refusal(&keys[1]), None);
+            let refusal = |key: &Key| cache.refusal(key.tenant, &key.name, &key.version);
+            assert_eq!(refusal(&keys[3]).as_deref(), Some("nothing but noise"));
+            assert_eq!(refusal(&keys[1]), None);
             let gone = Key { digest: Digest::from_bytes([9; 32]), ..keys[0].clone() };
             let unread = cache.bring(&gone, 4).expect_err("no bytes");
             assert!(unread.message.contains("cannot be read"), "{unread}");

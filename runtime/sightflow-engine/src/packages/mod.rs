@@ -143,11 +143,11 @@ impl Packages {
     }
 
     /// Why a version of a tenant's package cannot be used here, if that is known.
-    pub fn trouble(&self, tenant: TenantId, version: &BlockVersion) -> Option<String> {
-        let name = (version.package.clone(), version.version.clone());
+    pub fn trouble(&self, tenant: TenantId, package: &str, version: &str) -> Option<String> {
         let left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = (package.to_owned(), version.to_owned());
         let left_out = left_out.get(&tenant).and_then(|versions| versions.get(&name)).cloned();
-        left_out.or_else(|| self.code.refusal(&key_of(tenant, version)?))
+        left_out.or_else(|| self.code.refusal(tenant, package, &Version::parse(version).ok()?))
     }
 
     async fn publish(&self, tenant: TenantId) -> Result<(), StoreError> {

@@ -73,6 +73,11 @@ impl Plans {
         Self { store, blocks, changes, host, limits, registry, kept: Kept::default(), flights: Flights::default(), packages: None }
     }
 
+    /// Who runs component blocks.
+    pub fn host(&self) -> &Arc<dyn BlockHost> {
+        &self.host
+    }
+
     /// Adds where blocks are found that are not active any more.
     #[must_use]
     pub fn with_packages(mut self, packages: Arc<Packages>) -> Self {
