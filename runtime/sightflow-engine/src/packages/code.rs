@@ -34,6 +34,8 @@ enum Loaded {
 #[derive(Default)]
 struct Slot {
     loaded: Mutex<Option<Loaded>>,
+    /// Why it could not be read the last time. It is tried again when it is wanted again.
+    unread: Mutex<Option<String>>,
     /// When it was last wanted, in wants.
     used: AtomicU64,
     /// Bytes of the component; what stands for the size of its code.
@@ -69,7 +71,10 @@ impl CodeCache {
         let found = match &*loaded {
             Some(found) => found.clone(),
             None => {
-                let found = self.load(key)?;
+                let read = self.load(key);
+                let reason = read.as_ref().err().map(|failure| failure.message.clone());
+                *slot.unread.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+                let found = read?;
                 *loaded = Some(found.clone());
                 found
             }
@@ -103,6 +108,7 @@ impl CodeCache {
     pub(super) fn keep(&self, key: &Key, size: u64, package: Package) {
         let slot = self.slot(key, size);
         *slot.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(Loaded::Package(package));
+        *slot.unread.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Why a package does not load, if that was tried.
@@ -112,9 +118,10 @@ impl CodeCache {
         let slot = slots.keys().find(wanted).and_then(|key| slots.get(key)).cloned()?;
         drop(slots);
         // Who is loading it holds the lock: nothing is known yet.
-        match slot.loaded.try_lock().ok()?.as_ref()? {
-            Loaded::Refused(reason) => Some(reason.clone()),
-            Loaded::Package(_) => None,
+        match slot.loaded.try_lock().ok()?.as_ref() {
+            Some(Loaded::Refused(reason)) => Some(reason.clone()),
+            Some(Loaded::Package(_)) => None,
+            None => slot.unread.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 
