@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use semver::Version;
 use sightflow_blobs::BlobStore;
@@ -87,21 +87,16 @@ impl CodeCache {
         }
     }
 
+    /// Loads on the runtime and waits here: this thread may be one that drives a future itself, where no other can be awaited.
     fn load(&self, key: &Key) -> Result<Loaded, CallError> {
-        let bytes = self.runtime.block_on(self.blobs.get(&key.digest)).map_err(|failure| {
-            let message = format!("the component of {}@{} cannot be read: {}", key.name, key.version, chain(&failure));
-            CallError::internal(message)
-        })?;
-        let identity = Identity { name: key.name.clone(), version: key.version.clone() };
-        let loaded = match self.runtime.block_on(self.loader.load(key.tenant, &identity, bytes)) {
-            Ok(package) => Loaded::Package(package),
-            Err(problems) => {
-                let reason = problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; ");
-                tracing::error!(block.package = key.name, block.version = %key.version, tenant = %key.tenant, reason, "a block package does not load");
-                Loaded::Refused(reason)
-            }
-        };
-        Ok(loaded)
+        let (answer, answered) = mpsc::sync_channel(1);
+        let loading = load(self.blobs.clone(), Arc::clone(&self.loader), key.clone());
+        self.runtime.spawn(async move {
+            // Whoever waits for it holds the other end until it comes.
+            let _ = answer.send(loading.await);
+        });
+        let stopped = |_| CallError::internal(format!("loading {}@{} was stopped", key.name, key.version));
+        answered.recv().map_err(stopped)?
     }
 
     /// Keeps what was just loaded.
@@ -144,6 +139,22 @@ impl CodeCache {
         }
         slot
     }
+}
+
+async fn load(blobs: BlobStore, loader: Arc<dyn PackageLoader>, key: Key) -> Result<Loaded, CallError> {
+    let bytes = blobs.get(&key.digest).await.map_err(|failure| {
+        let message = format!("the component of {}@{} cannot be read: {}", key.name, key.version, chain(&failure));
+        CallError::internal(message)
+    })?;
+    let identity = Identity { name: key.name.clone(), version: key.version.clone() };
+    Ok(match loader.load(key.tenant, &identity, bytes).await {
+        Ok(package) => Loaded::Package(package),
+        Err(problems) => {
+            let reason = problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; ");
+            tracing::error!(block.package = key.name, block.version = %key.version, tenant = %key.tenant, reason, "a block package does not load");
+            Loaded::Refused(reason)
+        }
+    })
 }
 
 #[cfg(test)]
@@ -194,7 +205,9 @@ mod tests {
         }
         let cache = Arc::new(CodeCache::new(blobs, Arc::clone(&loader) as _, 8));
         let work = tokio::task::spawn_blocking(move || {
-            let bring = |index: usize| cache.code(keys[index].clone(), 4).here();
+            // As a thread of a run does: it drives a future.
+            let runtime = Handle::current();
+            let bring = |index: usize| runtime.block_on(async { cache.code(keys[index].clone(), 4).here() });
             // What is wanted, and how often anything was loaded until then: two fit.
             for (index, loads) in [(0, 1), (0, 1), (1, 2), (0, 2), (2, 3), (0, 3), (1, 4)] {
                 let code = bring(index).expect("code");

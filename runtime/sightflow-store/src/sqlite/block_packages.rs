@@ -226,7 +226,7 @@ pub(super) async fn publish(tx: &mut Tx, new: NewBlockVersion) -> Result<Publish
     let reference = BlobRef { tenant_id: new.tenant_id, kind: RefKind::Block, ref_id: id.uuid(), expires_at: None };
     blobs::add_refs(tx, &[digest], reference).await?;
     // What was withdrawn is published again; what is quarantined stays so.
-    sqlx::query(
+    let written = sqlx::query(
         "INSERT INTO wf_block_versions (package_id, version, digest, size, manifests, wit_version, state, created_at, updated_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'published', ?7, ?7)
          ON CONFLICT (package_id, version) DO UPDATE SET state = 'published', released = 0, updated_at = ?7 WHERE state = 'yanked'",
@@ -241,10 +241,12 @@ pub(super) async fn publish(tx: &mut Tx, new: NewBlockVersion) -> Result<Publish
     .execute(&mut tx.conn)
     .await?;
     let published = version(&mut tx.conn, new.tenant_id, id, &new.version).await?;
-    if new.activation == Activation::Activate && published.state == BlockVersionState::Published {
-        set_active(tx, id, &new.version).await?;
+    let activates = new.activation == Activation::Activate && published.state == BlockVersionState::Published;
+    let activated = activates && set_active(tx, id, &new.version).await?;
+    // What is there already is the same answer again.
+    if activated || written.rows_affected() > 0 {
+        touch(tx, id).await?;
     }
-    touch(tx, id).await?;
     let package = package(&mut tx.conn, new.tenant_id, &PackageKey::Id(id)).await?;
     let known = known.is_some_and(|(_, state, _)| state != BlockVersionState::Yanked.as_str());
     Ok(PublishedVersion { package, version: published, known })
@@ -400,15 +402,16 @@ pub(super) async fn release(tx: &mut Tx, limit: u32) -> Result<u64> {
     Ok(free.len() as u64)
 }
 
-async fn set_active(tx: &mut Tx, id: PackageId, version: &str) -> Result<()> {
-    sqlx::query(
+/// Makes a version the active one; whether it was not before.
+async fn set_active(tx: &mut Tx, id: PackageId, version: &str) -> Result<bool> {
+    let changed = sqlx::query(
         "UPDATE wf_block_packages SET previous_version = active_version, active_version = ?2 WHERE id = ?1 AND active_version IS NOT ?2",
     )
     .bind(id.uuid().to_string())
     .bind(version)
     .execute(&mut tx.conn)
     .await?;
-    Ok(())
+    Ok(changed.rows_affected() > 0)
 }
 
 /// A version that cannot be named any more is not active either: the one before it takes its place, if that can be named.

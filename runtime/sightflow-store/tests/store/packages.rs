@@ -87,6 +87,10 @@ pub(crate) async fn a_version_s_bytes_never_change<B: Backend>(world: &mut World
     publish(world, "acme/retail", "1.1.0", 2).await;
     let same = publish(world, "acme/retail", "1.0.0", 1).await;
     assert!(same.known);
+    let active = store.block_package(TENANT, PackageKey::Id(first.package.id)).await.expect("package");
+    assert_eq!(same.package, active);
+    let again = publish(world, "acme/retail", "1.0.0", 1).await;
+    assert_eq!(again.package, same.package, "nothing has changed, not even the time");
     assert_eq!((same.version, same.package.id), (first.version, first.package.id));
     let other = store.publish_block_version(new(world, "acme/retail", "1.0.0", 3)).await;
     assert!(matches!(other, Err(StoreError::AlreadyExists(_))), "{other:?}");
