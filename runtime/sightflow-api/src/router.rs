@@ -13,7 +13,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::error::{ApiError, Code};
-use crate::middleware::{KnownKeys, finish, guard, known_encoding, known_query, package_name, paced_body, trim_slash};
+use crate::middleware::{KnownKeys, finish, guard, known_encoding, known_query, paced_body, package_name, trim_slash};
 use crate::routes;
 use crate::routes::openapi::Document;
 use crate::state::ApiState;

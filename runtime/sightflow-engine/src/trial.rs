@@ -75,11 +75,13 @@ fn fitting(
     inputs: &Map<String, Value>,
 ) -> Result<Map<String, Value>, Vec<Problem>> {
     if entry.engine() != EngineKind::Component {
-        let message = format!("`{}` is run by the engine or by workers; only component blocks are tried alone", entry.block_type);
+        let message =
+            format!("`{}` is run by the engine or by workers; only component blocks are tried alone", entry.block_type);
         return Err(vec![Problem::new(ProblemCode::TypeUnknown, "", message)]);
     }
     let canonical = entry.schema.canonical(config);
-    let mut problems: Vec<Problem> = canonical.problems.into_iter().filter(|found| found.code.starts_with("E-")).collect();
+    let mut problems: Vec<Problem> =
+        canonical.problems.into_iter().filter(|found| found.code.starts_with("E-")).collect();
     for problem in &mut problems {
         problem.pointer.insert_str(0, "/config");
     }

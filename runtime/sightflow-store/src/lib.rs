@@ -24,8 +24,8 @@ pub use blob::{
     BUSY_ATTEMPTS, BUSY_PAUSE, Blob, BlobRef, DELETION_KNOWN_MS, NewBlob, RefKind, SECOND_LOOK_MS, UPLOAD_TTL_MS,
 };
 pub use block_package::{
-    Activation, BlockPackage, BlockVersion, BlockVersionState, NamedVersion, NewBlockVersion, PackageChanges, PackageKey,
-    PackageQuota, PublishedVersion, Quarantined,
+    Activation, BlockPackage, BlockVersion, BlockVersionState, NamedVersion, NewBlockVersion, PackageChanges,
+    PackageKey, PackageQuota, PublishedVersion, Quarantined,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use digest::definition_digest;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sightflow_types::{Digest, ExecutionId, ExecutionStatus, JobId, PackageId, TenantId, Timestamp, WorkerId, WorkflowId};
+use sightflow_types::{
+    Digest, ExecutionId, ExecutionStatus, JobId, PackageId, TenantId, Timestamp, WorkerId, WorkflowId,
+};
 use tokio::sync::broadcast;
 
 use crate::blob::{Blob, BlobRef, NewBlob};

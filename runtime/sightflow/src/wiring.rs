@@ -9,7 +9,8 @@ use sightflow_api::outgoing::{Network, Outgoing};
 use sightflow_api::{ApiConfig, ApiState, HealthCheck, Unwell};
 use sightflow_blobs::BlobStore;
 use sightflow_engine::{
-    BlockSource, Catalog, DefinitionLimits, Engine, EngineConfig, EngineParts, PackageService, Packages, PackagesConfig, Plans,
+    BlockSource, Catalog, DefinitionLimits, Engine, EngineConfig, EngineParts, PackageService, Packages,
+    PackagesConfig, Plans,
 };
 use sightflow_memory::MemoryPool;
 use sightflow_models::{Device, SimdLevel};

@@ -20,7 +20,8 @@ pub(crate) async fn package_name(mut request: Request, next: Next) -> Response {
 
 fn joined(uri: &Uri) -> Option<Uri> {
     let (namespace, rest) = uri.path().strip_prefix(PACKAGES)?.split_once('/')?;
-    let one_step = namespace.contains('%') || namespace.starts_with(PackageId::PREFIX) || namespace.parse::<PackageId>().is_ok();
+    let one_step =
+        namespace.contains('%') || namespace.starts_with(PackageId::PREFIX) || namespace.parse::<PackageId>().is_ok();
     if one_step {
         return None;
     }

@@ -64,7 +64,8 @@ impl PackageView {
     pub(crate) fn new(state: &ApiState, package: BlockPackage) -> Self {
         let catalog = state.blocks(package.tenant_id);
         let entries: Vec<_> = catalog.entries().iter().filter(|entry| entry.block.package == package.name).collect();
-        let requested: BTreeSet<String> = entries.iter().flat_map(|entry| entry.manifest.capabilities.clone()).collect();
+        let requested: BTreeSet<String> =
+            entries.iter().flat_map(|entry| entry.manifest.capabilities.clone()).collect();
         let active = package.active_version.as_deref();
         let reason = active.and_then(|version| state.packages.trouble(package.tenant_id, &package.name, version));
         let found = match (active, &reason) {
@@ -89,7 +90,8 @@ impl PackageView {
 
     /// What would be published.
     pub(crate) fn checked(package: &sightflow_engine::Package) -> Self {
-        let requested: BTreeSet<String> = package.manifests.iter().flat_map(|block| block.capabilities.clone()).collect();
+        let requested: BTreeSet<String> =
+            package.manifests.iter().flat_map(|block| block.capabilities.clone()).collect();
         Self {
             id: None,
             name: package.name.clone(),

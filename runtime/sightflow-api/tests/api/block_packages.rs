@@ -51,7 +51,8 @@ async fn a_package_s_life() {
     for key in [id.as_str(), "acme/retail", "acme%2Fretail"] {
         assert_eq!(app.get(&format!("{PACKAGES}/{key}")).await.ok(200), second, "{key}");
         let versions = app.get(&format!("{PACKAGES}/{key}/versions")).await.ok(200);
-        let versions: Vec<_> = versions["items"].as_array().unwrap().iter().map(|version| &version["version"]).collect();
+        let versions: Vec<_> =
+            versions["items"].as_array().unwrap().iter().map(|version| &version["version"]).collect();
         assert_eq!(versions, ["2.0.0", "1.0.0"], "{key}");
         let version = app.get(&format!("{PACKAGES}/{key}/versions/1.0.0")).await.ok(200);
         assert_eq!((&version["state"], &version["wit"]), (&json!("published"), &json!("0.1")));
@@ -93,7 +94,9 @@ async fn a_package_s_life() {
     let left = app.delete(&format!("{PACKAGES}/{id}/versions/1.0.0")).await.ok(200);
     assert_eq!((&left["active_version"], &left["previous_version"]), (&json!("2.0.0"), &json!(null)));
     app.get("/api/v1/blocks/acme/retail/gap@1.0.0").await.error(404, "not_found");
-    app.post(&format!("{PACKAGES}/{id}/activate"), &json!({"version": "1.0.0", "force": true})).await.error(409, "conflict");
+    app.post(&format!("{PACKAGES}/{id}/activate"), &json!({"version": "1.0.0", "force": true}))
+        .await
+        .error(409, "conflict");
     app.post(&format!("{PACKAGES}/{id}/rollback"), &json!({})).await.error(409, "conflict");
     let deleted = app.delete(&format!("{PACKAGES}/acme/retail?force=true")).await.ok(200);
     assert_eq!(deleted, json!({"id": id, "deleted": true}));
@@ -143,7 +146,10 @@ async fn what_is_refused() {
 
     let form = multipart(&[("component", named.to_string().as_bytes())]);
     let kept = app.request(Method::POST, &format!("{PACKAGES}?activate=false"), &[MULTIPART], form).await.ok(201);
-    assert_eq!((&kept["active_version"], &kept["state"], &kept["blocks"]), (&json!(null), &json!("inactive"), &json!([])));
+    assert_eq!(
+        (&kept["active_version"], &kept["state"], &kept["blocks"]),
+        (&json!(null), &json!("inactive"), &json!([]))
+    );
     publish(&app, "?name=acme/self&version=1.2.3", &fine).await.error(409, "already_exists");
     publish(&app, "?name=acme/other&version=1.0.0", &fine).await.error(429, "quota_exceeded");
     for path in ["nonsense", "blk_1", "019ab3c0"] {
@@ -174,10 +180,17 @@ async fn one_call_of_a_block() {
     publish(&app, "?name=acme/a&version=2.0.0", &component(&["gap", "more"])).await.ok(201);
     let image = app.request(Method::POST, "/api/v1/blobs", &[("content-type", "image/png")], png(4, 3)).await.ok(201);
     let inputs = json!({"value": [1, {"$image": {"digest": image["digest"]}}]});
-    let answer = app.post("/api/v1/blocks/acme/a/gap/test", &json!({"inputs": inputs, "config": {"text": "x"}})).await.ok(200);
-    assert_eq!((&answer["error"], &answer["logs"], &answer["profile"]["images"]), (&json!(null), &json!([]), &json!(2)));
+    let answer =
+        app.post("/api/v1/blocks/acme/a/gap/test", &json!({"inputs": inputs, "config": {"text": "x"}})).await.ok(200);
+    assert_eq!(
+        (&answer["error"], &answer["logs"], &answer["profile"]["images"]),
+        (&json!(null), &json!([]), &json!(2))
+    );
     let given = &answer["outputs"]["value"];
-    assert_eq!((&given[0], &given[1]["$image"]["digest"], &given[1]["$image"]["width"]), (&json!(1), &image["digest"], &json!(4)));
+    assert_eq!(
+        (&given[0], &given[1]["$image"]["digest"], &given[1]["$image"]["width"]),
+        (&json!(1), &image["digest"], &json!(4))
+    );
     assert!(given[1]["$image"]["url"].as_str().unwrap().starts_with("/api/v1/blobs/sha256:"), "{given}");
     app.post("/api/v1/blocks/gap/test", &json!({"inputs": {"value": 1}, "version": "1.0.0"})).await.ok(200);
 

@@ -158,8 +158,9 @@ impl PackageLoader for ScriptedLoader {
     }
 
     async fn load(&self, _: TenantId, identity: &Identity, component: Bytes) -> Result<Package, Vec<Problem>> {
-        let said: Value = serde_json::from_slice(&component)
-            .map_err(|error| vec![Problem::new("E-SHAPE", "", error.to_string()), Problem::new("E-WIT", "", "no world")])?;
+        let said: Value = serde_json::from_slice(&component).map_err(|error| {
+            vec![Problem::new("E-SHAPE", "", error.to_string()), Problem::new("E-WIT", "", "no world")]
+        })?;
         let manifest = |block: &Value| {
             let mut manifest = serde_json::to_value(note()).unwrap();
             manifest["name"] = block.clone();

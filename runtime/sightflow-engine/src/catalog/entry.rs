@@ -65,7 +65,12 @@ impl BlockEntry {
         Self::typed(block_type, runner, block, manifest)
     }
 
-    fn typed(block_type: String, runner: Runner, block: BlockRef, manifest: Manifest) -> Result<Arc<Self>, CatalogError> {
+    fn typed(
+        block_type: String,
+        runner: Runner,
+        block: BlockRef,
+        manifest: Manifest,
+    ) -> Result<Arc<Self>, CatalogError> {
         let schema = ConfigSchema::compile(&manifest.config)
             .map_err(|source| CatalogError::Schema { block: block_type.clone(), source })?;
         Ok(Arc::new(Self { block_type, block, manifest, schema, runner }))

@@ -165,9 +165,7 @@ impl Catalog {
                 bare.entry(name).or_default().push(index);
             }
         }
-        exact.sort_by(|a, b| {
-            (a.block.qualified(), &a.block.version).cmp(&(b.block.qualified(), &b.block.version))
-        });
+        exact.sort_by(|a, b| (a.block.qualified(), &a.block.version).cmp(&(b.block.qualified(), &b.block.version)));
         let version = version(entries.iter().chain(&exact));
         let mut versions: HashMap<String, Vec<Arc<BlockEntry>>> = HashMap::new();
         for entry in exact {
@@ -243,7 +241,8 @@ impl Catalog {
         match self.bare.get(&folded).map(Vec::as_slice) {
             Some([index]) => Ok(&self.entries[*index]),
             Some(several) => {
-                let types: Vec<_> = several.iter().map(|index| format!("`{}`", self.entries[*index].block_type)).collect();
+                let types: Vec<_> =
+                    several.iter().map(|index| format!("`{}`", self.entries[*index].block_type)).collect();
                 let message = format!("`{name}` is a block of several packages: write {}", types.join(" or "));
                 Err(UnknownType { message, suggestion: Some(self.entries[several[0]].block_type.clone()) })
             }

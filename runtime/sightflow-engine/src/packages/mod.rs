@@ -112,9 +112,7 @@ impl Packages {
         check_name(&identity.name).map_err(|problem| vec![problem])?;
         let size = component.len() as u64;
         let package = self.loader.load(tenant, identity, component).await?;
-        self.source
-            .check(package.clone())
-            .map_err(|error| vec![Problem::new("E-MANIFEST", "", error.to_string())])?;
+        self.source.check(package.clone()).map_err(|error| vec![Problem::new("E-MANIFEST", "", error.to_string())])?;
         self.code.keep(&key(tenant, identity, &package), size, package.clone());
         Ok(package)
     }

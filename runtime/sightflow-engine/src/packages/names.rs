@@ -7,8 +7,11 @@ use crate::catalog::FIRST_PARTY;
 /// Longest namespace and longest package name.
 const LONGEST: usize = 64;
 
-/// What is wrong with a package's name: `namespace/package`, each of lower-case letters, digits, `-` and `_`, beginning with a
-/// letter. The server's own namespace is nobody's.
+/// Checks a package's name: `namespace/package`, each of lower-case letters, digits, `-` and `_`, beginning with a letter. The
+/// server's own namespace is nobody's.
+///
+/// # Errors
+/// What is wrong with it, an `E-MANIFEST`.
 pub fn check_name(name: &str) -> Result<(), Problem> {
     let wrong = |message: String| Err(Problem::new("E-MANIFEST", "/name", message));
     let Some((namespace, package)) = name.split_once('/') else {

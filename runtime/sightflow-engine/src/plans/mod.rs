@@ -70,7 +70,17 @@ impl Plans {
         limits: DefinitionLimits,
     ) -> Self {
         let (registry, changes) = (Registry::new(&*store), Mutex::new(blocks.changes()));
-        Self { store, blocks, changes, host, limits, registry, kept: Kept::default(), flights: Flights::default(), packages: None }
+        Self {
+            store,
+            blocks,
+            changes,
+            host,
+            limits,
+            registry,
+            kept: Kept::default(),
+            flights: Flights::default(),
+            packages: None,
+        }
     }
 
     /// Who runs component blocks.

@@ -41,7 +41,8 @@ async fn with_packages() -> (Server, Arc<Packages>) {
     let mut server = Server::new().await;
     let store = Arc::clone(&server.store) as Arc<dyn Store>;
     let (blobs, blocks) = (server.parts.blobs.clone(), Arc::clone(&server.blocks));
-    let packages = Packages::new(Arc::clone(&store), blobs, Arc::clone(&blocks), Arc::new(Nothing), PackagesConfig::default());
+    let packages =
+        Packages::new(Arc::clone(&store), blobs, Arc::clone(&blocks), Arc::new(Nothing), PackagesConfig::default());
     let packages = Arc::new(packages);
     let plans = Plans::new(store, blocks, Arc::clone(&server.host) as _, DefinitionLimits::default());
     server.parts.plans = Arc::new(plans.with_packages(Arc::clone(&packages)));
@@ -142,7 +143,10 @@ async fn two_versions_in_one_definition_are_pinned_apart() {
     let ended = server.ended(server.submit(definition, json!({})).await).await;
     assert_eq!(ended.status, ExecutionStatus::Completed, "{:?}", ended.error);
     let pinned = &ended.pins["blocks"];
-    assert_eq!((&pinned["acme/test/echo"]["digest"], &pinned["acme/test/echo@1.0.0"]["digest"]), (&json!(NEW), &json!(OLD)));
+    assert_eq!(
+        (&pinned["acme/test/echo"]["digest"], &pinned["acme/test/echo@1.0.0"]["digest"]),
+        (&json!(NEW), &json!(OLD))
+    );
     let mut calls = server.host.packages.lock().unwrap().clone();
     calls.sort_unstable();
     assert_eq!(calls, [("a".to_owned(), NEW), ("b".to_owned(), OLD)]);

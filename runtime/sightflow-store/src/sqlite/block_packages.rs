@@ -141,14 +141,16 @@ pub(super) async fn version(
     id: PackageId,
     version: &str,
 ) -> Result<BlockVersion> {
-    sqlx::query_as::<_, VersionRow>(versions!("p.id = ?1 AND p.tenant_id = ?2 AND p.deleted_at IS NULL AND v.version = ?3"))
-        .bind(id.uuid().to_string())
-        .bind(tenant.uuid().to_string())
-        .bind(version)
-        .fetch_optional(db)
-        .await?
-        .ok_or(NO_VERSION)?
-        .try_into()
+    sqlx::query_as::<_, VersionRow>(versions!(
+        "p.id = ?1 AND p.tenant_id = ?2 AND p.deleted_at IS NULL AND v.version = ?3"
+    ))
+    .bind(id.uuid().to_string())
+    .bind(tenant.uuid().to_string())
+    .bind(version)
+    .fetch_optional(db)
+    .await?
+    .ok_or(NO_VERSION)?
+    .try_into()
 }
 
 /// The version of a package that has these bytes, withdrawn or not, as long as the bytes are kept.
@@ -159,7 +161,8 @@ pub(super) async fn pinned(
     version: &str,
     digest: &Digest,
 ) -> Result<BlockVersion> {
-    let condition = versions!("p.tenant_id = ?1 AND p.folded = ?2 AND v.version = ?3 AND v.digest = ?4 AND v.released = 0");
+    let condition =
+        versions!("p.tenant_id = ?1 AND p.folded = ?2 AND v.version = ?3 AND v.digest = ?4 AND v.released = 0");
     sqlx::query_as::<_, VersionRow>(condition)
         .bind(tenant.uuid().to_string())
         .bind(fold(package))
@@ -254,13 +257,12 @@ pub(super) async fn publish(tx: &mut Tx, new: NewBlockVersion) -> Result<Publish
 
 /// The package of this name, which is made if there is none.
 async fn of_name(tx: &mut Tx, new: &NewBlockVersion) -> Result<PackageId> {
-    let found: Option<(String, bool)> = sqlx::query_as(
-        "SELECT id, deleted_at IS NOT NULL FROM wf_block_packages WHERE tenant_id = ?1 AND folded = ?2",
-    )
-    .bind(new.tenant_id.uuid().to_string())
-    .bind(fold(&new.package))
-    .fetch_optional(&mut tx.conn)
-    .await?;
+    let found: Option<(String, bool)> =
+        sqlx::query_as("SELECT id, deleted_at IS NOT NULL FROM wf_block_packages WHERE tenant_id = ?1 AND folded = ?2")
+            .bind(new.tenant_id.uuid().to_string())
+            .bind(fold(&new.package))
+            .fetch_optional(&mut tx.conn)
+            .await?;
     if let Some((id, false)) = &found {
         return parse(id);
     }
@@ -372,11 +374,13 @@ pub(super) async fn delete(tx: &mut Tx, tenant: TenantId, id: PackageId) -> Resu
         .bind(tx.now)
         .execute(&mut tx.conn)
         .await?;
-    sqlx::query("UPDATE wf_block_packages SET active_version = NULL, previous_version = NULL, deleted_at = ?2 WHERE id = ?1")
-        .bind(id.uuid().to_string())
-        .bind(tx.now)
-        .execute(&mut tx.conn)
-        .await?;
+    sqlx::query(
+        "UPDATE wf_block_packages SET active_version = NULL, previous_version = NULL, deleted_at = ?2 WHERE id = ?1",
+    )
+    .bind(id.uuid().to_string())
+    .bind(tx.now)
+    .execute(&mut tx.conn)
+    .await?;
     touch(tx, id).await
 }
 
@@ -436,14 +440,16 @@ async fn set_state(
     state: BlockVersionState,
     reason: Option<&str>,
 ) -> Result<()> {
-    sqlx::query("UPDATE wf_block_versions SET state = ?3, reason = ?4, updated_at = ?5 WHERE package_id = ?1 AND version = ?2")
-        .bind(id.uuid().to_string())
-        .bind(version)
-        .bind(state.as_str())
-        .bind(reason)
-        .bind(tx.now)
-        .execute(&mut tx.conn)
-        .await?;
+    sqlx::query(
+        "UPDATE wf_block_versions SET state = ?3, reason = ?4, updated_at = ?5 WHERE package_id = ?1 AND version = ?2",
+    )
+    .bind(id.uuid().to_string())
+    .bind(version)
+    .bind(state.as_str())
+    .bind(reason)
+    .bind(tx.now)
+    .execute(&mut tx.conn)
+    .await?;
     Ok(())
 }
 

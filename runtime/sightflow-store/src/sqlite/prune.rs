@@ -85,15 +85,8 @@ pub(super) async fn prune(tx: &mut Tx, retention: Retention, old: Option<OldVers
         pruned.versions = delete_versions(tx, old).await?;
     }
     pruned.components = block_packages::release(tx, limit).await?;
-    let most = [
-        pruned.executions,
-        pruned.uploads,
-        pruned.keys,
-        pruned.workers,
-        pruned.versions,
-        pruned.components,
-        forgotten,
-    ];
+    let most =
+        [pruned.executions, pruned.uploads, pruned.keys, pruned.workers, pruned.versions, pruned.components, forgotten];
     pruned.more = most.into_iter().any(|count| count >= u64::from(limit));
     Ok(pruned)
 }

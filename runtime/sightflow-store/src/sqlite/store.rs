@@ -1,13 +1,15 @@
 //! The trait, operation by operation: which module does it, and whether it reads or writes.
 
 use async_trait::async_trait;
-use sightflow_types::{Digest, ExecutionId, ExecutionStatus, JobId, PackageId, TenantId, Timestamp, WorkerId, WorkflowId};
+use sightflow_types::{
+    Digest, ExecutionId, ExecutionStatus, JobId, PackageId, TenantId, Timestamp, WorkerId, WorkflowId,
+};
 use tokio::sync::broadcast;
 
 use super::submit::Submitted;
 use super::{
-    SqliteStore, blobs, block_packages, claims, ending, engines, events, executions, failures, jobs, models, probe, prune, records,
-    replay, row, submit, versions, workers, workflows,
+    SqliteStore, blobs, block_packages, claims, ending, engines, events, executions, failures, jobs, models, probe,
+    prune, records, replay, row, submit, versions, workers, workflows,
 };
 use crate::blob::{Blob, BlobRef, NewBlob};
 use crate::block_package::{
@@ -411,8 +413,10 @@ impl Store for SqliteStore {
         quarantined: Quarantined,
     ) -> Result<BlockPackage> {
         let version = version.to_owned();
-        self.write(move |tx| Box::pin(async move { block_packages::activate(tx, tenant, id, &version, quarantined).await }))
-            .await
+        self.write(move |tx| {
+            Box::pin(async move { block_packages::activate(tx, tenant, id, &version, quarantined).await })
+        })
+        .await
     }
 
     async fn roll_back_block_package(&self, tenant: TenantId, id: PackageId) -> Result<BlockPackage> {
@@ -427,8 +431,10 @@ impl Store for SqliteStore {
         reason: &str,
     ) -> Result<BlockPackage> {
         let (version, reason) = (version.to_owned(), reason.to_owned());
-        self.write(move |tx| Box::pin(async move { block_packages::quarantine(tx, tenant, id, &version, &reason).await }))
-            .await
+        self.write(move |tx| {
+            Box::pin(async move { block_packages::quarantine(tx, tenant, id, &version, &reason).await })
+        })
+        .await
     }
 
     async fn yank_block_version(&self, tenant: TenantId, id: PackageId, version: &str) -> Result<BlockPackage> {

@@ -133,7 +133,8 @@ pub(crate) async fn withdrawn_bytes_stay_while_a_run_needs_them<B: Backend>(worl
     publish(world, "acme/retail", "1.1.0", 1).await;
     publish(world, "acme/retail", "2.0.0", 2).await;
     let run = store.submit(inline_run()).await.expect("submit").value.id;
-    let pins = json!({"blocks": {"acme/retail/gap": {"package": "acme/retail", "version": "2.0.0", "digest": digest(2)}}});
+    let pins =
+        json!({"blocks": {"acme/retail/gap": {"package": "acme/retail", "version": "2.0.0", "digest": digest(2)}}});
     let update = format!("UPDATE wf_executions SET pins = '{pins}' WHERE id = '{}'", run.uuid());
     world.backend.execute(&update).await.expect("pinned");
     for version in ["1.0.0", "2.0.0"] {

@@ -76,7 +76,11 @@ fn a_package_comes_changes_and_goes_while_the_server_runs() {
     assert_eq!(status, 201, "{package:#}");
     let workflow = server.save(&definition("acme/logic/filter"));
     assert_eq!(run(&server, &workflow), BTreeSet::from([1]));
-    println!("a component of {} bytes: published after {published:?}, its first run ended after {:?}", bytes.len(), begin.elapsed());
+    println!(
+        "a component of {} bytes: published after {published:?}, its first run ended after {:?}",
+        bytes.len(),
+        begin.elapsed()
+    );
     assert_eq!(server.bytes(&format!("{PACKAGE}/versions/1.0.0/component")), (200, bytes));
     assert_eq!(publish(&server, 1).0, 200);
 
@@ -126,7 +130,10 @@ fn a_package_comes_changes_and_goes_while_the_server_runs() {
 
     // A version that is withdrawn cannot be named; a package that is deleted leaves nothing that can.
     assert_eq!(server.delete(&format!("{PACKAGE}/versions/2.0.0")).0, 200);
-    assert_eq!(server.post("/api/v1/workflows/validate", &json!({"definition": definition("acme/logic/filter@2.0.0")})).1["valid"], false);
+    assert_eq!(
+        server.post("/api/v1/workflows/validate", &json!({"definition": definition("acme/logic/filter@2.0.0")})).1["valid"],
+        false
+    );
     assert_eq!(run(&server, &workflow), BTreeSet::from([1]));
     assert_eq!(server.delete(PACKAGE).0, 200);
     assert_eq!(server.post(&format!("/api/v1/workflows/{workflow}/run"), &json!({"input": {}})).0, 422);

@@ -117,9 +117,8 @@ async fn unused(
 ) -> Result<(), ApiError> {
     let named = state.store.block_types_in_use(caller.tenant).await?;
     let catalog = state.blocks(caller.tenant);
-    let uses = |named: &&String| {
-        catalog.resolve(named).is_ok_and(|entry| entry.block.package == package.name && such(entry))
-    };
+    let uses =
+        |named: &&String| catalog.resolve(named).is_ok_and(|entry| entry.block.package == package.name && such(entry));
     match named.iter().find(uses) {
         None => Ok(()),
         Some(used) => {

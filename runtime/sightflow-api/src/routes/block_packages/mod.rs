@@ -11,12 +11,12 @@ use sightflow_store::{BlockPackage, BlockVersion, PackageKey};
 
 use crate::caller::Caller;
 use crate::error::{ApiError, ErrorBody};
+use crate::etag;
 use crate::extract::{Path, Query};
 use crate::page::{Page, PageQuery};
 use crate::routes::blobs::pieces;
 use crate::state::ApiState;
 use crate::views::block_package::{PackageView, VersionView};
-use crate::etag;
 
 pub(crate) use change::{
     __path_activate, __path_delete, __path_delete_version, __path_rollback, activate, delete, delete_version, rollback,

@@ -117,7 +117,9 @@ async fn read(state: &ApiState, request: Request, headers: &HeaderMap) -> Result
         return Ok((file, multipart.finish()));
     }
     if !["application/wasm", "application/octet-stream"].contains(&kind.as_str()) {
-        let message = format!("`{kind}` is not taken here; send the component as application/wasm, or multipart/form-data with one file");
+        let message = format!(
+            "`{kind}` is not taken here; send the component as application/wasm, or multipart/form-data with one file"
+        );
         return Err(ApiError::new(Code::UnsupportedMediaType, message));
     }
     let held = body::read(&state.config.memory, request.into_body(), headers, COMPONENT_LIMIT).await?;
@@ -128,13 +130,18 @@ async fn read(state: &ApiState, request: Request, headers: &HeaderMap) -> Result
 fn identity(state: &ApiState, query: &PublishQuery, component: &[u8]) -> Result<Identity, ApiError> {
     let said = state.packages.identity(component).map_err(invalid)?;
     let version = query.version.as_deref().map(|text| {
-        text.parse().map_err(|error| ApiError::field("?version", format!("`{text}` is not a semantic version: {error}")))
+        text.parse()
+            .map_err(|error| ApiError::field("?version", format!("`{text}` is not a semantic version: {error}")))
     });
     let version = version.transpose()?;
     if let Some(said) = said {
         let mut differs = Vec::new();
         if let Some(name) = query.name.as_ref().filter(|name| **name != said.name) {
-            differs.push(Problem::new("E-MANIFEST", "?name", format!("the component says that it is `{}`, not `{name}`", said.name)));
+            differs.push(Problem::new(
+                "E-MANIFEST",
+                "?name",
+                format!("the component says that it is `{}`, not `{name}`", said.name),
+            ));
         }
         if let Some(version) = version.filter(|version| *version != said.version) {
             let message = format!("the component says that it is version {}, not {version}", said.version);
@@ -142,7 +149,9 @@ fn identity(state: &ApiState, query: &PublishQuery, component: &[u8]) -> Result<
         }
         return if differs.is_empty() { Ok(said) } else { Err(invalid(differs)) };
     }
-    let missing = |key: &str| ApiError::field(format!("?{key}"), format!("the component does not say its {key}; give it as `?{key}=`"));
+    let missing = |key: &str| {
+        ApiError::field(format!("?{key}"), format!("the component does not say its {key}; give it as `?{key}=`"))
+    };
     let name = query.name.clone().ok_or_else(|| missing("name"))?;
     Ok(Identity { name, version: version.ok_or_else(|| missing("version"))? })
 }
