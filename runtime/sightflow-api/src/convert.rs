@@ -30,7 +30,9 @@ impl From<StoreError> for ApiError {
             StoreError::NotTerminal => Code::NotTerminal,
             StoreError::InUse(_) => Code::InUse,
             StoreError::Archived => Code::WorkflowArchived,
-            StoreError::AlreadyExists(_) => Code::Conflict,
+            StoreError::AlreadyExists(_) => Code::AlreadyExists,
+            StoreError::Conflict(_) => Code::Conflict,
+            StoreError::Quota(_) => Code::QuotaExceeded,
             StoreError::BlobBusy(_)
             | StoreError::Unavailable(_)
             | StoreError::Locked { .. }

@@ -50,7 +50,8 @@ codes! {
     NotFound = "not_found", NOT_FOUND, "There is no such route or no such thing.";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The path exists, the method does not; the header Allow lists those that do.";
     BodyTooSlow = "body_too_slow", REQUEST_TIMEOUT, "The body came at less than 1 KiB/s. Nothing was done; send the request again.";
-    Conflict = "conflict", CONFLICT, "Another request changed the same thing at the same time. Read it again and retry.";
+    AlreadyExists = "already_exists", CONFLICT, "There is one of this name, and it is another one. Use a new name or a new version.";
+    Conflict = "conflict", CONFLICT, "The state of the thing does not allow this, or another request changed it at the same time. Read it again.";
     IdempotencyConflict = "idempotency_conflict", CONFLICT, "The Idempotency-Key was used before with another request. Use a new key.";
     AlreadyTerminal = "already_terminal", CONFLICT, "The execution has ended; a terminal state never changes.";
     NotTerminal = "not_terminal", CONFLICT, "The execution still runs. Cancel it first or wait for its end.";
@@ -70,8 +71,10 @@ codes! {
     ParametersInvalid = "parameters_invalid", UNPROCESSABLE_ENTITY, "A run parameter is unknown, missing or not of its type; the details say which.";
     ImageInvalid = "image_invalid", UNPROCESSABLE_ENTITY, "An image is broken, too large or of an unknown format; the message or the details name it and the reason.";
     ModelUnknown = "model_unknown", UNPROCESSABLE_ENTITY, "No such model is registered.";
+    ComponentInvalid = "component_invalid", UNPROCESSABLE_ENTITY, "The block package is refused; every reason is in the details, for its author.";
     UrlNotAllowed = "url_not_allowed", UNPROCESSABLE_ENTITY, "The server does not fetch this URL: scheme, port, user info or network is refused.";
-    QueueFull = "queue_full", TOO_MANY_REQUESTS, "Too many executions wait. Retry after the stated time.";
+    QuotaExceeded = "quota_exceeded", TOO_MANY_REQUESTS, "The tenant has as much of this as it may have; the message says how much.";
+    QueueFull = "queue_full", TOO_MANY_REQUESTS, "Too many executions, or packages to be compiled, wait. Retry after the stated time.";
     Internal = "internal", INTERNAL_SERVER_ERROR, "The server failed. The request id finds the cause in its log.";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Storage cannot be reached, the server has no memory left for the request, or it is shutting down; the message says which. Retry after the stated time.";
 }

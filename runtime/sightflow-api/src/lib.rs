@@ -7,6 +7,7 @@ mod error;
 mod etag;
 mod extract;
 mod idempotency;
+mod images;
 mod intake;
 mod middleware;
 pub mod outgoing;

@@ -13,7 +13,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::error::{ApiError, Code};
-use crate::middleware::{KnownKeys, finish, guard, known_encoding, known_query, paced_body, trim_slash};
+use crate::middleware::{KnownKeys, finish, guard, known_encoding, known_query, paced_body, package_name, trim_slash};
 use crate::routes;
 use crate::routes::openapi::Document;
 use crate::state::ApiState;
@@ -30,6 +30,7 @@ const BASE: &str = "/api/v1";
         (name = "inference jobs", description = "Single inferences"),
         (name = "blobs", description = "Images by digest"),
         (name = "blocks", description = "The block catalogue"),
+        (name = "block packages", description = "Blocks of one's own, published while the server runs"),
         (name = "models", description = "Registered models"),
         (name = "fleet", description = "Workers and engines"),
         (name = "health", description = "Liveness and readiness"),
@@ -140,7 +141,7 @@ pub fn router(state: ApiState) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(CompressionLayer::new());
     // Layers of a router run after its routing; the path must be trimmed before. Hence a router around it.
-    let mut outer = Router::new().fallback_service(routes).layer(from_fn(trim_slash));
+    let mut outer = Router::new().fallback_service(routes).layer(from_fn(package_name)).layer(from_fn(trim_slash));
     if config.loopback_only {
         let allowed: Arc<[String]> = config.allowed_origins.clone().into();
         outer = outer.layer(from_fn_with_state(allowed, guard));

@@ -76,6 +76,8 @@ patterns! {
     JobId, id!("job_"), "job_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1";
     /// Id of a worker or engine; answers carry the prefix.
     WorkerId, id!("wrk_"), "wrk_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1";
+    /// Id of a block package; answers carry the prefix.
+    PackageId, id!("blk_"), "blk_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1";
     /// Id of a batch; answers carry the prefix.
     BatchId, id!("bat_"), "bat_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1";
     /// SHA-256 of some bytes.

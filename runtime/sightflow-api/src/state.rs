@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sightflow_blobs::BlobStore;
-use sightflow_engine::{Catalog, Compiled, Plan, PlanError, Plans};
+use sightflow_engine::{BlockHost, Catalog, Compiled, Packages, Plan, PlanError, Plans};
 use sightflow_memory::MemoryPool;
-use sightflow_store::{Followers, SharedStore, StoreError};
+use sightflow_store::{Followers, PackageQuota, SharedStore, StoreError};
 use sightflow_types::{Digest, Problem, TenantId};
 use tokio::sync::{Semaphore, watch};
 
@@ -25,6 +25,8 @@ pub struct ApiConfig {
     pub max_waiting_executions: u64,
     /// Runs are refused with `queue_full` while the oldest waiting execution is older than this, in milliseconds.
     pub max_wait_ms: i64,
+    /// How many block packages, and how many bytes of them, a tenant may have.
+    pub packages: PackageQuota,
     /// Where the bytes of bodies in flight are taken from.
     pub memory: MemoryPool,
 }
@@ -36,6 +38,7 @@ impl Default for ApiConfig {
             allowed_origins: Vec::new(),
             max_waiting_executions: 100_000,
             max_wait_ms: 120_000,
+            packages: PackageQuota { packages: Some(100), bytes: Some(1 << 30) },
             memory: MemoryPool::process().clone(),
         }
     }
@@ -49,6 +52,8 @@ pub struct ApiState {
     /// Who waits for news of an execution.
     pub(crate) followers: Arc<Followers>,
     plans: Arc<Plans>,
+    /// Block packages of tenants.
+    pub(crate) packages: Arc<Packages>,
     /// What else must be well for `/readyz`.
     pub(crate) checks: Arc<[HealthCheck]>,
     pub(crate) blobs_ready: Arc<Recent>,
@@ -62,7 +67,14 @@ pub struct ApiState {
 impl ApiState {
     /// Puts the parts together, within a runtime. The engine itself is not among them: what the API accepts, the engine finds
     /// in the store.
-    pub fn new(store: SharedStore, blobs: BlobStore, plans: Arc<Plans>, outgoing: Outgoing, config: ApiConfig) -> Self {
+    pub fn new(
+        store: SharedStore,
+        blobs: BlobStore,
+        plans: Arc<Plans>,
+        packages: Arc<Packages>,
+        outgoing: Outgoing,
+        config: ApiConfig,
+    ) -> Self {
         let followers = Arc::new(Followers::new(&*store));
         let listener = Arc::clone(&followers);
         let deaf = || Unwell::Failed("news of executions reach nobody".to_owned());
@@ -73,6 +85,7 @@ impl ApiState {
             blobs,
             followers,
             plans,
+            packages,
             checks: Arc::from([news]),
             blobs_ready: Arc::default(),
             decodes: Arc::new(Semaphore::new(decodes)),
@@ -97,6 +110,11 @@ impl ApiState {
     /// Whether [`ApiState::drain`] was called, and when it will be.
     pub(crate) fn draining(&self) -> watch::Receiver<bool> {
         self.drain.subscribe()
+    }
+
+    /// Who runs component blocks.
+    pub(crate) fn host(&self) -> &Arc<dyn BlockHost> {
+        self.plans.host()
     }
 
     /// The blocks that a tenant may name.

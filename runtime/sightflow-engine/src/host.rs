@@ -16,23 +16,54 @@ use tokio_util::sync::CancellationToken;
 /// What a host runs a package by, for example its compiled component. Nothing to anybody else; whoever has a block has its code,
 /// so a package that was replaced goes on for those who began with it. The engine's own blocks have none.
 #[derive(Clone, Default)]
-pub struct Code(Option<Arc<dyn Any + Send + Sync>>);
+pub struct Code(Held);
+
+#[derive(Clone, Default)]
+enum Held {
+    #[default]
+    Nothing,
+    Here(Arc<dyn Any + Send + Sync>),
+    Stored(Arc<dyn Fn() -> Result<Code, CallError> + Send + Sync>),
+}
 
 impl Code {
     /// Code in the host's own terms.
     pub fn new(code: impl Any + Send + Sync) -> Self {
-        Self(Some(Arc::new(code)))
+        Self(Held::Here(Arc::new(code)))
     }
 
-    /// The code, if it is there and of a host with these terms.
+    /// Code that is brought when it is needed, each time that it is: `bring` may keep it for a while. It may block.
+    pub fn stored(bring: impl Fn() -> Result<Self, CallError> + Send + Sync + 'static) -> Self {
+        Self(Held::Stored(Arc::new(bring)))
+    }
+
+    /// The code in memory. Blocks the thread while it is brought there.
+    ///
+    /// # Errors
+    /// [`CallError`] when it cannot be brought.
+    pub fn here(&self) -> Result<Self, CallError> {
+        match &self.0 {
+            Held::Stored(bring) => bring(),
+            Held::Here(_) | Held::Nothing => Ok(self.clone()),
+        }
+    }
+
+    /// The code, if it is in memory and of a host with these terms.
     pub fn get<T: Any>(&self) -> Option<&T> {
-        self.0.as_deref()?.downcast_ref()
+        match &self.0 {
+            Held::Here(code) => code.downcast_ref(),
+            Held::Stored(_) | Held::Nothing => None,
+        }
     }
 }
 
 impl std::fmt::Debug for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_some() { "Code" } else { "no code" })
+        f.write_str(match self.0 {
+            Held::Here(_) => "Code",
+            Held::Stored(_) => "stored code",
+            Held::Nothing => "no code",
+        })
     }
 }
 

@@ -9,12 +9,14 @@ mod images;
 mod input;
 mod models;
 mod native;
+pub mod packages;
 pub mod plan;
 mod plans;
 pub mod run;
 mod run_input;
 pub mod server;
 mod tasks;
+mod trial;
 mod validate;
 mod weight;
 
@@ -27,6 +29,7 @@ pub use image_source::ImageSource;
 pub use images::{ImageIo, Purpose};
 pub use input::validate_run;
 pub use models::{ModelCatalog, ModelEntry};
+pub use packages::{Identity, LoadFailure, PackageLoader, PackageService, Packages, PackagesConfig};
 pub use plan::{Compiled, DefinitionLimits, PROBLEMS_SHOWN, Plan, compile};
 pub use plans::{PlanError, Plans, load_models};
 pub use run::{
@@ -36,4 +39,5 @@ pub use run::{
 pub use run_input::RunInput;
 pub use server::{Engine, EngineConfig, EngineHealth, EngineParts, FetchError, ImageFetcher};
 pub use sightflow_supervisor::{Faults, Health, Restarts};
+pub use trial::{Trial, TrialError, try_block};
 pub use validate::validate;

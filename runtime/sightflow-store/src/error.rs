@@ -34,6 +34,12 @@ pub enum StoreError {
     /// A row with this name exists.
     #[error("{0} already exists")]
     AlreadyExists(&'static str),
+    /// The state of the row does not allow what was asked.
+    #[error("{0}")]
+    Conflict(String),
+    /// The tenant has as much as it may have.
+    #[error("{0}")]
+    Quota(String),
     /// The caller's lease was taken away: stop, and discard what was being done.
     #[error("the lease was lost")]
     StaleLease,

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod blob;
+mod block_package;
 mod clock;
 mod digest;
 mod error;
@@ -21,6 +22,10 @@ mod workflow;
 
 pub use blob::{
     BUSY_ATTEMPTS, BUSY_PAUSE, Blob, BlobRef, DELETION_KNOWN_MS, NewBlob, RefKind, SECOND_LOOK_MS, UPLOAD_TTL_MS,
+};
+pub use block_package::{
+    Activation, BlockPackage, BlockVersion, BlockVersionState, NamedVersion, NewBlockVersion, PackageChanges,
+    PackageKey, PackageQuota, PublishedVersion, Quarantined,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use digest::definition_digest;

@@ -35,6 +35,8 @@ pub struct Pruned {
     pub workers: u64,
     /// Versions of workflows.
     pub versions: u64,
+    /// Bytes of withdrawn versions of block packages; their blobs follow when nothing else refers to them.
+    pub components: u64,
     /// A page was full: there may be more.
     pub more: bool,
 }

@@ -22,6 +22,8 @@ pub enum Signal {
     Cancelled(Vec<ExecutionId>),
     /// The model registry changed.
     ModelsChanged,
+    /// Block packages changed: see [`Store::package_changes`](crate::Store::package_changes).
+    PackagesChanged,
 }
 
 /// A job that ended, and whose it was.
@@ -42,6 +44,7 @@ pub(crate) struct Signals {
     ended: BTreeSet<EndedJob>,
     cancelled: BTreeSet<ExecutionId>,
     models: bool,
+    packages: bool,
 }
 
 impl Signals {
@@ -69,6 +72,10 @@ impl Signals {
         self.models = true;
     }
 
+    pub(crate) fn packages_changed(&mut self) {
+        self.packages = true;
+    }
+
     pub(crate) fn merge(&mut self, other: Self) {
         self.jobs.extend(other.jobs);
         self.executions_ready |= other.executions_ready;
@@ -76,6 +83,7 @@ impl Signals {
         self.ended.extend(other.ended);
         self.cancelled.extend(other.cancelled);
         self.models |= other.models;
+        self.packages |= other.packages;
     }
 
     pub(crate) fn into_signals(self) -> Vec<Signal> {
@@ -97,6 +105,9 @@ impl Signals {
         }
         if self.models {
             signals.push(Signal::ModelsChanged);
+        }
+        if self.packages {
+            signals.push(Signal::PackagesChanged);
         }
         signals
     }

@@ -3,10 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sightflow_types::{Digest, ExecutionId, ExecutionStatus, JobId, TenantId, Timestamp, WorkerId, WorkflowId};
+use sightflow_types::{
+    Digest, ExecutionId, ExecutionStatus, JobId, PackageId, TenantId, Timestamp, WorkerId, WorkflowId,
+};
 use tokio::sync::broadcast;
 
 use crate::blob::{Blob, BlobRef, NewBlob};
+use crate::block_package::{
+    BlockPackage, BlockVersion, NamedVersion, NewBlockVersion, PackageChanges, PackageKey, PublishedVersion,
+    Quarantined,
+};
 use crate::error::Result;
 use crate::execution::{
     Append, Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, NewExecution, NodeRecord,
@@ -254,6 +260,58 @@ pub trait Store: Send + Sync + 'static {
     async fn set_model_state(&self, tenant: TenantId, id: &str, state: ModelState) -> Result<ModelRow>;
     /// Closes an open breaker: the model works again, and the jobs that were held for it are due at once.
     async fn close_breaker(&self, model_id: &str) -> Result<()>;
+
+    // ── Block packages ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Publishes a version: package, version, component and reference in one transaction. The same bytes under the same
+    /// version are `known`; what was withdrawn is published again. `AlreadyExists` (other bytes), `Quota`, `BlobBusy`.
+    async fn publish_block_version(&self, new: NewBlockVersion) -> Result<PublishedVersion>;
+    /// A package that was not deleted.
+    async fn block_package(&self, tenant: TenantId, key: PackageKey) -> Result<BlockPackage>;
+    /// The tenant's packages, newest first; their number is bounded by the quota.
+    async fn block_packages(&self, tenant: TenantId) -> Result<Vec<BlockPackage>>;
+    /// Versions of a package, newest first.
+    async fn block_versions(&self, tenant: TenantId, id: PackageId) -> Result<Vec<BlockVersion>>;
+    /// One version, withdrawn or not.
+    async fn block_version(&self, tenant: TenantId, id: PackageId, version: &str) -> Result<BlockVersion>;
+    /// What an execution is pinned to: the version of the package with these bytes, also after it was withdrawn or its
+    /// package deleted, as long as the bytes are kept.
+    async fn pinned_block_version(
+        &self,
+        tenant: TenantId,
+        package: &str,
+        version: &str,
+        digest: &Digest,
+    ) -> Result<BlockVersion>;
+    /// Every version that definitions of the tenant can name. One that cannot be read is left out.
+    async fn named_block_versions(&self, tenant: TenantId) -> Result<Vec<NamedVersion>>;
+    /// Whose packages changed after a revision; 0 asks for all. Cheap: processes ask once a second.
+    async fn package_changes(&self, after: u64) -> Result<PackageChanges>;
+    /// Block types that the nodes of the tenant's active workflows name, as they are written.
+    async fn block_types_in_use(&self, tenant: TenantId) -> Result<Vec<String>>;
+    /// Makes a version the active one, in one step. `Conflict` when it was withdrawn or is quarantined.
+    async fn activate_block_version(
+        &self,
+        tenant: TenantId,
+        id: PackageId,
+        version: &str,
+        quarantined: Quarantined,
+    ) -> Result<BlockPackage>;
+    /// Makes the previous version the active one, and the active one the previous. `Conflict` without one.
+    async fn roll_back_block_package(&self, tenant: TenantId, id: PackageId) -> Result<BlockPackage>;
+    /// Takes a published version out of use for a reason; the previous one becomes active in its place.
+    async fn quarantine_block_version(
+        &self,
+        tenant: TenantId,
+        id: PackageId,
+        version: &str,
+        reason: &str,
+    ) -> Result<BlockPackage>;
+    /// Withdraws a version; the previous one becomes active in its place. Its bytes stay while an open execution is pinned
+    /// to them, and go with [`Store::prune`].
+    async fn yank_block_version(&self, tenant: TenantId, id: PackageId, version: &str) -> Result<BlockPackage>;
+    /// Withdraws every version, and the package is not found any more.
+    async fn delete_block_package(&self, tenant: TenantId, id: PackageId) -> Result<()>;
 
     // ── Blobs ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

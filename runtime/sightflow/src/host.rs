@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde_json::{Value, json};
 use sightflow_engine::{
     BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, CheckContext, Code, FailureKind,
-    LogLevel, LogLine, Package, Payload,
+    Identity, LoadFailure, LogLevel, LogLine, Package, PackageLoader, Payload,
 };
-use sightflow_sandbox::{CallFailure, CallLimits, Level, Logs, Profile, Sandbox};
-use sightflow_types::Problem;
+use sightflow_sandbox::{CallFailure, CallLimits, IdentityError, Level, LoadError, Logs, Profile, Sandbox};
 use sightflow_types::error::code;
+use sightflow_types::{Problem, TenantId};
 
 /// Component blocks, run in the sandbox. It has no table of packages: a block brings its own.
 pub struct SandboxHost(Sandbox);
@@ -33,9 +34,10 @@ pub fn published(loaded: sightflow_sandbox::Package) -> Package {
     }
 }
 
-fn package(block: &BlockRef) -> Result<&sightflow_sandbox::Package, CallError> {
+/// The block's package, brought into memory if it is not there: this may block.
+fn package(block: &BlockRef) -> Result<sightflow_sandbox::Package, CallError> {
     let missing = || CallError::internal(format!("the block `{}` has no component", block.qualified()));
-    block.code.get().ok_or_else(missing)
+    block.code.here()?.get::<sightflow_sandbox::Package>().cloned().ok_or_else(missing)
 }
 
 /// A check looks at one node's configuration: it needs little.
@@ -67,7 +69,7 @@ impl BlockHost for SandboxHost {
         };
         let payload = sightflow_sandbox::GuestPayload { document: payload.document, images: payload.images };
         let conditions = sightflow_sandbox::CallConditions { tenant: context.tenant, limits, cancel: context.cancel };
-        let called = self.0.call_blocking(package(block)?, &block.name, config, payload, &conditions);
+        let called = self.0.call_blocking(&package(block)?, &block.name, config, payload, &conditions);
         let outcome = called.map_err(|failure| failed(*failure))?;
         let trace = trace(outcome.logs, outcome.profile);
         Ok(CallOutcome { document: outcome.document, images: outcome.images, trace })
@@ -84,7 +86,10 @@ impl BlockHost for SandboxHost {
         let limits = check_limits(deadline);
         let conditions = sightflow_sandbox::CallConditions { tenant: context.tenant, limits, ..Default::default() };
         let config = config.to_string();
-        let checking = self.0.check(package(block)?, &block.name, &config, &wiring, &conditions);
+        let brought = block.clone();
+        let package = tokio::task::spawn_blocking(move || package(&brought)).await;
+        let package = package.map_err(|failure| CallError::internal(failure.to_string()))??;
+        let checking = self.0.check(&package, &block.name, &config, &wiring, &conditions);
         // Waiting for a slot counts, too.
         match tokio::time::timeout_at(deadline.into(), checking).await {
             Ok(checked) => checked.map_err(|failure| failed(*failure)),
@@ -130,6 +135,45 @@ fn trace(logs: Logs, profile: Profile) -> CallTrace {
             queue_us: profile.queue_us,
             peak_memory: profile.peak_memory as u64,
         },
+    }
+}
+
+/// Loads packages of tenants into the sandbox.
+pub struct SandboxLoader(Sandbox);
+
+impl SandboxLoader {
+    /// Packages for [`SandboxHost`]s of the same sandbox.
+    pub fn new(sandbox: Sandbox) -> Self {
+        Self(sandbox)
+    }
+}
+
+#[async_trait]
+impl PackageLoader for SandboxLoader {
+    fn identity(&self, component: &[u8]) -> Result<Option<Identity>, Vec<Problem>> {
+        match sightflow_sandbox::identity(component) {
+            Ok(said) => Ok(said.map(|said| Identity { name: said.name, version: said.version })),
+            Err(error @ IdentityError::Component(_)) => Err(vec![Problem::new("E-SHAPE", "", error.to_string())]),
+            Err(error) => Err(vec![Problem::new("E-MANIFEST", "", error.to_string())]),
+        }
+    }
+
+    fn wit_version(&self) -> &'static str {
+        "0.1"
+    }
+
+    async fn load(&self, tenant: TenantId, identity: &Identity, component: Bytes) -> Result<Package, LoadFailure> {
+        let (sandbox, identity) = (self.0.clone(), identity.clone());
+        let loading = tokio::task::spawn_blocking(move || {
+            sandbox.load_for(tenant, &identity.name, &identity.version, &component)
+        });
+        match loading.await {
+            Ok(Ok(loaded)) => Ok(published(loaded)),
+            Ok(Err(LoadError::Refused(problems))) => Err(LoadFailure::Refused(problems)),
+            Ok(Err(LoadError::Busy)) => Err(LoadFailure::Busy),
+            Ok(Err(LoadError::Host(reason))) => Err(LoadFailure::Host(reason)),
+            Err(panicked) => Err(LoadFailure::Host(panicked.to_string())),
+        }
     }
 }
 

@@ -8,7 +8,10 @@ use anyhow::{Context, Result};
 use sightflow_api::outgoing::{Network, Outgoing};
 use sightflow_api::{ApiConfig, ApiState, HealthCheck, Unwell};
 use sightflow_blobs::BlobStore;
-use sightflow_engine::{BlockSource, Catalog, DefinitionLimits, Engine, EngineConfig, EngineParts, Plans};
+use sightflow_engine::{
+    BlockSource, Catalog, DefinitionLimits, Engine, EngineConfig, EngineParts, PackageService, Packages,
+    PackagesConfig, Plans,
+};
 use sightflow_memory::MemoryPool;
 use sightflow_models::{Device, SimdLevel};
 use sightflow_sandbox::{ChildCompiler, CompileLimits, Compiler, Sandbox, SandboxConfig};
@@ -19,7 +22,7 @@ use sightflow_worker::{Worker, WorkerConfig};
 
 use crate::budget;
 use crate::cli::RuntimeOptions;
-use crate::host::{self, SandboxHost};
+use crate::host::{self, SandboxHost, SandboxLoader};
 use crate::models;
 
 /// The sandbox, and the blocks that it can run.
@@ -28,6 +31,8 @@ pub struct Blocks {
     pub host: Arc<SandboxHost>,
     /// Every block, for API and engine alike.
     pub source: Arc<BlockSource>,
+    /// Loads packages of tenants.
+    pub loader: Arc<SandboxLoader>,
 }
 
 impl Blocks {
@@ -44,7 +49,8 @@ impl Blocks {
         let sandbox = Sandbox::new(&config).context("the sandbox cannot be set up")?;
         let packages = sightflow_first_party::load(&sandbox)?;
         let source = Arc::new(BlockSource::new(packages.into_iter().map(host::published))?);
-        Ok(Self { host: Arc::new(SandboxHost::new(sandbox)), source })
+        let loader = Arc::new(SandboxLoader::new(sandbox.clone()));
+        Ok(Self { host: Arc::new(SandboxHost::new(sandbox)), source, loader })
     }
 
     /// Every block that comes with the server.
@@ -62,6 +68,7 @@ pub struct Runtime {
     store: SharedStore,
     engine: Engine,
     worker: Option<Worker>,
+    following: PackageService,
 }
 
 impl Runtime {
@@ -90,7 +97,18 @@ impl Runtime {
         }
 
         let fetcher = Outgoing::new(networks, MemoryPool::process().clone())?;
-        let plans = Arc::new(Plans::new(store.clone(), blocks.source.clone(), blocks.host.clone() as _, limits()));
+        let packages = Arc::new(Packages::new(
+            store.clone(),
+            blobs.clone(),
+            blocks.source.clone(),
+            blocks.loader.clone(),
+            PackagesConfig::default(),
+        ));
+        // Nobody is served before the blocks are there that were published before.
+        packages.catch_up().await?;
+        let following = PackageService::start(Arc::clone(&packages));
+        let plans = Plans::new(store.clone(), blocks.source.clone(), blocks.host.clone() as _, limits());
+        let plans = Arc::new(plans.with_packages(Arc::clone(&packages)));
         let parts = EngineParts {
             store: store.clone(),
             blobs: blobs.clone(),
@@ -121,11 +139,11 @@ impl Runtime {
             if known.is_empty() { "none".to_owned() } else { known.join(" ") },
             blocks.catalog().entries().len(),
         );
-        let mut checks = vec![alive("engine", engine.health_handle())];
+        let mut checks = vec![alive("engine", engine.health_handle()), alive("packages", following.health())];
         checks.extend(worker.as_ref().map(|worker| alive("worker", worker.health_handle())));
-        let api = ApiState::new(store.clone(), blobs, plans, fetcher, ApiConfig::default());
+        let api = ApiState::new(store.clone(), blobs, plans, packages, fetcher, ApiConfig::default());
         let api = api.with_checks(checks);
-        Ok(Self { api, summary, store, engine, worker })
+        Ok(Self { api, summary, store, engine, worker, following })
     }
 
     /// Resolves with the reason when a part cannot go on: the process is of no use any more and should end.
@@ -146,6 +164,7 @@ impl Runtime {
     /// Hands running executions back, finishes running batches, closes the store.
     pub async fn shutdown(self) {
         self.engine.shutdown().await;
+        self.following.shutdown().await;
         if let Some(worker) = self.worker {
             worker.shutdown().await;
         }

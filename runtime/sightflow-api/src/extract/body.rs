@@ -23,6 +23,9 @@ pub(crate) const MULTIPART_FILES: usize = 64;
 /// Largest encoded image.
 pub(crate) const IMAGE_LIMIT: usize = 50 << 20;
 
+/// Largest component of a block package.
+pub(crate) const COMPONENT_LIMIT: usize = 32 << 20;
+
 /// How long a request waits for memory before it is sent away.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Declared lengths up to this are taken at once. Beyond it the charge grows with what has arrived, at most doubling: a

@@ -2,6 +2,7 @@
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
+use sightflow_store::PackageKey;
 use sightflow_types::{Digest, ExecutionId, JobId, WorkerId, WorkflowId};
 
 use crate::error::{ApiError, Code};
@@ -21,6 +22,16 @@ macro_rules! by_from_str {
         })+
     };
 }
+/// A package by its id, or by its name `namespace/package`.
+impl PathValue for PackageKey {
+    fn read(text: &str) -> Result<Self, String> {
+        if text.contains('/') {
+            return Ok(Self::Name(text.to_owned()));
+        }
+        text.parse().map(Self::Id).map_err(|error: sightflow_types::InvalidId| error.to_string())
+    }
+}
+
 by_from_str!(WorkflowId, ExecutionId, JobId, WorkerId, Digest);
 
 impl PathValue for String {

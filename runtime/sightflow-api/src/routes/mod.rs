@@ -1,6 +1,7 @@
 //! Handlers, one module per resource, and the table of routes.
 
 pub(crate) mod blobs;
+mod block_packages;
 mod blocks;
 mod error_reference;
 mod events;
@@ -51,6 +52,15 @@ pub(crate) fn api() -> OpenApiRouter<ApiState> {
         .routes(routes!(blocks::list))
         .routes(routes!(blocks::get))
         .route("/blocks/{namespace}/{package}/{block}", axum::routing::get(blocks::get_qualified))
+        .routes(routes!(blocks::try_one))
+        .route("/blocks/{namespace}/{package}/{block}/test", axum::routing::post(blocks::try_qualified))
+        .routes(routes!(block_packages::list, block_packages::publish))
+        .routes(routes!(block_packages::get, block_packages::delete))
+        .routes(routes!(block_packages::versions))
+        .routes(routes!(block_packages::version, block_packages::delete_version))
+        .routes(routes!(block_packages::component))
+        .routes(routes!(block_packages::activate))
+        .routes(routes!(block_packages::rollback))
         .routes(routes!(blobs::upload))
         .routes(routes!(blobs::upload_image))
         .routes(routes!(blobs::get, blobs::delete))

@@ -1,6 +1,7 @@
 //! Resources as the wire has them: every field always there, `null` when unknown.
 
 pub(crate) mod block;
+pub(crate) mod block_package;
 pub(crate) mod execution;
 pub(crate) mod fleet;
 pub(crate) mod images;

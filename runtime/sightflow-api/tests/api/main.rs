@@ -1,6 +1,7 @@
 //! The API over a real SQLite store, blobs in memory and a scripted engine; the tree mirrors the routes.
 
 mod blobs;
+mod block_packages;
 mod blocks;
 mod errors;
 mod events;

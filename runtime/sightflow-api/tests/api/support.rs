@@ -15,7 +15,7 @@ use sightflow_api::{ApiConfig, ApiState, router};
 use sightflow_blobs::{BlobStore, digest_of};
 use sightflow_engine::{
     BlockHost, BlockRef, BlockSource, CallContext, CallError, CallOutcome, CheckContext, Code, DefinitionLimits,
-    Package, Payload, Plans,
+    Identity, LoadFailure, Package, PackageLoader, Packages, PackagesConfig, Payload, Plans,
 };
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_store::{
@@ -136,6 +136,51 @@ impl BlockHost for Scripted {
     }
 }
 
+/// A component for [`ScriptedLoader`]: a text that says what it is.
+pub(crate) fn component(blocks: &[&str]) -> Value {
+    json!({"blocks": blocks})
+}
+
+/// Loads JSON texts: `{"blocks": [names], "name"?, "version"?, "examples"?}`.
+struct ScriptedLoader;
+
+#[async_trait]
+impl PackageLoader for ScriptedLoader {
+    fn identity(&self, component: &[u8]) -> Result<Option<Identity>, Vec<Problem>> {
+        let said: Value = serde_json::from_slice(component).unwrap_or_default();
+        let text = |key: &str| said[key].as_str();
+        let identity = text("name").zip(text("version"));
+        Ok(identity.map(|(name, version)| Identity { name: name.to_owned(), version: version.parse().unwrap() }))
+    }
+
+    fn wit_version(&self) -> &'static str {
+        "0.1"
+    }
+
+    async fn load(&self, _: TenantId, identity: &Identity, component: Bytes) -> Result<Package, LoadFailure> {
+        let said: Value = serde_json::from_slice(&component).map_err(|error| {
+            LoadFailure::Refused(vec![
+                Problem::new("E-SHAPE", "", error.to_string()),
+                Problem::new("E-WIT", "", "no world"),
+            ])
+        })?;
+        let manifest = |block: &Value| {
+            let mut manifest = serde_json::to_value(note()).unwrap();
+            manifest["name"] = block.clone();
+            manifest["aliases"] = json!([]);
+            manifest["examples"] = said.get("examples").cloned().unwrap_or(json!([]));
+            serde_json::from_value(manifest).unwrap()
+        };
+        Ok(Package {
+            name: identity.name.clone(),
+            version: identity.version.clone(),
+            digest: digest_of(&component),
+            manifests: said["blocks"].as_array().unwrap().iter().map(manifest).collect(),
+            code: Code::default(),
+        })
+    }
+}
+
 impl TestApp {
     pub(crate) async fn new() -> Self {
         Self::with(ApiConfig::default(), &[]).await
@@ -159,13 +204,21 @@ impl TestApp {
             Arc::new(SqliteStore::open(dir.path().join("test.db"), SqliteOptions::default()).await.unwrap());
         let blocks = Arc::new(BlockSource::new([package("sightflow/output")]).unwrap());
         let allow: Vec<Network> = allow.iter().map(|network| network.parse().unwrap()).collect();
+        let packages = Arc::new(Packages::new(
+            Arc::clone(&store),
+            blobs.clone(),
+            Arc::clone(&blocks),
+            Arc::new(ScriptedLoader),
+            PackagesConfig::default(),
+        ));
         let host = Scripted::default();
         let checks = Arc::clone(&host.checks);
         let plans = Plans::new(Arc::clone(&store), Arc::clone(&blocks), Arc::new(host), limits);
         let state = ApiState::new(
             Arc::clone(&store),
             blobs.clone(),
-            Arc::new(plans),
+            Arc::new(plans.with_packages(Arc::clone(&packages))),
+            packages,
             Outgoing::new(allow, config.memory.clone()).unwrap(),
             config,
         );

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use semver::Version;
 use sightflow_schema::ConfigSchema;
 use sightflow_types::manifest::{Manifest, Role};
-use sightflow_types::{Digest, Task};
+use sightflow_types::{Digest, Task, fold};
 
 use super::{CatalogError, FIRST_PARTY};
 use crate::host::{BlockRef, Code};
@@ -47,7 +47,8 @@ impl EngineKind {
 /// One block of the catalogue.
 #[derive(Debug)]
 pub struct BlockEntry {
-    /// Canonical type: `draw_boxes`, or `acme/retail/shelf_gap` for blocks of other namespaces.
+    /// Canonical type: `draw_boxes`, or `acme/retail/shelf_gap` for blocks of other namespaces; with `@1.2.0` behind it where
+    /// a definition names exactly this version.
     pub block_type: String,
     /// What is pinned when an execution starts.
     pub block: BlockRef,
@@ -61,6 +62,15 @@ pub struct BlockEntry {
 impl BlockEntry {
     pub(super) fn new(runner: Runner, block: BlockRef, manifest: Manifest) -> Result<Arc<Self>, CatalogError> {
         let block_type = if is_first_party(&block.package) { block.name.clone() } else { block.qualified() };
+        Self::typed(block_type, runner, block, manifest)
+    }
+
+    fn typed(
+        block_type: String,
+        runner: Runner,
+        block: BlockRef,
+        manifest: Manifest,
+    ) -> Result<Arc<Self>, CatalogError> {
         let schema = ConfigSchema::compile(&manifest.config)
             .map_err(|source| CatalogError::Schema { block: block_type.clone(), source })?;
         Ok(Arc::new(Self { block_type, block, manifest, schema, runner }))
@@ -77,6 +87,11 @@ impl BlockEntry {
             names.extend(aliases.iter().map(|alias| format!("{}/{alias}", self.block.package)));
         }
         names
+    }
+
+    /// Names that leave its package out.
+    pub(super) fn bare_names(&self) -> impl Iterator<Item = String> {
+        std::iter::once(&self.block.name).chain(&self.manifest.aliases).map(|name| fold(name))
     }
 
     /// Who runs it.
@@ -124,7 +139,20 @@ impl Package {
         is_first_party(&self.name)
     }
 
+    /// Its blocks as they are named without a version.
     pub(super) fn into_entries(self) -> impl Iterator<Item = Result<Arc<BlockEntry>, CatalogError>> {
+        self.into_blocks().map(|(block, manifest)| BlockEntry::new(Runner::Component, block, manifest))
+    }
+
+    /// Its blocks as they are named with exactly its version.
+    pub(super) fn into_exact_entries(self) -> impl Iterator<Item = Result<Arc<BlockEntry>, CatalogError>> {
+        self.into_blocks().map(|(block, manifest)| {
+            let block_type = format!("{}@{}", block.qualified(), block.version);
+            BlockEntry::typed(block_type, Runner::Component, block, manifest)
+        })
+    }
+
+    fn into_blocks(self) -> impl Iterator<Item = (BlockRef, Manifest)> {
         let Self { name: package, version, digest, manifests, code } = self;
         manifests.into_iter().map(move |manifest| {
             let block = BlockRef {
@@ -134,7 +162,7 @@ impl Package {
                 digest: Some(digest),
                 code: code.clone(),
             };
-            BlockEntry::new(Runner::Component, block, manifest)
+            (block, manifest)
         })
     }
 }

@@ -4,7 +4,7 @@ mod entry;
 pub mod ports;
 mod published;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use semver::{Version, VersionReq};
@@ -61,6 +61,10 @@ pub struct UnknownType {
 pub struct Catalog {
     entries: Vec<Arc<BlockEntry>>,
     names: HashMap<String, usize>,
+    /// Names of tenants' blocks without their packages, and the blocks that they may mean.
+    bare: HashMap<String, Vec<usize>>,
+    /// Every published version of a block, active or not, by its names.
+    versions: HashMap<String, Vec<Arc<BlockEntry>>>,
     version: Digest,
 }
 
@@ -96,7 +100,7 @@ impl Catalog {
             };
             BlockEntry::new(runner, block, manifest)
         });
-        Self::of(own.chain(packages.into_iter().flat_map(Package::into_entries)).collect::<Result<_, _>>()?)
+        Self::of(own.chain(packages.into_iter().flat_map(Package::into_entries)).collect::<Result<_, _>>()?, Vec::new())
     }
 
     /// These blocks and those of further packages.
@@ -104,11 +108,48 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::new`].
     pub fn with(&self, packages: impl IntoIterator<Item = Package>) -> Result<Self, CatalogError> {
-        let more = packages.into_iter().flat_map(Package::into_entries);
-        Self::of(self.entries.iter().cloned().map(Ok).chain(more).collect::<Result<_, _>>()?)
+        self.with_versions(packages, [])
     }
 
-    fn of(mut entries: Vec<Arc<BlockEntry>>) -> Result<Self, CatalogError> {
+    /// These blocks, those of further packages, and those of versions that are found only where a definition names exactly
+    /// them.
+    ///
+    /// # Errors
+    /// As [`Catalog::new`].
+    pub fn with_versions(
+        &self,
+        packages: impl IntoIterator<Item = Package>,
+        versions: impl IntoIterator<Item = Package>,
+    ) -> Result<Self, CatalogError> {
+        let more = packages.into_iter().flat_map(Package::into_entries);
+        let entries = self.entries.iter().cloned().map(Ok).chain(more).collect::<Result<_, _>>()?;
+        let exact = versions.into_iter().flat_map(Package::into_exact_entries);
+        Self::of(entries, self.exact_entries().map(Ok).chain(exact).collect::<Result<_, _>>()?)
+    }
+
+    /// These blocks, but those of the given packages as they are there: what an execution goes on with that was started with
+    /// other versions than those of now.
+    ///
+    /// # Errors
+    /// As [`Catalog::new`].
+    pub(crate) fn pinned_to(&self, packages: Vec<Package>, versions: Vec<Package>) -> Result<Self, CatalogError> {
+        let stays = |entry: &&Arc<BlockEntry>| !packages.iter().any(|package| package.name == entry.block.package);
+        let entries: Vec<_> = self.entries.iter().filter(stays).cloned().collect();
+        let known: Vec<_> = self.exact_entries().collect();
+        let pinned: Vec<_> = packages.into_iter().flat_map(Package::into_entries).collect::<Result<_, _>>()?;
+        let exact = versions.into_iter().flat_map(Package::into_exact_entries).collect::<Result<Vec<_>, _>>()?;
+        let kept = known.into_iter().filter(|entry| exact.iter().all(|pinned| pinned.block_type != entry.block_type));
+        let exact = kept.chain(exact.iter().cloned()).collect();
+        Self::of(entries.into_iter().chain(pinned).collect(), exact)
+    }
+
+    fn exact_entries(&self) -> impl Iterator<Item = Arc<BlockEntry>> {
+        let mut seen = HashSet::new();
+        let all = self.versions.values().flatten().cloned();
+        all.filter(move |entry| seen.insert(entry.block_type.clone()))
+    }
+
+    fn of(mut entries: Vec<Arc<BlockEntry>>, mut exact: Vec<Arc<BlockEntry>>) -> Result<Self, CatalogError> {
         entries.sort_by(|a, b| a.block_type.cmp(&b.block_type));
         let mut names: HashMap<String, usize> = HashMap::new();
         for (index, entry) in entries.iter().enumerate() {
@@ -118,8 +159,29 @@ impl Catalog {
                 }
             }
         }
-        let version = version(&entries);
-        Ok(Self { entries, names, version })
+        let mut bare: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| !entry.is_first_party()) {
+            for name in entry.bare_names() {
+                bare.entry(name).or_default().push(index);
+            }
+        }
+        exact.sort_by(|a, b| (a.block.qualified(), &a.block.version).cmp(&(b.block.qualified(), &b.block.version)));
+        let version = version(entries.iter().chain(&exact));
+        let mut versions: HashMap<String, Vec<Arc<BlockEntry>>> = HashMap::new();
+        for entry in exact {
+            for name in entry.names() {
+                versions.entry(fold(&name)).or_default().push(Arc::clone(&entry));
+            }
+        }
+        Ok(Self { entries, names, bare, versions, version })
+    }
+
+    /// The block of exactly this type, as pins name it: not an alias, and with the version where a definition names one.
+    pub(crate) fn typed(&self, block_type: &str) -> Option<&Arc<BlockEntry>> {
+        let Some((name, _)) = block_type.split_once('@') else {
+            return self.entries.iter().find(|entry| entry.block_type == block_type);
+        };
+        self.versions.get(&fold(name))?.iter().find(|entry| entry.block_type == block_type)
     }
 
     /// Every block, by type.
@@ -137,8 +199,9 @@ impl Catalog {
         self.entries.iter().find(|entry| entry.is_first_party() && entry.manifest.role == Some(role))
     }
 
-    /// The block that a definition's `type` means: a type, an alias, or `namespace/package/block@req`. Case and `-`
-    /// against `_` do not matter.
+    /// The block that a definition's `type` means: a type, an alias, the name of a tenant's block without its package if only
+    /// one has it, or `namespace/package/block@req`. A requirement that is a version (`1.2.0`) means exactly that one, active
+    /// or not; any other must be met by the active version. Case and `-` against `_` do not matter.
     ///
     /// # Errors
     /// [`UnknownType`] with the nearest type, or what is wrong with the version requirement.
@@ -147,10 +210,10 @@ impl Catalog {
             Some((name, requirement)) => (name, Some(requirement)),
             None => (block_type, None),
         };
-        let Some(&index) = self.names.get(&fold(name)) else {
-            return Err(self.unknown(name));
-        };
-        let entry = &self.entries[index];
+        if let Some(Ok(version)) = requirement.map(Version::parse) {
+            return self.exact(name, &version);
+        }
+        let entry = self.active(name)?;
         if let Some(requirement) = requirement {
             let parsed = VersionReq::parse(requirement).map_err(|error| UnknownType {
                 message: format!("`{requirement}` is not a version requirement: {error}"),
@@ -169,6 +232,48 @@ impl Catalog {
         Ok(entry)
     }
 
+    /// The active block of a name.
+    fn active(&self, name: &str) -> Result<&Arc<BlockEntry>, UnknownType> {
+        let folded = fold(name);
+        if let Some(&index) = self.names.get(&folded) {
+            return Ok(&self.entries[index]);
+        }
+        match self.bare.get(&folded).map(Vec::as_slice) {
+            Some([index]) => Ok(&self.entries[*index]),
+            Some(several) => {
+                let types: Vec<_> =
+                    several.iter().map(|index| format!("`{}`", self.entries[*index].block_type)).collect();
+                let message = format!("`{name}` is a block of several packages: write {}", types.join(" or "));
+                Err(UnknownType { message, suggestion: Some(self.entries[several[0]].block_type.clone()) })
+            }
+            None => match self.versions.get(&folded).and_then(|versions| versions.last()) {
+                Some(newest) => Err(UnknownType {
+                    message: format!("`{name}` has no active version; activate one, or name one"),
+                    suggestion: Some(newest.block_type.clone()),
+                }),
+                None => Err(self.unknown(name)),
+            },
+        }
+    }
+
+    /// The block of a name in exactly this version.
+    fn exact(&self, name: &str, version: &Version) -> Result<&Arc<BlockEntry>, UnknownType> {
+        let active = self.active(name);
+        let qualified = active.as_ref().map_or_else(|_| fold(name), |entry| fold(&entry.block.qualified()));
+        let published = self.versions.get(&qualified).map(Vec::as_slice).unwrap_or_default();
+        if let Some(found) = published.iter().find(|entry| entry.block.version == *version) {
+            return Ok(found);
+        }
+        match active {
+            Ok(entry) if entry.block.version == *version => Ok(entry),
+            Ok(entry) => Err(UnknownType {
+                message: format!("`{name}` has no version {version}; {} is active", entry.block.version),
+                suggestion: Some(format!("{}@^{}", entry.block.qualified(), entry.block.version)),
+            }),
+            Err(unknown) => Err(unknown),
+        }
+    }
+
     fn unknown(&self, name: &str) -> UnknownType {
         if LATER.contains(&fold(name).as_str()) {
             return UnknownType {
@@ -184,8 +289,8 @@ impl Catalog {
     }
 }
 
-fn version(entries: &[Arc<BlockEntry>]) -> Digest {
-    let parts = entries.iter().map(|entry| {
+fn version<'e>(entries: impl Iterator<Item = &'e Arc<BlockEntry>>) -> Digest {
+    let parts = entries.map(|entry| {
         let BlockRef { package, version, digest, .. } = &entry.block;
         json!([entry.block_type, entry.engine().as_str(), package, version.to_string(), digest, entry.manifest])
     });

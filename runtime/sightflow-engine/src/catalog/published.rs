@@ -56,17 +56,41 @@ impl BlockSource {
         tenant: TenantId,
         packages: impl IntoIterator<Item = Package>,
     ) -> Result<Arc<Catalog>, CatalogError> {
-        let packages: Vec<Package> = packages.into_iter().collect();
-        if let Some(package) = packages.iter().find(|package| package.is_first_party()) {
+        self.publish_versions(tenant, packages.into_iter().collect(), Vec::new())
+    }
+
+    /// As [`BlockSource::publish`]; `versions` are found beside them where a definition names exactly one.
+    ///
+    /// # Errors
+    /// As [`BlockSource::publish`].
+    pub fn publish_versions(
+        &self,
+        tenant: TenantId,
+        packages: Vec<Package>,
+        versions: Vec<Package>,
+    ) -> Result<Arc<Catalog>, CatalogError> {
+        if let Some(package) = packages.iter().chain(&versions).find(|package| package.is_first_party()) {
             return Err(CatalogError::Reserved(package.name.clone()));
         }
         // Built before anybody who looks blocks up could have to wait for it.
         let common = Arc::clone(&self.published.borrow().common);
-        let catalog = Arc::new(common.with(packages)?);
+        let catalog = Arc::new(common.with_versions(packages, versions)?);
         self.published.send_modify(|published| {
             published.own.insert(tenant, Arc::clone(&catalog));
         });
         Ok(catalog)
+    }
+
+    /// Whether a tenant could have this package: its schemas are valid and its name is free.
+    ///
+    /// # Errors
+    /// As [`BlockSource::publish`].
+    pub fn check(&self, package: Package) -> Result<(), CatalogError> {
+        if package.is_first_party() {
+            return Err(CatalogError::Reserved(package.name));
+        }
+        let common = Arc::clone(&self.published.borrow().common);
+        common.with([package]).map(drop)
     }
 
     /// Tells of every change from now on.

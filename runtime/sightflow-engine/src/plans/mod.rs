@@ -19,6 +19,7 @@ use self::registry::Registry;
 use crate::catalog::{BlockSource, Catalog, Published};
 use crate::host::BlockHost;
 use crate::models::ModelCatalog;
+use crate::packages::{Packages, PinError};
 use crate::plan::{Compiled, DefinitionLimits, Plan, compile};
 use crate::validate::validate;
 
@@ -43,6 +44,7 @@ pub struct Plans {
     registry: Registry,
     kept: Kept,
     flights: Flights,
+    packages: Option<Arc<Packages>>,
 }
 
 /// Why there is no plan.
@@ -68,7 +70,41 @@ impl Plans {
         limits: DefinitionLimits,
     ) -> Self {
         let (registry, changes) = (Registry::new(&*store), Mutex::new(blocks.changes()));
-        Self { store, blocks, changes, host, limits, registry, kept: Kept::default(), flights: Flights::default() }
+        Self {
+            store,
+            blocks,
+            changes,
+            host,
+            limits,
+            registry,
+            kept: Kept::default(),
+            flights: Flights::default(),
+            packages: None,
+        }
+    }
+
+    /// Who runs component blocks.
+    pub fn host(&self) -> &Arc<dyn BlockHost> {
+        &self.host
+    }
+
+    /// Adds where blocks are found that are not active any more.
+    #[must_use]
+    pub fn with_packages(mut self, packages: Arc<Packages>) -> Self {
+        self.packages = Some(packages);
+        self
+    }
+
+    /// The blocks of an execution: those of its tenant now, but what it was pinned to when it started.
+    ///
+    /// # Errors
+    /// [`PinError`].
+    pub async fn pinned_blocks(&self, tenant: TenantId, pins: &Value) -> Result<Arc<Catalog>, PinError> {
+        let blocks = self.blocks(tenant);
+        match &self.packages {
+            Some(packages) => packages.pinned(tenant, &blocks, pins).await,
+            None => Ok(blocks),
+        }
     }
 
     /// The blocks of a tenant now. Plans of those that it had before are forgotten.

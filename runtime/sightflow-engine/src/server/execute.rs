@@ -24,6 +24,7 @@ use super::pins;
 use super::shared::{Shared, Stop, problems};
 use crate::catalog::Catalog;
 use crate::input::stored_run;
+use crate::packages::PinError;
 use crate::run::{End, Pause, Run, RunOutcome, RunParts, RunSpec};
 
 /// Leases that are handed back at a time when the engine stops: one commit takes as many as wait for it.
@@ -39,9 +40,17 @@ pub(super) fn begin(shared: &Arc<Shared>, started: StartedExecution, slot: Owned
         let known = Arc::clone(&handle);
         let work = async {
             owner.config.faults.at("engine.execute");
-            let blocks = owner.parts.plans.blocks(started.execution.tenant_id);
-            if let Some(active) = prepare(&owner, &handle, started, blocks, Vec::new()).await {
-                go_on(&owner, active, Some(slot)).await;
+            let execution = &started.execution;
+            match owner.parts.plans.pinned_blocks(execution.tenant_id, &execution.pins).await {
+                Ok(blocks) => {
+                    if let Some(active) = prepare(&owner, &handle, started, blocks, Vec::new()).await {
+                        go_on(&owner, active, Some(slot)).await;
+                    }
+                }
+                Err(PinError::Store(failed)) => give_back(&owner, &handle, &failed).await,
+                Err(broken) => {
+                    finish(&owner, &handle, failure(RunError::new(code::INTERNAL, broken.to_string()))).await;
+                }
             }
         };
         guarded(&owner, &known, work).await;

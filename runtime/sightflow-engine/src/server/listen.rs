@@ -36,7 +36,7 @@ pub(super) async fn signals(shared: Arc<Shared>, mut signals: Receiver<Signal>) 
             }
             Ok(Signal::Cancelled(ids)) => ids.into_iter().for_each(|id| lose(&shared, id)),
             Ok(Signal::ExecutionsReady) => hub.execution_ready(),
-            Ok(Signal::JobsReady(_) | Signal::ExecutionNews(_) | Signal::ModelsChanged) => {}
+            Ok(Signal::JobsReady(_) | Signal::ExecutionNews(_) | Signal::ModelsChanged | Signal::PackagesChanged) => {}
             Err(RecvError::Lagged(_)) => missed(&shared).await,
             // The store is gone for good.
             Err(RecvError::Closed) => return,

@@ -7,6 +7,7 @@ mod fleet;
 mod images;
 mod loops;
 mod model;
+mod packages;
 mod parked;
 mod property;
 mod runs;

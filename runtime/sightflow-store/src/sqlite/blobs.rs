@@ -180,6 +180,20 @@ pub(super) async fn drop_weights(tx: &mut Tx, tenant: TenantId, digest: &str) ->
     note_unreferenced(tx, &dropped).await
 }
 
+/// Drops a package's reference to a component that none of its versions needs any more.
+pub(super) async fn drop_component(tx: &mut Tx, tenant: &str, package: &str, digest: &str) -> Result<()> {
+    let dropped: Vec<String> = sqlx::query_scalar(
+        "DELETE FROM wf_blob_refs WHERE digest = ?1 AND tenant_id = ?2 AND kind = 'block' AND ref_id = ?3
+           AND NOT EXISTS (SELECT 1 FROM wf_block_versions v WHERE v.package_id = ?3 AND v.digest = ?1 AND v.released = 0) RETURNING digest",
+    )
+    .bind(digest)
+    .bind(tenant)
+    .bind(package)
+    .fetch_all(&mut tx.conn)
+    .await?;
+    note_unreferenced(tx, &dropped).await
+}
+
 /// Drops the references of executions.
 pub(super) async fn drop_execution_refs(tx: &mut Tx, executions: &str) -> Result<()> {
     let digests: Vec<String> = sqlx::query_scalar(

@@ -4,6 +4,7 @@
 mod row;
 
 mod blobs;
+mod block_packages;
 mod checkpoint;
 mod claims;
 mod costs;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::SqlitePool;
 
 use super::writer::Tx;
-use super::{blobs, ending};
+use super::{blobs, block_packages, ending};
 use crate::blob::DELETION_KNOWN_MS;
 use crate::error::Result;
 use crate::retention::{Pruned, Retention};
@@ -84,7 +84,9 @@ pub(super) async fn prune(tx: &mut Tx, retention: Retention, old: Option<OldVers
     if let Some(old) = old.filter(|old| !old.versions.is_empty()) {
         pruned.versions = delete_versions(tx, old).await?;
     }
-    let most = [pruned.executions, pruned.uploads, pruned.keys, pruned.workers, pruned.versions, forgotten];
+    pruned.components = block_packages::release(tx, limit).await?;
+    let most =
+        [pruned.executions, pruned.uploads, pruned.keys, pruned.workers, pruned.versions, pruned.components, forgotten];
     pruned.more = most.into_iter().any(|count| count >= u64::from(limit));
     Ok(pruned)
 }

@@ -1,15 +1,21 @@
 //! The trait, operation by operation: which module does it, and whether it reads or writes.
 
 use async_trait::async_trait;
-use sightflow_types::{Digest, ExecutionId, ExecutionStatus, JobId, TenantId, Timestamp, WorkerId, WorkflowId};
+use sightflow_types::{
+    Digest, ExecutionId, ExecutionStatus, JobId, PackageId, TenantId, Timestamp, WorkerId, WorkflowId,
+};
 use tokio::sync::broadcast;
 
 use super::submit::Submitted;
 use super::{
-    SqliteStore, blobs, claims, ending, engines, events, executions, failures, jobs, models, probe, prune, records,
-    replay, row, submit, versions, workers, workflows,
+    SqliteStore, blobs, block_packages, claims, ending, engines, events, executions, failures, jobs, models, probe,
+    prune, records, replay, row, submit, versions, workers, workflows,
 };
 use crate::blob::{Blob, BlobRef, NewBlob};
+use crate::block_package::{
+    BlockPackage, BlockVersion, NamedVersion, NewBlockVersion, PackageChanges, PackageKey, PublishedVersion,
+    Quarantined,
+};
 use crate::error::Result;
 use crate::execution::{
     Append, Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, NewExecution, NodeRecord,
@@ -355,6 +361,89 @@ impl Store for SqliteStore {
     async fn close_breaker(&self, model_id: &str) -> Result<()> {
         let model_id = model_id.to_owned();
         self.write(move |tx| Box::pin(async move { models::close_breaker(tx, &model_id).await })).await
+    }
+
+    async fn publish_block_version(&self, new: NewBlockVersion) -> Result<PublishedVersion> {
+        self.write(move |tx| Box::pin(block_packages::publish(tx, new))).await
+    }
+
+    async fn block_package(&self, tenant: TenantId, key: PackageKey) -> Result<BlockPackage> {
+        block_packages::package(&self.readers, tenant, &key).await
+    }
+
+    async fn block_packages(&self, tenant: TenantId) -> Result<Vec<BlockPackage>> {
+        block_packages::list(&self.readers, tenant).await
+    }
+
+    async fn block_versions(&self, tenant: TenantId, id: PackageId) -> Result<Vec<BlockVersion>> {
+        block_packages::list_versions(&self.readers, tenant, id).await
+    }
+
+    async fn block_version(&self, tenant: TenantId, id: PackageId, version: &str) -> Result<BlockVersion> {
+        block_packages::version(&self.readers, tenant, id, version).await
+    }
+
+    async fn pinned_block_version(
+        &self,
+        tenant: TenantId,
+        package: &str,
+        version: &str,
+        digest: &Digest,
+    ) -> Result<BlockVersion> {
+        block_packages::pinned(&self.readers, tenant, package, version, digest).await
+    }
+
+    async fn named_block_versions(&self, tenant: TenantId) -> Result<Vec<NamedVersion>> {
+        block_packages::named(&self.readers, tenant).await
+    }
+
+    async fn package_changes(&self, after: u64) -> Result<PackageChanges> {
+        block_packages::changes(&self.readers, after).await
+    }
+
+    async fn block_types_in_use(&self, tenant: TenantId) -> Result<Vec<String>> {
+        block_packages::types_in_use(&self.readers, tenant).await
+    }
+
+    async fn activate_block_version(
+        &self,
+        tenant: TenantId,
+        id: PackageId,
+        version: &str,
+        quarantined: Quarantined,
+    ) -> Result<BlockPackage> {
+        let version = version.to_owned();
+        self.write(move |tx| {
+            Box::pin(async move { block_packages::activate(tx, tenant, id, &version, quarantined).await })
+        })
+        .await
+    }
+
+    async fn roll_back_block_package(&self, tenant: TenantId, id: PackageId) -> Result<BlockPackage> {
+        self.write(move |tx| Box::pin(block_packages::rollback(tx, tenant, id))).await
+    }
+
+    async fn quarantine_block_version(
+        &self,
+        tenant: TenantId,
+        id: PackageId,
+        version: &str,
+        reason: &str,
+    ) -> Result<BlockPackage> {
+        let (version, reason) = (version.to_owned(), reason.to_owned());
+        self.write(move |tx| {
+            Box::pin(async move { block_packages::quarantine(tx, tenant, id, &version, &reason).await })
+        })
+        .await
+    }
+
+    async fn yank_block_version(&self, tenant: TenantId, id: PackageId, version: &str) -> Result<BlockPackage> {
+        let version = version.to_owned();
+        self.write(move |tx| Box::pin(async move { block_packages::yank(tx, tenant, id, &version).await })).await
+    }
+
+    async fn delete_block_package(&self, tenant: TenantId, id: PackageId) -> Result<()> {
+        self.write(move |tx| Box::pin(block_packages::delete(tx, tenant, id))).await
     }
 
     async fn record_blob(&self, blob: NewBlob, reference: BlobRef) -> Result<Blob> {

@@ -4,6 +4,7 @@ mod executions;
 mod guards;
 mod harness;
 mod leases;
+mod packages;
 mod poison;
 mod queue;
 mod records;
@@ -63,6 +64,10 @@ conformance!(on_sqlite, crate::sqlite::Sqlite:
     retention {
         ended_executions_go_after_their_time, pruning_goes_by_pages, members_that_are_gone_are_forgotten, old_versions_go_unless_one_runs,
         a_run_refers_to_its_pictures_alone, admission_counts_exactly, commits_per_run,
+    }
+    packages {
+        activation_and_rollback_are_one_step, a_version_s_bytes_never_change, other_tenants_have_no_packages,
+        withdrawn_bytes_stay_while_a_run_needs_them, quotas_bound_packages_and_bytes, changes_are_told,
     }
     tokens { an_old_lease_of_an_execution_writes_nothing, an_old_lease_of_a_job_writes_nothing }
     guards { terminal_rows_stay, tokens_never_shrink, raw_updates_move_updated_at, raw_updates_move_counters, oversized_events_are_refused }

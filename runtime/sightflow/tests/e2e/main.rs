@@ -8,6 +8,7 @@ mod durability;
 mod faults;
 mod load;
 mod loops;
+mod packages;
 mod scenes;
 mod server;
 mod workflows;
