@@ -30,7 +30,7 @@ impl From<StoreError> for ApiError {
             StoreError::NotTerminal => Code::NotTerminal,
             StoreError::InUse(_) => Code::InUse,
             StoreError::Archived => Code::WorkflowArchived,
-            StoreError::AlreadyExists(_) => Code::Conflict,
+            StoreError::AlreadyExists(_) => Code::AlreadyExists,
             StoreError::BlobBusy(_)
             | StoreError::Unavailable(_)
             | StoreError::Locked { .. }

@@ -283,12 +283,16 @@ pub trait Store: Send + Sync + 'static {
     async fn tenant_named(&self, slug: &Slug) -> Result<Tenant>;
     /// All tenants, newest first.
     async fn tenants(&self, page: PageRequest<TenantId>) -> Result<Page<Tenant, TenantId>>;
+    /// How many tenants there are, counted to [`COUNT_CAP`](crate::COUNT_CAP).
+    async fn count_tenants(&self) -> Result<u64>;
     /// Changes a tenant.
     async fn update_tenant(&self, id: TenantId, change: TenantChange) -> Result<Tenant>;
     /// Creates a key; its hash is stored, never itself. `NotFound` (tenant).
     async fn create_key(&self, new: NewApiKey) -> Result<ApiKey>;
     /// Keys of a tenant, or of all, newest first, revoked ones too.
     async fn api_keys(&self, tenant: Option<TenantId>, page: PageRequest<KeyId>) -> Result<Page<ApiKey, KeyId>>;
+    /// How many keys there are, counted to [`COUNT_CAP`](crate::COUNT_CAP).
+    async fn count_api_keys(&self) -> Result<u64>;
     /// Revokes a key, once and for all.
     async fn revoke_key(&self, id: KeyId) -> Result<()>;
     /// Who presents the key with this hash. `NotFound` also when it was revoked or has expired.

@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use sightflow_types::{Digest, ExecutionId, JobId, WorkerId, WorkflowId};
+use sightflow_types::{Digest, ExecutionId, JobId, KeyId, TenantId, WorkerId, WorkflowId};
 
 use crate::error::{ApiError, Code};
 
@@ -21,7 +21,7 @@ macro_rules! by_from_str {
         })+
     };
 }
-by_from_str!(WorkflowId, ExecutionId, JobId, WorkerId, Digest);
+by_from_str!(WorkflowId, ExecutionId, JobId, WorkerId, TenantId, KeyId, Digest);
 
 impl PathValue for String {
     fn read(text: &str) -> Result<Self, String> {

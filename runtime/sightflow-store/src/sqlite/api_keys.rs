@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use sightflow_types::{KeyId, TenantId, Timestamp};
 use sqlx::{SqliteExecutor, SqlitePool};
 
-use super::row::{before, columns_of, listed, parse, time};
+use super::row::{before, columns_of, counted, listed, parse, stored, time};
 use super::writer::Tx;
 use crate::api_key::{ApiKey, KeyHash, KeyOwner, NewApiKey, Scope};
 use crate::error::{Result, StoreError};
-use crate::page::{Page, PageRequest};
+use crate::page::{COUNT_CAP, Page, PageRequest};
 
 /// A use is recorded when the recorded one is older than this.
 const USE_MS: i64 = 60_000;
@@ -153,4 +153,12 @@ pub(super) async fn used(tx: &mut Tx, id: KeyId) -> Result<()> {
     .execute(&mut tx.conn)
     .await?;
     Ok(())
+}
+
+pub(super) async fn count(readers: &SqlitePool) -> Result<u64> {
+    let row = sqlx::query("SELECT count(*) FROM (SELECT 1 FROM wf_api_keys LIMIT ?1)")
+        .bind(stored(COUNT_CAP)?)
+        .fetch_one(readers)
+        .await?;
+    counted(&row)
 }

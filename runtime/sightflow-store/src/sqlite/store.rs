@@ -407,6 +407,10 @@ impl Store for SqliteStore {
         tenants::list(&self.readers, page).await
     }
 
+    async fn count_tenants(&self) -> Result<u64> {
+        tenants::count(&self.readers).await
+    }
+
     async fn update_tenant(&self, id: TenantId, change: TenantChange) -> Result<Tenant> {
         self.write(move |tx| Box::pin(tenants::update(tx, id, change))).await
     }
@@ -417,6 +421,10 @@ impl Store for SqliteStore {
 
     async fn api_keys(&self, tenant: Option<TenantId>, page: PageRequest<KeyId>) -> Result<Page<ApiKey, KeyId>> {
         api_keys::list(&self.readers, tenant, page).await
+    }
+
+    async fn count_api_keys(&self) -> Result<u64> {
+        api_keys::count(&self.readers).await
     }
 
     async fn revoke_key(&self, id: KeyId) -> Result<()> {

@@ -3,10 +3,10 @@
 use sightflow_types::{TenantId, Timestamp};
 use sqlx::{SqliteExecutor, SqlitePool};
 
-use super::row::{before, columns_of, listed, number, parse};
+use super::row::{before, columns_of, counted, listed, number, parse, stored};
 use super::writer::Tx;
 use crate::error::{Result, StoreError};
-use crate::page::{Page, PageRequest};
+use crate::page::{COUNT_CAP, Page, PageRequest};
 use crate::tenant::{NewTenant, Slug, Tenant, TenantChange};
 
 columns! {
@@ -93,4 +93,12 @@ pub(super) async fn update(tx: &mut Tx, id: TenantId, change: TenantChange) -> R
     .execute(&mut tx.conn)
     .await?;
     get(&mut tx.conn, id).await
+}
+
+pub(super) async fn count(readers: &SqlitePool) -> Result<u64> {
+    let row = sqlx::query("SELECT count(*) FROM (SELECT 1 FROM wf_tenants LIMIT ?1)")
+        .bind(stored(COUNT_CAP)?)
+        .fetch_one(readers)
+        .await?;
+    counted(&row)
 }

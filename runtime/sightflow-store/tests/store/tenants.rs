@@ -1,7 +1,7 @@
 //! Tenants and their keys.
 
 use sightflow_store::{
-    KeySecret, NewApiKey, NewTenant, PageRequest, Scope, Store, StoreError, Tenant, TenantChange, TenantStatus,
+    KeySecret, NewApiKey, NewTenant, PageRequest, Scope, StoreError, Tenant, TenantChange, TenantStatus,
 };
 use sightflow_types::{KeyId, TenantId, Timestamp};
 
