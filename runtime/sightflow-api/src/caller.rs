@@ -32,7 +32,7 @@ impl FromIterator<Scope> for Scopes {
     }
 }
 
-/// The tenant on whose behalf a request is answered, and what it may do. [`crate::auth::authenticate`] finds it out.
+/// The tenant on whose behalf a request is answered, and what it may do. Found out before the request is read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {
     /// Every id is looked up inside it.

@@ -9,6 +9,7 @@ mod etag;
 mod extract;
 mod idempotency;
 mod intake;
+mod key_cache;
 mod middleware;
 pub mod outgoing;
 mod page;

@@ -60,7 +60,10 @@ fn add_errors(document: &mut utoipa::openapi::OpenApi) {
             let mut possible = vec![
                 ("400", "The query, an id or a header is malformed or unknown"),
                 ("401", "The server wants a key, and this is none"),
-                ("403", "The key does not have the scope, its tenant is suspended, or a web page of another origin caused the request"),
+                (
+                    "403",
+                    "The key does not have the scope, its tenant is suspended, or a web page of another origin caused the request",
+                ),
                 ("500", "The server failed"),
                 ("503", "Storage, memory or the server itself is not available now"),
             ];

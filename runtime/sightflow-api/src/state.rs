@@ -10,8 +10,8 @@ use sightflow_store::{Followers, SharedStore, StoreError};
 use sightflow_types::{Digest, Problem, TenantId};
 use tokio::sync::{Semaphore, watch};
 
-use crate::auth::KeyCache;
 use crate::error::{ApiError, Code};
+use crate::key_cache::KeyCache;
 use crate::outgoing::Outgoing;
 use crate::ready::{HealthCheck, Recent, Unwell};
 

@@ -64,7 +64,8 @@ impl KeySecret {
         while text.len() < START.len() + LETTERS {
             getrandom::fill(&mut bytes).map_err(|error| StoreError::unavailable(error.to_string()))?;
             // 248 is the largest multiple of 62 in a byte: above it letters would not be equally likely.
-            let letters = bytes.iter().filter(|byte| **byte < 248).map(|byte| char::from(BASE62[usize::from(byte % 62)]));
+            let letters =
+                bytes.iter().filter(|byte| **byte < 248).map(|byte| char::from(BASE62[usize::from(byte % 62)]));
             text.extend(letters.take(START.len() + LETTERS - text.len()));
         }
         Ok(Self(text))

@@ -65,9 +65,7 @@ pub(crate) fn key(verb: &KeyVerb) -> Result<ExitCode> {
                 }
             }
         }),
-        KeyVerb::Revoke { id, data } => {
-            with_store(&data.data, async |store| Ok(store.revoke_key(*id).await?))
-        }
+        KeyVerb::Revoke { id, data } => with_store(&data.data, async |store| Ok(store.revoke_key(*id).await?)),
     }
 }
 

@@ -106,7 +106,8 @@ mod tests {
                 ("GET".to_owned(), "/blocks/{namespace}/{package}/{block}".to_owned()),
             ])
             .collect();
-        let said: BTreeSet<_> = ROUTES.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
+        let said: BTreeSet<_> =
+            ROUTES.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
         assert_eq!(said.len(), ROUTES.len(), "each route once");
         assert_eq!(said, served);
     }

@@ -1,7 +1,6 @@
 //! Who asks, and whether they may: decided once for each request, before anything of it is read.
 
 mod access;
-mod cache;
 
 use std::sync::Arc;
 
@@ -12,8 +11,6 @@ use axum::response::{IntoResponse, Response};
 use sightflow_store::{KeyOwner, KeySecret, StoreError, TenantStatus};
 use sightflow_types::TenantId;
 use tokio::time::Instant;
-
-pub(crate) use cache::KeyCache;
 
 use access::Need;
 
@@ -92,9 +89,9 @@ async fn owner(state: &ApiState, headers: &HeaderMap) -> Result<Arc<KeyOwner>, A
 }
 
 fn bearer(headers: &HeaderMap) -> Result<KeySecret, ApiError> {
-    let value = headers.get(header::AUTHORIZATION).ok_or_else(|| {
-        unknown("this server wants a key: send `Authorization: Bearer sf_…`")
-    })?;
+    let value = headers
+        .get(header::AUTHORIZATION)
+        .ok_or_else(|| unknown("this server wants a key: send `Authorization: Bearer sf_…`"))?;
     let text = value.to_str().unwrap_or_default();
     let key = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let key = key.ok_or_else(|| unknown("the header Authorization must be `Bearer sf_…`"))?.1.trim();

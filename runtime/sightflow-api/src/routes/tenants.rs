@@ -100,7 +100,8 @@ pub(crate) async fn create(
     State(state): State<ApiState>,
     extract::Json(body, _held): extract::Json<CreateTenant>,
 ) -> Result<(StatusCode, Json<TenantView>), ApiError> {
-    let slug = body.slug.parse().map_err(|error: sightflow_store::InvalidSlug| ApiError::field("/slug", error.to_string()))?;
+    let slug =
+        body.slug.parse().map_err(|error: sightflow_store::InvalidSlug| ApiError::field("/slug", error.to_string()))?;
     let weight = checked_weight(body.weight.unwrap_or(100))?;
     let new = NewTenant { slug, name: checked_name(body.name)?, weight };
     Ok((StatusCode::CREATED, Json(state.store.create_tenant(new).await?.into())))

@@ -144,14 +144,12 @@ pub(super) async fn owner(readers: &SqlitePool, hash: KeyHash, now: i64) -> Resu
 }
 
 pub(super) async fn used(tx: &mut Tx, id: KeyId) -> Result<()> {
-    sqlx::query(
-        "UPDATE wf_api_keys SET last_used_at = ?2 WHERE id = ?1 AND coalesce(last_used_at, 0) <= ?2 - ?3",
-    )
-    .bind(id.uuid().to_string())
-    .bind(tx.now)
-    .bind(USE_MS)
-    .execute(&mut tx.conn)
-    .await?;
+    sqlx::query("UPDATE wf_api_keys SET last_used_at = ?2 WHERE id = ?1 AND coalesce(last_used_at, 0) <= ?2 - ?3")
+        .bind(id.uuid().to_string())
+        .bind(tx.now)
+        .bind(USE_MS)
+        .execute(&mut tx.conn)
+        .await?;
     Ok(())
 }
 

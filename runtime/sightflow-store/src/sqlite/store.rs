@@ -6,8 +6,8 @@ use tokio::sync::broadcast;
 
 use super::submit::Submitted;
 use super::{
-    SqliteStore, api_keys, blobs, claims, ending, engines, events, executions, failures, jobs, models, probe, prune, records,
-    replay, row, submit, tenants, versions, workers, workflows,
+    SqliteStore, api_keys, blobs, claims, ending, engines, events, executions, failures, jobs, models, probe, prune,
+    records, replay, row, submit, tenants, versions, workers, workflows,
 };
 use crate::api_key::{ApiKey, KeyHash, KeyOwner, NewApiKey};
 use crate::blob::{Blob, BlobRef, NewBlob};
