@@ -46,11 +46,14 @@ codes! {
     InvalidCursor = "invalid_cursor", BAD_REQUEST, "The cursor is not one of ours, or was made with other filters. Start again without it.";
     UnknownField = "unknown_field", BAD_REQUEST, "The request has a key that the route does not know; the details name it and what was probably meant.";
     InvalidField = "invalid_field", BAD_REQUEST, "A field has the wrong type or a value outside its range; the details say which.";
+    Unauthenticated = "unauthenticated", UNAUTHORIZED, "The request carries no key, or one that is unknown, was revoked or has expired. Send `Authorization: Bearer sf_…`.";
+    ScopeMissing = "scope_missing", FORBIDDEN, "The key does not have the scope that this needs; the message names it. Use another key.";
+    TenantSuspended = "tenant_suspended", FORBIDDEN, "The tenant of the key is suspended. Ask the operator of the server.";
     OriginNotAllowed = "origin_not_allowed", FORBIDDEN, "The server listens on a loopback address and refuses requests that a web page of another origin caused.";
     NotFound = "not_found", NOT_FOUND, "There is no such route or no such thing.";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The path exists, the method does not; the header Allow lists those that do.";
     BodyTooSlow = "body_too_slow", REQUEST_TIMEOUT, "The body came at less than 1 KiB/s. Nothing was done; send the request again.";
-    AlreadyExists = "already_exists", CONFLICT, "There is one of this name, and it is another one. Use a new name or a new version.";
+    AlreadyExists = "already_exists", CONFLICT, "The name, or the version, is taken by another one; the message says which. Choose another.";
     Conflict = "conflict", CONFLICT, "The state of the thing does not allow this, or another request changed it at the same time. Read it again.";
     IdempotencyConflict = "idempotency_conflict", CONFLICT, "The Idempotency-Key was used before with another request. Use a new key.";
     AlreadyTerminal = "already_terminal", CONFLICT, "The execution has ended; a terminal state never changes.";
@@ -170,6 +173,9 @@ impl IntoResponse for ApiError {
         let mut response = self.code.status().into_response();
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.code == Code::Unauthenticated {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response.extensions_mut().insert(Pending(std::sync::Arc::new(self)));
         response

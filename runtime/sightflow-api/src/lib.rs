@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod auth;
 mod caller;
 mod convert;
 mod decode;
@@ -9,6 +10,7 @@ mod extract;
 mod idempotency;
 mod images;
 mod intake;
+mod key_cache;
 mod middleware;
 pub mod outgoing;
 mod page;

@@ -12,6 +12,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::auth::authenticate;
 use crate::error::{ApiError, Code};
 use crate::middleware::{KnownKeys, finish, guard, known_encoding, known_query, paced_body, package_name, trim_slash};
 use crate::routes;
@@ -32,6 +33,7 @@ const BASE: &str = "/api/v1";
         (name = "blocks", description = "The block catalogue"),
         (name = "block packages", description = "Blocks of one's own, published while the server runs"),
         (name = "models", description = "Registered models"),
+        (name = "tenants", description = "Tenants and their keys"),
         (name = "fleet", description = "Workers and engines"),
         (name = "health", description = "Liveness and readiness"),
         (name = "reference", description = "Error codes"),
@@ -58,7 +60,11 @@ fn add_errors(document: &mut utoipa::openapi::OpenApi) {
                 .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.name == "Idempotency-Key"));
             let mut possible = vec![
                 ("400", "The query, an id or a header is malformed or unknown"),
-                ("403", "A web page of another origin caused the request"),
+                ("401", "The server wants a key, and this is none"),
+                (
+                    "403",
+                    "The key does not have the scope, its tenant is suspended, or a web page of another origin caused the request",
+                ),
                 ("500", "The server failed"),
                 ("503", "Storage, memory or the server itself is not available now"),
             ];
@@ -125,6 +131,7 @@ pub fn router(state: ApiState) -> Router {
     let documents = Router::new().route("/openapi.json", get(routes::openapi::get)).with_state(document);
     let config = Arc::clone(&state.config);
     let again = Router::from(routes::health()).with_state(state.clone());
+    let asking = state.clone();
     let routes = routes
         .nest(BASE, again)
         .with_state(state)
@@ -139,7 +146,8 @@ pub fn router(state: ApiState) -> Router {
         .layer(from_fn(known_encoding))
         .layer(from_fn(paced_body))
         .layer(DefaultBodyLimit::disable())
-        .layer(CompressionLayer::new());
+        .layer(CompressionLayer::new())
+        .layer(from_fn_with_state(asking, authenticate));
     // Layers of a router run after its routing; the path must be trimmed before. Hence a router around it.
     let mut outer = Router::new().fallback_service(routes).layer(from_fn(package_name)).layer(from_fn(trim_slash));
     if config.loopback_only {

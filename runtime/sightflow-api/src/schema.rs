@@ -5,14 +5,14 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 macro_rules! closed_sets {
-    ($($name:ident),+ $(,)?) => {
+    ($home:ident: $($name:ident),+ $(,)?) => {
         $(
             #[doc = concat!("The values of `", stringify!($name), "`.")]
             pub(crate) struct $name;
 
             impl PartialSchema for $name {
                 fn schema() -> RefOr<Schema> {
-                    let values = sightflow_types::$name::ALL.iter().map(|value| value.as_str());
+                    let values = $home::$name::ALL.iter().map(|value| value.as_str());
                     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values)).into()
                 }
             }
@@ -22,7 +22,8 @@ macro_rules! closed_sets {
     };
 }
 
-closed_sets!(WorkflowStatus, ExecutionStatus, ExecutionMode, JobStatus, Task, ModelSource);
+closed_sets!(sightflow_store: Scope, TenantStatus);
+closed_sets!(sightflow_types: WorkflowStatus, ExecutionStatus, ExecutionMode, JobStatus, Task, ModelSource);
 
 /// A moment: RFC 3339, UTC, milliseconds.
 pub(crate) struct Time;
@@ -78,6 +79,10 @@ patterns! {
     WorkerId, id!("wrk_"), "wrk_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1";
     /// Id of a block package; answers carry the prefix.
     PackageId, id!("blk_"), "blk_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1";
+    /// Id of a tenant; answers carry the prefix.
+    TenantId, id!("ten_"), "ten_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1";
+    /// Id of a key; answers carry the prefix.
+    KeyId, id!("key_"), "key_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1";
     /// Id of a batch; answers carry the prefix.
     BatchId, id!("bat_"), "bat_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1";
     /// SHA-256 of some bytes.

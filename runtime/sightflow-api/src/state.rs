@@ -11,12 +11,15 @@ use sightflow_types::{Digest, Problem, TenantId};
 use tokio::sync::{Semaphore, watch};
 
 use crate::error::{ApiError, Code};
+use crate::key_cache::KeyCache;
 use crate::outgoing::Outgoing;
 use crate::ready::{HealthCheck, Recent, Unwell};
 
 /// Settings of the HTTP side.
 #[derive(Debug, Clone)]
 pub struct ApiConfig {
+    /// Every request needs a key, but for what answers the same to everybody. Else everybody is the built-in tenant.
+    pub auth: bool,
     /// Refuse requests whose `Host` is no loopback name or whose `Origin` is foreign. True unless clients authenticate.
     pub loopback_only: bool,
     /// Origins that may call a loopback server beside its own, for example `http://localhost:5173`.
@@ -34,6 +37,7 @@ pub struct ApiConfig {
 impl Default for ApiConfig {
     fn default() -> Self {
         Self {
+            auth: false,
             loopback_only: true,
             allowed_origins: Vec::new(),
             max_waiting_executions: 100_000,
@@ -60,6 +64,7 @@ pub struct ApiState {
     /// Images that requests decode at the same time.
     pub(crate) decodes: Arc<Semaphore>,
     pub(crate) outgoing: Outgoing,
+    pub(crate) key_cache: Arc<KeyCache>,
     pub(crate) config: Arc<ApiConfig>,
     drain: Arc<watch::Sender<bool>>,
 }
@@ -90,6 +95,7 @@ impl ApiState {
             blobs_ready: Arc::default(),
             decodes: Arc::new(Semaphore::new(decodes)),
             outgoing,
+            key_cache: Arc::default(),
             config: Arc::new(config),
             drain: Arc::new(watch::Sender::new(false)),
         }
@@ -99,6 +105,13 @@ impl ApiState {
     #[must_use]
     pub fn with_checks(mut self, checks: impl IntoIterator<Item = HealthCheck>) -> Self {
         self.checks = self.checks.iter().cloned().chain(checks).collect();
+        self
+    }
+
+    /// Every request needs an API key from now on; then other addresses than loopback can be served, too.
+    #[must_use]
+    pub fn with_keys(mut self) -> Self {
+        self.config = Arc::new(ApiConfig { auth: true, loopback_only: false, ..(*self.config).clone() });
         self
     }
 

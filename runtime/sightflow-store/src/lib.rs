@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod api_key;
 mod blob;
 mod block_package;
 mod clock;
@@ -17,9 +18,11 @@ mod search;
 mod signal;
 mod sqlite;
 mod store;
+mod tenant;
 mod worker;
 mod workflow;
 
+pub use api_key::{ApiKey, InvalidKey, KeyHash, KeyOwner, KeySecret, NewApiKey, Scope};
 pub use blob::{
     BUSY_ATTEMPTS, BUSY_PAUSE, Blob, BlobRef, DELETION_KNOWN_MS, NewBlob, RefKind, SECOND_LOOK_MS, UPLOAD_TTL_MS,
 };
@@ -47,6 +50,7 @@ pub use search::fold;
 pub use signal::{EndedJob, Signal};
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use store::{QueueDepth, SharedStore, Store, StoreStatistics};
+pub use tenant::{InvalidSlug, NewTenant, Slug, Tenant, TenantChange, TenantStatus};
 pub use worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker, WorkerRole, WorkerState};
 pub use workflow::{
     Created, Definitions, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,

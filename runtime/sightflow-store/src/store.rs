@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sightflow_types::{
-    Digest, ExecutionId, ExecutionStatus, JobId, PackageId, TenantId, Timestamp, WorkerId, WorkflowId,
+    Digest, ExecutionId, ExecutionStatus, JobId, KeyId, PackageId, TenantId, Timestamp, WorkerId, WorkflowId,
 };
 use tokio::sync::broadcast;
 
+use crate::api_key::{ApiKey, KeyHash, KeyOwner, NewApiKey};
 use crate::blob::{Blob, BlobRef, NewBlob};
 use crate::block_package::{
     BlockPackage, BlockVersion, NamedVersion, NewBlockVersion, PackageChanges, PackageKey, PublishedVersion,
@@ -27,6 +28,7 @@ use crate::model::{ModelFilter, ModelRow, ModelState, NewModel};
 use crate::page::{Page, PageRequest};
 use crate::retention::{Pruned, Retention};
 use crate::signal::Signal;
+use crate::tenant::{NewTenant, Slug, Tenant, TenantChange};
 use crate::worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker};
 use crate::workflow::{
     Created, Definitions, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
@@ -328,6 +330,33 @@ pub trait Store: Send + Sync + 'static {
     async fn condemn_unknown(&self, digests: Vec<Digest>) -> Result<Vec<Digest>>;
     /// Drops the rows of marked blobs whose bytes are deleted.
     async fn forget_blobs(&self, digests: Vec<Digest>) -> Result<()>;
+
+    // ── Tenants and keys ────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Creates a tenant. `AlreadyExists` when its slug is taken.
+    async fn create_tenant(&self, new: NewTenant) -> Result<Tenant>;
+    /// A tenant by its id.
+    async fn tenant(&self, id: TenantId) -> Result<Tenant>;
+    /// A tenant by its slug.
+    async fn tenant_named(&self, slug: &Slug) -> Result<Tenant>;
+    /// All tenants, newest first.
+    async fn tenants(&self, page: PageRequest<TenantId>) -> Result<Page<Tenant, TenantId>>;
+    /// How many tenants there are, counted to [`COUNT_CAP`](crate::COUNT_CAP).
+    async fn count_tenants(&self) -> Result<u64>;
+    /// Changes a tenant.
+    async fn update_tenant(&self, id: TenantId, change: TenantChange) -> Result<Tenant>;
+    /// Creates a key; its hash is stored, never itself. `NotFound` (tenant).
+    async fn create_key(&self, new: NewApiKey) -> Result<ApiKey>;
+    /// Keys of a tenant, or of all, newest first, revoked ones too.
+    async fn api_keys(&self, tenant: Option<TenantId>, page: PageRequest<KeyId>) -> Result<Page<ApiKey, KeyId>>;
+    /// How many keys there are, counted to [`COUNT_CAP`](crate::COUNT_CAP).
+    async fn count_api_keys(&self) -> Result<u64>;
+    /// Revokes a key, once and for all.
+    async fn revoke_key(&self, id: KeyId) -> Result<()>;
+    /// Who presents the key with this hash. `NotFound` also when it was revoked or has expired.
+    async fn key_owner(&self, hash: KeyHash) -> Result<KeyOwner>;
+    /// Records that a key is in use, unless that was recorded within the last minute.
+    async fn key_used(&self, id: KeyId) -> Result<()>;
 
     // ── The whole ───────────────────────────────────────────────────────────────────────────────────────────────────
 

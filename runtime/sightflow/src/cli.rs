@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use sightflow_models::{DeviceChoice, SimdLevel};
+use sightflow_store::Scope;
+use sightflow_types::KeyId;
 
 /// A WebAssembly-extensible runtime for computer-vision workflows.
 #[derive(Parser)]
@@ -26,6 +28,12 @@ pub enum Verb {
     /// Work with definitions.
     #[command(subcommand)]
     Workflow(WorkflowVerb),
+    /// Work with the tenants of a data directory whose server is stopped.
+    #[command(subcommand)]
+    Tenant(TenantVerb),
+    /// Work with the API keys of a data directory whose server is stopped.
+    #[command(subcommand)]
+    Key(KeyVerb),
     /// Print the version.
     Version,
     /// Compile one component from standard input: what the server starts for each upload.
@@ -66,9 +74,12 @@ pub struct RuntimeOptions {
 /// Options of `serve`.
 #[derive(Args)]
 pub struct ServeOptions {
-    /// Address and port; port 0 takes a free one. Only loopback addresses: there are no accounts yet.
-    #[arg(long, env = "SIGHTFLOW_LISTEN", default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080), value_parser = loopback)]
+    /// Address and port; port 0 takes a free one. Another address than loopback needs `--auth`.
+    #[arg(long, env = "SIGHTFLOW_LISTEN", default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080), value_parser = address)]
     pub listen: SocketAddr,
+    /// Every request needs an API key: `Authorization: Bearer sf_…`. Make the first one with `sightflow key create`.
+    #[arg(long, env = "SIGHTFLOW_AUTH")]
+    pub auth: bool,
     /// Most client connections at a time; further ones wait.
     #[arg(long, env = "SIGHTFLOW_MAX_CONNECTIONS", value_name = "N", default_value_t = 4096, value_parser = connections)]
     pub max_connections: usize,
@@ -122,6 +133,73 @@ pub struct ValidateOptions {
     pub json: bool,
 }
 
+/// Which data directory.
+#[derive(Args)]
+pub struct DataOption {
+    /// Directory of the database; made if it is missing.
+    #[arg(long, env = "SIGHTFLOW_DATA", default_value = "sightflow-data")]
+    pub data: PathBuf,
+}
+
+/// Verbs for tenants.
+#[derive(Subcommand)]
+pub enum TenantVerb {
+    /// Create a tenant and print it.
+    Create {
+        /// Its short name: lower-case letters, digits and inner hyphens.
+        slug: String,
+        /// For people. Default: the slug.
+        #[arg(long)]
+        name: Option<String>,
+        /// Its share among others, 1 to 10000.
+        #[arg(long, default_value_t = 100, value_parser = weight)]
+        weight: u16,
+        /// Shared options.
+        #[command(flatten)]
+        data: DataOption,
+    },
+    /// Print all tenants, newest first, one a line.
+    List {
+        /// Shared options.
+        #[command(flatten)]
+        data: DataOption,
+    },
+}
+
+/// Verbs for API keys.
+#[derive(Subcommand)]
+pub enum KeyVerb {
+    /// Create a key and print it, this once.
+    Create {
+        /// Slug of the tenant.
+        #[arg(long, default_value = "default")]
+        tenant: String,
+        /// For people.
+        #[arg(long, default_value = "command line")]
+        name: String,
+        /// What it may do, for example `runs:write,runs:read`. Default: everything, `admin` too.
+        #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
+        scopes: Vec<Scope>,
+        /// Shared options.
+        #[command(flatten)]
+        data: DataOption,
+    },
+    /// Print all keys without themselves, newest first, one a line.
+    List {
+        /// Shared options.
+        #[command(flatten)]
+        data: DataOption,
+    },
+    /// Revoke a key.
+    Revoke {
+        /// Its id: `key_…`.
+        id: KeyId,
+        /// Shared options.
+        #[command(flatten)]
+        data: DataOption,
+    },
+}
+
 fn workers(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count <= 1_024).ok_or_else(|| "0 to 1024".to_owned())
 }
@@ -130,13 +208,25 @@ fn connections(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| (1..=1_000_000).contains(count)).ok_or_else(|| "1 to 1000000".to_owned())
 }
 
-fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr =
-        text.parse().map_err(|_| "expected ADDRESS:PORT, for example 127.0.0.1:8080".to_owned())?;
-    if !address.ip().is_loopback() {
-        return Err("only a loopback address can be served without accounts: use 127.0.0.1 and, for others, a proxy that authenticates".to_owned());
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected ADDRESS:PORT, for example 127.0.0.1:8080".to_owned())
+}
+
+impl ServeOptions {
+    /// Refuses what would serve the network without asking who calls.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.auth || self.listen.ip().is_loopback() {
+            return Ok(());
+        }
+        Err(format!(
+            "--listen {} is no loopback address, and everybody who reaches it could do everything: add `--auth`, or listen on 127.0.0.1",
+            self.listen
+        ))
     }
-    Ok(address)
+}
+
+fn weight(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|weight| (1..=10_000).contains(weight)).ok_or_else(|| "1 to 10000".to_owned())
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {

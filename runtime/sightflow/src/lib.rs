@@ -2,6 +2,7 @@
 // They panic when nobody reads; `logging` does not.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
+mod accounts;
 mod budget;
 pub mod cli;
 mod files;
@@ -26,10 +27,18 @@ use crate::cli::{Cli, Verb, WorkflowVerb};
 pub fn main() -> ExitCode {
     let verb = Cli::parse().verb;
     let done = match verb {
-        Verb::Serve(options) => serve::run(&options),
+        Verb::Serve(options) => {
+            if let Err(reason) = options.check() {
+                logging::say(format_args!("error: {reason}"));
+                return ExitCode::from(2);
+            }
+            serve::run(&options)
+        }
         Verb::Run(options) => once::run(&options),
         Verb::Workflow(WorkflowVerb::Validate(options)) => validate::run(&options),
         Verb::CompileComponent => return sightflow_sandbox::compile_component(),
+        Verb::Tenant(verb) => accounts::tenant(&verb),
+        Verb::Key(verb) => accounts::key(&verb),
         Verb::Version => {
             let devices = if cfg!(feature = "cuda") { "cpu, cuda" } else { "cpu" };
             logging::print(format_args!("sightflow {} ({devices})", env!("CARGO_PKG_VERSION")))

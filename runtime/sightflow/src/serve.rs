@@ -30,6 +30,11 @@ async fn serve(options: &ServeOptions) -> Result<()> {
         // Nothing was accepted yet; what was begun is taken up by the next start.
         () = signals.received() => return Ok(()),
     };
+    let api = if options.auth { runtime.api.clone().with_keys() } else { runtime.api.clone() };
+    if options.auth && !runtime.has_keys().await? {
+        let data = options.data.display();
+        tracing::warn!("there is no API key yet; stop the server and run: sightflow key create --data {data}");
+    }
     let address = listener.local_addr()?;
     // The one line on stdout: scripts wait for it and read the address from it.
     if logging::print(format_args!("sightflow is ready on http://{address} ({})", runtime.summary)).is_err() {
@@ -48,7 +53,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
     };
     let config = ServeConfig { max_connections: options.max_connections, ..ServeConfig::default() };
     let served = tokio::select! {
-        served = sightflow_api::serve(listener, sightflow_api::router(runtime.api.clone()), config, stop) => served,
+        served = sightflow_api::serve(listener, sightflow_api::router(api), config, stop) => served,
         never = memory::give_back() => match never {},
     };
     runtime.shutdown().await;

@@ -146,6 +146,14 @@ impl Runtime {
         Ok(Self { api, summary, store, engine, worker, following })
     }
 
+    /// Whether there is any API key.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn has_keys(&self) -> Result<bool> {
+        Ok(self.store.count_api_keys().await? > 0)
+    }
+
     /// Resolves with the reason when a part cannot go on: the process is of no use any more and should end.
     pub async fn failed(&self) -> String {
         let worker = async {
@@ -190,7 +198,7 @@ fn alive(name: &'static str, health: Health) -> HealthCheck {
 }
 
 /// Makes the directory if it is missing. What lies in it are other people's pictures: only its owner may look.
-fn private_directory(path: &Path) -> std::io::Result<()> {
+pub(crate) fn private_directory(path: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(path)?;
     #[cfg(unix)]
     {

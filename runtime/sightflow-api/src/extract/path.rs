@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use sightflow_store::PackageKey;
-use sightflow_types::{Digest, ExecutionId, JobId, WorkerId, WorkflowId};
+use sightflow_types::{Digest, ExecutionId, JobId, KeyId, TenantId, WorkerId, WorkflowId};
 
 use crate::error::{ApiError, Code};
 
@@ -32,7 +32,7 @@ impl PathValue for PackageKey {
     }
 }
 
-by_from_str!(WorkflowId, ExecutionId, JobId, WorkerId, Digest);
+by_from_str!(WorkflowId, ExecutionId, JobId, WorkerId, TenantId, KeyId, Digest);
 
 impl PathValue for String {
     fn read(text: &str) -> Result<Self, String> {

@@ -1,5 +1,6 @@
 //! Handlers, one module per resource, and the table of routes.
 
+mod api_keys;
 pub(crate) mod blobs;
 mod block_packages;
 mod blocks;
@@ -12,6 +13,7 @@ mod jobs;
 mod models;
 pub(crate) mod openapi;
 mod runs;
+mod tenants;
 mod workflows;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -65,6 +67,11 @@ pub(crate) fn api() -> OpenApiRouter<ApiState> {
         .routes(routes!(blobs::upload_image))
         .routes(routes!(blobs::get, blobs::delete))
         .routes(routes!(blobs::thumbnail))
+        .routes(routes!(tenants::me))
+        .routes(routes!(tenants::list, tenants::create))
+        .routes(routes!(tenants::get, tenants::patch))
+        .routes(routes!(api_keys::list, api_keys::create))
+        .routes(routes!(api_keys::revoke))
         .routes(routes!(error_reference::list))
         .routes(routes!(error_reference::get))
 }

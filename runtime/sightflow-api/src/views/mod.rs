@@ -8,4 +8,5 @@ pub(crate) mod images;
 pub(crate) mod job;
 pub(crate) mod model;
 pub(crate) mod node;
+pub(crate) mod tenant;
 pub(crate) mod workflow;

@@ -1,5 +1,6 @@
 //! The API over a real SQLite store, blobs in memory and a scripted engine; the tree mirrors the routes.
 
+mod auth;
 mod blobs;
 mod block_packages;
 mod blocks;

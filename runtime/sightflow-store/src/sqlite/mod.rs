@@ -3,6 +3,7 @@
 #[macro_use]
 mod row;
 
+mod api_keys;
 mod blobs;
 mod block_packages;
 mod checkpoint;
@@ -28,6 +29,7 @@ mod records;
 mod replay;
 mod store;
 mod submit;
+mod tenants;
 mod versions;
 mod workers;
 mod workflows;

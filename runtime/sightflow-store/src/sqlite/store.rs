@@ -2,15 +2,16 @@
 
 use async_trait::async_trait;
 use sightflow_types::{
-    Digest, ExecutionId, ExecutionStatus, JobId, PackageId, TenantId, Timestamp, WorkerId, WorkflowId,
+    Digest, ExecutionId, ExecutionStatus, JobId, KeyId, PackageId, TenantId, Timestamp, WorkerId, WorkflowId,
 };
 use tokio::sync::broadcast;
 
 use super::submit::Submitted;
 use super::{
-    SqliteStore, blobs, block_packages, claims, ending, engines, events, executions, failures, jobs, models, probe,
-    prune, records, replay, row, submit, versions, workers, workflows,
+    SqliteStore, api_keys, blobs, block_packages, claims, ending, engines, events, executions, failures, jobs, models,
+    probe, prune, records, replay, row, submit, tenants, versions, workers, workflows,
 };
+use crate::api_key::{ApiKey, KeyHash, KeyOwner, NewApiKey};
 use crate::blob::{Blob, BlobRef, NewBlob};
 use crate::block_package::{
     BlockPackage, BlockVersion, NamedVersion, NewBlockVersion, PackageChanges, PackageKey, PublishedVersion,
@@ -31,6 +32,7 @@ use crate::page::{Page, PageRequest};
 use crate::retention::{Pruned, Retention};
 use crate::signal::Signal;
 use crate::store::{QueueDepth, Store, StoreStatistics};
+use crate::tenant::{NewTenant, Slug, Tenant, TenantChange};
 use crate::worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker};
 use crate::workflow::{
     Created, Definitions, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
@@ -476,6 +478,54 @@ impl Store for SqliteStore {
 
     async fn forget_blobs(&self, digests: Vec<Digest>) -> Result<()> {
         self.write(move |tx| Box::pin(async move { blobs::forget(tx, &digests).await })).await
+    }
+
+    async fn create_tenant(&self, new: NewTenant) -> Result<Tenant> {
+        self.write(move |tx| Box::pin(tenants::create(tx, new))).await
+    }
+
+    async fn tenant(&self, id: TenantId) -> Result<Tenant> {
+        tenants::get(&self.readers, id).await
+    }
+
+    async fn tenant_named(&self, slug: &Slug) -> Result<Tenant> {
+        tenants::named(&self.readers, slug).await
+    }
+
+    async fn tenants(&self, page: PageRequest<TenantId>) -> Result<Page<Tenant, TenantId>> {
+        tenants::list(&self.readers, page).await
+    }
+
+    async fn count_tenants(&self) -> Result<u64> {
+        tenants::count(&self.readers).await
+    }
+
+    async fn update_tenant(&self, id: TenantId, change: TenantChange) -> Result<Tenant> {
+        self.write(move |tx| Box::pin(tenants::update(tx, id, change))).await
+    }
+
+    async fn create_key(&self, new: NewApiKey) -> Result<ApiKey> {
+        self.write(move |tx| Box::pin(api_keys::create(tx, new))).await
+    }
+
+    async fn api_keys(&self, tenant: Option<TenantId>, page: PageRequest<KeyId>) -> Result<Page<ApiKey, KeyId>> {
+        api_keys::list(&self.readers, tenant, page).await
+    }
+
+    async fn count_api_keys(&self) -> Result<u64> {
+        api_keys::count(&self.readers).await
+    }
+
+    async fn revoke_key(&self, id: KeyId) -> Result<()> {
+        self.write(move |tx| Box::pin(api_keys::revoke(tx, id))).await
+    }
+
+    async fn key_owner(&self, hash: KeyHash) -> Result<KeyOwner> {
+        api_keys::owner(&self.readers, hash, self.time.now().millis()).await
+    }
+
+    async fn key_used(&self, id: KeyId) -> Result<()> {
+        self.write(move |tx| Box::pin(api_keys::used(tx, id))).await
     }
 
     fn subscribe(&self) -> broadcast::Receiver<Signal> {

@@ -25,6 +25,11 @@ impl Client {
         answer(self.agent.get(self.url(path)).call())
     }
 
+    /// With an API key.
+    pub(crate) fn get_with_key(&self, path: &str, key: &str) -> (u16, Value) {
+        answer(self.agent.get(self.url(path)).header("Authorization", format!("Bearer {key}")).call())
+    }
+
     pub(crate) fn bytes(&self, path: &str) -> (u16, Vec<u8>) {
         let mut response = self.agent.get(self.url(path)).call().unwrap();
         let bytes = response.body_mut().with_config().limit(64 << 20).read_to_vec().unwrap();

@@ -80,7 +80,7 @@ fn the_program_is_its_own_compiler() {
 #[test]
 fn misuse_says_what_to_do() {
     for (arguments, code, part) in [
-        (&["serve", "--listen", "0.0.0.0:0"][..], 2, "loopback"),
+        (&["serve", "--listen", "0.0.0.0:0"][..], 2, "--auth"),
         (&["serve", "--device", "tpu"], 2, "cuda"),
         (&["serve", "--workers", "100000"], 2, "0 to 1024"),
         (&["run", "no-such-file.json"], 1, "no-such-file.json"),

@@ -1,5 +1,6 @@
 //! The real binary, real components, real weights, real photographs, over HTTP.
 
+mod accounts;
 mod bad_input;
 mod blocks;
 mod client;
