@@ -9,7 +9,7 @@ use sightflow_types::Rect;
 
 use crate::convert::{append_row, premultiplied_on_white, straight};
 use crate::open::{MAX_BYTES, Source, guarded, limits, open, undecodable};
-use crate::ops::rotate::rotate_held;
+use crate::rotate::rotate_held;
 use crate::work::Work;
 use crate::{ImageError, PixelFormat, Pixels, Probe, SourceFormat, View, jpeg, tiff};
 

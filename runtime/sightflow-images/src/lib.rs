@@ -16,6 +16,7 @@ mod operations;
 mod ops;
 mod pixels;
 mod probe;
+mod rotate;
 mod source_format;
 mod thumbnail;
 mod tiff;

@@ -80,7 +80,7 @@ impl Image {
         if quarter_turns_clockwise.is_multiple_of(4) && !mirror {
             return Ok(self.clone());
         }
-        let turned = ops::rotate::rotate(work, &self.view_in(work)?, quarter_turns_clockwise % 4, mirror)?;
+        let turned = crate::rotate::rotate(work, &self.view_in(work)?, quarter_turns_clockwise % 4, mirror)?;
         Ok(Self::from_pixels(turned))
     }
 

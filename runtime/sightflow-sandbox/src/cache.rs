@@ -119,10 +119,15 @@ fn fill_random(bytes: &mut [u8]) -> std::io::Result<()> {
     getrandom::fill(bytes).map_err(std::io::Error::other)
 }
 
-/// `<component>-<engine>`: the engine's part changes with the wasmtime version and with every setting that compiled code depends on.
+/// Raised when components are refused that were not before: what was compiled until then is looked at again.
+const SCREEN: u32 = 1;
+
+/// `<component>-<rules>`: the second part changes with the wasmtime version, with every setting that compiled code depends
+/// on, and with the interface and the rules that a component was held to.
 fn entry_name(engine: &Engine, digest: Digest) -> String {
     let mut hasher = std::hash::DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
+    (SCREEN, crate::screen::ENCODED_INTERFACE).hash(&mut hasher);
     format!("{}-{:016x}", digest.hex(), hasher.finish())
 }
 

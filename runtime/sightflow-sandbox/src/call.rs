@@ -5,7 +5,7 @@ use sightflow_types::TenantId;
 use sightflow_types::document::Document;
 use tokio_util::sync::CancellationToken;
 
-use crate::{CallFailure, CallLimits, GuestError};
+use crate::CallLimits;
 
 /// What a block is given: one JSON object and the images that it names.
 #[derive(Debug, Clone)]
@@ -96,20 +96,4 @@ pub struct GuestOutcome {
     pub logs: Logs,
     /// What it used.
     pub profile: Profile,
-}
-
-/// What many calls of one block came to, in the order of their payloads.
-#[derive(Debug)]
-pub enum ManyOutcomes {
-    /// Each had an instance of its own.
-    Apart(Vec<Result<GuestOutcome, Box<CallFailure>>>),
-    /// All shared one instance, its log and its profile.
-    Together {
-        /// The documents and the images that they name.
-        answers: Vec<Result<(Document, Vec<Image>), GuestError>>,
-        /// What the block logged.
-        logs: Logs,
-        /// What it used.
-        profile: Profile,
-    },
 }

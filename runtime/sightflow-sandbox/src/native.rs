@@ -3,7 +3,7 @@
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::host::linker::chain;
+use crate::host::failure::chain;
 
 /// wasmtime's form of a compiled component. A value exists only for code that comes from this program's own compiler: made
 /// in this process, by a child of it that runs the same program, or read from the cache under its MAC.

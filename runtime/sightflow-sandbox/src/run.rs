@@ -9,7 +9,7 @@ use wasmtime::{Engine, Store, Trap};
 use crate::error::{CallFailure, GuestError, LimitKind, Report};
 use crate::host::bindings::exports::sightflow::block::blocks::{BlockError, Payload as WirePayload};
 use crate::host::exports::{Exported, Exports, WireAnswer};
-use crate::host::linker::chain;
+use crate::host::failure::chain;
 use crate::host::pace::Pace;
 use crate::host::state::CallState;
 use crate::host::stop::Stop;

@@ -5,7 +5,6 @@ pub(crate) mod border;
 mod combine;
 pub(crate) mod flip;
 pub(crate) mod resize;
-pub(crate) mod rotate;
 mod statistics;
 pub(crate) mod threshold;
 

@@ -5,7 +5,7 @@ use wasmtime::{AsContextMut, Store};
 
 use super::bindings::exports::sightflow::block::blocks::{BlockError, Payload};
 use super::bindings::{BlockPackage, BlockPackageIndices};
-use super::linker::differs;
+use super::failure::differs;
 use super::state::CallState;
 use crate::LoadError;
 

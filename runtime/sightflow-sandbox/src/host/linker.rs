@@ -6,6 +6,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::bindings::sightflow::block::{images, log};
 use super::exports::Exports;
+use super::failure::differs;
 use super::state::CallState;
 use super::wasi;
 use crate::LoadError;
@@ -36,14 +37,6 @@ pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Exports, Lo
     Exports::new(linker.instantiate_pre(component).map_err(|error| differs(&error))?)
 }
 
-/// What the comparison of interfaces did not find.
-pub(super) fn differs(error: &wasmtime::Error) -> LoadError {
-    LoadError::refused(
-        code::WIT,
-        format!("the package does not match the block interface of this host: {}", chain(error)),
-    )
-}
-
 fn wasi_package(interface: &str) -> bool {
     interface.split_once('/').is_some_and(|(package, _)| wasi::INTERFACES.contains(&package))
 }
@@ -65,9 +58,4 @@ fn link_wasi(
         }
     }
     Ok(())
-}
-
-/// An engine error with its causes on one line.
-pub(crate) fn chain(error: &wasmtime::Error) -> String {
-    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

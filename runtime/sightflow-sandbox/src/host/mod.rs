@@ -4,6 +4,7 @@ pub(crate) mod bindings;
 mod clock;
 mod drawing;
 pub(crate) mod exports;
+pub(crate) mod failure;
 mod images;
 pub(crate) mod linker;
 mod log;

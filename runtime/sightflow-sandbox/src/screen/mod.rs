@@ -14,6 +14,7 @@ use wasmparser::types::Types;
 
 pub use bounds::MAX_PACKAGE_BYTES;
 pub use identity::{Identity, IdentityError, identity, with_identity};
+pub(crate) use wit::ENCODED as ENCODED_INTERFACE;
 
 use crate::engine;
 use crate::finding::{Findings, code};

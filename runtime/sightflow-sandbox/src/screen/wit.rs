@@ -11,7 +11,7 @@ use super::describe::{Interface, Item, Resources, add_resources};
 use crate::finding::{Findings, code};
 
 /// The block interface 0.1, encoded as a component type by the build script.
-const ENCODED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/interface_v0_1.wasm"));
+pub(crate) const ENCODED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/interface_v0_1.wasm"));
 
 /// The same, read.
 static HOST: LazyLock<Types> = LazyLock::new(|| {

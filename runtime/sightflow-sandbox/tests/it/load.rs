@@ -95,8 +95,8 @@ fn a_difference_of_interfaces_is_said_in_words() {
             "`size` is `record { width: u32, height: u64 }` in the component and `record { width: u32, height: u32 }` in this host",
         ),
         (
-            r#"(export "from-pixels" (func (param "size" u32)))"#,
-            "`from-pixels` is `func(size: u32)` in the component and `func(size: size, format: pixel-format, pixels: list<u8>) -> result<image, image-error>` in this host",
+            r#"(export "text-size" (func (param "size" u32)))"#,
+            "`text-size` is `func(size: u32)` in the component and `func(content: string, height: f32) -> result<size, image-error>` in this host",
         ),
     ];
     for (items, expected) in cases {

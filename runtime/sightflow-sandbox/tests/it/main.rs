@@ -7,6 +7,7 @@ mod fairness;
 mod guests;
 mod host;
 mod hostile;
+mod interface;
 mod isolation;
 mod limits;
 mod load;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use sightflow_sandbox::Identity;
 
 use crate::client::Client;
 use crate::server::Server;
@@ -16,20 +17,29 @@ const PACKAGE: &str = "/api/v1/block-packages/acme/logic";
 /// What `filter` says of values that have no common order, in the first version and in the second.
 const SAYS: [&str; 2] = ["`sort_by` finds", "`SORT_BY` finds"];
 
-/// A component of a real package; the second version differs in what it says.
+/// A component of a real package under another name; the second version differs in what it says.
 fn component(version: usize) -> Vec<u8> {
+    named("acme/logic", version)
+}
+
+fn named(name: &str, version: usize) -> Vec<u8> {
     let logic = sightflow_first_party::PACKAGES.iter().find(|package| package.name == "sightflow/logic").unwrap();
-    let mut bytes = logic.component.to_vec();
     let says = SAYS[0].as_bytes();
+    let mut bytes = logic.component.to_vec();
     let places: Vec<usize> = (0..bytes.len() - says.len()).filter(|&at| bytes[at..].starts_with(says)).collect();
     assert_eq!(places.len(), 1);
-    bytes[places[0]..][..says.len()].copy_from_slice(SAYS[version - 1].as_bytes());
-    bytes
+    bytes[places[0]..][..says.len()].copy_from_slice(SAYS[version.min(2) - 1].as_bytes());
+    let identity = Identity {
+        name: name.to_owned(),
+        version: format!("{version}.0.0").parse().unwrap(),
+        sdk: String::new(),
+        language: String::new(),
+    };
+    sightflow_sandbox::with_identity(&bytes, &identity).unwrap()
 }
 
 fn publish(server: &Client, version: usize) -> (u16, Value) {
-    let query = format!("{PACKAGES}?name=acme/logic&version={version}.0.0");
-    server.send(&query, "application/wasm", &component(version))
+    server.send(PACKAGES, "application/wasm", &component(version))
 }
 
 /// Three blocks one after the other, each of which fails and says which code ran.
@@ -150,10 +160,11 @@ fn what_is_no_package_is_refused_with_reasons() {
         assert_eq!((status, &answer["error"]["code"]), (422, &json!("component_invalid")), "{answer:#}");
         assert_eq!(answer["error"]["details"][0]["code"], code, "{answer:#}");
     }
-    let (status, answer) =
-        server.send(&format!("{PACKAGES}?name=sightflow/logic&version=9.0.0"), "application/wasm", &component(1));
+    let (status, answer) = server.send(PACKAGES, "application/wasm", &named("sightflow/logic", 9));
     assert_eq!((status, &answer["error"]["code"]), (422, &json!("component_invalid")), "{answer:#}");
-    let verified = format!("{PACKAGES}?name=acme/logic&version=1.0.0&verify=true");
+    let (status, answer) = server.send(&format!("{PACKAGES}?name=acme/other"), "application/wasm", &component(1));
+    assert_eq!((status, &answer["error"]["details"][0]["pointer"]), (422, &json!("?name")), "{answer:#}");
+    let verified = format!("{PACKAGES}?verify=true");
     let (status, answer) = server.send(&verified, "application/wasm", &component(1));
     assert_eq!(status, 201, "its examples hold: {answer:#}");
 }
