@@ -19,6 +19,17 @@ impl Ink {
         Self { r, g, b, opacity: 1.0 }
     }
 
+    /// The colour in the channels of a format, opaque.
+    pub(crate) fn color(self, format: PixelFormat) -> [u8; 4] {
+        match format {
+            // Nothing is drawn on the other grey formats.
+            PixelFormat::Gray8 | PixelFormat::Gray16 | PixelFormat::Float32 => {
+                [crate::convert::luma(self.r, self.g, self.b), 0, 0, 0]
+            }
+            PixelFormat::Rgb8 | PixelFormat::Rgba8 => [self.r, self.g, self.b, 255],
+        }
+    }
+
     /// A pixel of this colour, whose first bytes count; with alpha, the opacity is its alpha.
     ///
     /// # Errors
@@ -35,7 +46,7 @@ impl Ink {
                 if has_alpha { "0..1" } else { "1" }
             )));
         }
-        let [first, second, third, _] = crate::canvas::color(self, format);
+        let [first, second, third, _] = self.color(format);
         Ok([first, second, third, (self.opacity * 255.0 + 0.5) as u8])
     }
 }

@@ -41,6 +41,9 @@ impl EncodeFormat {
     }
 }
 
+/// Steps a pixel.
+const STEPS: u64 = 8;
+
 /// As [`encode_in`], with a [`Work`] of its own.
 ///
 /// # Errors
@@ -83,6 +86,7 @@ pub fn encode_in(work: &Work, image: &Image, format: EncodeFormat) -> Result<Byt
     // PNG and WebP are packed in memory of the encoder's own first.
     let own = if matches!(format, EncodeFormat::Jpeg { .. }) { 0 } else { 2 * data.len() as u64 };
     let _own = work.take(own)?;
+    work.spend(STEPS * u64::from(width) * u64::from(height))?;
     let mut out = Growing { work, bytes: Vec::new(), held: None, refused: None };
     let written = match format {
         EncodeFormat::Png => PngEncoder::new_with_quality(&mut out, CompressionType::Fast, FilterType::Up)
@@ -124,6 +128,10 @@ const FIRST: usize = 64 << 10;
 
 impl Write for Growing<'_> {
     fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
+        if let Err(refused) = self.work.spend(part.len() as u64) {
+            self.refused = Some(refused);
+            return Err(std::io::Error::other("no time for the file"));
+        }
         let needed = self.bytes.len() + part.len();
         if needed > self.bytes.capacity() {
             let capacity = needed.max(2 * self.bytes.capacity()).max(FIRST);

@@ -118,7 +118,7 @@ impl Paint {
     const PATTERN: usize = 48;
 
     fn new(ink: Ink, format: PixelFormat) -> Self {
-        let color = color(ink, format);
+        let color = ink.color(format);
         // A NaN is no opacity.
         if ink.opacity.is_nan() || ink.opacity <= 0.0 {
             return Self::Nothing;
@@ -163,17 +163,6 @@ impl Paint {
             }
             Self::Nothing => {}
         }
-    }
-}
-
-/// The bytes of a colour in a pixel format; alpha is 255. Channels that the format lacks are 0.
-pub(crate) fn color(ink: Ink, format: PixelFormat) -> [u8; 4] {
-    match format {
-        // Nothing is drawn on the other grey formats.
-        PixelFormat::Gray8 | PixelFormat::Gray16 | PixelFormat::Float32 => {
-            [crate::convert::luma(ink.r, ink.g, ink.b), 0, 0, 0]
-        }
-        PixelFormat::Rgb8 | PixelFormat::Rgba8 => [ink.r, ink.g, ink.b, 255],
     }
 }
 

@@ -11,7 +11,6 @@ mod text;
 
 use coverage::Coverage;
 use layer::Layer;
-pub(crate) use layer::color;
 
 use crate::convert::append_row;
 use crate::work::Work;

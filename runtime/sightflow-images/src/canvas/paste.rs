@@ -83,7 +83,7 @@ fn blend_table(opacity: f32) -> Box<[[u8; 256]; 256]> {
 fn blend_rgba(below: &mut [u8], above: &[u8], to: PixelFormat, opacity: f32) {
     for (below, &[r, g, b, a]) in below.chunks_exact_mut(to.channels()).zip(above.as_chunks::<4>().0) {
         let opacity = opacity * f32::from(a) / 255.0;
-        let color = super::layer::color(crate::Ink { r, g, b, opacity }, to);
+        let color = crate::Ink { r, g, b, opacity }.color(to);
         below.iter_mut().zip(color).for_each(|(below, above)| *below = mix(opacity, above, *below));
     }
 }

@@ -1,7 +1,7 @@
 //! Text.
 
 use super::Canvas;
-use super::layer::{color, mix};
+use super::layer::mix;
 use crate::font::{advance, check_height, raster, text_size_in};
 use crate::work::Work;
 use crate::{ImageError, Text};
@@ -85,7 +85,7 @@ impl Canvas {
         let (ink, columns) = (text.ink, window.columns());
         let surface = self.surface(work)?;
         let (format, stride) = (surface.format(), surface.stride());
-        let (color, channels) = (color(ink, format), format.channels());
+        let (color, channels) = (ink.color(format), format.channels());
         let opacity = ink.opacity.min(1.0);
         let mut painted = 0;
         for (cells, y) in letters.chunks_exact(columns).zip(window.top as usize..) {

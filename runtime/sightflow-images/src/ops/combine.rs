@@ -34,6 +34,11 @@ impl Image {
         self.combine(work, second, u8::abs_diff)
     }
 
+    /// `v − w` of each channel, cut off at 0; the images must be alike.
+    pub(super) fn less_in(&self, work: &Work, second: &Self) -> Result<Self, ImageError> {
+        self.combine(work, second, u8::saturating_sub)
+    }
+
     fn combine(&self, work: &Work, second: &Self, of: impl Fn(u8, u8) -> u8) -> Result<Self, ImageError> {
         self.require_like(second)?;
         let (first, second) = (self.view_in(work)?, second.view_in(work)?);

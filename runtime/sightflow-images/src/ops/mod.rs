@@ -2,11 +2,15 @@
 
 pub(crate) mod blur;
 pub(crate) mod border;
+pub(crate) mod color;
 mod combine;
+pub(crate) mod contours;
 pub(crate) mod flip;
+pub(crate) mod morphology;
 pub(crate) mod resize;
 mod statistics;
 pub(crate) mod threshold;
+mod warp;
 
 use crate::work::Work;
 use crate::{ImageError, View};

@@ -7,6 +7,7 @@ mod draw;
 mod formats;
 mod hostile;
 mod layers;
+mod more_opencv;
 mod opencv;
 mod resample;
 mod text;

@@ -5,15 +5,15 @@ use sightflow_images::{Border, Flip, Image, Ink, Margins, PixelFormat, Pixels, T
 
 use crate::{gradient, gray};
 
-fn fixtures() -> Value {
+pub(crate) fn fixtures() -> Value {
     serde_json::from_str(include_str!("../fixtures/opencv.json")).unwrap()
 }
 
-fn values(of: &Value) -> Vec<u8> {
+pub(crate) fn values(of: &Value) -> Vec<u8> {
     of.as_array().unwrap().iter().map(|value| u8::try_from(value.as_u64().unwrap()).unwrap()).collect()
 }
 
-fn data(image: &Image) -> Vec<u8> {
+pub(crate) fn data(image: &Image) -> Vec<u8> {
     image.pixels().unwrap().data().to_vec()
 }
 

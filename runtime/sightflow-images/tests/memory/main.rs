@@ -200,8 +200,11 @@ fn files_say_what_they_take_while_they_are_written() {
         check(&format!("{format:?}"), |work| encode_in(work, &noise, format));
     }
     let small = Work::new(MemoryPool::new(1 << 20));
-    let refused = encode_in(&small.until(std::time::Instant::now()), &noise, EncodeFormat::Jpeg { quality: 100 });
+    let soon = std::time::Instant::now() + std::time::Duration::from_secs(2);
+    let refused = encode_in(&small.until(soon), &noise, EncodeFormat::Jpeg { quality: 100 });
     assert!(matches!(refused, Err(ImageError::OutOfBudget(_))), "{refused:?}");
+    let late = encode_in(&Work::default().until(std::time::Instant::now()), &noise, EncodeFormat::Png);
+    assert!(matches!(late, Err(ImageError::Stopped)), "{late:?}");
 }
 
 /// A zlib stream of `count` zeros: fixed codes, a literal, then "258 times the byte before" as often as needed.

@@ -132,7 +132,7 @@ impl wit::HostImage for CallState {
         let pixels = self.operate(|state| Ok(image.read_in(&state.work, area, format)))?;
         Ok(pixels.map(|mut pixels| {
             let data = pixels.lend_data();
-            self.lent = Some(pixels);
+            self.lent = Some(Box::new(pixels));
             data
         }))
     }

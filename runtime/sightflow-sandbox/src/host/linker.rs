@@ -4,7 +4,7 @@ use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use super::bindings::sightflow::block::{images, log};
+use super::bindings::sightflow::block::{image_ops, images, log};
 use super::exports::Exports;
 use super::failure::differs;
 use super::state::CallState;
@@ -23,6 +23,9 @@ pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Exports, Lo
         let linked = match interface {
             "sightflow:block/images" if version.starts_with("0.1.") => {
                 images::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)
+            }
+            "sightflow:block/image-ops" if version.starts_with("0.1.") => {
+                image_ops::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)
             }
             "sightflow:block/log" if version.starts_with("0.1.") => {
                 log::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)

@@ -5,6 +5,7 @@ mod clock;
 mod drawing;
 pub(crate) mod exports;
 pub(crate) mod failure;
+mod image_ops;
 mod images;
 pub(crate) mod linker;
 mod log;

@@ -1,8 +1,9 @@
 //! The data behind one call: meters, handles, log. Made for each call, so everything in it is cheap to make.
 
+use std::any::Any;
 use std::sync::Arc;
 
-use sightflow_images::{Pixels, Work};
+use sightflow_images::Work;
 use sightflow_memory::{MemoryPool, Reservation};
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::ResourceTable;
@@ -32,7 +33,7 @@ pub(crate) struct CallState {
     /// What image operations may use.
     pub(crate) work: Work,
     /// Pixels that the guest is reading: they are on the account until it calls again.
-    pub(crate) lent: Option<Pixels>,
+    pub(crate) lent: Option<Box<dyn Any + Send>>,
     random: u64,
     /// Linear memories, in the process's budget; at least as many bytes as the call came with.
     memory: Reservation,

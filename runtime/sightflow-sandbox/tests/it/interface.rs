@@ -4,8 +4,11 @@ use sha2::{Digest as _, Sha256};
 use wit_parser::{Resolve, TypeDefKind};
 
 /// SHA-256 of what was released.
-const RELEASED: [(&str, &str, &str); 1] =
-    [("v0_1/block.wit", include_str!("../../../../wit/v0_1/block.wit"), "3f4e36628326708d5ef43326ae50ff1870c77624792ca848572b4aaf05f2fc00")];
+const RELEASED: [(&str, &str, &str); 1] = [(
+    "v0_1/block.wit",
+    include_str!("../../../../wit/v0_1/block.wit"),
+    "3f4e36628326708d5ef43326ae50ff1870c77624792ca848572b4aaf05f2fc00",
+)];
 
 #[test]
 fn what_is_released_does_not_change() {
