@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::author;
 use crate::client::Client;
 use crate::server::Server;
 
@@ -18,8 +19,7 @@ const SAYS: [&str; 2] = ["`sort_by` finds", "`SORT_BY` finds"];
 
 /// A component of a real package; the second version differs in what it says.
 fn component(version: usize) -> Vec<u8> {
-    let logic = sightflow_first_party::PACKAGES.iter().find(|package| package.name == "sightflow/logic").unwrap();
-    let mut bytes = logic.component.to_vec();
+    let mut bytes = author::component("sightflow/logic", "acme/logic", &format!("{version}.0.0"));
     let says = SAYS[0].as_bytes();
     let places: Vec<usize> = (0..bytes.len() - says.len()).filter(|&at| bytes[at..].starts_with(says)).collect();
     assert_eq!(places.len(), 1);
