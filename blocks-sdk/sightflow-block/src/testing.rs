@@ -3,9 +3,10 @@
 
 use serde_json::{Map, Value};
 use sightflow_types::Problem;
+pub use sightflow_types::manifest::{EXAMPLE_COLOR, EXAMPLE_SIZE};
 
 use crate::block::find;
-use crate::{BlockError, CheckContext, Entry, Example, Image, Manifest, PixelFormat, PortKind, Rect, bytes, image};
+use crate::{BlockError, CheckContext, Entry, Example, Image, Manifest, PixelFormat, Rect, bytes, image};
 
 pub mod canonical;
 
@@ -120,11 +121,6 @@ pub fn check(package: &[Entry], block: &str, config: &Value, wired: &[&str]) -> 
     }
 }
 
-/// The picture that every example gets at each required image port: a manifest is JSON, so an example cannot bring its own.
-pub const EXAMPLE_SIZE: (u32, u32) = (640, 480);
-/// The colour of each of its pixels.
-pub const EXAMPLE_COLOR: [u8; 3] = [100, 100, 100];
-
 /// Runs every example of every block and compares the outputs that it names.
 ///
 /// # Panics
@@ -164,11 +160,8 @@ pub fn run_examples_except(package: &[Entry], without: &[&str]) {
 fn example_call<'p>(package: &'p [Entry], manifest: &'p Manifest, example: &Example) -> Call<'p> {
     let call = Call::new(package, &manifest.name).config(Value::Object(example.config.clone()));
     let call = Call { inputs: example.inputs.clone(), ..call };
-    let pictures = manifest
-        .inputs
-        .iter()
-        .filter(|port| port.kind == PortKind::Image && port.required && !example.inputs.contains_key(&port.name));
-    pictures.fold(call, |call, port| call.image(&port.name, &Image::from_fn(EXAMPLE_SIZE, |_, _| EXAMPLE_COLOR)))
+    let picture = Image::from_fn(EXAMPLE_SIZE, |_, _| EXAMPLE_COLOR);
+    manifest.pictured(example).fold(call, |call, port| call.image(port, &picture))
 }
 
 impl Answer {

@@ -26,5 +26,6 @@ mod wait;
 pub use extract::read_document;
 pub use ready::{HealthCheck, Unwell};
 pub use router::{openapi, router};
+pub use routes::{checked_package, refused_component};
 pub use serve::{ServeConfig, serve};
 pub use state::{ApiConfig, ApiState};

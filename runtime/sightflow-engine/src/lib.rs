@@ -3,6 +3,7 @@
 mod blocking;
 pub mod catalog;
 mod cell;
+mod examples;
 pub mod host;
 mod image_source;
 mod images;
@@ -21,6 +22,7 @@ mod validate;
 mod weight;
 
 pub use catalog::{BlockEntry, BlockSource, Catalog, CatalogError, EngineKind, Package};
+pub use examples::{ExampleOutcome, run_examples};
 pub use host::{
     BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, CheckContext, Code, FailureKind,
     LogLevel, LogLine, Payload,
@@ -29,7 +31,7 @@ pub use image_source::ImageSource;
 pub use images::{ImageIo, Purpose};
 pub use input::validate_run;
 pub use models::{ModelCatalog, ModelEntry};
-pub use packages::{Identity, LoadFailure, PackageLoader, PackageService, Packages, PackagesConfig};
+pub use packages::{Disagreement, Identity, LoadFailure, PackageLoader, PackageService, Packages, PackagesConfig};
 pub use plan::{Compiled, DefinitionLimits, PROBLEMS_SHOWN, Plan, compile};
 pub use plans::{PlanError, Plans, load_models};
 pub use run::{
@@ -39,5 +41,5 @@ pub use run::{
 pub use run_input::RunInput;
 pub use server::{Engine, EngineConfig, EngineHealth, EngineParts, FetchError, ImageFetcher};
 pub use sightflow_supervisor::{Faults, Health, Restarts};
-pub use trial::{Trial, TrialError, try_block};
+pub use trial::{Trial, TrialError, fitting, try_block};
 pub use validate::validate;

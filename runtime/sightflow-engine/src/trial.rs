@@ -70,8 +70,11 @@ pub async fn try_block(
     }
 }
 
-/// The whole configuration, or everything that does not fit.
-fn fitting(
+/// The whole configuration, or everything that does not fit: pointers begin with `/config` or `/inputs`.
+///
+/// # Errors
+/// A problem for each thing.
+pub fn fitting(
     entry: &BlockEntry,
     config: Map<String, Value>,
     inputs: &Map<String, Value>,

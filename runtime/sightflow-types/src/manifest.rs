@@ -119,6 +119,19 @@ pub struct Example {
     pub outputs: Map<String, Value>,
 }
 
+/// The picture that every example gets at each required image port: a manifest is JSON, so an example cannot bring its own.
+pub const EXAMPLE_SIZE: (u32, u32) = (640, 480);
+/// The colour of each of its pixels.
+pub const EXAMPLE_COLOR: [u8; 3] = [100, 100, 100];
+
+impl Manifest {
+    /// The ports at which an example is given the grey picture.
+    pub fn pictured<'m>(&'m self, example: &'m Example) -> impl Iterator<Item = &'m str> {
+        let ports = self.inputs.iter().filter(|port| port.kind == PortKind::Image && port.required);
+        ports.map(|port| port.name.as_str()).filter(|name| !example.inputs.contains_key(*name))
+    }
+}
+
 macro_rules! port_kinds {
     ($($variant:ident = $text:literal => $base:ident),+ $(,)?) => {
         /// Type of a port: a bare type, or a kind that refines one.

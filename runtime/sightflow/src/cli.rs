@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+pub use crate::block::options::BlockVerb;
 use clap::{Args, Parser, Subcommand};
 use sightflow_models::{DeviceChoice, SimdLevel};
 use sightflow_store::Scope;
@@ -28,6 +29,9 @@ pub enum Verb {
     /// Work with definitions.
     #[command(subcommand)]
     Workflow(WorkflowVerb),
+    /// Write, try and publish blocks.
+    #[command(subcommand)]
+    Block(BlockVerb),
     /// Work with the tenants of a data directory whose server is stopped.
     #[command(subcommand)]
     Tenant(TenantVerb),
@@ -229,7 +233,7 @@ fn weight(text: &str) -> Result<u16, String> {
     text.parse().ok().filter(|weight| (1..=10_000).contains(weight)).ok_or_else(|| "1 to 10000".to_owned())
 }
 
-fn assignment(text: &str) -> Result<(String, String), String> {
+pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".to_owned()),

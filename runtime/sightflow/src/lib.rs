@@ -3,6 +3,7 @@
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod accounts;
+mod block;
 mod budget;
 pub mod cli;
 mod files;
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
         }
         Verb::Run(options) => once::run(&options),
         Verb::Workflow(WorkflowVerb::Validate(options)) => validate::run(&options),
+        Verb::Block(verb) => block::run(&verb),
         Verb::CompileComponent => return sightflow_sandbox::compile_component(),
         Verb::Tenant(verb) => accounts::tenant(&verb),
         Verb::Key(verb) => accounts::key(&verb),

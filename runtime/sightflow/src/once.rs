@@ -138,7 +138,7 @@ async fn write_pictures(service: &Local, outputs: &Value, directory: &Path) -> R
 }
 
 /// A name that leads nowhere else, whatever the output and the keys below it are called.
-fn file_name(name: &str, format: &str) -> String {
+pub(crate) fn file_name(name: &str, format: &str) -> String {
     let plain = |c: char| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' };
     let stem: String = name.chars().map(plain).collect();
     format!("{}.{}", stem.trim_start_matches('.'), format.chars().map(plain).collect::<String>())
@@ -159,7 +159,7 @@ fn pictures<'a>(value: &'a Value, name: &str, found: &mut Vec<(String, &'a Value
     }
 }
 
-fn json_or_text(text: &str) -> Value {
+pub(crate) fn json_or_text(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 

@@ -41,12 +41,7 @@ impl Blocks {
     /// # Errors
     /// When the sandbox cannot be set up or a package does not load.
     pub fn load(cache: Option<&Path>) -> Result<Self> {
-        let program = std::env::current_exe().context("cannot find this program's own file")?;
-        let compiler =
-            ChildCompiler { program, args: vec!["compile-component".into()], limits: CompileLimits::default() };
-        let compiler = Compiler::Child(compiler);
-        let config = SandboxConfig { cache: cache.map(Path::to_owned), compiler, ..SandboxConfig::default() };
-        let sandbox = Sandbox::new(&config).context("the sandbox cannot be set up")?;
+        let sandbox = sandbox(cache)?;
         let packages = sightflow_first_party::load(&sandbox)?;
         let source = Arc::new(BlockSource::new(packages.into_iter().map(host::published))?);
         let loader = Arc::new(SandboxLoader::new(sandbox.clone()));
@@ -57,6 +52,16 @@ impl Blocks {
     pub fn catalog(&self) -> Arc<Catalog> {
         self.source.of(TenantId::BUILT_IN)
     }
+}
+
+/// The sandbox; compiled code is taken from `cache` where it is there. Packages of tenants are compiled in processes of their
+/// own, by this program.
+pub(crate) fn sandbox(cache: Option<&Path>) -> Result<Sandbox> {
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let compiler = ChildCompiler { program, args: vec!["compile-component".into()], limits: CompileLimits::default() };
+    let compiler = Compiler::Child(compiler);
+    let config = SandboxConfig { cache: cache.map(Path::to_owned), compiler, ..SandboxConfig::default() };
+    Sandbox::new(&config).context("the sandbox cannot be set up")
 }
 
 /// A running process: store, engine, workers, and the API's state.

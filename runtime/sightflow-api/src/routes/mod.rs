@@ -19,6 +19,8 @@ mod workflows;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use block_packages::{checked_package, refused_component};
+
 use crate::state::ApiState;
 
 /// Everything under the base path.

@@ -22,7 +22,7 @@ use sightflow_supervisor::Restarts;
 use sightflow_types::{Problem, TenantId};
 
 pub use loader::{Identity, LoadFailure, PackageLoader};
-pub use names::check_name;
+pub use names::{Disagreement, agree, check_name};
 pub use pinned::PinError;
 pub use service::PackageService;
 

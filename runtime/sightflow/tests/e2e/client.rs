@@ -17,6 +17,11 @@ impl Client {
         Self { address, agent }
     }
 
+    /// `http://…`, without a path.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.address)
     }

@@ -1,6 +1,7 @@
 //! The real binary, real components, real weights, real photographs, over HTTP.
 
 mod accounts;
+mod author;
 mod bad_input;
 mod blocks;
 mod client;

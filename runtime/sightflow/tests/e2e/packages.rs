@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sightflow_sandbox::Identity;
 
+use crate::author;
 use crate::client::Client;
 use crate::server::Server;
 
@@ -23,19 +23,12 @@ fn component(version: usize) -> Vec<u8> {
 }
 
 fn named(name: &str, version: usize) -> Vec<u8> {
-    let logic = sightflow_first_party::PACKAGES.iter().find(|package| package.name == "sightflow/logic").unwrap();
+    let mut bytes = author::component("sightflow/logic", name, &format!("{version}.0.0"));
     let says = SAYS[0].as_bytes();
-    let mut bytes = logic.component.to_vec();
     let places: Vec<usize> = (0..bytes.len() - says.len()).filter(|&at| bytes[at..].starts_with(says)).collect();
     assert_eq!(places.len(), 1);
     bytes[places[0]..][..says.len()].copy_from_slice(SAYS[version.min(2) - 1].as_bytes());
-    let identity = Identity {
-        name: name.to_owned(),
-        version: format!("{version}.0.0").parse().unwrap(),
-        sdk: String::new(),
-        language: String::new(),
-    };
-    sightflow_sandbox::with_identity(&bytes, &identity).unwrap()
+    bytes
 }
 
 fn publish(server: &Client, version: usize) -> (u16, Value) {

@@ -22,6 +22,7 @@ pub(crate) use change::{
     __path_activate, __path_delete, __path_delete_version, __path_rollback, activate, delete, delete_version, rollback,
 };
 pub(crate) use publish::{__path_publish, publish};
+pub use publish::{checked_package, refused_component};
 
 /// The caller's packages, newest first.
 #[utoipa::path(get, path = "/block-packages", tag = "block packages", params(PageQuery), responses((status = 200, body = Page<PackageView>), (status = 400, body = ErrorBody)))]

@@ -6,7 +6,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Deserialize;
-use sightflow_engine::{BlockEntry, Catalog, Identity, LoadFailure, Package, TrialError, try_block};
+use sightflow_engine::packages::agree;
+use sightflow_engine::{Catalog, Disagreement, ExampleOutcome, Identity, LoadFailure, Package, run_examples};
 use sightflow_store::{Activation, NewBlob, NewBlockVersion, PublishedVersion, StoreError};
 use sightflow_types::Problem;
 use utoipa::{IntoParams, ToSchema};
@@ -15,7 +16,6 @@ use crate::caller::Caller;
 use crate::error::{ApiError, Code, ErrorBody};
 use crate::extract::body::{self, COMPONENT_LIMIT, Charge};
 use crate::extract::{Multipart, Query, media_type};
-use crate::images::TenantImages;
 use crate::state::ApiState;
 use crate::views::block_package::PackageView;
 use crate::{idempotency, intake};
@@ -97,6 +97,20 @@ fn unloaded(failure: LoadFailure) -> ApiError {
     }
 }
 
+/// The answer's body to a `dry_run` of this package.
+pub fn checked_package(package: &Package) -> serde_json::Value {
+    serde_json::json!(PackageView::checked(package))
+}
+
+/// The answer's body to a component with these findings, without the id that a request has.
+pub fn refused_component(problems: Vec<Problem>) -> serde_json::Value {
+    let mut body = serde_json::json!(invalid(problems).body("", ""));
+    if let Some(error) = body["error"].as_object_mut() {
+        error.retain(|key, _| !["request_id", "docs"].contains(&key.as_str()));
+    }
+    body
+}
+
 fn invalid(problems: Vec<Problem>) -> ApiError {
     ApiError::problems(Code::ComponentInvalid, "the component", problems)
 }
@@ -142,60 +156,23 @@ fn identity(state: &ApiState, query: &PublishQuery, component: &[u8]) -> Result<
             .map_err(|error| ApiError::field("?version", format!("`{text}` is not a semantic version: {error}")))
     });
     let version = version.transpose()?;
-    if let Some(said) = said {
-        let mut differs = Vec::new();
-        if let Some(name) = query.name.as_ref().filter(|name| **name != said.name) {
-            differs.push(Problem::new(
-                "E-MANIFEST",
-                "?name",
-                format!("the component says that it is `{}`, not `{name}`", said.name),
-            ));
+    agree(said, query.name.as_deref(), version.as_ref()).map_err(|disagreement| match disagreement {
+        Disagreement::Differs(problems) => invalid(problems),
+        Disagreement::Missing(key) => {
+            ApiError::field(format!("?{key}"), format!("the component does not say its {key}; give it as `?{key}=`"))
         }
-        if let Some(version) = version.filter(|version| *version != said.version) {
-            let message = format!("the component says that it is version {}, not {version}", said.version);
-            differs.push(Problem::new("E-MANIFEST", "?version", message));
-        }
-        return if differs.is_empty() { Ok(said) } else { Err(invalid(differs)) };
-    }
-    let missing = |key: &str| {
-        ApiError::field(format!("?{key}"), format!("the component does not say its {key}; give it as `?{key}=`"))
-    };
-    let name = query.name.clone().ok_or_else(|| missing("name"))?;
-    Ok(Identity { name, version: version.ok_or_else(|| missing("version"))? })
+    })
 }
 
 /// Runs the examples that the blocks come with.
 async fn verify(state: &ApiState, caller: Caller, package: &Package) -> Result<(), ApiError> {
     let catalog = Catalog::new([package.clone()]).map_err(ApiError::internal)?;
-    let io = TenantImages::new(state, caller.tenant);
     let mut found = Vec::new();
     for entry in catalog.entries().iter().filter(|entry| entry.block.package == package.name) {
-        for (index, example) in entry.manifest.examples.iter().enumerate() {
-            let tried =
-                try_block(state.host(), caller.tenant, entry, example.config.clone(), example.inputs.clone(), &io)
-                    .await;
-            let differs = match tried {
-                Err(TrialError::Unfit(problems)) => problems.first().map(|problem| problem.message.clone()),
-                Err(TrialError::Image(error)) => Some(error.message),
-                Ok(trial) => match trial.outputs {
-                    Err(error) => Some(error.message),
-                    Ok(outputs) => example.outputs.iter().find_map(|(port, expected)| {
-                        let answer = outputs.get(port).unwrap_or(&serde_json::Value::Null);
-                        (answer != expected).then(|| format!("`{port}` is {answer}, not {expected}"))
-                    }),
-                },
-            };
-            if let Some(reason) = differs {
-                found.push(failed(entry, index, &reason));
-            }
-        }
+        let outcomes = run_examples(state.host(), caller.tenant, entry).await;
+        found.extend(outcomes.iter().filter_map(ExampleOutcome::problem));
     }
     if found.is_empty() { Ok(()) } else { Err(invalid(found)) }
-}
-
-fn failed(entry: &BlockEntry, index: usize, reason: &str) -> Problem {
-    let pointer = format!("/{}/examples/{index}", entry.block.name);
-    Problem::new("E-EXAMPLE", pointer, format!("example {index} of `{}`: {reason}", entry.block.name))
 }
 
 /// Stores the bytes, then the rows that say what they are.
