@@ -30,7 +30,8 @@ pub(super) fn run(options: &RunOptions) -> Result<ExitCode> {
     };
     let entry = block(&loaded, &options.block)?;
     let config = config(&options.config)?;
-    let Given { inputs, images } = Given::read(&entry.manifest.inputs, &options.inputs)?;
+    let Given { inputs, images } =
+        Given::read(&entry.manifest.inputs, |port| entry.schema.takes_record(port), &options.inputs)?;
     let config = match fitting(entry, config, &inputs) {
         Ok(config) => config,
         Err(problems) => {
@@ -92,13 +93,14 @@ struct Given {
 }
 
 impl Given {
-    fn read(ports: &[Port], assignments: &[(String, String)]) -> Result<Self> {
+    /// Ports that take a record get the value of one edge, as it is.
+    fn read(ports: &[Port], record: impl Fn(&str) -> bool, assignments: &[(String, String)]) -> Result<Self> {
         let mut given = Self::default();
         for (name, text) in assignments {
             let port = ports.iter().find(|port| port.name == *name || port.aliases.contains(name));
             let value =
                 given.value(port.map(|port| port.kind), text).with_context(|| format!("--input {name}={text}"))?;
-            let many = port.is_some_and(|port| port.many || port.kind == PortKind::Images);
+            let many = port.is_some_and(|port| (port.many && !record(&port.name)) || port.kind == PortKind::Images);
             let name = port.map_or(name, |port| &port.name);
             match given.inputs.get_mut(name) {
                 Some(Value::Array(list)) if many => list.push(value),
@@ -262,6 +264,7 @@ mod tests {
             port("list", PortKind::Array, false),
             port("values", PortKind::Any, true),
             port("image", PortKind::Image, false),
+            port("record", PortKind::Any, true),
         ];
         for (given, expected) in [
             (&["text=5"][..], Ok(json!({"text": "5"}))),
@@ -271,6 +274,8 @@ mod tests {
             (&["list=[1, 2]"], Ok(json!({"list": [1, 2]}))),
             (&["values=1", "values=x"], Ok(json!({"values": [1, "x"]}))),
             (&["values=[1]"], Ok(json!({"values": [1]}))),
+            (&["record=1"], Ok(json!({"record": 1}))),
+            (&["record=1", "record=2"], Err("given twice")),
             (&["unknown=1"], Ok(json!({"unknown": 1}))),
             (&["number=5", "number=6"], Err("given twice")),
             (&["list=[{\"$image\": 0}]"], Err("give a picture as a file")),
@@ -279,7 +284,7 @@ mod tests {
         ] {
             let pairs: Vec<_> = given.iter().map(|text| text.split_once('=').expect("a pair")).collect();
             let pairs: Vec<_> = pairs.into_iter().map(|(a, b)| (a.to_owned(), b.to_owned())).collect();
-            match (Given::read(&ports, &pairs), expected) {
+            match (Given::read(&ports, |port| port == "record", &pairs), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(Value::Object(found.inputs), expected, "{given:?}"),
                 (Err(error), Err(part)) => assert!(format!("{error:#}").contains(part), "{given:?}: {error:#}"),
                 (found, _) => panic!("{given:?}: {found:?}"),

@@ -32,6 +32,10 @@ impl Server {
         if !["http", "https"].contains(&base.scheme()) || base.cannot_be_a_base() {
             bail!("--server {base}: expected http:// or https://");
         }
+        if !base.username().is_empty() || base.password().is_some() {
+            // Errors name the address.
+            bail!("--server holds a user name or a password: a key goes into --key or SIGHTFLOW_KEY");
+        }
         // Refused when a provider is set already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut client = reqwest::Client::builder()

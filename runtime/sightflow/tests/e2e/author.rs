@@ -213,6 +213,8 @@ fn a_server_that_is_not_there_is_one_sentence() {
     assert_eq!(said.err.lines().count(), 1, "{said:?}");
     desk.block(&["list", "--server", "ftp://localhost"]).failed("expected http:// or https://");
     desk.block(&["list", "--server", "localhost"]).failed("--server");
+    let said = desk.block(&["list", "--server", "http://me:secret@localhost"]).failed("--key");
+    assert!(!said.err.contains("secret"), "{said:?}");
 }
 
 #[test]
