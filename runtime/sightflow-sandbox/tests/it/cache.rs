@@ -10,7 +10,7 @@ use crate::guests::{component, config, temporary, version};
 fn load(cache: &Path) {
     let sandbox = Sandbox::new(&SandboxConfig { cache: Some(cache.to_owned()), ..config() }).expect("a sandbox");
     let package = sandbox.load("test/hostile", &version(), component()).expect("loads");
-    assert_eq!(package.manifests().len(), 44);
+    assert_eq!(package.manifests().len(), 45);
 }
 
 fn entries(cache: &Path) -> Vec<PathBuf> {

@@ -127,3 +127,33 @@ fn many_calls_in_one_instance() {
         assert_eq!(many(block, config).expect_err(block).error.code(), expected, "{block}");
     }
 }
+
+#[test]
+fn operations_on_images_are_those_of_the_host() {
+    let outcome = Bench::new().ok("image_ops", "");
+    let answers: serde_json::Value = serde_json::from_str(outcome.document.text()).expect("JSON");
+    let expected = serde_json::json!({
+        "threshold": 14.0 * 255.0,
+        "otsu_level": 110.0,
+        "adaptive_threshold": 2040.0,
+        // Grey has no hue.
+        "convert_color": 0.0,
+        "warp_affine": 2760.0,
+        "warp_perspective": 2760.0,
+        // The first column again.
+        "pad": 2760.0 + 360.0,
+        "flip": 230.0,
+        "morphology": 1480.0,
+        "blend": 2760.0 + 24.0,
+        "absolute_difference": 0.0,
+        "apply_mask": 2310.0,
+        "composite": 450.0 + 14.0 * 255.0,
+        "mean": 165.0,
+        "contours": 6.0,
+        "encode": 1.0,
+        "unknown": 1.0,
+    });
+    for (name, value) in expected.as_object().expect("an object") {
+        assert_eq!(answers[name].as_f64(), value.as_f64(), "{name}: {answers}");
+    }
+}

@@ -6,6 +6,7 @@ wit_bindgen::generate!({ path: "../../../../wit/v0_1", world: "full-package" });
 
 use exports::sightflow::block::blocks::{BlockError, Guest, Payload};
 use exports::sightflow::block::{batches, checks};
+use sightflow::block::image_ops::{self as ops, Axis, Border};
 use sightflow::block::images::{
     Canvas, Drawing, Ellipse, Image, ImageError, Ink, Path, Point, Rect, Rectangle, Size, Stroke, Text, text_size,
 };
@@ -13,12 +14,12 @@ use sightflow::block::log::{Level, log};
 
 struct Package;
 
-const BLOCKS: [&str; 44] = [
+const BLOCKS: [&str; 45] = [
     "echo", "spin", "spin_in_host", "grow", "recurse", "unreachable", "panic", "handles", "handles_dropped", "output", "log", "print",
     "sleep", "environment", "files", "network", "clock", "random", "exit", "fail", "retry", "bad_input", "bad_config", "not_json", "foreign_image",
     "copy", "create", "hold", "process", "arguments", "pixels", "draw", "text_size", "error_text", "error_json", "log_text",
     "grow_refused", "refused_then_granted", "refused_then_fails", "wrong_size",
-    "buffers", "unknown_names", "drawings", "other",
+    "buffers", "unknown_names", "drawings", "other", "image_ops",
 ];
 
 /// A call failed because the host refused.
@@ -42,6 +43,41 @@ fn blank(width: u32, height: u32) -> Result<Canvas, ImageError> {
 fn recurse(depth: u64) -> u64 {
     let frame = std::hint::black_box([depth; 64]);
     recurse(depth + 1) + std::hint::black_box(frame)[7]
+}
+
+/// Every function of the interface once; each answer as the sum of its values, or as it is.
+fn image_ops() -> Result<String, ImageError> {
+    let size = Size { width: 6, height: 4 };
+    let gray = Image::from_pixels(size, "gray8", &(0..24).map(|value| value * 10).collect::<Vec<u8>>())?;
+    let color = gray.convert("rgb8")?;
+    let mask = ops::threshold(&gray, 99.0, 255.0, "binary")?;
+    let border = |mode: &str| Border { mode: mode.to_owned(), fill: BLACK };
+    let sum = |image: &Image| ops::sum(image, None).map(|sums| sums[0]);
+    let identity = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
+    let contours = ops::contours(&mask, "external")?;
+    let unknown = ops::morphology(&gray, "melt", "cross", Size { width: 3, height: 3 }, 1);
+    let png = ops::encode(&color, "png", 0)?;
+    let answers = [
+        ("threshold", sum(&mask)?),
+        ("otsu_level", ops::otsu_level(&gray)?.into()),
+        ("adaptive_threshold", sum(&ops::adaptive_threshold(&gray, 3, 0.0, "binary")?)?),
+        ("convert_color", sum(&ops::convert_color(&color, "rgb", "hsv")?)?),
+        ("warp_affine", sum(&ops::warp_affine(&gray, &identity[..6], size, "bilinear", &border("replicate"))?)?),
+        ("warp_perspective", sum(&ops::warp_perspective(&gray, &identity, size, "nearest", &border("constant"))?)?),
+        ("pad", sum(&ops::pad(&gray, 1, 0, 0, 0, &border("replicate"))?)?),
+        ("flip", ops::flip(&gray, Axis::Both)?.read(Rect { x: 0, y: 0, width: 1, height: 1 }, "gray8")?[0].into()),
+        ("morphology", sum(&ops::morphology(&gray, "erode", "rectangle", Size { width: 3, height: 3 }, 1)?)?),
+        ("blend", sum(&ops::blend(&gray, 0.5, &gray, 0.5, 1.0)?)?),
+        ("absolute_difference", sum(&ops::absolute_difference(&gray, &gray)?)?),
+        ("apply_mask", sum(&ops::apply_mask(&gray, &mask, BLACK)?)?),
+        ("composite", sum(&ops::composite(&gray, &mask, &mask)?)?),
+        ("mean", ops::mean(&gray, Some(&mask))?[0]),
+        ("contours", contours.iter().map(|contour| contour.points.len() as f64).sum()),
+        ("encode", f64::from(u8::from(png.starts_with(b"\x89PNG")))),
+        ("unknown", f64::from(u8::from(matches!(unknown, Err(ImageError::Unsupported(_)))))),
+    ];
+    let answers: Vec<_> = answers.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    Ok(format!("{{{}}}", answers.join(",")))
 }
 
 impl Guest for Package {
@@ -288,6 +324,8 @@ impl Guest for Package {
                 let document = r#"{"image":{"$image":0},"part":{"$image":1}}"#.to_owned();
                 Ok(Payload { document, images: vec![Canvas::finish(canvas), part], buffers: Vec::new() })
             }
+            // A 6×4 picture whose values rise along the rows, grey and in colours.
+            "image_ops" => image_ops().map_err(refused).and_then(answer),
             other => Err(BlockError::Failed(format!("no block {other}"))),
         }
     }
