@@ -1,14 +1,17 @@
 //! The command line: verbs and their options. Data goes to stdout, everything else to stderr;
 //! exit status 0 done, 1 the thing asked for did not work, 2 misuse.
 
+pub(crate) mod block;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-pub use crate::block::options::BlockVerb;
 use clap::{Args, Parser, Subcommand};
 use sightflow_models::{DeviceChoice, SimdLevel};
 use sightflow_store::Scope;
 use sightflow_types::KeyId;
+
+pub use self::block::BlockVerb;
 
 /// A WebAssembly-extensible runtime for computer-vision workflows.
 #[derive(Parser)]
@@ -233,7 +236,7 @@ fn weight(text: &str) -> Result<u16, String> {
     text.parse().ok().filter(|weight| (1..=10_000).contains(weight)).ok_or_else(|| "1 to 10000".to_owned())
 }
 
-pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
+fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".to_owned()),

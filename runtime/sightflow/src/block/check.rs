@@ -9,8 +9,8 @@ use sightflow_engine::{BlockHost, run_examples};
 use sightflow_types::{Problem, TenantId};
 
 use super::component::{Loaded, load};
-use super::options::{CheckOptions, ComponentOptions};
 use super::{block_on, count_findings, print_findings};
+use crate::cli::block::{CheckOptions, ComponentOptions};
 use crate::host::SandboxHost;
 use crate::logging::{print, say};
 

@@ -8,7 +8,7 @@ use sightflow_sandbox::{MAX_PACKAGE_BYTES, Sandbox};
 use sightflow_types::{Problem, TenantId};
 use std::sync::Arc;
 
-use super::options::ComponentOptions;
+use crate::cli::block::ComponentOptions;
 use crate::host::SandboxLoader;
 use crate::{files, wiring};
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use sightflow_engine::packages::check_name;
 
-use super::options::{Language, NewOptions};
+use crate::cli::block::{Language, NewOptions};
 use crate::logging::{print, say};
 
 /// The files of a package, and the name that is written in them.

@@ -4,7 +4,6 @@ mod build;
 mod check;
 mod component;
 mod create;
-pub(crate) mod options;
 mod publish;
 mod run;
 mod server;
@@ -15,7 +14,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use sightflow_types::Problem;
 
-use self::options::BlockVerb;
+use crate::cli::BlockVerb;
 use crate::logging;
 
 pub(crate) fn run(verb: &BlockVerb) -> Result<ExitCode> {

@@ -6,9 +6,9 @@ use anyhow::Result;
 use reqwest::{StatusCode, Url};
 use serde_json::{Value, json};
 
-use super::options::{PublishOptions, ServerOptions};
 use super::server::{Answer, Server};
 use super::{block_on, check, component};
+use crate::cli::block::{PublishOptions, ServerOptions};
 use crate::logging::{print, say};
 
 pub(super) fn publish(options: &PublishOptions) -> Result<ExitCode> {

@@ -13,8 +13,8 @@ use sightflow_types::manifest::{Port, PortKind};
 use sightflow_types::{IMAGE_KEY, ImageRef};
 
 use super::component::{Loaded, load};
-use super::options::RunOptions;
 use super::{block_on, check, print_findings};
+use crate::cli::block::RunOptions;
 use crate::files;
 use crate::logging::{print, say};
 use crate::once::{file_name, json_or_text};

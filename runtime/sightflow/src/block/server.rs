@@ -7,7 +7,7 @@ use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde_json::Value;
 use sightflow_types::Problem;
 
-use super::options::ServerOptions;
+use crate::cli::block::ServerOptions;
 
 /// An upload may wait for its turn to be compiled, which alone may take minutes.
 const TOTAL: Duration = Duration::from_secs(600);

@@ -8,9 +8,9 @@ use anyhow::{Context, Result, bail};
 use semver::Prerelease;
 use sightflow_sandbox::{MAX_PACKAGE_BYTES, identity, with_identity};
 
-use super::options::ServerOptions;
 use super::server::{Answer, Server};
 use super::{build, count_findings, print_findings};
+use crate::cli::block::ServerOptions;
 use crate::files;
 use crate::logging::{print, say};
 use crate::signal::StopSignals;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use semver::Version;
 
-use crate::cli::assignment;
+use super::assignment;
 
 /// An author's day.
 #[derive(Subcommand)]
