@@ -76,7 +76,7 @@ impl CompileCache {
             }
         }
         // The newest first.
-        entries.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)));
+        entries.sort_by_key(|entry| std::cmp::Reverse((entry.0, entry.1)));
         let mut sum = 0_u64;
         for (just_written, _, bytes, path) in entries {
             sum = sum.saturating_add(bytes);

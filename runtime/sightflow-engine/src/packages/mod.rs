@@ -46,6 +46,9 @@ impl Default for PackagesConfig {
     }
 }
 
+/// Reasons, by a package's name and version.
+type LeftOut = HashMap<(String, String), String>;
+
 /// The packages of all tenants in this process.
 pub struct Packages {
     store: Arc<dyn Store>,
@@ -57,7 +60,7 @@ pub struct Packages {
     /// overlap could publish an older state after a newer one.
     revision: tokio::sync::Mutex<u64>,
     /// Why versions of tenants are not in their catalogues.
-    left_out: Mutex<HashMap<TenantId, HashMap<(String, String), String>>>,
+    left_out: Mutex<HashMap<TenantId, LeftOut>>,
     /// Active packages whose code nobody has brought yet.
     cold: Mutex<Vec<(Key, u64)>>,
     warm: tokio::sync::Notify,

@@ -1,6 +1,6 @@
 //! What a package exports: `blocks`, and what it may besides.
 
-use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc};
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower};
 use wasmtime::{AsContextMut, Store};
 
 use super::bindings::exports::sightflow::block::blocks::{BlockError, Payload};
@@ -62,11 +62,10 @@ impl Exported<'_> {
     /// Sees that what the package may export has the interface's types.
     pub(crate) fn verify(&self, store: &mut Store<CallState>) -> wasmtime::Result<()> {
         if let Some(index) = self.exports.check {
-            let _: TypedFunc<(&str, &str, &str), (String,)> = self.instance.get_typed_func(&mut *store, index)?;
+            self.instance.get_typed_func::<(&str, &str, &str), (String,)>(&mut *store, index)?;
         }
         if let Some(index) = self.exports.run_many {
-            let _: TypedFunc<(&str, &str, &[Payload]), (Vec<WireAnswer>,)> =
-                self.instance.get_typed_func(&mut *store, index)?;
+            self.instance.get_typed_func::<(&str, &str, &[Payload]), (Vec<WireAnswer>,)>(&mut *store, index)?;
         }
         Ok(())
     }

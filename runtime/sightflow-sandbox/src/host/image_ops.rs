@@ -24,7 +24,7 @@ macro_rules! known {
     };
 }
 
-fn border(border: ops::Border) -> Result<Border, wit::ImageError> {
+fn border(border: &ops::Border) -> Result<Border, wit::ImageError> {
     names::named("border", &["constant", "replicate", "reflect-101"], |mode| mode, &border.mode).map(
         |mode| match mode {
             "constant" => Border::Constant(drawing::ink(border.fill)),
@@ -117,7 +117,7 @@ impl ops::Host for CallState {
         outside: ops::Border,
     ) -> Answer<Resource<Image>> {
         let (numbers, filter) = (known!(matrix(numbers)), known!(names::resize_filter(&filter)));
-        let outside = known!(border(outside));
+        let outside = known!(border(&outside));
         let size = (to.width, to.height);
         self.derive(&source, |image, work| image.warp_affine_in(work, numbers, size, filter, outside))
     }
@@ -131,7 +131,7 @@ impl ops::Host for CallState {
         outside: ops::Border,
     ) -> Answer<Resource<Image>> {
         let (numbers, filter) = (known!(matrix(numbers)), known!(names::resize_filter(&filter)));
-        let outside = known!(border(outside));
+        let outside = known!(border(&outside));
         let size = (to.width, to.height);
         self.derive(&source, |image, work| image.warp_perspective_in(work, numbers, size, filter, outside))
     }
@@ -145,7 +145,7 @@ impl ops::Host for CallState {
         bottom: u32,
         outside: ops::Border,
     ) -> Answer<Resource<Image>> {
-        let outside = known!(border(outside));
+        let outside = known!(border(&outside));
         self.derive(&source, |image, work| image.pad_in(work, Margins { left, top, right, bottom }, outside))
     }
 

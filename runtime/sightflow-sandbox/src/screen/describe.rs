@@ -91,7 +91,7 @@ impl Writer<'_> {
             // What it is, not what it is called.
             ComponentEntityType::Type { created: ComponentAnyTypeId::Defined(id), .. } => self.definition(id),
             ComponentEntityType::Type { created: ComponentAnyTypeId::Resource(_), .. } => {
-                self.text.push_str("resource")
+                self.text.push_str("resource");
             }
             ComponentEntityType::Type { .. } => self.text.push_str("type"),
             ComponentEntityType::Value(_) => self.text.push_str("value"),

@@ -134,7 +134,7 @@ fn exported_functions() -> Vec<(String, Vec<ValType>, Vec<ValType>)> {
                 }));
             }
             Payload::FunctionSection(section) => {
-                functions.extend(section.into_iter().map(|ty| ty.expect("a function")))
+                functions.extend(section.into_iter().map(|ty| ty.expect("a function")));
             }
             Payload::ExportSection(section) => {
                 for export in section {

@@ -67,7 +67,7 @@ pub(crate) async fn keys_are_listed_without_themselves<B: Backend>(world: &mut W
     let stored = world.store.create_key(theirs.clone()).await.expect("create");
     world.store.create_key(ours).await.expect("create");
     let page = world.store.api_keys(Some(acme.id), PageRequest::default()).await.expect("list");
-    assert_eq!(page.items, [stored.clone()]);
+    assert_eq!(page.items, std::slice::from_ref(&stored));
     assert_eq!(page.items[0].prefix, theirs.secret.prefix());
     assert_eq!(world.store.api_keys(None, PageRequest::default()).await.expect("all").items.len(), 2);
     let dump = "SELECT id || tenant_id || name || prefix || hex(key_hash) || scopes FROM wf_api_keys";
