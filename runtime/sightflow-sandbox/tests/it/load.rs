@@ -136,7 +136,7 @@ fn compiled_code_is_never_accepted() {
 fn a_package_knows_what_it_is() {
     let Bench { package, .. } = Bench::new();
     assert_eq!((package.name(), package.version()), ("test/hostile", &version()));
-    assert_eq!(package.manifests().len(), 44);
+    assert_eq!(package.manifests().len(), 45);
     assert_eq!(package.manifest("echo").map(|manifest| manifest.category.as_str()), Some("logic"));
     let digest = Bench::new().package.digest();
     assert_eq!(package.digest(), digest);
