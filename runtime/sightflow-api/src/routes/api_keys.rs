@@ -61,7 +61,7 @@ pub(crate) async fn list(
 
 /// Creates a key for a tenant.
 #[utoipa::path(post, path = "/api-keys", tag = "tenants", request_body = CreateKey,
-    responses((status = 201, body = CreatedKey), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
+    responses((status = 201, body = CreatedKey), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn create(
     State(state): State<ApiState>,
     caller: Caller,
@@ -75,7 +75,7 @@ pub(crate) async fn create(
         return Err(ApiError::at(Code::ScopeMissing, "/scopes", message));
     }
     if body.expires_at.is_some_and(|end| end <= state.store.now()) {
-        return Err(ApiError::field("/expires_at", "`expires_at` is in the past"));
+        return Err(ApiError::at(Code::ExpiryPassed, "/expires_at", "`expires_at` is in the past"));
     }
     let secret = KeySecret::generate()?;
     let new = NewApiKey {

@@ -31,6 +31,7 @@ pub(crate) struct CreateTenant {
     name: String,
     /// 1..10000, default 100.
     #[schema(minimum = 1, maximum = 10000)]
+    #[serde(default, deserialize_with = "whole")]
     weight: Option<u16>,
 }
 
@@ -45,7 +46,17 @@ pub(crate) struct PatchTenant {
     status: Option<TenantStatus>,
     /// 1..10000.
     #[schema(minimum = 1, maximum = 10000)]
+    #[serde(default, deserialize_with = "whole")]
     weight: Option<u16>,
+}
+
+/// JSON knows numbers and no integers: `100.0` is as good as `100`.
+fn whole<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    let Some(number) = Option::<f64>::deserialize(deserializer)? else { return Ok(None) };
+    if number.fract() == 0.0 && (0.0..=f64::from(u16::MAX)).contains(&number) {
+        return Ok(Some(number as u16));
+    }
+    Err(serde::de::Error::custom(format_args!("{number} is not a whole number of 1 to 10000")))
 }
 
 /// Who the caller is.

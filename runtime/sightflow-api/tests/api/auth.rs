@@ -248,8 +248,8 @@ async fn a_key_is_shown_once_and_has_no_more_than_its_maker() {
         (json!({"name": "ci", "scopes": ["all"]}), 400, "invalid_field"),
         (
             json!({"name": "ci", "scopes": ["runs:read"], "expires_at": "2020-01-01T00:00:00.000Z"}),
-            400,
-            "invalid_field",
+            422,
+            "expiry_passed",
         ),
         (json!({"name": "ci", "scopes": ["runs:read"], "tenant_id": TenantId::new()}), 404, "not_found"),
         (json!({"name": "ci", "scopes": ["runs:read"], "tenant": 1}), 400, "unknown_field"),

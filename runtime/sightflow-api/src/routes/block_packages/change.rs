@@ -27,7 +27,7 @@ pub(crate) struct Activate {
 }
 
 /// Makes a version the active one. Running executions go on with what they began with.
-#[utoipa::path(post, path = "/block-packages/{id}/activate", tag = "block packages", params(("id" = String, Path)), request_body = Activate,
+#[utoipa::path(post, path = "/block-packages/{id}/activate", tag = "block packages", params(("id" = schema::PackageId, Path, description = "The id, or the name `namespace/package`.")), request_body = Activate,
     responses((status = 200, body = PackageView), (status = 404, body = ErrorBody), (status = 409, description = "It is quarantined or was withdrawn", body = ErrorBody)))]
 pub(crate) async fn activate(
     State(state): State<ApiState>,
@@ -42,7 +42,7 @@ pub(crate) async fn activate(
 }
 
 /// Makes the previous version the active one, and the active one the previous.
-#[utoipa::path(post, path = "/block-packages/{id}/rollback", tag = "block packages", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/block-packages/{id}/rollback", tag = "block packages", params(("id" = schema::PackageId, Path, description = "The id, or the name `namespace/package`.")),
     responses((status = 200, body = PackageView), (status = 404, body = ErrorBody), (status = 409, description = "There is none", body = ErrorBody)))]
 pub(crate) async fn rollback(
     State(state): State<ApiState>,
@@ -64,7 +64,7 @@ pub(crate) struct DeleteQuery {
 }
 
 /// Withdraws a version: nobody can name it any more, and executions that began with it end with it.
-#[utoipa::path(delete, path = "/block-packages/{id}/versions/{version}", tag = "block packages", params(("id" = String, Path), ("version" = String, Path), DeleteQuery),
+#[utoipa::path(delete, path = "/block-packages/{id}/versions/{version}", tag = "block packages", params(("id" = schema::PackageId, Path, description = "The id, or the name `namespace/package`."), ("version" = String, Path), DeleteQuery),
     responses((status = 200, body = PackageView), (status = 404, body = ErrorBody), (status = 409, description = "An active workflow uses it", body = ErrorBody)))]
 pub(crate) async fn delete_version(
     State(state): State<ApiState>,
@@ -91,7 +91,7 @@ pub(crate) struct Deleted {
 }
 
 /// Withdraws every version of a package, and the package with them.
-#[utoipa::path(delete, path = "/block-packages/{id}", tag = "block packages", params(("id" = String, Path), DeleteQuery),
+#[utoipa::path(delete, path = "/block-packages/{id}", tag = "block packages", params(("id" = schema::PackageId, Path, description = "The id, or the name `namespace/package`."), DeleteQuery),
     responses((status = 200, body = Deleted), (status = 404, body = ErrorBody), (status = 409, description = "An active workflow uses it", body = ErrorBody)))]
 pub(crate) async fn delete(
     State(state): State<ApiState>,

@@ -15,6 +15,7 @@ use crate::etag;
 use crate::extract::{Path, Query};
 use crate::page::{Page, PageQuery};
 use crate::routes::blobs::pieces;
+use crate::schema;
 use crate::state::ApiState;
 use crate::views::block_package::{PackageView, VersionView};
 
@@ -39,7 +40,7 @@ pub(crate) async fn list(
 }
 
 /// One package, by its id or by its name `namespace/package`.
-#[utoipa::path(get, path = "/block-packages/{id}", tag = "block packages", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/block-packages/{id}", tag = "block packages", params(("id" = schema::PackageId, Path, description = "The id, or the name `namespace/package`.")),
     responses((status = 200, body = PackageView), (status = 304), (status = 404, body = ErrorBody)))]
 pub(crate) async fn get(
     State(state): State<ApiState>,
@@ -52,7 +53,7 @@ pub(crate) async fn get(
 }
 
 /// Versions of a package, newest first.
-#[utoipa::path(get, path = "/block-packages/{id}/versions", tag = "block packages", params(("id" = String, Path), PageQuery),
+#[utoipa::path(get, path = "/block-packages/{id}/versions", tag = "block packages", params(("id" = schema::PackageId, Path, description = "The id, or the name `namespace/package`."), PageQuery),
     responses((status = 200, body = Page<VersionView>), (status = 404, body = ErrorBody)))]
 pub(crate) async fn versions(
     State(state): State<ApiState>,
@@ -73,7 +74,7 @@ pub(crate) async fn versions(
 }
 
 /// One version with the manifests of its blocks.
-#[utoipa::path(get, path = "/block-packages/{id}/versions/{version}", tag = "block packages", params(("id" = String, Path), ("version" = String, Path)),
+#[utoipa::path(get, path = "/block-packages/{id}/versions/{version}", tag = "block packages", params(("id" = schema::PackageId, Path, description = "The id, or the name `namespace/package`."), ("version" = String, Path)),
     responses((status = 200, body = VersionView), (status = 304), (status = 404, body = ErrorBody)))]
 pub(crate) async fn version(
     State(state): State<ApiState>,
@@ -86,7 +87,7 @@ pub(crate) async fn version(
 }
 
 /// The bytes of a version's component.
-#[utoipa::path(get, path = "/block-packages/{id}/versions/{version}/component", tag = "block packages", params(("id" = String, Path), ("version" = String, Path)),
+#[utoipa::path(get, path = "/block-packages/{id}/versions/{version}/component", tag = "block packages", params(("id" = schema::PackageId, Path, description = "The id, or the name `namespace/package`."), ("version" = String, Path)),
     responses((status = 200, description = "The component", content_type = "application/wasm"), (status = 404, body = ErrorBody), (status = 409, description = "The stored bytes are damaged", body = ErrorBody)))]
 pub(crate) async fn component(
     State(state): State<ApiState>,
