@@ -2,8 +2,8 @@
 //! path, by its id or by its name.
 
 use axum::extract::Request;
-use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
+use axum::http::{Method, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 use sightflow_types::PackageId;
@@ -12,16 +12,20 @@ const PACKAGES: &str = "/api/v1/block-packages/";
 
 /// Joins the two steps of a package's name before routing.
 pub(crate) async fn package_name(mut request: Request, next: Next) -> Response {
-    if let Some(uri) = joined(request.uri()) {
+    if let Some(uri) = joined(request.method(), request.uri()) {
         *request.uri_mut() = uri;
     }
     next.run(request).await
 }
 
-fn joined(uri: &Uri) -> Option<Uri> {
+fn joined(method: &Method, uri: &Uri) -> Option<Uri> {
     let (namespace, rest) = uri.path().strip_prefix(PACKAGES)?.split_once('/')?;
-    let one_step =
-        namespace.contains('%') || namespace.starts_with(PackageId::PREFIX) || namespace.parse::<PackageId>().is_ok();
+    // To a package itself nothing is posted: this is an action, and what comes before it no id.
+    let action = method == Method::POST && ["activate", "rollback"].contains(&rest);
+    let one_step = action
+        || namespace.contains('%')
+        || namespace.starts_with(PackageId::PREFIX)
+        || namespace.parse::<PackageId>().is_ok();
     if one_step {
         return None;
     }
@@ -48,9 +52,11 @@ mod tests {
             (&format!("{id}/versions"), None),
             ("blk_broken/versions", None),
         ] {
-            let found = joined(&format!("{PACKAGES}{given}").parse().unwrap()).map(|uri| uri.to_string());
+            let found = joined(&Method::GET, &format!("{PACKAGES}{given}").parse().unwrap()).map(|uri| uri.to_string());
             assert_eq!(found, expected.map(|path| format!("{PACKAGES}{path}")), "{given}");
         }
-        assert!(joined(&"/api/v1/blocks/acme/retail/b".parse().unwrap()).is_none());
+        let posted = |path: &str| joined(&Method::POST, &format!("{PACKAGES}{path}").parse().unwrap()).is_some();
+        assert_eq!((posted("acme/retail/activate"), posted("null/activate")), (true, false));
+        assert!(joined(&Method::GET, &"/api/v1/blocks/acme/retail/b".parse().unwrap()).is_none());
     }
 }
