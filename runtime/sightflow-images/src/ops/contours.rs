@@ -101,7 +101,7 @@ impl Image {
                 let hole = !outer && label >= INNER && tracer.labels[at + 1] == EMPTY;
                 let wanted = match retrieval {
                     Retrieval::All => outer || hole,
-                    Retrieval::External => outer && !last.is_some_and(|last: usize| tracer.labels[last] > 0),
+                    Retrieval::External => outer && last.is_none_or(|last: usize| tracer.labels[last] <= 0),
                 };
                 if wanted {
                     let points = tracer.follow(at, if hole { RIGHT } else { LEFT })?;
