@@ -16,6 +16,7 @@ mod example;
 pub mod guest;
 mod host;
 mod image;
+pub mod image_ops;
 pub mod log;
 mod port;
 #[cfg(not(target_family = "wasm"))]

@@ -52,12 +52,20 @@ pub fn encode(image: &Image, format: EncodeFormat) -> Result<Bytes, ImageError> 
     encode_in(&Work::default(), image, format)
 }
 
+/// As [`encode_file_in`], to be shared.
+///
+/// # Errors
+/// Those of [`encode_file_in`].
+pub fn encode_in(work: &Work, image: &Image, format: EncodeFormat) -> Result<Bytes, ImageError> {
+    Ok(Bytes::from_owner(encode_file_in(work, image, format)?))
+}
+
 /// Writes an image as a file. Its bytes are taken from the budget of `work` while they are made, and as long as they live.
 ///
 /// # Errors
 /// [`ImageError::Invalid`] for a JPEG quality outside of 1..=100 or a size that the format cannot hold, those of
 /// [`Image::view`] and those of `work`.
-pub fn encode_in(work: &Work, image: &Image, format: EncodeFormat) -> Result<Bytes, ImageError> {
+pub fn encode_file_in(work: &Work, image: &Image, format: EncodeFormat) -> Result<EncodedFile, ImageError> {
     match (format, image.format()) {
         (_, PixelFormat::Float32) | (EncodeFormat::Jpeg { .. } | EncodeFormat::Webp, PixelFormat::Gray16) => {
             return Err(ImageError::Invalid(format!(
@@ -74,7 +82,7 @@ pub fn encode_in(work: &Work, image: &Image, format: EncodeFormat) -> Result<Byt
         (EncodeFormat::Webp, PixelFormat::Gray8) => image.convert_in(work, PixelFormat::Rgb8)?,
         _ => image.clone(),
     };
-    let pixels = image.pixels()?;
+    let pixels = image.pixels_in(work)?;
     let color = match pixels.format() {
         PixelFormat::Gray8 => ExtendedColorType::L8,
         PixelFormat::Gray16 => ExtendedColorType::L16,
@@ -112,7 +120,7 @@ pub fn encode_in(work: &Work, image: &Image, format: EncodeFormat) -> Result<Byt
     if let Some(held) = &mut held {
         held.shrink_to(bytes.len() as u64);
     }
-    Ok(Bytes::from_owner(Owned { bytes, _held: held }))
+    Ok(EncodedFile { bytes, held })
 }
 
 /// A file that grows, each part taken from the budget before it is allocated.
@@ -157,12 +165,20 @@ impl Write for Growing<'_> {
 }
 
 /// The bytes of a file, with what they hold of the budget.
-struct Owned {
+#[derive(Debug)]
+pub struct EncodedFile {
     bytes: Vec<u8>,
-    _held: Option<Held>,
+    held: Option<Held>,
 }
 
-impl AsRef<[u8]> for Owned {
+impl EncodedFile {
+    /// The bytes; their place in the budget goes to whoever drops it.
+    pub fn into_parts(self) -> (Vec<u8>, impl Send + 'static) {
+        (self.bytes, self.held)
+    }
+}
+
+impl AsRef<[u8]> for EncodedFile {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }

@@ -28,7 +28,7 @@ pub use draw_op::{
     DrawOp, Ellipse, Ink, Mask, MaskOrder, Outside, Pasted, Path, Point, Rectangle, Stroke, Text, TextBackground,
 };
 pub use drawing::Drawing;
-pub use encode::{EncodeFormat, encode, encode_in};
+pub use encode::{EncodeFormat, EncodedFile, encode, encode_file_in, encode_in};
 pub use error::{Allowance, ImageError, MAX_PIXELS, MAX_SIDE, check_size};
 pub use font::{text_size, text_size_in};
 pub use handle::{Image, ReadOptions};

@@ -1,5 +1,7 @@
 //! A stand-in for the host in native builds. It shares the host's raster code, so that a unit test sees the same pixels.
 
+mod image_ops;
+
 use sightflow_images as host;
 use sightflow_types::Rect;
 
@@ -7,6 +9,7 @@ use crate::draw::{DrawOp, Ink, MaskOrder, Point, Stroke};
 use crate::image::{ImageError, PixelFormat, QuarterTurns, ResizeFilter};
 use crate::log::Level;
 
+pub(crate) use self::image_ops::*;
 pub(crate) use sightflow_images::{Canvas, Image};
 
 type Result<T> = std::result::Result<T, ImageError>;

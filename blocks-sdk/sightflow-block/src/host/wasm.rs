@@ -1,5 +1,7 @@
 //! The component's imports.
 
+mod image_ops;
+
 use sightflow_types::Rect;
 
 use crate::draw::{DrawOp, Ink, MaskOrder, Point, Stroke};
@@ -8,6 +10,7 @@ use crate::guest::bindings::sightflow::block::log as wit_log;
 use crate::image::{ImageError, PixelFormat, QuarterTurns, ResizeFilter};
 use crate::log::Level;
 
+pub(crate) use self::image_ops::*;
 pub(crate) use wit::{Canvas, Image};
 
 type Result<T> = std::result::Result<T, ImageError>;

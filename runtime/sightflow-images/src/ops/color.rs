@@ -1,5 +1,6 @@
 //! Colour spaces of three channels of 8 bits, as OpenCV's `cvtColor` lays them out.
 
+use super::lab::LAB;
 use crate::work::Work;
 use crate::{Image, ImageError, PixelFormat, Pixels};
 
@@ -28,12 +29,13 @@ impl ColorSpace {
     }
 }
 
-/// Steps a pixel: roots and powers are slow.
+/// Steps a pixel.
 const STEPS: u64 = 48;
 
 impl Image {
     /// From one colour space to another, both as rgb8. Between hsv and lab the way is through rgb. From rgb to hsv it is
-    /// OpenCV's answer; elsewhere it may differ from it by 1, and on the way back from lab by 2.
+    /// OpenCV's answer. To and from lab few values differ from it by 1, and from hsv many, for they are rounded here; where
+    /// OpenCV takes several pixels at once, it cuts them off.
     ///
     /// # Errors
     /// [`ImageError::Invalid`] for another format; those of [`Image::view`] and of `work`.
@@ -54,12 +56,12 @@ impl Image {
                 let rgb = match current {
                     ColorSpace::Rgb => *pixel,
                     ColorSpace::Hsv => hsv_to_rgb(*pixel),
-                    ColorSpace::Lab => lab_to_rgb(*pixel),
+                    ColorSpace::Lab => LAB.to_rgb(*pixel),
                 };
                 data.extend_from_slice(&match wanted {
                     ColorSpace::Rgb => rgb,
                     ColorSpace::Hsv => tables.hsv(rgb),
-                    ColorSpace::Lab => tables.lab(rgb),
+                    ColorSpace::Lab => LAB.of_rgb(rgb),
                 });
             }
         }
@@ -74,7 +76,6 @@ struct Tables {
     /// 255/v and 30/d, with [`SHIFT`] bits behind the point; 0 of 0.
     saturation: [i32; 256],
     hue: [i32; 256],
-    linear: [f32; 256],
 }
 
 impl Tables {
@@ -85,11 +86,7 @@ impl Tables {
                 _ => (scale * f64::from(1 << SHIFT) / value as f64).round_ties_even() as i32,
             })
         };
-        let linear = |value: usize| {
-            let value = value as f32 / 255.0;
-            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
-        };
-        Self { saturation: reciprocal(255.0), hue: reciprocal(30.0), linear: std::array::from_fn(linear) }
+        Self { saturation: reciprocal(255.0), hue: reciprocal(30.0) }
     }
 
     fn hsv(&self, rgb: [u8; 3]) -> [u8; 3] {
@@ -108,21 +105,7 @@ impl Tables {
         let hue = rounded(around * self.hue[span as usize]);
         [if hue < 0 { hue + 180 } else { hue } as u8, saturation as u8, value as u8]
     }
-
-    fn lab(&self, rgb: [u8; 3]) -> [u8; 3] {
-        let [red, green, blue] = rgb.map(|value| self.linear[usize::from(value)]);
-        let x = (0.412_453 * red + 0.357_58 * green + 0.180_423 * blue) / WHITE.0;
-        let y = 0.212_671 * red + 0.715_16 * green + 0.072_169 * blue;
-        let z = (0.019_334 * red + 0.119_193 * green + 0.950_227 * blue) / WHITE.1;
-        let f = |t: f32| if t > 0.008_856 { t.cbrt() } else { 7.787 * t + 16.0 / 116.0 };
-        let light = if y > 0.008_856 { 116.0 * y.cbrt() - 16.0 } else { 903.3 * y };
-        let byte = |value: f32| value.round_ties_even() as u8;
-        [byte(light * 2.55), byte(500.0 * (f(x) - f(y)) + 128.0), byte(200.0 * (f(y) - f(z)) + 128.0)]
-    }
 }
-
-/// X and Z of the white of D65, Y being 1.
-const WHITE: (f32, f32) = (0.950_456, 1.088_754);
 
 fn hsv_to_rgb([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
     let (saturation, value) = (f32::from(saturation) / 255.0, f32::from(value));
@@ -140,26 +123,4 @@ fn hsv_to_rgb([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
         _ => [value, low, falling],
     };
     rgb.map(|channel| channel.round_ties_even() as u8)
-}
-
-fn lab_to_rgb([light, a, b]: [u8; 3]) -> [u8; 3] {
-    let (light, a, b) = (f32::from(light) / 2.55, f32::from(a) - 128.0, f32::from(b) - 128.0);
-    let (y, fy) = if light <= 8.0 {
-        (light / 903.3, 7.787 * light / 903.3 + 16.0 / 116.0)
-    } else {
-        let fy = (light + 16.0) / 116.0;
-        (fy * fy * fy, fy)
-    };
-    let inverse = |f: f32| if f > 6.0 / 29.0 { f * f * f } else { (f - 16.0 / 116.0) / 7.787 };
-    let (x, z) = (inverse(fy + a / 500.0) * WHITE.0, inverse(fy - b / 200.0) * WHITE.1);
-    let rgb = [
-        3.240_479 * x - 1.537_15 * y - 0.498_535 * z,
-        -0.969_256 * x + 1.875_991 * y + 0.041_556 * z,
-        0.055_648 * x - 0.204_043 * y + 1.057_311 * z,
-    ];
-    rgb.map(|value: f32| {
-        let value = value.clamp(0.0, 1.0);
-        let encoded = if value <= 0.003_130_8 { 12.92 * value } else { 1.055 * value.powf(1.0 / 2.4) - 0.055 };
-        (encoded * 255.0).round_ties_even() as u8
-    })
 }

@@ -6,6 +6,7 @@ pub(crate) mod color;
 mod combine;
 pub(crate) mod contours;
 pub(crate) mod flip;
+mod lab;
 pub(crate) mod morphology;
 pub(crate) mod resize;
 mod statistics;

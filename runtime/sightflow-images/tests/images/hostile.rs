@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use sightflow_images::{
-    Area, DrawOp, Ellipse, ImageError, Ink, Outside, Pasted, Path, Point, Rectangle, Stroke, Text, TextBackground,
+    Area, Border, ColorSpace, DrawOp, Ellipse, Image, ImageError, Ink, KernelShape, Margins, Morphology, Outside,
+    Pasted, Path, PixelFormat, Pixels, Point, Rectangle, ResizeFilter, Retrieval, Stroke, Text, TextBackground,
+    ThresholdMethod, Work,
 };
 
 use crate::filled;
@@ -104,5 +106,66 @@ fn numbers_that_are_none_are_refused() {
         text(5000.0),
     ] {
         assert!(matches!(canvas.draw(&[op]), Err(ImageError::Invalid(_))));
+    }
+}
+
+#[test]
+fn any_operation_on_any_image_ends() {
+    let work = Work::default();
+    let sizes = [(1, 1), (1, 300), (300, 1), (2, 3)];
+    for (format, (width, height)) in PixelFormat::ALL.into_iter().flat_map(|format| sizes.map(|size| (format, size))) {
+        let eight_bits = !matches!(format, PixelFormat::Gray16 | PixelFormat::Float32);
+        let pixel = [0xff, 0, 0x7f, 0x80];
+        let image = Image::from_pixels(Pixels::filled(width, height, format, &pixel[..format.bytes()]).unwrap());
+        let check = |what: &str, outcome: Result<(u32, u32), ImageError>, expected| {
+            let expected = if eight_bits { Ok(expected) } else { Err("invalid") };
+            assert_eq!(outcome.map_err(|error| error.kind()), expected, "{what} {format:?} {width}×{height}");
+        };
+        let size = |image: Image| image.size();
+        for operation in Morphology::ALL {
+            for (shape, kernel) in KernelShape::ALL
+                .into_iter()
+                .flat_map(|shape| [(255, 255), (1, 255), (254, 2)].map(|kernel| (shape, kernel)))
+            {
+                let outcome = image.morphology_in(&work, operation, shape, kernel, 2).map(size);
+                check("morphology", outcome, (width, height));
+            }
+        }
+        for border in [Border::Constant(Ink::opaque(1, 2, 3)), Border::Replicate, Border::Reflect101] {
+            for scale in [1e-12, -1.0, 3.0, 1e12, 1e300] {
+                for filter in [ResizeFilter::Nearest, ResizeFilter::Bilinear] {
+                    let matrix = [scale, 0.0, -1e300, 0.0, 1.0 / scale, 1e9, 0.0, 1e-300, 1.0];
+                    let outcome = image.warp_perspective_in(&work, matrix, (7, 5), filter, border).map(size);
+                    // It may be too far from everything to be turned round.
+                    assert!(matches!(outcome, Ok((7, 5)) | Err(ImageError::Invalid(_))), "{scale} {outcome:?}");
+                    assert!(eight_bits || outcome.is_err(), "{format:?}");
+                }
+            }
+            let margins = Margins { left: 700, bottom: 700, ..Margins::default() };
+            check("pad", image.pad_in(&work, margins, border).map(size), (width + 700, height + 700));
+        }
+        if format == PixelFormat::Gray8 {
+            for window in [3, 301, 1023] {
+                for offset in [f32::MIN, -0.0, f32::MAX] {
+                    let method = ThresholdMethod::BinaryInverted;
+                    let outcome = image.adaptive_threshold_in(&work, window, offset, method).map(size);
+                    check("adaptive", outcome, (width, height));
+                }
+            }
+            let contours = image.contours_in(&work, Retrieval::All).unwrap().contours;
+            assert_eq!(contours.len(), 1, "{width}×{height}");
+        }
+    }
+}
+
+#[test]
+fn any_colour_has_another() {
+    // 86 values a channel: every third, with both ends.
+    let values = || (0..=85_u8).map(|value| 3 * value);
+    let all = values().flat_map(|r| values().flat_map(move |g| values().flat_map(move |b| [r, g, b]))).collect();
+    let image = Image::from_pixels(Pixels::new(86 * 86, 86, PixelFormat::Rgb8, all).unwrap());
+    for (current, wanted) in ColorSpace::ALL.into_iter().flat_map(|from| ColorSpace::ALL.map(|to| (from, to))) {
+        let other = image.convert_color_in(&Work::default(), current, wanted).unwrap();
+        assert_eq!(other.size(), image.size(), "{current:?} {wanted:?}");
     }
 }

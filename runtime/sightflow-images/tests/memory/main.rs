@@ -198,6 +198,11 @@ fn files_say_what_they_take_while_they_are_written() {
     let noise = Image::from_pixels(noise);
     for format in [EncodeFormat::Png, EncodeFormat::Jpeg { quality: 100 }, EncodeFormat::Webp] {
         check(&format!("{format:?}"), |work| encode_in(work, &noise, format));
+        let part = noise.crop(sightflow_images::Area { x: 1, y: 0, width: 1599, height: 1200 }).unwrap();
+        check(&format!("{format:?} of a part"), |work| encode_in(work, &part, format));
+        // Its rows are copied first.
+        let outcome = encode_in(&Work::default().most_bytes(1 << 20), &part, format);
+        assert_eq!(outcome.map_err(|error| error.kind()), Err("allowance"), "{format:?}");
     }
     let small = Work::new(MemoryPool::new(1 << 20));
     let soon = std::time::Instant::now() + std::time::Duration::from_secs(2);
