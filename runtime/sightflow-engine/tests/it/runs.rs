@@ -319,7 +319,8 @@ async fn a_node_whose_values_do_not_fit_fails() {
     let outcome = stage.run(json!({"nodes": texts(4, 100 << 10)}), json!({}), json!({})).await;
     assert_eq!(failed(&outcome).0, "E-BLOCK-LIMIT", "{:?}", outcome.end);
     let delivered = (0..4).filter(|n| status(&outcome, &format!("n{n}")) == "completed").count();
-    assert_eq!(delivered, 2, "the third does not fit beside them");
+    // The failure ends the run, also for one whose value fits and that is not through yet.
+    assert!(delivered <= 2, "{delivered}: the third does not fit beside them");
 
     // No memory at all: it waits, then fails.
     let mut stage = Stage::new();
