@@ -31,7 +31,9 @@ pub use image_source::ImageSource;
 pub use images::{ImageIo, Purpose};
 pub use input::validate_run;
 pub use models::{ModelCatalog, ModelEntry};
-pub use packages::{Disagreement, Identity, LoadFailure, PackageLoader, PackageService, Packages, PackagesConfig};
+pub use packages::{
+    Breaking, Disagreement, Identity, LoadFailure, PackageLoader, PackageService, Packages, PackagesConfig,
+};
 pub use plan::{Compiled, DefinitionLimits, PROBLEMS_SHOWN, Plan, compile};
 pub use plans::{PlanError, Plans, load_models};
 pub use run::{

@@ -63,12 +63,12 @@ pub fn encode_in(work: &Work, image: &Image, format: EncodeFormat) -> Result<Byt
 /// Writes an image as a file. Its bytes are taken from the budget of `work` while they are made, and as long as they live.
 ///
 /// # Errors
-/// [`ImageError::Invalid`] for a JPEG quality outside of 1..=100 or a size that the format cannot hold, those of
-/// [`Image::view`] and those of `work`.
+/// [`ImageError::Invalid`] for a JPEG quality outside of 1..=100 or a size that the file cannot hold,
+/// [`ImageError::Unsupported`] for pixels that it cannot hold, those of [`Image::view`] and those of `work`.
 pub fn encode_file_in(work: &Work, image: &Image, format: EncodeFormat) -> Result<EncodedFile, ImageError> {
     match (format, image.format()) {
         (_, PixelFormat::Float32) | (EncodeFormat::Jpeg { .. } | EncodeFormat::Webp, PixelFormat::Gray16) => {
-            return Err(ImageError::Invalid(format!(
+            return Err(ImageError::Unsupported(format!(
                 "{} cannot hold {}; convert the image first",
                 format.source_format(),
                 image.format().name()
@@ -88,7 +88,7 @@ pub fn encode_file_in(work: &Work, image: &Image, format: EncodeFormat) -> Resul
         PixelFormat::Gray16 => ExtendedColorType::L16,
         PixelFormat::Rgb8 => ExtendedColorType::Rgb8,
         PixelFormat::Rgba8 => ExtendedColorType::Rgba8,
-        PixelFormat::Float32 => return Err(ImageError::invalid("no file format holds float32")),
+        PixelFormat::Float32 => return Err(ImageError::Unsupported("no file format holds float32".to_owned())),
     };
     let (data, width, height) = (pixels.data(), pixels.width(), pixels.height());
     // PNG and WebP are packed in memory of the encoder's own first.

@@ -33,6 +33,9 @@ pub enum ImageError {
     /// An argument makes no sense; the text says which.
     #[error("invalid argument: {0}")]
     Invalid(String),
+    /// The operation does not know such images, or has no such method; the text says what it has.
+    #[error("unsupported: {0}")]
+    Unsupported(String),
     /// The process had no memory for it in time. The same may succeed later: a server answers 503.
     #[error("no memory for the image now")]
     OutOfBudget(#[from] OutOfBudget),
@@ -45,13 +48,14 @@ pub enum ImageError {
 }
 
 impl ImageError {
-    /// A stable name: `out_of_bounds`, `too_large`, `undecodable`, `invalid`, `out_of_budget`, `allowance` or `stopped`.
+    /// A stable name: `out_of_bounds`, `too_large`, `undecodable`, `invalid`, `unsupported`, `out_of_budget`, `allowance` or `stopped`.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::OutOfBounds(_) => "out_of_bounds",
             Self::TooLarge { .. } => "too_large",
             Self::Undecodable(_) => "undecodable",
             Self::Invalid(_) => "invalid",
+            Self::Unsupported(_) => "unsupported",
             Self::OutOfBudget(_) => "out_of_budget",
             Self::Allowance(_) => "allowance",
             Self::Stopped => "stopped",

@@ -87,7 +87,7 @@ impl Image {
     /// Gaussian blur of standard deviation `sigma` in pixels, 0..=1000, border reflect-101; itself at 0.
     ///
     /// # Errors
-    /// [`ImageError::Invalid`] for another sigma or a format without 8 bits a channel, and those of [`Image::view`].
+    /// [`ImageError::Invalid`] for another sigma, [`ImageError::Unsupported`] for a format without 8 bits a channel, and those of [`Image::view`].
     pub fn blur(&self, sigma: f32) -> Result<Self, ImageError> {
         self.blur_in(&Work::default(), sigma)
     }
@@ -109,7 +109,7 @@ impl Image {
     /// How often each of the 256 values occurs, one table a channel in the order of the pixel format.
     ///
     /// # Errors
-    /// [`ImageError::Invalid`] for a format without 8 bits a channel, and those of [`Image::view`].
+    /// [`ImageError::Unsupported`] for a format without 8 bits a channel, and those of [`Image::view`].
     pub fn histogram(&self) -> Result<Vec<[u32; 256]>, ImageError> {
         self.histogram_in(&Work::default())
     }

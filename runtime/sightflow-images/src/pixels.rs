@@ -61,7 +61,7 @@ impl PixelFormat {
         match self {
             Self::Gray8 | Self::Rgb8 | Self::Rgba8 => Ok(()),
             Self::Gray16 | Self::Float32 => {
-                Err(ImageError::Invalid(format!("{what} needs gray8, rgb8 or rgba8, not {}", self.name())))
+                Err(ImageError::Unsupported(format!("{what} needs gray8, rgb8 or rgba8, not {}", self.name())))
             }
         }
     }

@@ -42,6 +42,8 @@ pub struct Quarantined {
     pub tenant: TenantId,
     /// Of which version.
     pub digest: Digest,
+    /// How often in a row its calls were refused, this time included.
+    pub times: u32,
     /// For how much longer.
     pub remaining: Duration,
     /// Why the last call broke down.
@@ -125,7 +127,7 @@ impl Quarantine {
         let refused = records.iter().filter_map(|(&(tenant, digest), record)| {
             let remaining = record.refused_until?.saturating_duration_since(now);
             let reason = record.reason.clone();
-            (!remaining.is_zero()).then_some(Quarantined { tenant, digest, remaining, reason })
+            (!remaining.is_zero()).then_some(Quarantined { tenant, digest, times: record.times, remaining, reason })
         });
         let mut refused: Vec<_> = refused.collect();
         refused.sort_by_key(|package| (package.tenant, package.digest));
@@ -171,7 +173,7 @@ mod tests {
         breaks(63);
         let list = quarantine.list(at(63));
         assert_eq!((list.len(), list[0].digest, list[0].remaining.as_secs()), (1, digest(1), 29));
-        assert_eq!(list[0].reason, "unreachable");
+        assert_eq!((list[0].reason.as_str(), list[0].times), ("unreachable", 1));
         assert_eq!(remaining(92), None, "one more chance");
         for (time, refused) in [(92, 60), (152, 120), (272, 240), (512, 480), (992, 600), (1592, 600)] {
             assert_eq!(remaining(time), None, "{time}");

@@ -9,6 +9,7 @@ pub mod event;
 pub mod geometry;
 mod ids;
 mod image;
+pub mod image_ops;
 pub mod manifest;
 pub mod model;
 mod problem;

@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use sightflow_engine::{
-    BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, CheckContext, Code, FailureKind,
-    Identity, LoadFailure, LogLevel, LogLine, Package, PackageLoader, Payload,
+    BlockHost, BlockRef, Breaking, CallContext, CallError, CallOutcome, CallProfile, CallTrace, CheckContext, Code,
+    FailureKind, Identity, LoadFailure, LogLevel, LogLine, Package, PackageLoader, Payload,
 };
 use sightflow_sandbox::{CallFailure, CallLimits, IdentityError, Level, LoadError, Logs, Profile, Sandbox};
 use sightflow_types::error::code;
-use sightflow_types::{Problem, TenantId};
+use sightflow_types::{Digest, Problem, TenantId};
 
 /// Component blocks, run in the sandbox. It has no table of packages: a block brings its own.
 pub struct SandboxHost(Sandbox);
@@ -174,6 +174,21 @@ impl PackageLoader for SandboxLoader {
             Ok(Err(LoadError::Host(reason))) => Err(LoadFailure::Host(reason)),
             Err(panicked) => Err(LoadFailure::Host(panicked.to_string())),
         }
+    }
+
+    fn breaking(&self) -> Vec<Breaking> {
+        let breaking = |package: sightflow_sandbox::Quarantined| Breaking {
+            tenant: package.tenant,
+            digest: package.digest,
+            times: package.times,
+            reason: package.reason,
+        };
+        self.0.quarantined().into_iter().map(breaking).collect()
+    }
+
+    fn release(&self, tenant: TenantId, digest: Digest) {
+        // Where nothing is known of it there is nothing to forget.
+        let _ = self.0.release(tenant, digest);
     }
 }
 

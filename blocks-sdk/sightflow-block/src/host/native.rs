@@ -37,14 +37,7 @@ pub(crate) fn crop(image: &Image, area: Rect) -> Result<Image> {
 }
 
 pub(crate) fn resize(image: &Image, (width, height): (u32, u32), filter: ResizeFilter) -> Result<Image> {
-    let filter = match filter {
-        ResizeFilter::Nearest => host::ResizeFilter::Nearest,
-        ResizeFilter::Bilinear => host::ResizeFilter::Bilinear,
-        ResizeFilter::Bicubic => host::ResizeFilter::Bicubic,
-        ResizeFilter::Lanczos3 => host::ResizeFilter::Lanczos3,
-        ResizeFilter::Area => host::ResizeFilter::Area,
-    };
-    Ok(image.resize(width, height, filter)?)
+    Ok(image.resize(width, height, to_filter(filter))?)
 }
 
 pub(crate) fn rotate(image: &Image, clockwise: QuarterTurns, mirror: bool) -> Result<Image> {
@@ -110,6 +103,7 @@ impl From<host::ImageError> for ImageError {
             host::ImageError::TooLarge { .. } => Self::TooLarge(error.to_string()),
             host::ImageError::Undecodable(text) => Self::Undecodable(text),
             host::ImageError::Invalid(text) => Self::Invalid(text),
+            host::ImageError::Unsupported(text) => Self::Unsupported(text),
             host::ImageError::OutOfBudget(_) | host::ImageError::Allowance(_) | host::ImageError::Stopped => {
                 Self::Budget(error.to_string())
             }
@@ -126,6 +120,16 @@ fn to_format(format: PixelFormat) -> Result<host::PixelFormat> {
         PixelFormat::Float32 => host::PixelFormat::Float32,
         PixelFormat::Unknown => return Err(ImageError::Unsupported("an unknown pixel format".to_owned())),
     })
+}
+
+fn to_filter(filter: ResizeFilter) -> host::ResizeFilter {
+    match filter {
+        ResizeFilter::Nearest => host::ResizeFilter::Nearest,
+        ResizeFilter::Bilinear => host::ResizeFilter::Bilinear,
+        ResizeFilter::Bicubic => host::ResizeFilter::Bicubic,
+        ResizeFilter::Lanczos3 => host::ResizeFilter::Lanczos3,
+        ResizeFilter::Area => host::ResizeFilter::Area,
+    }
 }
 
 fn to_point(point: Point) -> host::Point {

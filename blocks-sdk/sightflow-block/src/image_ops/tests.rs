@@ -14,7 +14,7 @@ fn pixels(image: Result<Image, ImageError>) -> Vec<u8> {
     image.read(Rect { x: 0, y: 0, width, height }, image.format()).unwrap()
 }
 
-/// The values that the host gives to a component as well (`sightflow-sandbox`, `tests/it/image_ops.rs`).
+/// The values that the host gives to a component as well (`sightflow-sandbox`, `tests/it/values.rs`).
 #[test]
 fn each_operation_is_the_hosts() {
     let (three, mask) = (gray((3, 1), &[10, 100, 200]), gray((3, 1), &[0, 255, 0]));
@@ -50,26 +50,6 @@ fn each_operation_is_the_hosts() {
     assert_eq!(magic(FileFormat::Png), b"\x89PN");
     assert_eq!(magic(FileFormat::Jpeg { quality: 90 }), b"\xff\xd8\xff");
     assert_eq!(magic(FileFormat::Webp), b"RIF");
-}
-
-#[test]
-fn every_name_is_one_of_the_hosts() {
-    use ThresholdMethod::{Binary, BinaryInverted, ToZero, ToZeroInverted, Truncate};
-    let three = gray((3, 1), &[10, 100, 200]);
-    for method in [Binary, BinaryInverted, Truncate, ToZero, ToZeroInverted] {
-        three.threshold(1.0, 1.0, method).unwrap();
-    }
-    use Morphology::{BlackHat, Close, Dilate, Erode, Gradient, Open, TopHat};
-    for operation in [Erode, Dilate, Open, Close, Gradient, TopHat, BlackHat] {
-        for shape in [KernelShape::Rectangle, KernelShape::Ellipse, KernelShape::Cross] {
-            three.morphology(operation, shape, (3, 3), 1).unwrap();
-        }
-    }
-    let red = Image::from_pixels((1, 1), PixelFormat::Rgb8, &[255, 0, 0]).unwrap();
-    for space in [ColorSpace::Rgb, ColorSpace::Hsv, ColorSpace::Lab] {
-        red.convert_color(space, ColorSpace::Rgb).unwrap();
-    }
-    three.contours(Retrieval::All).unwrap();
 }
 
 #[test]

@@ -89,9 +89,12 @@ async fn owner(state: &ApiState, headers: &HeaderMap) -> Result<Arc<KeyOwner>, A
 }
 
 fn bearer(headers: &HeaderMap) -> Result<KeySecret, ApiError> {
-    let value = headers
-        .get(header::AUTHORIZATION)
-        .ok_or_else(|| unknown("this server wants a key: send `Authorization: Bearer sf_…`"))?;
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().ok_or_else(|| unknown("this server wants a key: send `Authorization: Bearer sf_…`"))?;
+    // Two programs on the way might each believe another one of them.
+    if values.next().is_some() {
+        return Err(unknown("the header Authorization stands there more than once"));
+    }
     let text = value.to_str().unwrap_or_default();
     let key = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let key = key.ok_or_else(|| unknown("the header Authorization must be `Bearer sf_…`"))?.1.trim();
@@ -124,5 +127,10 @@ mod tests {
             assert!(read.err().is_none_or(|error| error.code == Code::Unauthenticated), "{value}");
         }
         assert_eq!(bearer(&HeaderMap::new()).unwrap_err().code, Code::Unauthenticated);
+        let mut twice = HeaderMap::new();
+        for _ in 0..2 {
+            twice.append(header::AUTHORIZATION, format!("Bearer {key}").parse().unwrap());
+        }
+        assert_eq!(bearer(&twice).unwrap_err().code, Code::Unauthenticated);
     }
 }

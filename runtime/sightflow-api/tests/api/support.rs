@@ -14,8 +14,8 @@ use sightflow_api::outgoing::{Network, Outgoing};
 use sightflow_api::{ApiConfig, ApiState, router};
 use sightflow_blobs::{BlobStore, digest_of};
 use sightflow_engine::{
-    BlockHost, BlockRef, BlockSource, CallContext, CallError, CallOutcome, CheckContext, Code, DefinitionLimits,
-    Identity, LoadFailure, Package, PackageLoader, Packages, PackagesConfig, Payload, Plans,
+    BlockHost, BlockRef, BlockSource, Breaking, CallContext, CallError, CallOutcome, CheckContext, Code,
+    DefinitionLimits, Identity, LoadFailure, Package, PackageLoader, Packages, PackagesConfig, Payload, Plans,
 };
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_store::{
@@ -25,7 +25,7 @@ use sightflow_store::{
 use sightflow_types::document::Document;
 use sightflow_types::error::RunError;
 use sightflow_types::manifest::Manifest;
-use sightflow_types::{ModelSource, Problem, Task, TenantId, WorkerId};
+use sightflow_types::{Digest, ModelSource, Problem, Task, TenantId, WorkerId};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -179,6 +179,12 @@ impl PackageLoader for ScriptedLoader {
             code: Code::default(),
         })
     }
+
+    fn breaking(&self) -> Vec<Breaking> {
+        Vec::new()
+    }
+
+    fn release(&self, _: TenantId, _: Digest) {}
 }
 
 impl TestApp {

@@ -168,6 +168,7 @@ mod tests {
     use sightflow_types::Problem;
 
     use super::*;
+    use crate::packages::Breaking;
 
     /// Loads everything but what begins with `!`, and counts.
     #[derive(Default)]
@@ -196,6 +197,12 @@ mod tests {
                 code: Code::new(component),
             })
         }
+
+        fn breaking(&self) -> Vec<Breaking> {
+            Vec::new()
+        }
+
+        fn release(&self, _: TenantId, _: Digest) {}
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use semver::Version;
-use sightflow_types::{Problem, TenantId};
+use sightflow_types::{Digest, Problem, TenantId};
 
 use crate::catalog::Package;
 
@@ -30,6 +30,19 @@ pub enum LoadFailure {
     Host(String),
 }
 
+/// A version whose calls the host refuses for a while, because it kept breaking down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breaking {
+    /// Whose calls.
+    pub tenant: TenantId,
+    /// Of which bytes.
+    pub digest: Digest,
+    /// How often in a row its calls were refused for a while, this time included.
+    pub times: u32,
+    /// Why the last call broke down.
+    pub reason: String,
+}
+
 /// Makes packages of components. Implemented over the sandbox by the binary, and by scripts in tests.
 #[async_trait]
 pub trait PackageLoader: Send + Sync {
@@ -47,4 +60,10 @@ pub trait PackageLoader: Send + Sync {
     /// # Errors
     /// [`LoadFailure`].
     async fn load(&self, tenant: TenantId, identity: &Identity, component: Bytes) -> Result<Package, LoadFailure>;
+
+    /// The versions whose calls are refused now.
+    fn breaking(&self) -> Vec<Breaking>;
+
+    /// Forgets that calls of a version broke down.
+    fn release(&self, tenant: TenantId, digest: Digest);
 }

@@ -8,6 +8,7 @@ mod code;
 mod loader;
 mod names;
 mod pinned;
+mod quarantine;
 mod service;
 
 use std::collections::HashMap;
@@ -21,7 +22,7 @@ use sightflow_store::{BlockVersion, NamedVersion, Store, StoreError};
 use sightflow_supervisor::Restarts;
 use sightflow_types::{Problem, TenantId};
 
-pub use loader::{Identity, LoadFailure, PackageLoader};
+pub use loader::{Breaking, Identity, LoadFailure, PackageLoader};
 pub use names::{Disagreement, agree, check_name};
 pub use pinned::PinError;
 pub use service::PackageService;

@@ -19,10 +19,10 @@ pub struct PackageService {
     main: tokio::task::JoinHandle<()>,
 }
 
-struct Shared {
-    packages: Arc<Packages>,
+pub(super) struct Shared {
+    pub(super) packages: Arc<Packages>,
     health: Health,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
 }
 
 impl PackageService {
@@ -34,6 +34,7 @@ impl PackageService {
         let mut services = Services::new(shared, health.clone(), restarts, stop.clone());
         services.add("packages", follow);
         services.add("package code", warm);
+        services.add("package quarantine", super::quarantine::take_out);
         let main = tokio::spawn(async move { services.ended().await });
         Self { health, stop, main }
     }

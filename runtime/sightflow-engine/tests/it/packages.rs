@@ -1,16 +1,20 @@
 //! Packages that the store publishes, and executions that began with other versions of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use sightflow_engine::{
-    DefinitionLimits, Identity, LoadFailure, Package, PackageLoader, PackageService, Packages, PackagesConfig, Plans,
+    Breaking, DefinitionLimits, Identity, LoadFailure, Package, PackageLoader, PackageService, Packages,
+    PackagesConfig, Plans,
 };
-use sightflow_store::{Activation, NewBlob, NewBlockVersion, PackageQuota, Retention, Store};
+use sightflow_store::{
+    Activation, BlockVersionState, NewBlob, NewBlockVersion, PackageQuota, Quarantined, Retention, Store,
+};
 use sightflow_types::{Digest, ExecutionStatus, PackageId, Problem, TenantId};
+use tokio::sync::watch;
 
 use crate::script::package;
 use crate::server::{Server, TENANT};
@@ -18,8 +22,13 @@ use crate::server::{Server, TENANT};
 const OLD: Digest = Digest::from_bytes([1; 32]);
 const NEW: Digest = Digest::from_bytes([2; 32]);
 
-/// Scripted hosts run blocks without code.
-struct Nothing;
+/// Scripted hosts run blocks without code. What breaks down is said here.
+#[derive(Default)]
+struct Nothing {
+    breaking: Mutex<Vec<Breaking>>,
+    /// How often somebody asked.
+    looks: watch::Sender<u64>,
+}
 
 #[async_trait]
 impl PackageLoader for Nothing {
@@ -34,15 +43,28 @@ impl PackageLoader for Nothing {
     async fn load(&self, _: TenantId, _: &Identity, _: Bytes) -> Result<Package, LoadFailure> {
         Err(LoadFailure::Refused(vec![Problem::new("E-COMPILE", "", "there is no code")]))
     }
+
+    fn breaking(&self) -> Vec<Breaking> {
+        self.looks.send_modify(|looks| *looks += 1);
+        self.breaking.lock().unwrap().clone()
+    }
+
+    fn release(&self, tenant: TenantId, digest: Digest) {
+        self.breaking.lock().unwrap().retain(|breaking| (breaking.tenant, breaking.digest) != (tenant, digest));
+    }
 }
 
 /// A server whose plans find packages in the store.
 async fn with_packages() -> (Server, Arc<Packages>) {
+    with_loader(Arc::default()).await
+}
+
+async fn with_loader(loader: Arc<Nothing>) -> (Server, Arc<Packages>) {
     let mut server = Server::new().await;
     let store = Arc::clone(&server.store) as Arc<dyn Store>;
     let (blobs, blocks) = (server.parts.blobs.clone(), Arc::clone(&server.blocks));
-    let packages =
-        Packages::new(Arc::clone(&store), blobs, Arc::clone(&blocks), Arc::new(Nothing), PackagesConfig::default());
+    let config = PackagesConfig { poll: Duration::from_millis(10), ..PackagesConfig::default() };
+    let packages = Packages::new(Arc::clone(&store), blobs, Arc::clone(&blocks), loader, config);
     let packages = Arc::new(packages);
     let plans = Plans::new(store, blocks, Arc::clone(&server.host) as _, DefinitionLimits::default());
     server.parts.plans = Arc::new(plans.with_packages(Arc::clone(&packages)));
@@ -184,5 +206,54 @@ async fn a_change_is_followed_and_what_is_broken_is_left_out() {
     packages.refresh(TENANT).await.unwrap();
     assert_eq!(server.blocks.of(TENANT).resolve("echo").expect("first-party").block.package, "sightflow/test");
     assert!(server.blocks.of(TENANT).resolve("acme/test/echo").is_ok());
+    service.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_version_that_was_refused_over_and_over_is_taken_out_of_use() {
+    let loader = Arc::new(Nothing::default());
+    let (server, packages) = with_loader(Arc::clone(&loader)).await;
+    let id = publish(&server, manifests(), 1, OLD).await;
+    publish(&server, manifests(), 2, NEW).await;
+    packages.catch_up().await.unwrap();
+    let state = async || server.store.block_version(TENANT, id, "2.0.0").await.unwrap();
+    let says = |times: u32, digest| {
+        let reason = "wasm trap: unreachable".to_owned();
+        *loader.breaking.lock().unwrap() = vec![Breaking { tenant: TENANT, digest, times, reason }];
+    };
+    // Twice is not enough, and bytes that no version has concern nobody.
+    let service = PackageService::start(Arc::clone(&packages));
+    for (times, digest) in [(2, NEW), (9, Digest::from_bytes([3; 32]))] {
+        says(times, digest);
+        let mut looks = loader.looks.subscribe();
+        let enough = *looks.borrow() + 3;
+        looks.wait_for(|looks| *looks >= enough).await.expect("the service looks");
+        assert_eq!(state().await.state, BlockVersionState::Published);
+    }
+    let mut changes = server.blocks.changes();
+    says(3, NEW);
+    let changed = async |changes: &mut tokio::sync::watch::Receiver<_>| {
+        tokio::time::timeout(Duration::from_secs(5), changes.changed()).await.expect("within seconds").expect("open");
+    };
+    changed(&mut changes).await;
+    let version = state().await;
+    assert_eq!(version.state, BlockVersionState::Quarantined);
+    assert_eq!(version.reason.as_deref(), Some("it kept breaking down: wasm trap: unreachable"));
+    let block = server.blocks.of(TENANT).resolve("acme/test/echo").expect("the version before").block.digest;
+    assert_eq!(block, OLD);
+    assert_eq!(*loader.breaking.lock().unwrap(), [], "the host counts anew");
+
+    // By force it runs again, and is judged again.
+    server.store.activate_block_version(TENANT, id, "2.0.0", Quarantined::Release).await.unwrap();
+    packages.refresh(TENANT).await.unwrap();
+    assert_eq!(server.blocks.of(TENANT).resolve("acme/test/echo").expect("by force").block.digest, NEW);
+    assert_eq!(state().await.state, BlockVersionState::Published);
+    says(3, NEW);
+    let quarantined = async {
+        while state().await.state != BlockVersionState::Quarantined {
+            tokio::task::yield_now().await
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), quarantined).await.expect("within seconds");
     service.shutdown().await;
 }

@@ -1,5 +1,7 @@
 //! What lies outside of an image, and images that are made larger by it, as OpenCV's `copyMakeBorder`.
 
+use sightflow_types::image_ops::Margins;
+
 use crate::work::Work;
 use crate::{Image, ImageError, Ink, Pixels, check_size};
 
@@ -34,21 +36,11 @@ impl Border {
     }
 }
 
-/// Columns and rows that are added on each side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(missing_docs, reason = "named in the type's comment")]
-pub struct Margins {
-    pub left: u32,
-    pub top: u32,
-    pub right: u32,
-    pub bottom: u32,
-}
-
 impl Image {
     /// The image with margins around it.
     ///
     /// # Errors
-    /// Those of [`check_size`] for the larger image; [`ImageError::Invalid`] for formats without 8 bits and an opacity
+    /// Those of [`check_size`] for the larger image; [`ImageError::Unsupported`] for formats without 8 bits; [`ImageError::Invalid`] for an opacity
     /// that the format cannot hold; those of [`Image::view`] and of `work`.
     pub fn pad_in(&self, work: &Work, margins: Margins, border: Border) -> Result<Self, ImageError> {
         self.format().require_8_bits("padding")?;

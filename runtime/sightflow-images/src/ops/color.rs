@@ -1,33 +1,10 @@
 //! Colour spaces of three channels of 8 bits, as OpenCV's `cvtColor` lays them out.
 
+use sightflow_types::image_ops::ColorSpace;
+
 use super::lab::LAB;
 use crate::work::Work;
 use crate::{Image, ImageError, PixelFormat, Pixels};
-
-/// What the three channels of an rgb8 image mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ColorSpace {
-    /// Red, green, blue of sRGB.
-    Rgb,
-    /// Hue in halves of degrees (0..180), saturation, value.
-    Hsv,
-    /// CIE L*a*b* (D65): L·255/100, a + 128, b + 128.
-    Lab,
-}
-
-impl ColorSpace {
-    /// Every space.
-    pub const ALL: [Self; 3] = [Self::Rgb, Self::Hsv, Self::Lab];
-
-    /// What users call it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Rgb => "rgb",
-            Self::Hsv => "hsv",
-            Self::Lab => "lab",
-        }
-    }
-}
 
 /// Steps a pixel.
 const STEPS: u64 = 48;
@@ -38,10 +15,10 @@ impl Image {
     /// OpenCV takes several pixels at once, it cuts them off.
     ///
     /// # Errors
-    /// [`ImageError::Invalid`] for another format; those of [`Image::view`] and of `work`.
+    /// [`ImageError::Unsupported`] for another format; those of [`Image::view`] and of `work`.
     pub fn convert_color_in(&self, work: &Work, current: ColorSpace, wanted: ColorSpace) -> Result<Self, ImageError> {
         if self.format() != PixelFormat::Rgb8 {
-            return Err(ImageError::Invalid(format!("colour spaces need rgb8, not {}", self.format().name())));
+            return Err(ImageError::Unsupported(format!("colour spaces need rgb8, not {}", self.format().name())));
         }
         if current == wanted {
             return Ok(self.clone());

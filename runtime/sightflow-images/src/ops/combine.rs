@@ -7,8 +7,8 @@ impl Image {
     /// `round(v·first_weight + w·second_weight + offset)` of each channel, cut off at 0 and 255; halves go to even.
     ///
     /// # Errors
-    /// [`ImageError::Invalid`] for numbers that are not finite, images of different sizes or formats, and formats
-    /// without 8 bits; those of [`Image::view`] and of `work`.
+    /// [`ImageError::Invalid`] for numbers that are not finite, images of different sizes or formats,
+    /// [`ImageError::Unsupported`] for formats without 8 bits; those of [`Image::view`] and of `work`.
     pub fn blend_in(
         &self,
         work: &Work,
@@ -28,7 +28,7 @@ impl Image {
     /// `|v − w|` of each channel.
     ///
     /// # Errors
-    /// [`ImageError::Invalid`] for images of different sizes or formats and formats without 8 bits; those of
+    /// [`ImageError::Invalid`] for images of different sizes or formats, [`ImageError::Unsupported`] for formats without 8 bits; those of
     /// [`Image::view`] and of `work`.
     pub fn absolute_difference_in(&self, work: &Work, second: &Self) -> Result<Self, ImageError> {
         self.combine(work, second, u8::abs_diff)
@@ -54,8 +54,8 @@ impl Image {
     /// The image where `mask` (gray8) is not 0, `fill` where it is. In rgba8 the fill's opacity is its alpha.
     ///
     /// # Errors
-    /// [`ImageError::Invalid`] for a mask of another size or format, formats without 8 bits, and an opacity that the
-    /// format cannot hold; those of [`Image::view`] and of `work`.
+    /// [`ImageError::Invalid`] for a mask of another size and an opacity that the format cannot hold,
+    /// [`ImageError::Unsupported`] for other masks and formats without 8 bits; those of [`Image::view`] and of `work`.
     pub fn apply_mask_in(&self, work: &Work, mask: &Self, fill: Ink) -> Result<Self, ImageError> {
         let fill = fill.pixel(self.format())?;
         self.require_mask(mask)?;
@@ -109,7 +109,7 @@ impl Image {
     pub(super) fn require_mask(&self, mask: &Self) -> Result<(), ImageError> {
         self.format().require_8_bits("a mask")?;
         if mask.format() != PixelFormat::Gray8 {
-            return Err(ImageError::Invalid(format!("a mask is gray8, not {}", mask.format().name())));
+            return Err(ImageError::Unsupported(format!("a mask is gray8, not {}", mask.format().name())));
         }
         self.require_size(mask)
     }

@@ -1,30 +1,10 @@
 //! Borders of the areas of an image: S. Suzuki and K. Abe, "Topological structural analysis of digitized binary images by
 //! border following", 1985; what OpenCV's `findContours` with `CHAIN_APPROX_SIMPLE` finds.
 
+use sightflow_types::image_ops::Retrieval;
+
 use crate::work::{Held, Work};
 use crate::{Image, ImageError, PixelFormat, Point};
-
-/// Which borders are looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Retrieval {
-    /// The outer borders of areas that lie within no other area's hole.
-    External,
-    /// Every outer border and every border of a hole.
-    All,
-}
-
-impl Retrieval {
-    /// Every one.
-    pub const ALL: [Self; 2] = [Self::External, Self::All];
-
-    /// What users call it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::External => "external",
-            Self::All => "all",
-        }
-    }
-}
 
 /// One border: pixels of the area itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,10 +51,10 @@ impl Image {
     /// Borders of the areas of a gray8 image that are not 0; pixels touch by their sides and corners.
     ///
     /// # Errors
-    /// [`ImageError::Invalid`] for another format; those of [`Image::view`] and of `work`.
+    /// [`ImageError::Unsupported`] for another format; those of [`Image::view`] and of `work`.
     pub fn contours_in(&self, work: &Work, retrieval: Retrieval) -> Result<Contours, ImageError> {
         if self.format() != PixelFormat::Gray8 {
-            return Err(ImageError::Invalid(format!("contours need gray8, not {}", self.format().name())));
+            return Err(ImageError::Unsupported(format!("contours need gray8, not {}", self.format().name())));
         }
         let view = self.view_in(work)?;
         // With an empty pixel on each side, so that every pixel has neighbours.

@@ -1,18 +1,9 @@
 //! Mirrors.
 
+use sightflow_types::image_ops::Flip;
+
 use crate::work::Work;
 use crate::{Image, ImageError};
-
-/// Which way an image is mirrored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Flip {
-    /// Left becomes right.
-    Horizontal,
-    /// Top becomes bottom.
-    Vertical,
-    /// Both: half a turn.
-    Both,
-}
 
 impl Image {
     /// The image mirrored; any format.

@@ -2,15 +2,15 @@
 
 pub(crate) mod blur;
 pub(crate) mod border;
-pub(crate) mod color;
+mod color;
 mod combine;
 pub(crate) mod contours;
-pub(crate) mod flip;
+mod flip;
 mod lab;
-pub(crate) mod morphology;
+mod morphology;
 pub(crate) mod resize;
 mod statistics;
-pub(crate) mod threshold;
+mod threshold;
 mod warp;
 
 use crate::work::Work;

@@ -1,71 +1,10 @@
 //! Erosion, dilation and what is made of them, as OpenCV's `morphologyEx` defines them: the anchor is the middle of the
 //! kernel, and what lies outside of the image does not count.
 
+use sightflow_types::image_ops::{KernelShape, Morphology};
+
 use crate::work::Work;
 use crate::{Image, ImageError, Pixels, View};
-
-/// What is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Morphology {
-    /// The least value under the kernel.
-    Erode,
-    /// The greatest value under the kernel.
-    Dilate,
-    /// Eroded, then dilated: small bright spots go.
-    Open,
-    /// Dilated, then eroded: small dark spots go.
-    Close,
-    /// Dilated less eroded: the edges.
-    Gradient,
-    /// The image less opened: the small bright spots.
-    TopHat,
-    /// Closed less the image: the small dark spots.
-    BlackHat,
-}
-
-impl Morphology {
-    /// Every operation.
-    pub const ALL: [Self; 7] =
-        [Self::Erode, Self::Dilate, Self::Open, Self::Close, Self::Gradient, Self::TopHat, Self::BlackHat];
-
-    /// What users call it, for example `top-hat`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Erode => "erode",
-            Self::Dilate => "dilate",
-            Self::Open => "open",
-            Self::Close => "close",
-            Self::Gradient => "gradient",
-            Self::TopHat => "top-hat",
-            Self::BlackHat => "black-hat",
-        }
-    }
-}
-
-/// The form of a kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum KernelShape {
-    /// All of it.
-    Rectangle,
-    /// The largest ellipse within it.
-    Ellipse,
-    /// Its middle row and its middle column.
-    Cross,
-}
-
-impl KernelShape {
-    /// Every shape.
-    pub const ALL: [Self; 3] = [Self::Rectangle, Self::Ellipse, Self::Cross];
-
-    /// What users call it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Rectangle => "rectangle",
-            Self::Ellipse => "ellipse",
-            Self::Cross => "cross",
-        }
-    }
-}
 
 /// Most columns and rows of a kernel.
 const MOST: u32 = 255;
@@ -134,7 +73,7 @@ impl Image {
     /// `iterations` times, 0..=1000, within every operation; 0 of them leave the image as it is.
     ///
     /// # Errors
-    /// [`ImageError::Invalid`] for other numbers and formats without 8 bits; those of [`Image::view`] and of `work`.
+    /// [`ImageError::Invalid`] for other numbers, [`ImageError::Unsupported`] for formats without 8 bits; those of [`Image::view`] and of `work`.
     pub fn morphology_in(
         &self,
         work: &Work,

@@ -7,7 +7,7 @@ impl Image {
     /// The sum of each channel, where `mask` (gray8) is not 0 if there is one.
     ///
     /// # Errors
-    /// [`ImageError::Invalid`] for a mask of another size or format and formats without 8 bits; those of
+    /// [`ImageError::Invalid`] for a mask of another size, [`ImageError::Unsupported`] for other masks and formats without 8 bits; those of
     /// [`Image::view`] and of `work`.
     pub fn sum_in(&self, work: &Work, mask: Option<&Self>) -> Result<Vec<f64>, ImageError> {
         Ok(self.sums(work, mask)?.0)

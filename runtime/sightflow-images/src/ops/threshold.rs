@@ -1,38 +1,9 @@
 //! Thresholds, as OpenCV's `threshold` defines them for 8 bits.
 
+use sightflow_types::image_ops::ThresholdMethod;
+
 use crate::work::Work;
 use crate::{Image, ImageError, PixelFormat, Pixels};
-
-/// What becomes of a value v at a level.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ThresholdMethod {
-    /// `high` above the level, else 0.
-    Binary,
-    /// 0 above the level, else `high`.
-    BinaryInverted,
-    /// The level above the level, else v.
-    Truncate,
-    /// v above the level, else 0.
-    ToZero,
-    /// 0 above the level, else v.
-    ToZeroInverted,
-}
-
-impl ThresholdMethod {
-    /// Every method.
-    pub const ALL: [Self; 5] = [Self::Binary, Self::BinaryInverted, Self::Truncate, Self::ToZero, Self::ToZeroInverted];
-
-    /// What users call it, for example `binary-inverted`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Binary => "binary",
-            Self::BinaryInverted => "binary-inverted",
-            Self::Truncate => "truncate",
-            Self::ToZero => "to-zero",
-            Self::ToZeroInverted => "to-zero-inverted",
-        }
-    }
-}
 
 /// Largest window of an adaptive threshold.
 const MOST_WINDOW: u32 = 1023;
@@ -41,8 +12,8 @@ impl Image {
     /// Each channel at a level: values above ⌊`level`⌋ are treated as `method` says, with `high` rounded to 0..=255.
     ///
     /// # Errors
-    /// [`ImageError::Invalid`] for numbers that are not finite and formats without 8 bits; those of [`Image::view`] and
-    /// of `work`.
+    /// [`ImageError::Invalid`] for numbers that are not finite, [`ImageError::Unsupported`] for formats without 8 bits;
+    /// those of [`Image::view`] and of `work`.
     pub fn threshold_in(
         &self,
         work: &Work,
@@ -111,10 +82,10 @@ impl Image {
     /// The level that separates the values of a gray8 image best: Otsu's, the first of equally good ones.
     ///
     /// # Errors
-    /// [`ImageError::Invalid`] for another format; those of [`Image::view`] and of `work`.
+    /// [`ImageError::Unsupported`] for another format; those of [`Image::view`] and of `work`.
     pub fn otsu_level_in(&self, work: &Work) -> Result<f32, ImageError> {
         if self.format() != PixelFormat::Gray8 {
-            return Err(ImageError::Invalid(format!("Otsu's level needs gray8, not {}", self.format().name())));
+            return Err(ImageError::Unsupported(format!("Otsu's level needs gray8, not {}", self.format().name())));
         }
         let counts = self.histogram_in(work)?[0];
         let (width, height) = self.size();
@@ -145,8 +116,8 @@ impl Image {
     /// OpenCV's `adaptiveThreshold` with `ADAPTIVE_THRESH_MEAN_C`.
     ///
     /// # Errors
-    /// [`ImageError::Invalid`] for another format or method, a window that is even or not within 3..=1023, and an offset
-    /// that is not finite; those of [`Image::view`] and of `work`.
+    /// [`ImageError::Unsupported`] for another format or method, [`ImageError::Invalid`] for a window that is even or not
+    /// within 3..=1023 and an offset that is not finite; those of [`Image::view`] and of `work`.
     pub fn adaptive_threshold_in(
         &self,
         work: &Work,
@@ -155,7 +126,7 @@ impl Image {
         method: ThresholdMethod,
     ) -> Result<Self, ImageError> {
         if self.format() != PixelFormat::Gray8 {
-            return Err(ImageError::Invalid(format!(
+            return Err(ImageError::Unsupported(format!(
                 "an adaptive threshold needs gray8, not {}",
                 self.format().name()
             )));
@@ -170,8 +141,8 @@ impl Image {
             ThresholdMethod::Binary => (255, 0, -offset.ceil()),
             ThresholdMethod::BinaryInverted => (0, 255, -offset.floor()),
             other => {
-                let name = other.name();
-                return Err(ImageError::Invalid(format!(
+                let name = other.as_str();
+                return Err(ImageError::Unsupported(format!(
                     "an adaptive threshold is binary or binary-inverted, not {name}"
                 )));
             }

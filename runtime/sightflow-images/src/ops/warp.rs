@@ -34,8 +34,8 @@ impl Image {
     /// `Bilinear`; what lies outside of the image is `border`.
     ///
     /// # Errors
-    /// [`ImageError::Invalid`] for numbers that are not finite, a map that cannot be inverted, another filter, formats
-    /// without 8 bits and an opacity that the format cannot hold; those of [`check_size`], [`Image::view`] and `work`.
+    /// [`ImageError::Invalid`] for numbers that are not finite, a map that cannot be inverted and an opacity that the format
+    /// cannot hold, [`ImageError::Unsupported`] for another filter and formats without 8 bits; those of [`check_size`], [`Image::view`] and `work`.
     pub fn warp_perspective_in(
         &self,
         work: &Work,
@@ -48,7 +48,9 @@ impl Image {
         let bilinear = match filter {
             ResizeFilter::Nearest => false,
             ResizeFilter::Bilinear => true,
-            other => return Err(ImageError::Invalid(format!("a warp is nearest or bilinear, not {}", other.name()))),
+            other => {
+                return Err(ImageError::Unsupported(format!("a warp is nearest or bilinear, not {}", other.name())));
+            }
         };
         let fill = match border {
             Border::Constant(ink) => ink.pixel(self.format())?,

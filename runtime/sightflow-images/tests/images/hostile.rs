@@ -118,14 +118,13 @@ fn any_operation_on_any_image_ends() {
         let pixel = [0xff, 0, 0x7f, 0x80];
         let image = Image::from_pixels(Pixels::filled(width, height, format, &pixel[..format.bytes()]).unwrap());
         let check = |what: &str, outcome: Result<(u32, u32), ImageError>, expected| {
-            let expected = if eight_bits { Ok(expected) } else { Err("invalid") };
+            let expected = if eight_bits { Ok(expected) } else { Err("unsupported") };
             assert_eq!(outcome.map_err(|error| error.kind()), expected, "{what} {format:?} {width}×{height}");
         };
         let size = |image: Image| image.size();
-        for operation in Morphology::ALL {
-            for (shape, kernel) in KernelShape::ALL
-                .into_iter()
-                .flat_map(|shape| [(255, 255), (1, 255), (254, 2)].map(|kernel| (shape, kernel)))
+        for &operation in Morphology::ALL {
+            for (&shape, kernel) in
+                KernelShape::ALL.iter().flat_map(|shape| [(255, 255), (1, 255), (254, 2)].map(|kernel| (shape, kernel)))
             {
                 let outcome = image.morphology_in(&work, operation, shape, kernel, 2).map(size);
                 check("morphology", outcome, (width, height));
@@ -137,7 +136,10 @@ fn any_operation_on_any_image_ends() {
                     let matrix = [scale, 0.0, -1e300, 0.0, 1.0 / scale, 1e9, 0.0, 1e-300, 1.0];
                     let outcome = image.warp_perspective_in(&work, matrix, (7, 5), filter, border).map(size);
                     // It may be too far from everything to be turned round.
-                    assert!(matches!(outcome, Ok((7, 5)) | Err(ImageError::Invalid(_))), "{scale} {outcome:?}");
+                    assert!(
+                        matches!(outcome, Ok((7, 5)) | Err(ImageError::Invalid(_) | ImageError::Unsupported(_))),
+                        "{scale} {outcome:?}"
+                    );
                     assert!(eight_bits || outcome.is_err(), "{format:?}");
                 }
             }
@@ -164,7 +166,8 @@ fn any_colour_has_another() {
     let values = || (0..=85_u8).map(|value| 3 * value);
     let all = values().flat_map(|r| values().flat_map(move |g| values().flat_map(move |b| [r, g, b]))).collect();
     let image = Image::from_pixels(Pixels::new(86 * 86, 86, PixelFormat::Rgb8, all).unwrap());
-    for (current, wanted) in ColorSpace::ALL.into_iter().flat_map(|from| ColorSpace::ALL.map(|to| (from, to))) {
+    for (&current, &wanted) in ColorSpace::ALL.iter().flat_map(|from| ColorSpace::ALL.iter().map(move |to| (from, to)))
+    {
         let other = image.convert_color_in(&Work::default(), current, wanted).unwrap();
         assert_eq!(other.size(), image.size(), "{current:?} {wanted:?}");
     }

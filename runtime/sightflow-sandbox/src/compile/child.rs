@@ -34,6 +34,7 @@ pub(super) fn compile(compiler: &ChildCompiler, allocation: Allocation, componen
         pooled: allocation == Allocation::Pooled,
         memory_bytes: limits.memory_bytes,
         cpu_seconds: limits.cpu.as_secs().max(1),
+        parent: std::process::id(),
     };
     let Ended { status, code, complaint } = talk(&mut child, job, component, limits)?;
     let words = match status {

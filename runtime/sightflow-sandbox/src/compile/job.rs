@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::ExitCode;
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::native::Native;
@@ -19,6 +19,8 @@ pub(super) struct Job {
     pub(super) memory_bytes: u64,
     /// Processor time.
     pub(super) cpu_seconds: u64,
+    /// Process id of the parent.
+    pub(super) parent: u32,
 }
 
 /// Exit status of a component that the compiler refuses; standard error says why.
@@ -57,8 +59,13 @@ fn read_job(input: &mut impl BufRead) -> std::io::Result<Job> {
     Ok(serde_json::from_slice(&line)?)
 }
 
-/// Limits that this process cannot lift again.
+/// Limits that this process cannot lift again. It ends with its parent: nobody would read what it compiles.
 fn confine(job: Job) -> std::io::Result<()> {
+    // Sent when the thread ends that started this process; that thread waits for it.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if getppid().map(Pid::as_raw_nonzero).is_none_or(|parent| parent.get().unsigned_abs() != job.parent) {
+        return Err(std::io::Error::other("the parent is gone"));
+    }
     let limits = [
         (Resource::As, job.memory_bytes, job.memory_bytes),
         // The first ends it by a signal that says why; the second by one that could have other reasons.

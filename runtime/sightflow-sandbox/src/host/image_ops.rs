@@ -35,11 +35,11 @@ fn border(border: &ops::Border) -> Result<Border, wit::ImageError> {
 }
 
 fn threshold_method(name: &str) -> Result<ThresholdMethod, wit::ImageError> {
-    names::named("method", &ThresholdMethod::ALL, ThresholdMethod::name, name)
+    names::named("method", ThresholdMethod::ALL, ThresholdMethod::as_str, name)
 }
 
 fn color_space(name: &str) -> Result<ColorSpace, wit::ImageError> {
-    names::named("colour space", &ColorSpace::ALL, ColorSpace::name, name)
+    names::named("colour space", ColorSpace::ALL, ColorSpace::as_str, name)
 }
 
 /// A matrix of so many numbers.
@@ -166,8 +166,8 @@ impl ops::Host for CallState {
         kernel: wit::Size,
         iterations: u32,
     ) -> Answer<Resource<Image>> {
-        let operation = known!(names::named("operation", &Morphology::ALL, Morphology::name, &operation));
-        let shape = known!(names::named("shape", &KernelShape::ALL, KernelShape::name, &shape));
+        let operation = known!(names::named("operation", Morphology::ALL, Morphology::as_str, &operation));
+        let shape = known!(names::named("shape", KernelShape::ALL, KernelShape::as_str, &shape));
         let kernel = (kernel.width, kernel.height);
         self.derive(&source, |image, work| image.morphology_in(work, operation, shape, kernel, iterations))
     }
@@ -216,7 +216,7 @@ impl ops::Host for CallState {
     }
 
     fn contours(&mut self, source: Resource<Image>, retrieval: String) -> Answer<Vec<ops::Contour>> {
-        let retrieval = known!(names::named("retrieval", &Retrieval::ALL, Retrieval::name, &retrieval));
+        let retrieval = known!(names::named("retrieval", Retrieval::ALL, Retrieval::as_str, &retrieval));
         let image = self.table.get(&source)?.clone();
         let found = known!(self.operate(|state| Ok(image.contours_in(&state.work, retrieval)))?);
         let (contours, held) = found.into_parts();
@@ -226,6 +226,7 @@ impl ops::Host for CallState {
             points: contour.points.into_iter().map(point).collect(),
             hole: contour.hole,
         });
+        // Made only if it may leave.
         Ok(self.leave((), bytes, held).map(|()| contours.collect()))
     }
 
@@ -237,8 +238,9 @@ impl ops::Host for CallState {
             _ => EncodeFormat::Webp,
         };
         let image = self.table.get(&source)?.clone();
-        let file = known!(self.operate(|state| Ok(raster::encode_in(&state.work, &image, format)))?);
+        let file = known!(self.operate(|state| Ok(raster::encode_file_in(&state.work, &image, format)))?);
+        let (file, held) = file.into_parts();
         let bytes = file.len() as u64;
-        Ok(self.leave((), bytes, file.clone()).map(|()| file.to_vec()))
+        Ok(self.leave(file, bytes, held))
     }
 }

@@ -72,6 +72,7 @@ impl CallState {
             error @ ImageError::TooLarge { .. } => wit::ImageError::TooLarge(error.to_string()),
             ImageError::Undecodable(text) => wit::ImageError::Undecodable(text),
             ImageError::Invalid(text) => wit::ImageError::Invalid(text),
+            ImageError::Unsupported(text) => wit::ImageError::Unsupported(text),
             ImageError::Allowance(allowance) => {
                 let kind = match allowance {
                     Allowance::Steps => LimitKind::HostSteps,

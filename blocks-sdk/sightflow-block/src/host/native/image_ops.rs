@@ -2,18 +2,12 @@
 
 use sightflow_images::{self as host, Image, Work};
 
-use super::{Result, to_ink};
+use super::{Result, to_filter, to_ink};
 use crate::draw::{Ink, Point};
-use crate::image::{ImageError, ResizeFilter};
+use crate::image::ResizeFilter;
 use crate::image_ops::{
     Border, ColorSpace, Contour, FileFormat, Flip, KernelShape, Margins, Morphology, Retrieval, ThresholdMethod,
 };
-
-/// The host's value of this name, if it is one of those that the operation has.
-fn named<T: Copy>(known: &[T], of: impl Fn(T) -> &'static str, name: &str) -> Result<T> {
-    let found = known.iter().copied().find(|one| of(*one) == name);
-    found.ok_or_else(|| ImageError::Unsupported(format!("`{name}` is unknown, or not for this operation")))
-}
 
 fn to_border(border: Border) -> host::Border {
     match border {
@@ -23,29 +17,16 @@ fn to_border(border: Border) -> host::Border {
     }
 }
 
-fn to_warp_filter(filter: ResizeFilter) -> Result<host::ResizeFilter> {
-    let known = [host::ResizeFilter::Nearest, host::ResizeFilter::Bilinear];
-    named(&known, host::ResizeFilter::name, filter.as_str())
-}
-
-pub(crate) fn threshold(image: &Image, level: f32, high: f32, method: ThresholdMethod) -> Result<Image> {
-    let method = named(&host::ThresholdMethod::ALL, host::ThresholdMethod::name, method.as_str())?;
-    Ok(image.threshold_in(&Work::default(), level, high, method)?)
-}
-
 pub(crate) fn otsu_level(image: &Image) -> Result<f32> {
     Ok(image.otsu_level_in(&Work::default())?)
 }
 
 pub(crate) fn adaptive_threshold(image: &Image, window: u32, offset: f32, method: ThresholdMethod) -> Result<Image> {
-    let known = [host::ThresholdMethod::Binary, host::ThresholdMethod::BinaryInverted];
-    let method = named(&known, host::ThresholdMethod::name, method.as_str())?;
     Ok(image.adaptive_threshold_in(&Work::default(), window, offset, method)?)
 }
 
 pub(crate) fn convert_color(image: &Image, current: ColorSpace, wanted: ColorSpace) -> Result<Image> {
-    let space = |space: ColorSpace| named(&host::ColorSpace::ALL, host::ColorSpace::name, space.as_str());
-    Ok(image.convert_color_in(&Work::default(), space(current)?, space(wanted)?)?)
+    Ok(image.convert_color_in(&Work::default(), current, wanted)?)
 }
 
 pub(crate) fn warp_affine(
@@ -55,7 +36,7 @@ pub(crate) fn warp_affine(
     filter: ResizeFilter,
     border: Border,
 ) -> Result<Image> {
-    Ok(image.warp_affine_in(&Work::default(), matrix, size, to_warp_filter(filter)?, to_border(border))?)
+    Ok(image.warp_affine_in(&Work::default(), matrix, size, to_filter(filter), to_border(border))?)
 }
 
 pub(crate) fn warp_perspective(
@@ -65,20 +46,14 @@ pub(crate) fn warp_perspective(
     filter: ResizeFilter,
     border: Border,
 ) -> Result<Image> {
-    Ok(image.warp_perspective_in(&Work::default(), matrix, size, to_warp_filter(filter)?, to_border(border))?)
+    Ok(image.warp_perspective_in(&Work::default(), matrix, size, to_filter(filter), to_border(border))?)
 }
 
 pub(crate) fn pad(image: &Image, margins: Margins, border: Border) -> Result<Image> {
-    let Margins { left, top, right, bottom } = margins;
-    Ok(image.pad_in(&Work::default(), host::Margins { left, top, right, bottom }, to_border(border))?)
+    Ok(image.pad_in(&Work::default(), margins, to_border(border))?)
 }
 
 pub(crate) fn flip(image: &Image, flip: Flip) -> Result<Image> {
-    let flip = match flip {
-        Flip::Horizontal => host::Flip::Horizontal,
-        Flip::Vertical => host::Flip::Vertical,
-        Flip::Both => host::Flip::Both,
-    };
     Ok(image.flip_in(&Work::default(), flip)?)
 }
 
@@ -89,8 +64,6 @@ pub(crate) fn morphology(
     kernel: (u32, u32),
     iterations: u32,
 ) -> Result<Image> {
-    let operation = named(&host::Morphology::ALL, host::Morphology::name, operation.as_str())?;
-    let shape = named(&host::KernelShape::ALL, host::KernelShape::name, shape.as_str())?;
     Ok(image.morphology_in(&Work::default(), operation, shape, kernel, iterations)?)
 }
 
@@ -119,7 +92,6 @@ pub(crate) fn sum(image: &Image, mask: Option<&Image>) -> Result<Vec<f64>> {
 }
 
 pub(crate) fn contours(image: &Image, retrieval: Retrieval) -> Result<Vec<Contour>> {
-    let retrieval = named(&host::Retrieval::ALL, host::Retrieval::name, retrieval.as_str())?;
     let (contours, _held) = image.contours_in(&Work::default(), retrieval)?.into_parts();
     let point = |point: host::Point| Point { x: point.x, y: point.y };
     let contour = |contour: host::Contour| Contour {
