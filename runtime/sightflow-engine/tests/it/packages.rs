@@ -240,13 +240,13 @@ async fn a_version_that_was_refused_over_and_over_is_taken_out_of_use() {
     assert_eq!(version.state, BlockVersionState::Quarantined);
     assert_eq!(version.reason.as_deref(), Some("it kept breaking down: wasm trap: unreachable"));
     let block = server.blocks.of(TENANT).resolve("acme/test/echo").expect("the version before").block.digest;
-    assert_eq!(block, OLD);
+    assert_eq!(block, Some(OLD));
     assert_eq!(*loader.breaking.lock().unwrap(), [], "the host counts anew");
 
     // By force it runs again, and is judged again.
     server.store.activate_block_version(TENANT, id, "2.0.0", Quarantined::Release).await.unwrap();
     packages.refresh(TENANT).await.unwrap();
-    assert_eq!(server.blocks.of(TENANT).resolve("acme/test/echo").expect("by force").block.digest, NEW);
+    assert_eq!(server.blocks.of(TENANT).resolve("acme/test/echo").expect("by force").block.digest, Some(NEW));
     assert_eq!(state().await.state, BlockVersionState::Published);
     says(3, NEW);
     let quarantined = async {

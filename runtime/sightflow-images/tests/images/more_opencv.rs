@@ -101,7 +101,7 @@ fn contours_are_opencvs() {
     let (all, work) = (fixtures(), Work::default());
     for (name, size) in [("spots", (50, 40)), ("rings", (60, 60))] {
         let image = gray(size.0, size.1, &values(&all[name]));
-        for retrieval in Retrieval::ALL {
+        for &retrieval in Retrieval::ALL {
             let found = image.contours_in(&work, retrieval).unwrap();
             let point = |value: &Value| (value[0].as_i64().unwrap(), value[1].as_i64().unwrap());
             let mut theirs: Vec<(Vec<(i64, i64)>, bool)> = all["contours"][name][retrieval.as_str()]

@@ -17,6 +17,10 @@ fn to_border(border: Border) -> host::Border {
     }
 }
 
+pub(crate) fn threshold(image: &Image, level: f32, high: f32, method: ThresholdMethod) -> Result<Image> {
+    Ok(image.threshold_in(&Work::default(), level, high, method)?)
+}
+
 pub(crate) fn otsu_level(image: &Image) -> Result<f32> {
     Ok(image.otsu_level_in(&Work::default())?)
 }
