@@ -16,6 +16,7 @@ use tokio::task::JoinError;
 use self::flights::Flights;
 use self::kept::{Kept, Known};
 use self::registry::Registry;
+use crate::blocking::joined;
 use crate::catalog::{BlockSource, Catalog, Published};
 use crate::host::BlockHost;
 use crate::models::ModelCatalog;
@@ -155,7 +156,7 @@ impl Plans {
         }
         let definition = definition.await?;
         let (catalog, limits, with) = (Arc::clone(blocks), self.limits, Arc::clone(&models));
-        let compiled = tokio::task::spawn_blocking(move || compile(&definition, &catalog, &with, &limits)).await?;
+        let compiled = joined(move || compile(&definition, &catalog, &with, &limits)).await?;
         let plan = compiled.plan.ok_or(PlanError::Invalid(compiled.errors))?;
         self.keep(key, Known { plan: Arc::clone(&plan), models, checked: false });
         Ok(plan)
@@ -203,7 +204,7 @@ impl Plans {
         let (definition, host) = (definition.clone(), Arc::clone(&self.host));
         let (limits, with, runtime) = (self.limits, Arc::clone(&models), Handle::current());
         let asking = move || runtime.block_on(validate(&definition, &blocks, &with, &limits, &*host, key.tenant));
-        let compiled = tokio::task::spawn_blocking(asking).await?;
+        let compiled = joined(asking).await?;
         if let Some(plan) = &compiled.plan {
             self.keep(key, Known { plan: Arc::clone(plan), models, checked: true });
         }

@@ -251,7 +251,7 @@ async fn a_version_that_was_refused_over_and_over_is_taken_out_of_use() {
     says(3, NEW);
     let quarantined = async {
         while state().await.state != BlockVersionState::Quarantined {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(5), quarantined).await.expect("within seconds");
