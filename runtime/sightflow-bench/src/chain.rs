@@ -30,7 +30,7 @@ pub(crate) fn definition(count: usize) -> Value {
 }
 
 pub(crate) fn run() -> Result<()> {
-    let blocks = Blocks::load(None)?;
+    let blocks = Blocks::load(None, None)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     for (nodes, items, bar) in
         [(10, 5, "bar p50 ≤ 500"), (10, 50, "bar p50 ≤ 2000"), (100, 5, "bar: linear"), (100, 50, "")]

@@ -26,7 +26,7 @@ use crate::measure::{detections, process_cpu};
 
 pub(crate) fn run() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let blocks = Blocks::load(None)?;
+    let blocks = Blocks::load(None, None)?;
     runtime.block_on(async {
         let bench = Bench::new(&blocks).await?;
         bench.measure("500 items over `crop`", crop(), 500).await?;

@@ -15,6 +15,7 @@ pub mod plan;
 mod plans;
 pub mod run;
 mod run_input;
+pub mod secrets;
 pub mod server;
 mod tasks;
 mod trial;
@@ -32,7 +33,8 @@ pub use images::{ImageIo, Purpose};
 pub use input::validate_run;
 pub use models::{ModelCatalog, ModelEntry};
 pub use packages::{
-    Breaking, Disagreement, Identity, LoadFailure, PackageLoader, PackageService, Packages, PackagesConfig,
+    Breaking, CallGrants, Disagreement, Granted, Granting, Identity, LoadFailure, PackageLoader, PackageService,
+    Packages, PackagesConfig,
 };
 pub use plan::{Compiled, DefinitionLimits, PROBLEMS_SHOWN, Plan, compile};
 pub use plans::{PlanError, Plans, load_models};

@@ -3,21 +3,39 @@
 use std::collections::HashSet;
 
 use serde_json::Value;
+use sightflow_types::capability::Capability;
 use sightflow_types::manifest::{Manifest, Port};
 use sightflow_types::{Problem, fold};
 
 use crate::finding::{Findings, code};
+use crate::host::linker::HTTP;
 
 /// Most blocks in one package.
 const MOST_BLOCKS: usize = 256;
 
 /// The manifests, or everything that is wrong with them.
-pub(crate) fn parse(catalog: &str) -> Result<Vec<Manifest>, Vec<Problem>> {
+///
+/// `reaches_out`: the package imports what it needs for requests.
+pub(crate) fn parse(catalog: &str, reaches_out: bool) -> Result<Vec<Manifest>, Vec<Problem>> {
     let mut findings = Findings::default();
     let manifests = read(catalog).unwrap_or_else(|problems| {
         problems.iter().for_each(|problem| findings.add(code::MANIFEST, problem));
         Vec::new()
     });
+    let asks = |manifest: &Manifest| manifest.capabilities.iter().any(|one| matches!(one, Capability::Http(_)));
+    match (reaches_out, manifests.iter().find(|manifest| asks(manifest))) {
+        (true, None) if findings.is_empty() => findings.add(
+            code::GRANT,
+            format!(
+                "the package imports `{HTTP}…`, but no block of it asks for a host: `capabilities: [\"http:HOST\"]`"
+            ),
+        ),
+        (false, Some(manifest)) => findings.add(
+            code::MANIFEST,
+            format!("block `{}`: it asks for a host, but the package imports no `{HTTP}…`", manifest.name),
+        ),
+        _ => {}
+    }
     if findings.is_empty() { Ok(manifests) } else { Err(findings.into_vec()) }
 }
 
@@ -95,10 +113,6 @@ fn check(manifest: &Manifest, problem: &mut dyn FnMut(String)) {
             problem(format!("`named_outputs` takes names from `{}`, which is no list of the configuration", named.key));
         }
     }
-    // Grants are given at link time; a package that asks for one must not run as if it had it.
-    for capability in &manifest.capabilities {
-        problem(format!("the capability `{capability}` is not available to blocks of the `block-package` world"));
-    }
 }
 
 fn ports(side: &str, ports: &[Port], problem: &mut dyn FnMut(String)) {
@@ -174,7 +188,7 @@ mod tests {
             (json!([manifest(|m| m["title"] = json!(" "))]), Some("`title` is empty")),
         ];
         for (catalog, expected) in cases {
-            match (parse(&catalog.to_string()), expected) {
+            match (parse(&catalog.to_string(), false), expected) {
                 (Ok(manifests), None) => assert_eq!(manifests.len(), 1),
                 (Err(problems), Some(part)) => {
                     assert!(
@@ -194,6 +208,6 @@ mod tests {
             m["title"] = json!("");
             m["config"] = json!(1);
         })]);
-        assert_eq!(parse(&catalog.to_string()).expect_err("three problems").len(), 3);
+        assert_eq!(parse(&catalog.to_string(), false).expect_err("three problems").len(), 3);
     }
 }

@@ -15,6 +15,7 @@ mod page;
 mod retention;
 mod retry;
 mod search;
+mod secret;
 mod signal;
 mod sqlite;
 mod store;
@@ -28,7 +29,7 @@ pub use blob::{
 };
 pub use block_package::{
     Activation, BlockPackage, BlockVersion, BlockVersionState, NamedVersion, NewBlockVersion, PackageChanges,
-    PackageKey, PackageQuota, PublishedVersion, Quarantined,
+    PackageGrants, PackageKey, PackageQuota, PublishedVersion, Quarantined,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use digest::definition_digest;
@@ -47,6 +48,7 @@ pub use model::{ModelFilter, ModelRow, ModelState, NewModel};
 pub use page::{COUNT_CAP, Page, PageRequest};
 pub use retention::{Pruned, Retention};
 pub use search::fold;
+pub use secret::{MOST_SECRETS, SecretName};
 pub use signal::{EndedJob, Signal};
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use store::{QueueDepth, SharedStore, Store, StoreStatistics};

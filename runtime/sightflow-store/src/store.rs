@@ -11,8 +11,8 @@ use tokio::sync::broadcast;
 use crate::api_key::{ApiKey, KeyHash, KeyOwner, NewApiKey};
 use crate::blob::{Blob, BlobRef, NewBlob};
 use crate::block_package::{
-    BlockPackage, BlockVersion, NamedVersion, NewBlockVersion, PackageChanges, PackageKey, PublishedVersion,
-    Quarantined,
+    BlockPackage, BlockVersion, NamedVersion, NewBlockVersion, PackageChanges, PackageGrants, PackageKey,
+    PublishedVersion, Quarantined,
 };
 use crate::error::Result;
 use crate::execution::{
@@ -27,6 +27,7 @@ use crate::job::{
 use crate::model::{ModelFilter, ModelRow, ModelState, NewModel};
 use crate::page::{Page, PageRequest};
 use crate::retention::{Pruned, Retention};
+use crate::secret::SecretName;
 use crate::signal::Signal;
 use crate::tenant::{NewTenant, Slug, Tenant, TenantChange};
 use crate::worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker};
@@ -309,11 +310,25 @@ pub trait Store: Send + Sync + 'static {
         version: &str,
         reason: &str,
     ) -> Result<BlockPackage>;
+    /// Grants a package these capabilities, and none besides.
+    async fn grant_block_package(&self, tenant: TenantId, id: PackageId, grants: PackageGrants)
+    -> Result<BlockPackage>;
     /// Withdraws a version; the previous one becomes active in its place. Its bytes stay while an open execution is pinned
     /// to them, and go with [`Store::prune`].
     async fn yank_block_version(&self, tenant: TenantId, id: PackageId, version: &str) -> Result<BlockPackage>;
     /// Withdraws every version, and the package is not found any more.
     async fn delete_block_package(&self, tenant: TenantId, id: PackageId) -> Result<()>;
+
+    // ── Secrets ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// The tenant's secrets, by name.
+    async fn secrets(&self, tenant: TenantId) -> Result<Vec<SecretName>>;
+    /// What was sealed under a name.
+    async fn secret(&self, tenant: TenantId, name: &str) -> Result<Vec<u8>>;
+    /// Keeps what was sealed, in place of what was there. `Quota` beyond [`MOST_SECRETS`](crate::MOST_SECRETS).
+    async fn put_secret(&self, tenant: TenantId, name: &str, ciphertext: Vec<u8>) -> Result<()>;
+    /// Forgets a secret.
+    async fn delete_secret(&self, tenant: TenantId, name: &str) -> Result<()>;
 
     // ── Blobs ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -97,8 +97,9 @@ impl Catalog {
                 name: manifest.name.clone(),
                 digest: None,
                 code: Code::default(),
+                granted: Granted::default(),
             };
-            BlockEntry::new(runner, block, manifest)
+            BlockEntry::new(runner, block, manifest, None)
         });
         Self::of(own.chain(packages.into_iter().flat_map(Package::into_entries)).collect::<Result<_, _>>()?, Vec::new())
     }
@@ -292,7 +293,8 @@ impl Catalog {
 fn version<'e>(entries: impl Iterator<Item = &'e Arc<BlockEntry>>) -> Digest {
     let parts = entries.map(|entry| {
         let BlockRef { package, version, digest, .. } = &entry.block;
-        json!([entry.block_type, entry.engine().as_str(), package, version.to_string(), digest, entry.manifest])
+        let said = (package, version.to_string(), digest, &entry.manifest, &entry.lacks);
+        json!([entry.block_type, entry.engine().as_str(), said])
     });
     sightflow_blobs::digest_of(Value::Array(parts.collect()).to_string().as_bytes())
 }
@@ -300,6 +302,7 @@ fn version<'e>(entries: impl Iterator<Item = &'e Arc<BlockEntry>>) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packages::Granted;
 
     fn package(name: &str, version: &str, blocks: &[&str]) -> Package {
         let manifest = |name: &&str| {
@@ -312,6 +315,7 @@ mod tests {
             digest: sightflow_blobs::digest_of(format!("{name}@{version}").as_bytes()),
             manifests: blocks.iter().map(|block| serde_json::from_value(manifest(block)).expect("valid")).collect(),
             code: Code::default(),
+            granted: Granted::default(),
         }
     }
 

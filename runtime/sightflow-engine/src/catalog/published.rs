@@ -105,6 +105,7 @@ mod tests {
 
     use super::*;
     use crate::host::Code;
+    use crate::packages::Granted;
 
     fn package(code: &Arc<str>) -> Package {
         let manifest = json!({"name": "b", "title": "b", "description": "b", "category": "logic", "inputs": [], "outputs": [],
@@ -115,6 +116,7 @@ mod tests {
             digest: sightflow_blobs::digest_of(code.as_bytes()),
             manifests: vec![serde_json::from_value(manifest).expect("a manifest")],
             code: Code::new(Arc::clone(code)),
+            granted: Granted::default(),
         }
     }
 

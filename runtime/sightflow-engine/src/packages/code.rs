@@ -169,6 +169,7 @@ mod tests {
 
     use super::*;
     use crate::packages::Breaking;
+    use crate::packages::Granted;
 
     /// Loads everything but what begins with `!`, and counts.
     #[derive(Default)]
@@ -195,6 +196,7 @@ mod tests {
                 digest: sightflow_blobs::digest_of(&component),
                 manifests: Vec::new(),
                 code: Code::new(component),
+                granted: Granted::default(),
             })
         }
 

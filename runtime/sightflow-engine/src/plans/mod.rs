@@ -233,6 +233,7 @@ mod tests {
     use super::*;
     use crate::catalog::Package;
     use crate::host::{BlockRef, CallContext, CallError, CallOutcome, CheckContext, Code, Payload};
+    use crate::packages::Granted;
 
     /// No component blocks.
     struct Nobody;
@@ -322,6 +323,7 @@ mod tests {
             digest: sightflow_blobs::digest_of(&version.to_le_bytes()),
             manifests: vec![serde_json::from_value(manifest).expect("a manifest")],
             code: Code::new(version),
+            granted: Granted::default(),
         }
     }
 

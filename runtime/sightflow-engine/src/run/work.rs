@@ -14,6 +14,7 @@ use super::kept::Kept;
 use super::request::RunParts;
 use super::trace::NodeTrace;
 use super::values;
+use crate::blocking::blocking;
 use crate::cell::Cell;
 use crate::host::{BlockRef, CallContext, CallError, FailureKind};
 use crate::images::{Access, ImageTable};
@@ -147,7 +148,15 @@ impl Work {
             cancel: self.cancel.clone(),
         };
         let keep = |trace| self.trace.lock().unwrap_or_else(PoisonError::into_inner).add(trace);
-        match self.ground.parts.host.call(block, &config, payload, context) {
+        let host = Arc::clone(&self.ground.parts.host);
+        let called = if node.entry.manifest.reaches_out() {
+            // It waits for others, on a thread that is there for that; this one runs tasks.
+            let (block, config) = (block.clone(), Arc::clone(&config));
+            blocking(move || host.call(&block, &config, payload, context)).await?
+        } else {
+            host.call(block, &config, payload, context)
+        };
+        match called {
             Ok(outcome) => {
                 keep(outcome.trace);
                 let recipe = || values::recipe(block, &config, inputs, &given);

@@ -10,9 +10,9 @@ use sightflow_blobs::BlobStore;
 use sightflow_engine::server::StoredImages;
 use sightflow_engine::{
     BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, Catalog, CheckContext, Code,
-    Compiled, DefinitionLimits, FailureKind, JobOutcome, JobRequest, JobRunner, Lanes, LogLevel, LogLine, ModelCatalog,
-    ModelEntry, Observer, Package, Payload, Plan, RunLimits, RunOutcome, RunParts, RunSpec, compile, run_plan,
-    validate_run,
+    Compiled, DefinitionLimits, FailureKind, Granted, JobOutcome, JobRequest, JobRunner, Lanes, LogLevel, LogLine,
+    ModelCatalog, ModelEntry, Observer, Package, Payload, Plan, RunLimits, RunOutcome, RunParts, RunSpec, compile,
+    run_plan, validate_run,
 };
 use sightflow_images::{Image, PixelFormat, Pixels};
 use sightflow_types::document::Document;
@@ -124,7 +124,7 @@ pub(crate) fn package(name: &str, version: semver::Version, digest: Digest) -> P
             _ => {}
         }
     }
-    Package { name: name.to_owned(), version, digest, manifests, code: Code::default() }
+    Package { name: name.to_owned(), version, digest, manifests, code: Code::default(), granted: Granted::default() }
 }
 
 pub(crate) fn models() -> ModelCatalog {

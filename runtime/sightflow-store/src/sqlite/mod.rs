@@ -27,6 +27,7 @@ mod probe;
 mod prune;
 mod records;
 mod replay;
+mod secrets;
 mod store;
 mod submit;
 mod tenants;
