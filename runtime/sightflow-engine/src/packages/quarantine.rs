@@ -4,40 +4,29 @@
 //! over and over does not mend itself: its tenant's package falls back to the version before, and somebody who looked at
 //! it activates it by force if that was wrong.
 
-use std::sync::Arc;
-
 use sightflow_store::{BlockVersionState, StoreError};
 use sightflow_types::error::chain;
 use tracing::warn;
 
 use super::Packages;
 use super::loader::Breaking;
-use super::service::Shared;
 
 /// Refusals in a row after which a version is taken out of use.
 const REFUSALS: u32 = 3;
 
-/// Looks at what keeps breaking down in this process.
-pub(super) async fn take_out(shared: Arc<Shared>) {
-    let Shared { packages, stop, .. } = &*shared;
-    loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(packages.config.poll) => {}
-        }
-        for breaking in packages.loader.breaking() {
+impl Packages {
+    /// Looks at what keeps breaking down in this process.
+    pub(super) async fn take_out_breaking(&self) {
+        for breaking in self.loader.breaking() {
             if breaking.times < REFUSALS {
                 continue;
             }
-            if let Err(failure) = packages.quarantine(&breaking).await {
+            if let Err(failure) = self.quarantine(&breaking).await {
                 warn!(error = chain(&failure), digest = %breaking.digest, "a block package cannot be taken out of use");
             }
         }
     }
-}
 
-impl Packages {
     /// Takes each version with these bytes out of use. From then on the store says what may run, and the host counts anew,
     /// in case somebody gives the version another chance. One that executions are pinned to without a definition that can
     /// name it is left to the host.

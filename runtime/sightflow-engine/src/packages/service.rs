@@ -19,10 +19,10 @@ pub struct PackageService {
     main: tokio::task::JoinHandle<()>,
 }
 
-pub(super) struct Shared {
-    pub(super) packages: Arc<Packages>,
+struct Shared {
+    packages: Arc<Packages>,
     health: Health,
-    pub(super) stop: CancellationToken,
+    stop: CancellationToken,
 }
 
 impl PackageService {
@@ -34,7 +34,7 @@ impl PackageService {
         let mut services = Services::new(shared, health.clone(), restarts, stop.clone());
         services.add("packages", follow);
         services.add("package code", warm);
-        services.add("package quarantine", super::quarantine::take_out);
+        services.add("package quarantine", judge);
         let main = tokio::spawn(async move { services.ended().await });
         Self { health, stop, main }
     }
@@ -82,6 +82,18 @@ async fn follow(shared: Arc<Shared>) {
                     Err(RecvError::Closed) => return stop.cancelled().await,
                 }
             }
+        }
+    }
+}
+
+/// Looks now and then at what keeps breaking down.
+async fn judge(shared: Arc<Shared>) {
+    let Shared { packages, stop, .. } = &*shared;
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(packages.config.poll) => packages.take_out_breaking().await,
         }
     }
 }
