@@ -41,7 +41,10 @@ impl<'f> Key<'f> {
         let argument = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
         let keyword = match argument.as_str() {
             "default" => {
-                self.default = Some(meta.value()?.parse()?);
+                let given: Expr = meta.value()?.parse()?;
+                // A text is written as one, whatever owned type the field has.
+                let text = matches!(&given, Expr::Lit(literal) if matches!(literal.lit, syn::Lit::Str(_)));
+                self.default = Some(if text { syn::parse_quote!(::std::convert::Into::into(#given)) } else { given });
                 return Ok(());
             }
             "name" => {

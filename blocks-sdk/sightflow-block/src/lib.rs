@@ -15,6 +15,8 @@ mod example;
 #[doc(hidden)]
 pub mod guest;
 mod host;
+#[cfg(feature = "http")]
+pub mod http;
 mod image;
 pub mod image_ops;
 pub mod log;

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, Visitor};
 use serde_json::{Value, json};
+use sightflow_types::capability::Capability;
 use sightflow_types::manifest::{Example, Manifest, PortKind, Role};
 
 #[cfg(target_family = "wasm")]
@@ -48,12 +49,18 @@ where
         inputs: I::ports(),
         outputs: O::ports(),
         config: C::schema(),
-        capabilities: owned(about.capabilities),
+        capabilities: about.capabilities.iter().map(|text| capability(text)).collect(),
         effect: about.effect,
         role: about.role.map(role),
         named_outputs: O::named(),
         examples,
     }
+}
+
+/// A capability that a block asks for. Wrong ones are told when the package is looked at: what asks for less than its author
+/// thinks must not be published.
+fn capability(text: &str) -> Capability {
+    text.parse().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// One call of a block.

@@ -10,6 +10,14 @@ use crate::{BlockError, CheckContext, Entry, Example, Image, Manifest, PixelForm
 
 pub mod canonical;
 
+/// Says what is answered to the requests of blocks on this thread; until then they are refused.
+#[cfg(feature = "http")]
+pub fn answer_http(
+    answers: impl FnMut(crate::http::Request) -> Result<crate::http::Response, crate::http::HttpError> + 'static,
+) {
+    crate::host::answer(Box::new(answers));
+}
+
 /// One call of a block, being put together.
 #[derive(Debug)]
 pub struct Call<'p> {

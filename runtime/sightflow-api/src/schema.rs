@@ -81,6 +81,8 @@ patterns! {
     PackageId, id!("blk_"), "blk_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1";
     /// Id of a tenant; answers carry the prefix.
     TenantId, id!("ten_"), "ten_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1";
+    /// Id of an effect; answers carry the prefix.
+    EffectId, id!("eff_"), "eff_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1";
     /// Id of a key; answers carry the prefix.
     KeyId, id!("key_"), "key_019ab3c0-5d1e-7c43-9a0e-0c4be2a6d5f1";
     /// Id of a batch; answers carry the prefix.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use sightflow::wiring::Blocks;
 use sightflow_engine::{
     Catalog, DefinitionLimits, End, ImageIo, JobOutcome, JobRequest, JobRunner, Lanes, ModelCatalog, Purpose,
-    RunLimits, RunParts, RunSpec, Silent, compile, run_plan, validate_run,
+    RunLimits, RunParts, RunSpec, Silent, Unrecorded, compile, run_plan, validate_run,
 };
 use sightflow_images::Image;
 use sightflow_sandbox::{CallConditions, GuestPayload, Sandbox, SandboxConfig};
@@ -30,7 +30,7 @@ pub(crate) fn definition(count: usize) -> Value {
 }
 
 pub(crate) fn run() -> Result<()> {
-    let blocks = Blocks::load(None)?;
+    let blocks = Blocks::load(None, None)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     for (nodes, items, bar) in
         [(10, 5, "bar p50 ≤ 500"), (10, 50, "bar p50 ≤ 2000"), (100, 5, "bar: linear"), (100, 50, "")]
@@ -77,6 +77,7 @@ fn walked(blocks: &Blocks, runtime: &tokio::runtime::Runtime, nodes: usize, item
     let parts = RunParts {
         host: blocks.host.clone(),
         jobs: Arc::new(Nothing),
+        effects: Arc::new(Unrecorded),
         images: Arc::new(Nothing),
         observer: Arc::new(Silent),
         limits: RunLimits::default(),

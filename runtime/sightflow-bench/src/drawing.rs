@@ -39,7 +39,7 @@ pub(crate) fn run() -> Result<()> {
     let picture = Image::from_pixels(Pixels::filled(1280, 720, PixelFormat::Rgb8, &[90, 90, 90])?);
     let mut document = json!({"image": {"$image": 0}, "detections": detections(50)});
     // Every default filled in, as the engine does.
-    let catalog = sightflow::wiring::Blocks::load(None)?.catalog();
+    let catalog = sightflow::wiring::Blocks::load(None, None)?.catalog();
     let schema = &catalog.resolve("draw_boxes").map_err(|unknown| anyhow::anyhow!(unknown.message))?.schema;
     let config = serde_json::Value::Object(schema.canonical(serde_json::Map::new()).config).to_string();
     let text = document.take().to_string();

@@ -14,7 +14,7 @@ use sightflow_blobs::BlobStore;
 use sightflow_engine::server::StoredImages;
 use sightflow_engine::{
     DefinitionLimits, End, JobOutcome, JobRequest, JobRunner, Lanes, ModelCatalog, ModelEntry, Plan, RunLimits,
-    RunParts, RunSpec, Silent, compile, run_plan, validate_run,
+    RunParts, RunSpec, Silent, Unrecorded, compile, run_plan, validate_run,
 };
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_types::error::RunError;
@@ -26,7 +26,7 @@ use crate::measure::{detections, process_cpu};
 
 pub(crate) fn run() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let blocks = Blocks::load(None)?;
+    let blocks = Blocks::load(None, None)?;
     runtime.block_on(async {
         let bench = Bench::new(&blocks).await?;
         bench.measure("500 items over `crop`", crop(), 500).await?;
@@ -87,6 +87,7 @@ impl<'b> Bench<'b> {
         let parts = RunParts {
             host: self.blocks.host.clone(),
             jobs: Arc::clone(jobs) as Arc<dyn JobRunner>,
+            effects: Arc::new(Unrecorded),
             images: Arc::new(StoredImages::unrecorded(self.blobs.clone())),
             observer: Arc::new(Silent),
             limits: RunLimits::default(),

@@ -15,13 +15,14 @@ pub mod plan;
 mod plans;
 pub mod run;
 mod run_input;
+pub mod secrets;
 pub mod server;
 mod tasks;
 mod trial;
 mod validate;
 mod weight;
 
-pub use catalog::{BlockEntry, BlockSource, Catalog, CatalogError, EngineKind, Package};
+pub use catalog::{BlockEntry, BlockSource, Catalog, CatalogError, EngineKind, Granted, Package};
 pub use examples::{ExampleOutcome, run_examples};
 pub use host::{
     BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, CheckContext, Code, FailureKind,
@@ -32,13 +33,14 @@ pub use images::{ImageIo, Purpose};
 pub use input::validate_run;
 pub use models::{ModelCatalog, ModelEntry};
 pub use packages::{
-    Breaking, Disagreement, Identity, LoadFailure, PackageLoader, PackageService, Packages, PackagesConfig,
+    Breaking, CallGrants, Disagreement, Granting, Identity, LoadFailure, PackageLoader, PackageService, Packages,
+    PackagesConfig,
 };
 pub use plan::{Compiled, DefinitionLimits, PROBLEMS_SHOWN, Plan, compile};
 pub use plans::{PlanError, Plans, load_models};
 pub use run::{
-    End, JobOutcome, JobRequest, JobRunner, Lanes, Observer, Pause, Record, Report, Run, RunLimits, RunOutcome,
-    RunParts, RunSpec, Silent, run_plan,
+    EffectLog, End, JobOutcome, JobRequest, JobRunner, Lanes, Observer, Pause, Record, Report, Run, RunLimits,
+    RunOutcome, RunParts, RunSpec, Silent, Unrecorded, run_plan,
 };
 pub use run_input::RunInput;
 pub use server::{Engine, EngineConfig, EngineHealth, EngineParts, FetchError, ImageFetcher};

@@ -5,7 +5,7 @@ use sightflow_types::TenantId;
 use sightflow_types::document::Document;
 use tokio_util::sync::CancellationToken;
 
-use crate::CallLimits;
+use crate::{CallLimits, Grants};
 
 /// What a block is given: one JSON object and the images that it names.
 #[derive(Debug, Clone)]
@@ -25,12 +25,19 @@ pub struct CallConditions {
     pub limits: CallLimits,
     /// Takes the call back: waiting ends at once, a running guest within a tick (1 ms) of its own code.
     pub cancel: CancellationToken,
+    /// What it may do beyond computing; of a package that asks for nothing this is not looked at.
+    pub grants: Option<Grants>,
 }
 
 impl Default for CallConditions {
     /// Default limits, for the built-in tenant.
     fn default() -> Self {
-        Self { tenant: TenantId::BUILT_IN, limits: CallLimits::default(), cancel: CancellationToken::new() }
+        Self {
+            tenant: TenantId::BUILT_IN,
+            limits: CallLimits::default(),
+            cancel: CancellationToken::new(),
+            grants: None,
+        }
     }
 }
 
@@ -83,6 +90,12 @@ pub struct Profile {
     pub bytes_copied: u64,
     /// Images and canvases that the call made or was given.
     pub handles: u64,
+    /// HTTP requests that it sent.
+    pub http_requests: u32,
+    /// Bytes of their bodies.
+    pub http_sent_bytes: u64,
+    /// Bytes of the answers' bodies.
+    pub http_received_bytes: u64,
 }
 
 /// A successful call.

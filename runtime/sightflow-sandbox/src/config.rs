@@ -20,6 +20,8 @@ pub enum Allocation {
 pub struct SandboxConfig {
     /// Calls that may run at the same time, 1..=1024. A further call waits for a free slot; it does not fail.
     pub slots: u32,
+    /// The same for calls of packages that reach out, which mostly wait for others, 1..=1024.
+    pub waiting_slots: u32,
     /// Largest size of one linear memory in bytes; an upper bound of every [`CallLimits::memory_bytes`].
     pub max_memory_bytes: usize,
     /// What is tried first. [`Allocation::Pooled`] falls back to [`Allocation::OnDemand`] where the host refuses the
@@ -40,8 +42,13 @@ pub struct SandboxConfig {
 impl SandboxConfig {
     /// Calls of one tenant that may run at the same time.
     pub(crate) fn share(&self) -> u32 {
-        self.tenant_slots.unwrap_or_else(|| (self.slots * 3).div_ceil(4)).max(1)
+        self.tenant_slots.unwrap_or_else(|| share(self.slots)).max(1)
     }
+}
+
+/// Of so many slots those that one tenant may have: three quarters.
+pub(crate) fn share(slots: u32) -> u32 {
+    (slots * 3).div_ceil(4)
 }
 
 impl Default for SandboxConfig {
@@ -50,6 +57,7 @@ impl Default for SandboxConfig {
         let cores = std::thread::available_parallelism().map_or(2, |n| u32::try_from(n.get()).unwrap_or(16));
         Self {
             slots: cores.saturating_mul(4).clamp(8, 64),
+            waiting_slots: 32,
             max_memory_bytes: 256 << 20,
             allocation: Allocation::Pooled,
             cache: None,
@@ -136,6 +144,12 @@ pub struct CallLimits {
     pub log_lines: usize,
     /// Bytes of log text kept, standard output and error included; what is beyond is cut.
     pub log_bytes: usize,
+    /// HTTP requests that the call may send, where it was granted any.
+    pub http_requests: u32,
+    /// Bytes of all their bodies.
+    pub http_sent_bytes: u64,
+    /// Bytes of all the answers' bodies.
+    pub http_received_bytes: u64,
 }
 
 impl Default for CallLimits {
@@ -154,6 +168,9 @@ impl Default for CallLimits {
             host_steps: 10_000_000_000,
             log_lines: 256,
             log_bytes: 64 << 10,
+            http_requests: 32,
+            http_sent_bytes: 32 << 20,
+            http_received_bytes: 32 << 20,
         }
     }
 }

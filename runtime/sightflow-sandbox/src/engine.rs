@@ -17,8 +17,10 @@ const KEEP_RESIDENT: usize = 2 << 20;
 
 /// The engine and how it allocates.
 pub(crate) fn start(config: &SandboxConfig) -> Result<(Engine, Allocation), StartError> {
-    if !(1..=1024).contains(&config.slots) {
-        return Err(StartError::Config(format!("slots is {}; allowed are 1 to 1024", config.slots)));
+    for (name, slots) in [("slots", config.slots), ("waiting_slots", config.waiting_slots)] {
+        if !(1..=1024).contains(&slots) {
+            return Err(StartError::Config(format!("{name} is {slots}; allowed are 1 to 1024")));
+        }
     }
     if !(65_536..=4 << 30).contains(&config.max_memory_bytes) {
         return Err(StartError::Config(format!(
@@ -51,12 +53,13 @@ pub(crate) fn compile_only(allocation: Allocation) -> Result<Engine, String> {
 }
 
 fn pooled(config: &SandboxConfig) -> Config {
-    let slots = config.slots;
+    let slots = config.slots + config.waiting_slots;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
         .total_core_instances(slots * CORE_INSTANCES)
         .total_memories(slots * MEMORIES)
         .total_tables(slots * TABLES)
+        .total_stacks(config.waiting_slots)
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)

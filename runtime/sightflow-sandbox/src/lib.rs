@@ -8,6 +8,7 @@ mod config;
 mod engine;
 mod error;
 pub mod finding;
+mod grants;
 mod host;
 mod manifests;
 mod many;
@@ -26,6 +27,7 @@ pub use call::{CallConditions, GuestOutcome, GuestPayload, Level, LogLine, Logs,
 pub use compile::compile_component;
 pub use config::{Allocation, CallLimits, ChildCompiler, CompileLimits, Compiler, SandboxConfig};
 pub use error::{CallFailure, GuestError, LimitKind, LoadError, Report, StartError};
+pub use grants::{Grants, HttpClient, HttpFailure, Outgoing, Secret};
 pub use many::ManyOutcomes;
 pub use package::Package;
 pub use quarantine::{QuarantinePolicy, Quarantined};

@@ -3,21 +3,43 @@
 use std::collections::HashSet;
 
 use serde_json::Value;
+use sightflow_types::capability::Capability;
 use sightflow_types::manifest::{Manifest, Port};
 use sightflow_types::{Problem, fold};
 
 use crate::finding::{Findings, code};
+use crate::host::linker::HTTP;
 
 /// Most blocks in one package.
 const MOST_BLOCKS: usize = 256;
 
 /// The manifests, or everything that is wrong with them.
-pub(crate) fn parse(catalog: &str) -> Result<Vec<Manifest>, Vec<Problem>> {
+///
+/// `reaches_out`: the package imports what it needs for requests.
+pub(crate) fn parse(catalog: &str, reaches_out: bool) -> Result<Vec<Manifest>, Vec<Problem>> {
     let mut findings = Findings::default();
     let manifests = read(catalog).unwrap_or_else(|problems| {
         problems.iter().for_each(|problem| findings.add(code::MANIFEST, problem));
         Vec::new()
     });
+    let asks = |manifest: &Manifest| manifest.capabilities.iter().any(|one| matches!(one, Capability::Http(_)));
+    for manifest in &manifests {
+        let name = &manifest.name;
+        // The clock of such a package goes and its random numbers are some: none of its blocks is a function of its inputs.
+        if reaches_out && !asks(manifest) {
+            let ask = "`capabilities: [\"http:HOST\"]`";
+            let message = format!(
+                "block `{name}` asks for no host ({ask}), but its package imports `{HTTP}…`: a block that only computes belongs in another package"
+            );
+            findings.add(code::GRANT, message);
+        }
+        if !reaches_out && manifest.reaches_out() {
+            let message = format!(
+                "block `{name}`: it asks for a capability or is an effect, but its package imports no `{HTTP}…`"
+            );
+            findings.add(code::MANIFEST, message);
+        }
+    }
     if findings.is_empty() { Ok(manifests) } else { Err(findings.into_vec()) }
 }
 
@@ -95,10 +117,6 @@ fn check(manifest: &Manifest, problem: &mut dyn FnMut(String)) {
             problem(format!("`named_outputs` takes names from `{}`, which is no list of the configuration", named.key));
         }
     }
-    // Grants are given at link time; a package that asks for one must not run as if it had it.
-    for capability in &manifest.capabilities {
-        problem(format!("the capability `{capability}` is not available to blocks of the `block-package` world"));
-    }
 }
 
 fn ports(side: &str, ports: &[Port], problem: &mut dyn FnMut(String)) {
@@ -165,7 +183,9 @@ mod tests {
                     json!([{"name": "a", "kind": "any"}, {"name": "b", "kind": "any", "aliases": ["a"]}]))]),
                 Some("`a` occurs twice"),
             ),
-            (json!([manifest(|m| m["capabilities"] = json!(["http:example.com"]))]), Some("http:example.com")),
+            (json!([manifest(|m| m["capabilities"] = json!(["http:example.com"]))]), Some("imports no `wasi:http/")),
+            (json!([manifest(|m| m["effect"] = json!(true))]), Some("imports no `wasi:http/")),
+            (json!([manifest(|m| m["capabilities"] = json!(["files:/"]))]), Some("files:/")),
             (json!([manifest(|m| m["role"] = json!("draw_detections"))]), None),
             (json!([manifest(|m| m["role"] = json!("loop"))]), Some("the role Loop")),
             (json!([manifest(|m| m["role"] = json!("king"))]), Some("unknown variant `king`")),
@@ -174,7 +194,7 @@ mod tests {
             (json!([manifest(|m| m["title"] = json!(" "))]), Some("`title` is empty")),
         ];
         for (catalog, expected) in cases {
-            match (parse(&catalog.to_string()), expected) {
+            match (parse(&catalog.to_string(), false), expected) {
                 (Ok(manifests), None) => assert_eq!(manifests.len(), 1),
                 (Err(problems), Some(part)) => {
                     assert!(
@@ -188,12 +208,29 @@ mod tests {
     }
 
     #[test]
+    fn in_a_package_that_reaches_out_every_block_asks_for_a_host() {
+        let asks = || manifest(|m| m["capabilities"] = json!(["http:example.com", "secret:KEY"]));
+        let read = |catalog: Value| parse(&catalog.to_string(), true);
+        assert!(read(json!([asks()])).expect("a package")[0].reaches_out());
+        for other in [json!([]), json!(["secret:KEY"])] {
+            let other = manifest(|m| {
+                m["name"] = json!("other");
+                m["aliases"] = json!([]);
+                m["capabilities"] = other;
+            });
+            let problems = read(json!([asks(), other])).expect_err("it asks for none");
+            let [problem] = &problems[..] else { panic!("{problems:?}") };
+            assert!(problem.code == "E-GRANT" && problem.message.contains("`other` asks for no host"), "{problem:?}");
+        }
+    }
+
+    #[test]
     fn every_problem_is_reported_at_once() {
         let catalog = json!([manifest(|m| {
             m["name"] = json!("A");
             m["title"] = json!("");
             m["config"] = json!(1);
         })]);
-        assert_eq!(parse(&catalog.to_string()).expect_err("three problems").len(), 3);
+        assert_eq!(parse(&catalog.to_string(), false).expect_err("three problems").len(), 3);
     }
 }

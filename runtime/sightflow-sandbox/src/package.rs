@@ -63,6 +63,11 @@ impl Package {
         self.0.brought
     }
 
+    /// Whether its calls may wait for others.
+    pub fn reaches_out(&self) -> bool {
+        self.0.exports.reaches_out()
+    }
+
     /// Whether it checks configurations when a workflow is saved.
     pub fn checks(&self) -> bool {
         self.0.exports.checks()

@@ -13,14 +13,15 @@ use crate::host::failure::chain;
 use crate::host::pace::Pace;
 use crate::host::state::CallState;
 use crate::host::stop::Stop;
-use crate::{CallLimits, GuestPayload, Level, Logs, Profile, buffers, report};
+use crate::{CallLimits, Grants, GuestPayload, Level, Logs, Profile, buffers, report};
 
 /// A store with every limit in place. Each call has its own; nothing survives it.
 fn store(engine: &Engine, limits: &CallLimits, caller: Caller, memory: Reservation) -> Store<CallState> {
     let fuel = limits.argument_bytes;
     // Pollables and streams are handles too; images have their own, exact allowance.
     let handles = limits.handles.saturating_mul(2).saturating_add(1024);
-    let mut store = Store::new(engine, CallState::new(limits.clone(), caller.cancel, memory, caller.pace));
+    let mut store =
+        Store::new(engine, CallState::new(limits.clone(), caller.cancel, memory, caller.pace, caller.grants));
     store.limiter(|state| state);
     store.set_hostcall_fuel(fuel);
     store.set_max_component_handles(handles);
@@ -41,6 +42,8 @@ pub(crate) struct Caller {
     pub(crate) cancel: CancellationToken,
     /// How it shares the processors with others.
     pub(crate) pace: Pace,
+    /// What it may do beyond computing.
+    pub(crate) grants: Option<Grants>,
 }
 
 /// What is called.
@@ -66,7 +69,7 @@ impl Guest<'_> {
     pub(crate) fn catalog(self) -> Result<(String, Profile, Logs), Box<CallFailure>> {
         self.enter(|package, store| {
             package.verify(store)?;
-            let text = package.package.sightflow_block_blocks().call_catalog(&mut *store)?;
+            let text = package.catalog(store)?;
             Ok(text_within(store, text))
         })
     }
@@ -96,7 +99,7 @@ impl Guest<'_> {
                 Ok(inputs) => inputs,
                 Err(error) => return Ok(Err(error)),
             };
-            let answer = package.package.sightflow_block_blocks().call_run(&mut *store, block, config, &inputs)?;
+            let answer = package.run(store, block, config, &inputs)?;
             Ok(take(store, answer))
         })
     }
@@ -222,6 +225,9 @@ fn stopped(error: &wasmtime::Error, limits: &CallLimits) -> GuestError {
         }
         Some(stop @ (Stop::Exit(_) | Stop::Denied(_))) => return GuestError::Trap(stop.to_string()),
         None => {}
+    }
+    if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+        return GuestError::Trap(Stop::Exit(u8::try_from(exit.0).unwrap_or(u8::MAX)).to_string());
     }
     if let Some(trap) = error.downcast_ref::<Trap>() {
         return GuestError::Trap(trap.to_string());

@@ -13,15 +13,17 @@ use wasmtime::component::Component;
 
 use crate::cache::CompileCache;
 use crate::compile::{self, Compiles};
+use crate::config::share;
 use crate::finding::code;
+use crate::host::exports::Exports;
 use crate::host::linker::link;
 use crate::host::pace::Pace;
 use crate::quarantine::Quarantine;
 use crate::run::{Caller, Guest, TICKET};
 use crate::ticker::Ticker;
 use crate::{
-    Allocation, CallConditions, CallFailure, CallLimits, GuestError, GuestOutcome, GuestPayload, LoadError, Logs,
-    ManyOutcomes, Package, Profile, Quarantined, SandboxConfig, StartError, engine, manifests, screen,
+    Allocation, CallConditions, CallFailure, CallLimits, Grants, GuestError, GuestOutcome, GuestPayload, LoadError,
+    Logs, ManyOutcomes, Package, Profile, Quarantined, SandboxConfig, StartError, engine, manifests, screen,
 };
 use sightflow_fair::{Asked, FairSlots, Slot};
 
@@ -35,6 +37,8 @@ struct Inner {
     ticker: Ticker,
     /// As many as the pool has: a call waits for one instead of finding the pool empty.
     slots: FairSlots,
+    /// The same for calls that may wait for others: however many do, those that compute find their slots.
+    waiting: FairSlots,
     /// Turns of long calls: as many as there are cores.
     cores: FairSlots,
     compiles: Compiles,
@@ -80,11 +84,12 @@ impl Sandbox {
         });
         // Calls that wait are bounded where they come from; each has a task or a thread.
         let slots = FairSlots::new(config.slots as usize, config.share() as usize, usize::MAX);
+        let waiting = FairSlots::new(config.waiting_slots as usize, share(config.waiting_slots) as usize, usize::MAX);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let cores = FairSlots::new(cores, cores, usize::MAX);
         let compiles = Compiles::new(config.compiler.clone());
         let quarantine = Quarantine::new(config.quarantine);
-        let inner = Inner { engine, allocation, ticker, slots, cores, compiles, quarantine, memory, cache };
+        let inner = Inner { engine, allocation, ticker, slots, waiting, cores, compiles, quarantine, memory, cache };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -131,8 +136,9 @@ impl Sandbox {
         let limits = catalog_limits();
         let tenant = owner.unwrap_or(TenantId::BUILT_IN);
         let unable = |error: GuestError| LoadError::Host(error.to_string());
-        let (slot, memory) = self.enter_blocking(tenant, &limits, &CancellationToken::new()).map_err(unable)?;
-        let caller = self.caller(tenant, CancellationToken::new());
+        let (slot, memory) =
+            self.enter_blocking(&exports, tenant, &limits, &CancellationToken::new()).map_err(unable)?;
+        let caller = self.caller(tenant, CancellationToken::new(), None);
         let guest = Guest { engine: &self.0.engine, exports: &exports, limits: &limits, caller, memory };
         let running = self.0.ticker.enter();
         let answer = guest.catalog();
@@ -141,7 +147,7 @@ impl Sandbox {
             error @ (GuestError::NoMemory(_) | GuestError::Host(_)) => unable(error),
             error => LoadError::refused(code::MANIFEST, format!("`catalog` failed: {error}")),
         })?;
-        let manifests = manifests::parse(&catalog).map_err(LoadError::Refused)?;
+        let manifests = manifests::parse(&catalog, exports.reaches_out()).map_err(LoadError::Refused)?;
         Ok(Package::new(name.to_owned(), version.clone(), digest, manifests, owner.is_some(), exports))
     }
 
@@ -154,13 +160,7 @@ impl Sandbox {
                 Err(error) => tracing::warn!(%digest, error, "a compiled package does not fit and is compiled anew"),
             }
         }
-        let screened = screen(bytes).map_err(LoadError::Refused)?;
-        if let Some(wanted) = screened.requested.first() {
-            return Err(LoadError::refused(
-                code::GRANT,
-                format!("the package imports `{wanted}`, which is given only with a grant, and it has none"),
-            ));
-        }
+        screen(bytes).map_err(LoadError::Refused)?;
         let code = match owner {
             None => compile::here(engine, bytes)?,
             Some(tenant) => self.0.compiles.compile(engine, self.0.allocation, tenant, (digest, bytes))?,
@@ -198,9 +198,9 @@ impl Sandbox {
         payload: GuestPayload,
         context: &CallConditions,
     ) -> Result<GuestOutcome, Box<CallFailure>> {
-        let (package, block, config) = (package.clone(), block.to_owned(), config.to_owned());
-        self.on_thread(context, move |sandbox, conditions, memory| {
-            sandbox.run_here(&package, &block, &config, payload, conditions, memory)
+        let (called, block, config) = (package.clone(), block.to_owned(), config.to_owned());
+        self.on_thread(package, context, move |sandbox, conditions, memory| {
+            sandbox.run_here(&called, &block, &config, payload, conditions, memory)
         })
         .await
         .map(|(mut outcome, queued)| {
@@ -223,7 +223,7 @@ impl Sandbox {
         context: &CallConditions,
     ) -> Result<GuestOutcome, Box<CallFailure>> {
         let asked = Instant::now();
-        let entered = self.enter_blocking(context.tenant, &context.limits, &context.cancel);
+        let entered = self.enter_blocking(package.exports(), context.tenant, &context.limits, &context.cancel);
         let (slot, memory) = entered.map_err(without_traces)?;
         let queued = micros(asked.elapsed());
         let answer = self.run_here(package, block, config, payload, context, memory);
@@ -252,7 +252,7 @@ impl Sandbox {
             let call = |payload| self.call_blocking(package, block, config, payload, context);
             return Ok(ManyOutcomes::Apart(payloads.into_iter().map(call).collect()));
         }
-        let entered = self.enter_blocking(context.tenant, &context.limits, &context.cancel);
+        let entered = self.enter_blocking(package.exports(), context.tenant, &context.limits, &context.cancel);
         let (_slot, memory) = entered.map_err(without_traces)?;
         let run = |guest: Guest<'_>| guest.run_many(block, config, payloads);
         let (answers, profile, logs) = self.guarded(package, context, memory, run)?;
@@ -277,11 +277,10 @@ impl Sandbox {
         if !package.checks() {
             return Ok(Vec::new());
         }
-        let (package, block, config, wiring) =
-            (package.clone(), block.to_owned(), config.to_owned(), wiring.to_owned());
-        let answer = self.on_thread(context, move |sandbox, conditions, memory| {
-            known(&package, &block)?;
-            sandbox.guarded(&package, conditions, memory, |guest| guest.check(&block, &config, &wiring))
+        let (called, block, config, wiring) = (package.clone(), block.to_owned(), config.to_owned(), wiring.to_owned());
+        let answer = self.on_thread(package, context, move |sandbox, conditions, memory| {
+            known(&called, &block)?;
+            sandbox.guarded(&called, conditions, memory, |guest| guest.check(&block, &config, &wiring))
         });
         let ((text, profile, logs), _) = answer.await?;
         crate::problems::read(&text).map_err(|error| {
@@ -295,9 +294,10 @@ impl Sandbox {
     /// # Errors
     /// As [`call`](Self::call).
     pub fn instantiate_blocking(&self, package: &Package, context: &CallConditions) -> Result<(), GuestError> {
-        let (_slot, memory) = self.enter_blocking(context.tenant, &context.limits, &context.cancel)?;
+        let (_slot, memory) =
+            self.enter_blocking(package.exports(), context.tenant, &context.limits, &context.cancel)?;
         let _running = self.0.ticker.enter();
-        let caller = self.caller(context.tenant, context.cancel.clone());
+        let caller = self.caller(context.tenant, context.cancel.clone(), None);
         Guest { engine: &self.0.engine, exports: package.exports(), limits: &context.limits, caller, memory }
             .instantiate()
     }
@@ -325,14 +325,14 @@ impl Sandbox {
         memory: Reservation,
         call: impl FnOnce(Guest<'_>) -> Result<T, Box<CallFailure>>,
     ) -> Result<T, Box<CallFailure>> {
-        let CallConditions { tenant, limits, cancel } = conditions;
+        let CallConditions { tenant, limits, cancel, grants } = conditions;
         let (tenant, digest) = (*tenant, package.digest());
         let quarantine = package.brought().then_some(&self.0.quarantine);
         if let Some(Err(remaining)) = quarantine.map(|quarantine| quarantine.admit(tenant, digest, Instant::now())) {
             return Err(without_traces(GuestError::Quarantined(remaining)));
         }
         let _running = self.0.ticker.enter();
-        let caller = self.caller(tenant, cancel.clone());
+        let caller = self.caller(tenant, cancel.clone(), grants.clone());
         let answer = call(Guest { engine: &self.0.engine, exports: package.exports(), limits, caller, memory });
         match (quarantine, &answer) {
             (Some(quarantine), Ok(_)) => quarantine.succeeded(tenant, digest),
@@ -344,18 +344,23 @@ impl Sandbox {
         answer
     }
 
-    fn caller(&self, tenant: TenantId, cancel: CancellationToken) -> Caller {
-        Caller { cancel, pace: Pace::new(self.0.cores.clone(), tenant) }
+    fn caller(&self, tenant: TenantId, cancel: CancellationToken, grants: Option<Grants>) -> Caller {
+        Caller { cancel, pace: Pace::new(self.0.cores.clone(), tenant), grants }
+    }
+
+    fn slots(&self, exports: &Exports) -> &FairSlots {
+        if exports.reaches_out() { &self.0.waiting } else { &self.0.slots }
     }
 
     /// Runs `work` on the blocking pool once a slot is free; answers with the microseconds that it waited.
     async fn on_thread<T: Send + 'static>(
         &self,
+        package: &Package,
         context: &CallConditions,
         work: impl FnOnce(&Self, &CallConditions, Reservation) -> Result<T, Box<CallFailure>> + Send + 'static,
     ) -> Result<(T, u64), Box<CallFailure>> {
         let asked = Instant::now();
-        let slot = match self.0.slots.ask(context.tenant).map_err(|_| without_traces(crowded()))? {
+        let slot = match self.slots(package.exports()).ask(context.tenant).map_err(|_| without_traces(crowded()))? {
             Asked::Slot(slot) => slot,
             Asked::Waiting(waiting) => tokio::select! {
                 biased;
@@ -393,11 +398,12 @@ impl Sandbox {
     /// A slot, and the memory that a call begins with.
     fn enter_blocking(
         &self,
+        exports: &Exports,
         tenant: TenantId,
         limits: &CallLimits,
         cancel: &CancellationToken,
     ) -> Result<(Slot, Reservation), GuestError> {
-        let slot = match self.0.slots.ask(tenant).map_err(|_| crowded())? {
+        let slot = match self.slots(exports).ask(tenant).map_err(|_| crowded())? {
             Asked::Slot(slot) => slot,
             Asked::Waiting(waiting) => waiting.here(|| match cancel.is_cancelled() {
                 true => Err(GuestError::Cancelled),

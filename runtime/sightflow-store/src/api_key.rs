@@ -29,6 +29,8 @@ Scope, "scope", {
     BlocksRead = "blocks:read",
     /// Write blocks.
     BlocksWrite = "blocks:write",
+    /// Keep secrets, and grant packages hosts and secrets.
+    GrantsWrite = "grants:write",
     /// Read the usage.
     UsageRead = "usage:read",
     /// Operate the server: all tenants, their keys, workers.

@@ -1,6 +1,10 @@
 //! Block packages of tenants and their versions.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sightflow_types::capability::Capability;
 use sightflow_types::{Digest, PackageId, TenantId, Timestamp, closed_set};
 
 use crate::blob::NewBlob;
@@ -29,10 +33,30 @@ pub struct BlockPackage {
     pub active_version: Option<String>,
     /// The one that was active before.
     pub previous_version: Option<String>,
+    /// What its tenant granted to it.
+    pub grants: PackageGrants,
     /// When it was first published.
     pub created_at: Timestamp,
     /// Last change.
     pub updated_at: Timestamp,
+}
+
+/// What a tenant granted to a package. What its blocks get of that, they asked for as well.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PackageGrants {
+    /// Hosts, and secrets by the names that the blocks have for them.
+    pub capabilities: Vec<Capability>,
+    /// Names of stored secrets, by the names that the blocks have for them.
+    pub secrets: BTreeMap<String, String>,
+}
+
+impl PackageGrants {
+    /// Everything that is granted: a secret that has a stored one is.
+    pub fn all(&self) -> Vec<Capability> {
+        let secrets = self.secrets.keys().cloned().map(Capability::Secret);
+        self.capabilities.iter().cloned().chain(secrets).collect()
+    }
 }
 
 /// One version of a package. Its bytes never change.
@@ -144,4 +168,6 @@ pub struct NamedVersion {
     pub version: BlockVersion,
     /// Whether its package's active version is this one.
     pub active: bool,
+    /// What the tenant granted to its package.
+    pub grants: PackageGrants,
 }

@@ -5,6 +5,7 @@ mod blob;
 mod block_package;
 mod clock;
 mod digest;
+mod effect;
 mod error;
 mod execution;
 mod followers;
@@ -15,6 +16,7 @@ mod page;
 mod retention;
 mod retry;
 mod search;
+mod secret;
 mod signal;
 mod sqlite;
 mod store;
@@ -28,10 +30,11 @@ pub use blob::{
 };
 pub use block_package::{
     Activation, BlockPackage, BlockVersion, BlockVersionState, NamedVersion, NewBlockVersion, PackageChanges,
-    PackageKey, PackageQuota, PublishedVersion, Quarantined,
+    PackageGrants, PackageKey, PackageQuota, PublishedVersion, Quarantined,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use digest::definition_digest;
+pub use effect::{BegunEffect, Effect, EffectEnd, EffectState, MOST_LISTED_EFFECTS, NewEffect};
 pub use error::{Result, StoreError};
 pub use execution::{
     Append, CRASH_LOOP, Cost, DEADLINE_GRACE_MS, EVENT_PAGE_BYTES, Event, Execution, ExecutionFilter, ExecutionLease,
@@ -47,6 +50,7 @@ pub use model::{ModelFilter, ModelRow, ModelState, NewModel};
 pub use page::{COUNT_CAP, Page, PageRequest};
 pub use retention::{Pruned, Retention};
 pub use search::fold;
+pub use secret::{MOST_SECRETS, SecretName};
 pub use signal::{EndedJob, Signal};
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use store::{QueueDepth, SharedStore, Store, StoreStatistics};

@@ -11,9 +11,10 @@ use tokio::sync::broadcast;
 use crate::api_key::{ApiKey, KeyHash, KeyOwner, NewApiKey};
 use crate::blob::{Blob, BlobRef, NewBlob};
 use crate::block_package::{
-    BlockPackage, BlockVersion, NamedVersion, NewBlockVersion, PackageChanges, PackageKey, PublishedVersion,
-    Quarantined,
+    BlockPackage, BlockVersion, NamedVersion, NewBlockVersion, PackageChanges, PackageGrants, PackageKey,
+    PublishedVersion, Quarantined,
 };
+use crate::effect::{BegunEffect, Effect, EffectEnd, NewEffect};
 use crate::error::Result;
 use crate::execution::{
     Append, Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, NewExecution, NodeRecord,
@@ -27,6 +28,7 @@ use crate::job::{
 use crate::model::{ModelFilter, ModelRow, ModelState, NewModel};
 use crate::page::{Page, PageRequest};
 use crate::retention::{Pruned, Retention};
+use crate::secret::SecretName;
 use crate::signal::Signal;
 use crate::tenant::{NewTenant, Slug, Tenant, TenantChange};
 use crate::worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker};
@@ -181,6 +183,13 @@ pub trait Store: Send + Sync + 'static {
     async fn give_up(&self, lease: ExecutionLease) -> Result<()>;
     /// Records events, in order, and what is given beside them: all or nothing. `StaleLease`.
     async fn append_events(&self, lease: ExecutionLease, append: Append) -> Result<()>;
+    /// Records that a call is about to leave, or says what became of it before. `StaleLease`.
+    async fn begin_effect(&self, lease: ExecutionLease, new: NewEffect) -> Result<BegunEffect>;
+    /// Records what became of a call that was begun. `StaleLease`, `Conflict` when it was not begun.
+    async fn end_effect(&self, lease: ExecutionLease, node: &str, item: &str, end: EffectEnd) -> Result<()>;
+    /// Calls of an execution that reached the outside, in the order in which they left first; at most
+    /// [`MOST_LISTED_EFFECTS`](crate::MOST_LISTED_EFFECTS).
+    async fn effects(&self, tenant: TenantId, id: ExecutionId) -> Result<Vec<Effect>>;
     /// Enqueues jobs and answers one row for each, in the same order: new ones, or what an earlier engine enqueued
     /// under the same node and item, with its state and result. As few statements for thousands of jobs, of many nodes, as
     /// for one. `StaleLease`.
@@ -309,11 +318,25 @@ pub trait Store: Send + Sync + 'static {
         version: &str,
         reason: &str,
     ) -> Result<BlockPackage>;
+    /// Grants a package these capabilities, and none besides.
+    async fn grant_block_package(&self, tenant: TenantId, id: PackageId, grants: PackageGrants)
+    -> Result<BlockPackage>;
     /// Withdraws a version; the previous one becomes active in its place. Its bytes stay while an open execution is pinned
     /// to them, and go with [`Store::prune`].
     async fn yank_block_version(&self, tenant: TenantId, id: PackageId, version: &str) -> Result<BlockPackage>;
     /// Withdraws every version, and the package is not found any more.
     async fn delete_block_package(&self, tenant: TenantId, id: PackageId) -> Result<()>;
+
+    // ── Secrets ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// The tenant's secrets, by name.
+    async fn secrets(&self, tenant: TenantId) -> Result<Vec<SecretName>>;
+    /// What was sealed under a name.
+    async fn secret(&self, tenant: TenantId, name: &str) -> Result<Vec<u8>>;
+    /// Keeps what was sealed, in place of what was there. `Quota` beyond [`MOST_SECRETS`](crate::MOST_SECRETS).
+    async fn put_secret(&self, tenant: TenantId, name: &str, ciphertext: Vec<u8>) -> Result<()>;
+    /// Forgets a secret.
+    async fn delete_secret(&self, tenant: TenantId, name: &str) -> Result<()>;
 
     // ── Blobs ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -17,6 +17,8 @@ pub mod code {
     pub const BLOCK_MEMORY: &str = "E-BLOCK-MEMORY";
     pub const BLOCK_LIMIT: &str = "E-BLOCK-LIMIT";
     pub const BLOCK_QUARANTINED: &str = "E-BLOCK-QUARANTINED";
+    pub const GRANT: &str = "E-GRANT";
+    pub const EFFECT_UNKNOWN: &str = "E-EFFECT-UNKNOWN";
     pub const MODEL_UNAVAILABLE: &str = "E-MODEL-UNAVAILABLE";
     pub const JOB_FAILED: &str = "E-JOB-FAILED";
     pub const JOB_TIMEOUT: &str = "E-JOB-TIMEOUT";

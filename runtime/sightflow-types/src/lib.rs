@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod capability;
 pub mod definition;
 pub mod detection;
 mod digest;

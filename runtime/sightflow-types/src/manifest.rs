@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::capability::Capability;
+
 /// What a block is: its ports, its configuration and what it asks for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,7 +32,7 @@ pub struct Manifest {
     pub config: Value,
     /// Capabilities asked for, for example `http:api.example.com`.
     #[serde(default)]
-    pub capabilities: Vec<String>,
+    pub capabilities: Vec<Capability>,
     /// True for a block whose call changes the outside world.
     #[serde(default)]
     pub effect: bool,
@@ -43,6 +45,13 @@ pub struct Manifest {
     /// Calls that must give the stated outputs.
     #[serde(default)]
     pub examples: Vec<Example>,
+}
+
+impl Manifest {
+    /// Whether a call of the block reaches the outside world: it is then no function of what it is given, and it waits.
+    pub fn reaches_out(&self) -> bool {
+        self.effect || !self.capabilities.is_empty()
+    }
 }
 
 /// A part that a block plays in a workflow. All but [`Role::DrawDetections`] are played by blocks of the engine itself.

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use sightflow_models::{DeviceChoice, SimdLevel};
 use sightflow_store::Scope;
 use sightflow_types::KeyId;
+use sightflow_types::capability::HostPattern;
 
 pub use self::block::BlockVerb;
 
@@ -73,9 +74,17 @@ pub struct RuntimeOptions {
     /// Days that ended executions are kept; 0 keeps them for ever.
     #[arg(long, env = "SIGHTFLOW_KEEP_DAYS", value_name = "DAYS", default_value_t = 7)]
     pub keep_days: u16,
-    /// Networks that `image_url` may reach although they are private, for example `127.0.0.0/8`. Repeatable.
+    /// Networks that `image_url` and blocks may reach although they are private, for example `127.0.0.0/8`. Repeatable.
     #[arg(long, env = "SIGHTFLOW_ALLOW_NETWORK", value_name = "CIDR", value_delimiter = ',')]
     pub allow_network: Vec<String>,
+    /// Hosts that tenants may grant to their block packages: `api.example.com`, `*.example.com`, `*` for every host; each
+    /// also with a port. Repeatable. Private networks stay closed unless `--allow-network` opens them.
+    #[arg(long, env = "SIGHTFLOW_BLOCK_HOSTS", value_name = "HOST", value_delimiter = ',', default_value = "*", value_parser = host_pattern)]
+    pub block_hosts: Vec<HostPattern>,
+}
+
+fn host_pattern(text: &str) -> Result<HostPattern, String> {
+    text.parse().map_err(str::to_owned)
 }
 
 /// Options of `serve`.

@@ -9,17 +9,39 @@ use sightflow_engine::{
     BlockHost, BlockRef, Breaking, CallContext, CallError, CallOutcome, CallProfile, CallTrace, CheckContext, Code,
     FailureKind, Identity, LoadFailure, LogLevel, LogLine, Package, PackageLoader, Payload,
 };
-use sightflow_sandbox::{CallFailure, CallLimits, IdentityError, Level, LoadError, Logs, Profile, Sandbox};
+use sightflow_sandbox::{CallFailure, CallLimits, Grants, IdentityError, Level, LoadError, Logs, Profile, Sandbox};
 use sightflow_types::error::code;
 use sightflow_types::{Digest, Problem, TenantId};
 
+use crate::effects::Effects;
+
 /// Component blocks, run in the sandbox. It has no table of packages: a block brings its own.
-pub struct SandboxHost(Sandbox);
+pub struct SandboxHost {
+    sandbox: Sandbox,
+    effects: Option<Effects>,
+}
 
 impl SandboxHost {
-    /// A host for blocks of packages that this sandbox has loaded.
-    pub fn new(sandbox: Sandbox) -> Self {
-        Self(sandbox)
+    /// A host for blocks of packages that this sandbox has loaded. Those that reach out do so through `effects`, or not at
+    /// all.
+    pub fn new(sandbox: Sandbox, effects: Option<Effects>) -> Self {
+        Self { sandbox, effects }
+    }
+
+    /// What a block may do beyond computing. Blocks the thread.
+    fn grants(
+        &self,
+        tenant: TenantId,
+        block: &BlockRef,
+        package: &sightflow_sandbox::Package,
+    ) -> Result<Option<Grants>, CallError> {
+        if !package.reaches_out() {
+            return Ok(None);
+        }
+        let nothing = || format!("`{}` reaches out, for which nothing is granted here", block.qualified());
+        let effects = self.effects.as_ref().ok_or_else(|| CallError::new(code::GRANT, nothing()))?;
+        let requested = package.manifest(&block.name).map(|manifest| manifest.capabilities.as_slice());
+        effects.grants(tenant, &block.package, requested.unwrap_or_default()).map(Some)
     }
 }
 
@@ -31,6 +53,7 @@ pub fn published(loaded: sightflow_sandbox::Package) -> Package {
         digest: loaded.digest(),
         manifests: loaded.manifests().to_vec(),
         code: Code::new(loaded),
+        granted: sightflow_engine::Granted::default(),
     }
 }
 
@@ -39,6 +62,10 @@ fn package(block: &BlockRef) -> Result<sightflow_sandbox::Package, CallError> {
     let missing = || CallError::internal(format!("the block `{}` has no component", block.qualified()));
     block.code.here()?.get::<sightflow_sandbox::Package>().cloned().ok_or_else(missing)
 }
+
+/// How long a call that waits for others takes, where its node has no limit of time, and how long at most.
+pub(crate) const WAITS: Duration = Duration::from_secs(60);
+const WAITS_AT_MOST: Duration = Duration::from_secs(600);
 
 /// A check looks at one node's configuration: it needs little.
 fn check_limits(deadline: Instant) -> CallLimits {
@@ -63,13 +90,18 @@ impl BlockHost for SandboxHost {
         context: CallContext,
     ) -> Result<CallOutcome, CallError> {
         let defaults = CallLimits::default();
-        let limits = CallLimits {
-            wall: context.timeout.map_or(defaults.wall, |timeout| timeout.min(defaults.wall)),
-            ..defaults
+        let package = package(block)?;
+        let grants = self.grants(context.tenant, block, &package)?;
+        // Who waits for others needs longer, and may be given as long as it is worth to somebody.
+        let wall = match grants {
+            None => context.timeout.map_or(defaults.wall, |timeout| timeout.min(defaults.wall)),
+            Some(_) => context.timeout.unwrap_or(WAITS).min(WAITS_AT_MOST),
         };
+        let limits = CallLimits { wall, ..defaults };
         let payload = sightflow_sandbox::GuestPayload { document: payload.document, images: payload.images };
-        let conditions = sightflow_sandbox::CallConditions { tenant: context.tenant, limits, cancel: context.cancel };
-        let called = self.0.call_blocking(&package(block)?, &block.name, config, payload, &conditions);
+        let conditions =
+            sightflow_sandbox::CallConditions { tenant: context.tenant, limits, cancel: context.cancel, grants };
+        let called = self.sandbox.call_blocking(&package, &block.name, config, payload, &conditions);
         let outcome = called.map_err(|failure| failed(*failure))?;
         let trace = trace(outcome.logs, outcome.profile);
         Ok(CallOutcome { document: outcome.document, images: outcome.images, trace })
@@ -89,7 +121,7 @@ impl BlockHost for SandboxHost {
         let brought = block.clone();
         let package = tokio::task::spawn_blocking(move || package(&brought)).await;
         let package = package.map_err(|failure| CallError::internal(failure.to_string()))??;
-        let checking = self.0.check(&package, &block.name, &config, &wiring, &conditions);
+        let checking = self.sandbox.check(&package, &block.name, &config, &wiring, &conditions);
         // Waiting for a slot counts, too.
         match tokio::time::timeout_at(deadline.into(), checking).await {
             Ok(checked) => checked.map_err(|failure| failed(*failure)),
@@ -206,7 +238,7 @@ mod tests {
         let sandbox = Sandbox::new(&SandboxConfig::default()).expect("a sandbox");
         let logic = PACKAGES.iter().find(|package| package.name == "sightflow/logic").expect("it is embedded");
         let loaded = sandbox.load(logic.name, &VERSION, logic.component).expect("it loads");
-        let (host, source) = (SandboxHost::new(sandbox), BlockSource::new([published(loaded)]).expect("blocks"));
+        let (host, source) = (SandboxHost::new(sandbox, None), BlockSource::new([published(loaded)]).expect("blocks"));
         let block = source.of(TenantId::BUILT_IN).resolve("condition").expect("a block").block.clone();
         drop(source);
         let config = r#"{"field":"length","operator":"greater_than","value":1}"#;

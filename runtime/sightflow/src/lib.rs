@@ -6,6 +6,7 @@ mod accounts;
 mod block;
 mod budget;
 pub mod cli;
+pub mod effects;
 mod files;
 pub mod host;
 mod local;

@@ -27,7 +27,7 @@ pub(crate) fn run(options: &ValidateOptions) -> Result<ExitCode> {
         }
     });
     let models = ModelCatalog::new(found);
-    let blocks = Blocks::load(None)?;
+    let blocks = Blocks::load(None, None)?;
     let limits = wiring::limits();
     let catalog = blocks.catalog();
     let validate =

@@ -8,8 +8,9 @@ use anyhow::{Context, Result};
 use sightflow_api::outgoing::{Network, Outgoing};
 use sightflow_api::{ApiConfig, ApiState, HealthCheck, Unwell};
 use sightflow_blobs::BlobStore;
+use sightflow_engine::secrets::SecretsKey;
 use sightflow_engine::{
-    BlockSource, Catalog, DefinitionLimits, Engine, EngineConfig, EngineParts, PackageService, Packages,
+    BlockSource, Catalog, DefinitionLimits, Engine, EngineConfig, EngineParts, Granting, PackageService, Packages,
     PackagesConfig, Plans,
 };
 use sightflow_memory::MemoryPool;
@@ -22,6 +23,7 @@ use sightflow_worker::{Worker, WorkerConfig};
 
 use crate::budget;
 use crate::cli::RuntimeOptions;
+use crate::effects::Effects;
 use crate::host::{self, SandboxHost, SandboxLoader};
 use crate::models;
 
@@ -36,16 +38,17 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// Loads the first-party packages; compiled code is taken from `cache` where it is there.
+    /// Loads the first-party packages; compiled code is taken from `cache` where it is there. Blocks that reach out do so
+    /// through `effects`, or not at all.
     ///
     /// # Errors
     /// When the sandbox cannot be set up or a package does not load.
-    pub fn load(cache: Option<&Path>) -> Result<Self> {
+    pub fn load(cache: Option<&Path>, effects: Option<Effects>) -> Result<Self> {
         let sandbox = sandbox(cache)?;
         let packages = sightflow_first_party::load(&sandbox)?;
         let source = Arc::new(BlockSource::new(packages.into_iter().map(host::published))?);
         let loader = Arc::new(SandboxLoader::new(sandbox.clone()));
-        Ok(Self { host: Arc::new(SandboxHost::new(sandbox)), source, loader })
+        Ok(Self { host: Arc::new(SandboxHost::new(sandbox, effects)), source, loader })
     }
 
     /// Every block that comes with the server.
@@ -96,17 +99,21 @@ impl Runtime {
             Arc::new(SqliteStore::open(data.join("sightflow.db"), SqliteOptions::default()).await?);
         let blobs = BlobStore::open_directory(data.join("blobs"))?;
         let cache = options.cache.clone().unwrap_or_else(|| data.join("cache"));
-        let blocks = tokio::task::spawn_blocking(move || Blocks::load(Some(&cache))).await??;
+        let fetcher = Outgoing::new(networks, MemoryPool::process().clone())?;
+        let key = SecretsKey::in_file(&data.join("secrets.key")).context("the key of secrets, secrets.key")?;
+        let granting = Granting::new(store.clone(), Arc::new(key), options.block_hosts.clone());
+        let effects = Effects::new(granting.clone(), fetcher.clone());
+        let blocks = tokio::task::spawn_blocking(move || Blocks::load(Some(&cache), Some(effects))).await??;
         if let Some(directory) = &options.starter_models {
             models::register(directory, &store, &blobs, probe.device).await?;
         }
 
-        let fetcher = Outgoing::new(networks, MemoryPool::process().clone())?;
         let packages = Arc::new(Packages::new(
             store.clone(),
             blobs.clone(),
             blocks.source.clone(),
             blocks.loader.clone(),
+            granting,
             PackagesConfig::default(),
         ));
         // Nobody is served before the blocks are there that were published before.

@@ -1,5 +1,7 @@
 //! A stand-in for the host in native builds. It shares the host's raster code, so that a unit test sees the same pixels.
 
+#[cfg(feature = "http")]
+mod http;
 mod image_ops;
 
 use sightflow_images as host;
@@ -9,6 +11,8 @@ use crate::draw::{DrawOp, Ink, MaskOrder, Point, Stroke};
 use crate::image::{ImageError, PixelFormat, QuarterTurns, ResizeFilter};
 use crate::log::Level;
 
+#[cfg(feature = "http")]
+pub(crate) use self::http::*;
 pub(crate) use self::image_ops::*;
 pub(crate) use sightflow_images::{Canvas, Image};
 

@@ -1,5 +1,7 @@
 //! The component's imports.
 
+#[cfg(feature = "http")]
+mod http;
 mod image_ops;
 
 use sightflow_types::Rect;
@@ -10,6 +12,8 @@ use crate::guest::bindings::sightflow::block::log as wit_log;
 use crate::image::{ImageError, PixelFormat, QuarterTurns, ResizeFilter};
 use crate::log::Level;
 
+#[cfg(feature = "http")]
+pub(crate) use self::http::*;
 pub(crate) use self::image_ops::*;
 pub(crate) use wit::{Canvas, Image};
 

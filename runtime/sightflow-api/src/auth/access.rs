@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 use sightflow_store::Scope::{
-    self, Admin, BlocksRead, BlocksWrite, ModelsRead, RunsRead, RunsWrite, WorkflowsRead, WorkflowsWrite,
+    self, Admin, BlocksRead, BlocksWrite, GrantsWrite, ModelsRead, RunsRead, RunsWrite, WorkflowsRead, WorkflowsWrite,
 };
 
 /// What a request must carry.
@@ -49,6 +49,7 @@ const ROUTES: &[(&str, &str, Need)] = &[
     ("POST", "/executions/{id}/cancel", Need::Scope(RunsWrite)),
     ("GET", "/executions/{id}/outputs", Need::Scope(RunsRead)),
     ("GET", "/executions/{id}/outputs/{name}", Need::Scope(RunsRead)),
+    ("GET", "/executions/{id}/effects", Need::Scope(RunsRead)),
     ("GET", "/executions/{id}/nodes", Need::Scope(RunsRead)),
     ("GET", "/executions/{id}/nodes/{node_id}", Need::Scope(RunsRead)),
     ("GET", "/executions/{id}/events", Need::Scope(RunsRead)),
@@ -73,6 +74,10 @@ const ROUTES: &[(&str, &str, Need)] = &[
     ("GET", "/block-packages/{id}/versions/{version}/component", Need::Scope(BlocksRead)),
     ("POST", "/block-packages/{id}/activate", Need::Scope(BlocksWrite)),
     ("POST", "/block-packages/{id}/rollback", Need::Scope(BlocksWrite)),
+    ("PUT", "/block-packages/{id}/grants", Need::Scope(GrantsWrite)),
+    ("GET", "/secrets", Need::Scope(GrantsWrite)),
+    ("PUT", "/secrets/{name}", Need::Scope(GrantsWrite)),
+    ("DELETE", "/secrets/{name}", Need::Scope(GrantsWrite)),
     ("POST", "/blobs", Need::Scope(RunsWrite)),
     ("POST", "/images", Need::Scope(RunsWrite)),
     ("GET", "/blobs/{digest}", Need::Scope(RunsRead)),

@@ -4,6 +4,7 @@
 //! at most three, each checked anew.
 
 mod networks;
+mod send;
 mod target;
 
 use std::net::SocketAddr;
@@ -102,7 +103,7 @@ impl Outgoing {
             if !status.is_success() {
                 return Err(FetchError::Failed(format!("answered {status}")));
             }
-            return read(response, &self.memory).await;
+            return read(response, &self.memory, FETCH_LIMIT).await;
         }
         Err(FetchError::Failed(format!("more than {REDIRECTS} redirects")))
     }
@@ -115,21 +116,25 @@ impl ImageFetcher for Outgoing {
     }
 }
 
-async fn read(mut response: reqwest::Response, memory: &MemoryPool) -> Result<Bytes, FetchError> {
+/// The whole answer, at most `most` bytes of it.
+async fn read(mut response: reqwest::Response, memory: &MemoryPool, most: usize) -> Result<Bytes, FetchError> {
     let crowded = |_| FetchError::Failed("no memory is left for it".to_owned());
-    let too_large = || FetchError::Failed(format!("the answer is larger than {} MiB", FETCH_LIMIT >> 20));
+    let too_large = || {
+        let words = if most < 1 << 20 { format!("{most} bytes") } else { format!("{} MiB", most >> 20) };
+        FetchError::Failed(format!("the answer is larger than {words}"))
+    };
     let declared = response.content_length();
-    if declared.is_some_and(|length| length > FETCH_LIMIT as u64) {
+    if declared.is_some_and(|length| length > most as u64) {
         return Err(too_large());
     }
     let mut charge = Charge::take_within(memory, 0, PATIENCE).await.map_err(crowded)?;
     let mut all = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
         let length = all.len() + chunk.len();
-        if length > FETCH_LIMIT {
+        if length > most {
             return Err(too_large());
         }
-        charge.cover(length as u64, declared.unwrap_or(FETCH_LIMIT as u64)).await.map_err(crowded)?;
+        charge.cover(length as u64, declared.unwrap_or(most as u64)).await.map_err(crowded)?;
         all.extend_from_slice(&chunk);
     }
     charge.keep(all.len() as u64);

@@ -8,6 +8,16 @@ const PORTS: [u16; 4] = [80, 443, 8080, 8443];
 
 /// The parsed URL, or the rule that it breaks.
 pub(super) fn check(text: &str, allow: &[Network]) -> Result<Url, String> {
+    let (url, opened) = address(text, allow)?;
+    let port = url.port_or_known_default().ok_or("the URL has no port")?;
+    if !PORTS.contains(&port) && !opened {
+        return Err(format!("port {port} is not fetched; use 80, 443, 8080 or 8443"));
+    }
+    Ok(url)
+}
+
+/// As [`check`], on any port; with whether its host is an address in a network that the operator opened.
+pub(super) fn address(text: &str, allow: &[Network]) -> Result<(Url, bool), String> {
     let url = Url::parse(text).map_err(|error| format!("not an absolute URL: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("the scheme `{}` is not fetched; use http or https", url.scheme()));
@@ -23,11 +33,7 @@ pub(super) fn check(text: &str, allow: &[Network]) -> Result<Url, String> {
         return Err(format!("`{host}` is {what}"));
     }
     let opened = literal.is_some_and(|ip| allow.iter().any(|network| network.contains(ip)));
-    let port = url.port_or_known_default().ok_or("the URL has no port")?;
-    if !PORTS.contains(&port) && !opened {
-        return Err(format!("port {port} is not fetched; use 80, 443, 8080 or 8443"));
-    }
-    Ok(url)
+    Ok((url, opened))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod jobs;
 mod models;
 pub(crate) mod openapi;
 mod runs;
+mod secrets;
 mod tenants;
 mod workflows;
 
@@ -44,6 +45,7 @@ pub(crate) fn api() -> OpenApiRouter<ApiState> {
         .routes(routes!(executions::cancel))
         .routes(routes!(executions::outputs))
         .routes(routes!(executions::output))
+        .routes(routes!(executions::effects))
         .routes(routes!(executions::nodes))
         .routes(routes!(executions::node))
         .routes(routes!(events::get))
@@ -65,6 +67,9 @@ pub(crate) fn api() -> OpenApiRouter<ApiState> {
         .routes(routes!(block_packages::component))
         .routes(routes!(block_packages::activate))
         .routes(routes!(block_packages::rollback))
+        .routes(routes!(block_packages::grant))
+        .routes(routes!(secrets::list))
+        .routes(routes!(secrets::put, secrets::delete))
         .routes(routes!(blobs::upload))
         .routes(routes!(blobs::upload_image))
         .routes(routes!(blobs::get, blobs::delete))

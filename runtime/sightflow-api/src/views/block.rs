@@ -133,7 +133,7 @@ impl From<&BlockEntry> for BlockView {
             inputs: manifest.inputs.iter().map(InputView::from).collect(),
             outputs: manifest.outputs.iter().map(OutputView::from).collect(),
             config: manifest.config.clone(),
-            capabilities: manifest.capabilities.clone(),
+            capabilities: manifest.capabilities.iter().map(ToString::to_string).collect(),
             effect: manifest.effect,
             role: manifest.role,
             named_outputs: manifest.named_outputs.as_ref().map(NamedOutputsView::from),

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::Value;
-use sightflow_store::{BlockPackage, BlockVersion, BlockVersionState};
+use sightflow_engine::Granted;
+use sightflow_store::{BlockPackage, BlockVersion, BlockVersionState, PackageGrants};
+use sightflow_types::capability::Capability;
+use sightflow_types::manifest::Manifest;
 use sightflow_types::{Digest, PackageId, Timestamp};
 use utoipa::ToSchema;
 
@@ -59,13 +62,28 @@ struct Grants {
     effective: Vec<String>,
 }
 
+impl Grants {
+    fn of(requested: &[Capability], granted: &Granted) -> Self {
+        Self { requested: texts(requested), effective: texts(&granted.of(requested)) }
+    }
+}
+
+/// What the blocks ask for together.
+fn all<'m>(manifests: impl IntoIterator<Item = &'m Manifest>) -> Vec<Capability> {
+    let all: BTreeSet<Capability> = manifests.into_iter().flat_map(|block| block.capabilities.clone()).collect();
+    all.into_iter().collect()
+}
+
+fn texts(capabilities: &[Capability]) -> Vec<String> {
+    capabilities.iter().map(ToString::to_string).collect()
+}
+
 impl PackageView {
     /// A package as it is now.
     pub(crate) fn new(state: &ApiState, package: BlockPackage) -> Self {
         let catalog = state.blocks(package.tenant_id);
         let entries: Vec<_> = catalog.entries().iter().filter(|entry| entry.block.package == package.name).collect();
-        let requested: BTreeSet<String> =
-            entries.iter().flat_map(|entry| entry.manifest.capabilities.clone()).collect();
+        let requested = all(entries.iter().map(|entry| &entry.manifest));
         let active = package.active_version.as_deref();
         let reason = active.and_then(|version| state.packages.trouble(package.tenant_id, &package.name, version));
         let found = match (active, &reason) {
@@ -78,8 +96,15 @@ impl PackageView {
             blocks: entries.iter().map(|entry| entry.block_type.clone()).collect(),
             state: found,
             reason,
-            grants: Grants { requested: requested.into_iter().collect(), effective: Vec::new() },
-            warnings: Vec::new(),
+            warnings: state
+                .packages
+                .granting()
+                .granted(&package.grants)
+                .missing(&requested)
+                .into_iter()
+                .map(|lacks| format!("it {lacks}"))
+                .collect(),
+            grants: Grants::of(&requested, &state.packages.granting().granted(&package.grants)),
             active_version: package.active_version,
             previous_version: package.previous_version,
             created_at: Some(package.created_at),
@@ -90,8 +115,7 @@ impl PackageView {
 
     /// What would be published.
     pub(crate) fn checked(package: &sightflow_engine::Package) -> Self {
-        let requested: BTreeSet<String> =
-            package.manifests.iter().flat_map(|block| block.capabilities.clone()).collect();
+        let requested = all(&package.manifests);
         Self {
             id: None,
             name: package.name.clone(),
@@ -100,7 +124,7 @@ impl PackageView {
             blocks: package.manifests.iter().map(|block| format!("{}/{}", package.name, block.name)).collect(),
             state: PackageState::Inactive,
             reason: None,
-            grants: Grants { requested: requested.into_iter().collect(), effective: Vec::new() },
+            grants: Grants::of(&requested, &Granted::default()),
             warnings: Vec::new(),
             created_at: None,
             updated_at: None,
@@ -137,18 +161,24 @@ pub(crate) struct VersionView {
 
 impl VersionView {
     /// A version without its manifests.
-    pub(crate) fn item(state: &ApiState, tenant: sightflow_types::TenantId, version: BlockVersion) -> Self {
+    pub(crate) fn item(
+        state: &ApiState,
+        tenant: sightflow_types::TenantId,
+        grants: &PackageGrants,
+        version: BlockVersion,
+    ) -> Self {
         let trouble = || state.packages.trouble(tenant, &version.package, &version.version);
         let reason = match version.state {
             BlockVersionState::Published => trouble(),
             BlockVersionState::Quarantined | BlockVersionState::Yanked => version.reason.clone(),
         };
         let blocks = version.manifests.as_array().into_iter().flatten();
-        let requested: BTreeSet<String> = blocks
+        let requested: BTreeSet<Capability> = blocks
             .filter_map(|block| block.get("capabilities")?.as_array())
             .flatten()
-            .filter_map(|capability| capability.as_str().map(str::to_owned))
+            .filter_map(|capability| capability.as_str()?.parse().ok())
             .collect();
+        let requested: Vec<_> = requested.into_iter().collect();
         Self {
             version: version.version,
             digest: version.digest,
@@ -156,16 +186,21 @@ impl VersionView {
             reason,
             wit: version.wit_version,
             size: version.size,
-            requested: requested.into_iter().collect(),
-            granted: Vec::new(),
+            granted: texts(&state.packages.granting().granted(grants).of(&requested)),
+            requested: texts(&requested),
             created_at: version.created_at,
             manifests: None,
         }
     }
 
     /// The whole version.
-    pub(crate) fn full(state: &ApiState, tenant: sightflow_types::TenantId, version: BlockVersion) -> Self {
+    pub(crate) fn full(
+        state: &ApiState,
+        tenant: sightflow_types::TenantId,
+        grants: &PackageGrants,
+        version: BlockVersion,
+    ) -> Self {
         let manifests = Some(version.manifests.clone());
-        Self { manifests, ..Self::item(state, tenant, version) }
+        Self { manifests, ..Self::item(state, tenant, grants, version) }
     }
 }

@@ -152,6 +152,9 @@ async fn another_tenants_things_are_not_there() {
     let url = "/api/v1/block-packages?name=acme/notes&version=1.0.0";
     let package = world.app.request(Method::POST, url, &headers, component(&["memo"]).to_string()).await.ok(201);
     let package = package["id"].as_str().unwrap().to_owned();
+    let secret = json!({"value": "sk-theirs"}).to_string();
+    let put = world.send(&owner, Method::PUT, "/api/v1/secrets/settings", secret).await;
+    assert_eq!(put.status, 204);
     world.get(&owner, "/api/v1/blocks/acme/notes/memo").await.ok(200);
     world.get(&other, "/api/v1/blocks/acme/notes/memo").await.error(404, "not_found");
     world.post(&other, "/api/v1/blocks/acme/notes/memo/test", &json!({})).await.error(404, "not_found");
@@ -164,6 +167,9 @@ async fn another_tenants_things_are_not_there() {
             path if path.starts_with("/api/v1/inference-jobs/{id}") => &job,
             path if path.starts_with("/api/v1/blobs/{digest}") => &digest,
             path if path.starts_with("/api/v1/block-packages/{id}") => &package,
+            // Everybody may have one of this name.
+            "/api/v1/secrets/{name}" if method == Method::PUT => continue,
+            "/api/v1/secrets/{name}" => &package,
             // Not a tenant's own: admin's, or shared by all.
             path if ["/workers/", "/tenants/", "/api-keys/", "/models/", "/blocks/", "/errors/"]
                 .iter()
@@ -188,6 +194,7 @@ async fn another_tenants_things_are_not_there() {
             Method::PATCH => json!({"name": "Mine"}).to_string(),
             Method::POST if path.ends_with("/activate") => json!({"version": "1.0.0"}).to_string(),
             Method::POST => json!({}).to_string(),
+            Method::PUT => json!({"capabilities": []}).to_string(),
             _ => String::new(),
         };
         world.send(&other, method.clone(), &url, body).await.error(404, "not_found");
@@ -195,7 +202,7 @@ async fn another_tenants_things_are_not_there() {
     }
     assert!(seen >= 32, "{seen}");
 
-    for list in ["workflows", "executions", "inference-jobs", "block-packages"] {
+    for list in ["workflows", "executions", "inference-jobs", "block-packages", "secrets"] {
         let path = format!("/api/v1/{list}");
         assert_eq!(world.get(&other, &path).await.ok(200)["items"], json!([]), "{list}");
         assert_eq!(world.get(&owner, &path).await.ok(200)["items"].as_array().unwrap().len(), 1, "{list}");

@@ -13,15 +13,18 @@ use serde_json::{Value, json};
 use sightflow_api::outgoing::{Network, Outgoing};
 use sightflow_api::{ApiConfig, ApiState, router};
 use sightflow_blobs::{BlobStore, digest_of};
+use sightflow_engine::secrets::SecretsKey;
 use sightflow_engine::{
     BlockHost, BlockRef, BlockSource, Breaking, CallContext, CallError, CallOutcome, CheckContext, Code,
-    DefinitionLimits, Identity, LoadFailure, Package, PackageLoader, Packages, PackagesConfig, Payload, Plans,
+    DefinitionLimits, Granted, Granting, Identity, LoadFailure, Package, PackageLoader, Packages, PackagesConfig,
+    Payload, Plans,
 };
 use sightflow_images::{EncodeFormat, Image, PixelFormat, Pixels, encode};
 use sightflow_store::{
     Append, FinishedExecution, NewEvent, NewModel, NewWorker, NodeRecord, SharedStore, SqliteOptions, SqliteStore,
     StartedExecution, WorkerRole,
 };
+use sightflow_types::capability::HostPattern;
 use sightflow_types::document::Document;
 use sightflow_types::error::RunError;
 use sightflow_types::manifest::Manifest;
@@ -94,6 +97,7 @@ pub(crate) fn package(name: &str) -> Package {
         digest: digest_of(name.as_bytes()),
         manifests: vec![note()],
         code: Code::default(),
+        granted: Granted::default(),
     }
 }
 
@@ -177,6 +181,7 @@ impl PackageLoader for ScriptedLoader {
             digest: digest_of(&component),
             manifests: said["blocks"].as_array().unwrap().iter().map(manifest).collect(),
             code: Code::default(),
+            granted: Granted::default(),
         })
     }
 
@@ -215,6 +220,7 @@ impl TestApp {
             blobs.clone(),
             Arc::clone(&blocks),
             Arc::new(ScriptedLoader),
+            Granting::new(Arc::clone(&store), Arc::new(SecretsKey::new(&[7; 32])), [HostPattern::ANY]),
             PackagesConfig::default(),
         ));
         let host = Scripted::default();

@@ -7,7 +7,7 @@ use sightflow_schema::ConfigSchema;
 use sightflow_types::manifest::{Manifest, Role};
 use sightflow_types::{Digest, Task, fold};
 
-use super::{CatalogError, FIRST_PARTY};
+use super::{CatalogError, FIRST_PARTY, Granted};
 use crate::host::{BlockRef, Code};
 use crate::native::NativeBlock;
 
@@ -56,13 +56,20 @@ pub struct BlockEntry {
     pub manifest: Manifest,
     /// The configuration schema, compiled.
     pub schema: ConfigSchema,
+    /// What it asks for and has not, in words; it cannot be used then.
+    pub(crate) lacks: Option<String>,
     pub(crate) runner: Runner,
 }
 
 impl BlockEntry {
-    pub(super) fn new(runner: Runner, block: BlockRef, manifest: Manifest) -> Result<Arc<Self>, CatalogError> {
+    pub(super) fn new(
+        runner: Runner,
+        block: BlockRef,
+        manifest: Manifest,
+        lacks: Option<String>,
+    ) -> Result<Arc<Self>, CatalogError> {
         let block_type = if is_first_party(&block.package) { block.name.clone() } else { block.qualified() };
-        Self::typed(block_type, runner, block, manifest)
+        Self::typed(block_type, runner, block, manifest, lacks)
     }
 
     fn typed(
@@ -70,10 +77,11 @@ impl BlockEntry {
         runner: Runner,
         block: BlockRef,
         manifest: Manifest,
+        lacks: Option<String>,
     ) -> Result<Arc<Self>, CatalogError> {
         let schema = ConfigSchema::compile(&manifest.config)
             .map_err(|source| CatalogError::Schema { block: block_type.clone(), source })?;
-        Ok(Arc::new(Self { block_type, block, manifest, schema, runner }))
+        Ok(Arc::new(Self { block_type, block, manifest, schema, lacks, runner }))
     }
 
     /// Every name that means it.
@@ -131,6 +139,8 @@ pub struct Package {
     pub manifests: Vec<Manifest>,
     /// What the host runs them by.
     pub code: Code,
+    /// What they may do beyond computing.
+    pub granted: Granted,
 }
 
 impl Package {
@@ -141,19 +151,19 @@ impl Package {
 
     /// Its blocks as they are named without a version.
     pub(super) fn into_entries(self) -> impl Iterator<Item = Result<Arc<BlockEntry>, CatalogError>> {
-        self.into_blocks().map(|(block, manifest)| BlockEntry::new(Runner::Component, block, manifest))
+        self.into_blocks().map(|(block, manifest, lacks)| BlockEntry::new(Runner::Component, block, manifest, lacks))
     }
 
     /// Its blocks as they are named with exactly its version.
     pub(super) fn into_exact_entries(self) -> impl Iterator<Item = Result<Arc<BlockEntry>, CatalogError>> {
-        self.into_blocks().map(|(block, manifest)| {
+        self.into_blocks().map(|(block, manifest, lacks)| {
             let block_type = format!("{}@{}", block.qualified(), block.version);
-            BlockEntry::typed(block_type, Runner::Component, block, manifest)
+            BlockEntry::typed(block_type, Runner::Component, block, manifest, lacks)
         })
     }
 
-    fn into_blocks(self) -> impl Iterator<Item = (BlockRef, Manifest)> {
-        let Self { name: package, version, digest, manifests, code } = self;
+    fn into_blocks(self) -> impl Iterator<Item = (BlockRef, Manifest, Option<String>)> {
+        let Self { name: package, version, digest, manifests, code, granted } = self;
         manifests.into_iter().map(move |manifest| {
             let block = BlockRef {
                 package: package.clone(),
@@ -162,7 +172,8 @@ impl Package {
                 digest: Some(digest),
                 code: code.clone(),
             };
-            (block, manifest)
+            let lacks = granted.missing(&manifest.capabilities);
+            (block, manifest, lacks)
         })
     }
 }

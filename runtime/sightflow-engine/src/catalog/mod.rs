@@ -1,6 +1,7 @@
 //! Every block that a definition can name, with its compiled configuration schema and its code.
 
 mod entry;
+mod granted;
 pub mod ports;
 mod published;
 
@@ -14,6 +15,7 @@ use sightflow_types::manifest::{Manifest, Role};
 use sightflow_types::{Digest, fold};
 
 pub use entry::{BlockEntry, EngineKind, Package};
+pub use granted::Granted;
 pub use published::{BlockSource, Published};
 pub use sightflow_schema::{Canonical, ConfigSchema, SchemaError};
 pub(crate) use sightflow_types::pointer_token;
@@ -98,7 +100,7 @@ impl Catalog {
                 digest: None,
                 code: Code::default(),
             };
-            BlockEntry::new(runner, block, manifest)
+            BlockEntry::new(runner, block, manifest, None)
         });
         Self::of(own.chain(packages.into_iter().flat_map(Package::into_entries)).collect::<Result<_, _>>()?, Vec::new())
     }
@@ -292,7 +294,8 @@ impl Catalog {
 fn version<'e>(entries: impl Iterator<Item = &'e Arc<BlockEntry>>) -> Digest {
     let parts = entries.map(|entry| {
         let BlockRef { package, version, digest, .. } = &entry.block;
-        json!([entry.block_type, entry.engine().as_str(), package, version.to_string(), digest, entry.manifest])
+        let said = (package, version.to_string(), digest, &entry.manifest, &entry.lacks);
+        json!([entry.block_type, entry.engine().as_str(), said])
     });
     sightflow_blobs::digest_of(Value::Array(parts.collect()).to_string().as_bytes())
 }
@@ -312,6 +315,7 @@ mod tests {
             digest: sightflow_blobs::digest_of(format!("{name}@{version}").as_bytes()),
             manifests: blocks.iter().map(|block| serde_json::from_value(manifest(block)).expect("valid")).collect(),
             code: Code::default(),
+            granted: Granted::default(),
         }
     }
 

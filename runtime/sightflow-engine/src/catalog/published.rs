@@ -103,6 +103,7 @@ impl BlockSource {
 mod tests {
     use serde_json::json;
 
+    use super::super::Granted;
     use super::*;
     use crate::host::Code;
 
@@ -115,6 +116,7 @@ mod tests {
             digest: sightflow_blobs::digest_of(code.as_bytes()),
             manifests: vec![serde_json::from_value(manifest).expect("a manifest")],
             code: Code::new(Arc::clone(code)),
+            granted: Granted::default(),
         }
     }
 

@@ -168,6 +168,7 @@ mod tests {
     use sightflow_types::Problem;
 
     use super::*;
+    use crate::catalog::Granted;
     use crate::packages::Breaking;
 
     /// Loads everything but what begins with `!`, and counts.
@@ -195,6 +196,7 @@ mod tests {
                 digest: sightflow_blobs::digest_of(&component),
                 manifests: Vec::new(),
                 code: Code::new(component),
+                granted: Granted::default(),
             })
         }
 

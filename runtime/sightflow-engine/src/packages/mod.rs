@@ -5,6 +5,7 @@
 //! blobs when a block is called first, and stays in memory within a bound.
 
 mod code;
+mod grants;
 mod loader;
 mod names;
 mod pinned;
@@ -18,10 +19,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use semver::Version;
 use sightflow_blobs::BlobStore;
-use sightflow_store::{BlockVersion, NamedVersion, Store, StoreError};
+use sightflow_store::{BlockVersion, NamedVersion, PackageGrants, Store, StoreError};
 use sightflow_supervisor::Restarts;
 use sightflow_types::{Problem, TenantId};
 
+pub use grants::{CallGrants, Granting};
 pub use loader::{Breaking, Identity, LoadFailure, PackageLoader};
 pub use names::{Disagreement, agree, check_name};
 pub use pinned::PinError;
@@ -57,6 +59,7 @@ pub struct Packages {
     loader: Arc<dyn PackageLoader>,
     code: Arc<CodeCache>,
     config: PackagesConfig,
+    granting: Granting,
     /// What the store had changed last when this process looked. Held over a look and what follows from it: looks that
     /// overlap could publish an older state after a newer one.
     revision: tokio::sync::Mutex<u64>,
@@ -74,6 +77,7 @@ impl Packages {
         blobs: BlobStore,
         source: Arc<BlockSource>,
         loader: Arc<dyn PackageLoader>,
+        granting: Granting,
         config: PackagesConfig,
     ) -> Self {
         let code = Arc::new(CodeCache::new(blobs, Arc::clone(&loader), config.code_bytes));
@@ -83,11 +87,17 @@ impl Packages {
             loader,
             code,
             config,
+            granting,
             revision: tokio::sync::Mutex::new(0),
             left_out: Mutex::default(),
             cold: Mutex::default(),
             warm: tokio::sync::Notify::new(),
         }
+    }
+
+    /// What blocks have beyond computing.
+    pub fn granting(&self) -> &Granting {
+        &self.granting
     }
 
     /// What a component says of itself; none if it says nothing.
@@ -151,9 +161,9 @@ impl Packages {
     async fn publish(&self, tenant: TenantId) -> Result<(), StoreError> {
         let named = self.store.named_block_versions(tenant).await?;
         let (mut active, mut versions, mut left_out) = (Vec::new(), Vec::new(), HashMap::new());
-        for NamedVersion { version, active: is_active } in named {
+        for NamedVersion { version, active: is_active, grants } in named {
             // One that is broken takes nobody's place.
-            let checked = self.package(tenant, &version).and_then(|package| {
+            let checked = self.package(tenant, &version, &grants).and_then(|package| {
                 self.source.check(package.clone()).map_err(|error| error.to_string())?;
                 Ok(package)
             });
@@ -182,7 +192,7 @@ impl Packages {
     }
 
     /// A package whose code is brought when it is needed.
-    fn package(&self, tenant: TenantId, version: &BlockVersion) -> Result<Package, String> {
+    fn package(&self, tenant: TenantId, version: &BlockVersion, grants: &PackageGrants) -> Result<Package, String> {
         let key = key_of(tenant, version).ok_or_else(|| format!("`{}` is not a version", version.version))?;
         let manifests = serde_json::from_value(version.manifests.clone()).map_err(|error| error.to_string())?;
         Ok(Package {
@@ -191,6 +201,7 @@ impl Packages {
             digest: version.digest,
             manifests,
             code: self.code.code(key, version.size),
+            granted: self.granting.granted(grants),
         })
     }
 

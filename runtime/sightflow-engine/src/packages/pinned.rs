@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use sightflow_store::StoreError;
+use sightflow_store::{PackageGrants, PackageKey, StoreError};
 use sightflow_types::{Digest, TenantId};
 
 use super::Packages;
@@ -65,7 +65,16 @@ impl Packages {
                 continue;
             }
             match self.store.pinned_block_version(tenant, pin.package, pin.version, &pin.digest).await {
-                Ok(found) => wanted.push(self.package(tenant, &found).map_err(|reason| broken(pin.package, reason))?),
+                Ok(found) => {
+                    // What is granted is decided now, not when the execution began.
+                    let grants = match self.store.block_package(tenant, PackageKey::Id(found.package_id)).await {
+                        Ok(package) => package.grants,
+                        Err(StoreError::NotFound(_)) => PackageGrants::default(),
+                        Err(error) => return Err(error.into()),
+                    };
+                    let package = self.package(tenant, &found, &grants);
+                    wanted.push(package.map_err(|reason| broken(pin.package, reason))?);
+                }
                 Err(StoreError::NotFound(_)) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -50,3 +50,14 @@ pub(super) fn unique_keys(drafts: &[Draft], problems: &mut Vec<Problem>) {
         }
     }
 }
+
+/// A block has what it asks for.
+pub(super) fn grants(drafts: &[Draft], problems: &mut Vec<Problem>) {
+    for draft in drafts {
+        let Some(entry) = draft.entry.as_ref() else { continue };
+        if let Some(lacks) = &entry.lacks {
+            let pointer = format!("/nodes/{}/type", draft.at);
+            problems.push(Problem::new(ProblemCode::Grant, pointer, format!("`{}` {lacks}", entry.block_type)));
+        }
+    }
+}

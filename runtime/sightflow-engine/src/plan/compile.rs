@@ -48,6 +48,7 @@ pub(crate) fn compile_with_checks(
     checks::parameter_inputs(&drafts, &parameters, &mut problems);
     checks::drawing(&drafts, catalog, &mut problems);
     checks::unique_keys(&drafts, &mut problems);
+    checks::grants(&drafts, &mut problems);
     let found: Vec<_> = drafts.iter_mut().map(|draft| models::check(draft, registry, &mut problems)).collect();
     let checks = drafts.iter().filter_map(Draft::pending_check).collect();
     let (warnings, errors): (Vec<Problem>, Vec<Problem>) =

@@ -232,6 +232,7 @@ mod tests {
     use sightflow_types::{ModelSource, Task};
 
     use super::*;
+    use crate::catalog::Granted;
     use crate::catalog::Package;
     use crate::host::{BlockRef, CallContext, CallError, CallOutcome, CheckContext, Code, Payload};
 
@@ -323,6 +324,7 @@ mod tests {
             digest: sightflow_blobs::digest_of(&version.to_le_bytes()),
             manifests: vec![serde_json::from_value(manifest).expect("a manifest")],
             code: Code::new(version),
+            granted: Granted::default(),
         }
     }
 

@@ -5,6 +5,7 @@
 //! leaves the process goes through [`RunParts`], so that the same walk runs executions of a server, benches and tests.
 
 mod drive;
+mod effects;
 mod frame;
 mod import;
 mod jobs;
@@ -15,6 +16,7 @@ mod model;
 mod outputs;
 mod pass;
 mod perform;
+mod reach;
 mod report;
 mod request;
 mod state;
@@ -25,6 +27,7 @@ mod walk;
 mod work;
 
 pub use drive::{Pause, Run, run_plan};
+pub use effects::{EffectLog, Unrecorded};
 pub use jobs::{JobOutcome, JobRequest, JobRunner};
 pub use kept::RunLimits;
 pub use lanes::Lanes;

@@ -21,7 +21,7 @@ pub(super) fn waits_for_others(node: &PlanNode) -> bool {
     match node.entry.runner {
         Runner::Model(_) => true,
         Runner::Native(block) => block.waits_for_others(),
-        Runner::Component => false,
+        Runner::Component => node.entry.manifest.reaches_out(),
     }
 }
 

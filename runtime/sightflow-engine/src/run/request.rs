@@ -8,6 +8,7 @@ use sightflow_types::{Digest, ExecutionId, TenantId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::effects::EffectLog;
 use super::jobs::JobRunner;
 use super::kept::RunLimits;
 use super::lanes::Lanes;
@@ -24,6 +25,8 @@ pub struct RunParts {
     pub host: Arc<dyn BlockHost>,
     /// Inference jobs.
     pub jobs: Arc<dyn JobRunner>,
+    /// Calls that reach the outside.
+    pub effects: Arc<dyn EffectLog>,
     /// Bytes of images.
     pub images: Arc<dyn ImageIo>,
     /// Who is told what happens.

@@ -117,6 +117,11 @@ pub(super) fn outputs(
     cells.collect()
 }
 
+/// The outputs in an answer whose images are stored.
+pub(super) fn stored_outputs(answer: &Document, images: Vec<Image>, table: &ImageTable) -> Result<Outputs, RunError> {
+    outputs(answer, images, &[], table, || Err(RunError::new(code::INTERNAL, "an image that should be stored is not")))
+}
+
 #[cfg(test)]
 mod tests {
     use sightflow_images::{PixelFormat, Pixels};

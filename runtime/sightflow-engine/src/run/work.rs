@@ -15,7 +15,7 @@ use super::request::RunParts;
 use super::trace::NodeTrace;
 use super::values;
 use crate::cell::Cell;
-use crate::host::{BlockRef, CallContext, CallError, FailureKind};
+use crate::host::{BlockRef, CallContext, CallError, CallTrace, FailureKind};
 use crate::images::{Access, ImageTable};
 use crate::native::{Gathering, LoopSpec};
 use crate::plan::{Plan, PlanNode};
@@ -146,18 +146,25 @@ impl Work {
             timeout: node.timeout,
             cancel: self.cancel.clone(),
         };
-        let keep = |trace| self.trace.lock().unwrap_or_else(PoisonError::into_inner).add(trace);
+        if node.entry.manifest.reaches_out() {
+            return self.reach_out(block, config, payload, context).await;
+        }
         match self.ground.parts.host.call(block, &config, payload, context) {
             Ok(outcome) => {
-                keep(outcome.trace);
+                self.traced(outcome.trace);
                 let recipe = || values::recipe(block, &config, inputs, &given);
                 Ok(values::outputs(&outcome.document, outcome.images, &given, &self.ground.table, recipe)?)
             }
             Err(mut error) => {
-                keep(*std::mem::take(&mut error.trace));
+                self.traced(*std::mem::take(&mut error.trace));
                 Err(error.into())
             }
         }
+    }
+
+    /// What a call logged and used.
+    pub(super) fn traced(&self, trace: CallTrace) {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner).add(trace);
     }
 
     /// What a panic in it is to be logged with.

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::effects::StoreEffects;
 use super::handle::Handle;
 use super::images::StoredImages;
 use super::jobs::StoreJobs;
@@ -178,6 +179,7 @@ async fn prepare(
     let parts = RunParts {
         host: Arc::clone(&shared.parts.host),
         jobs: Arc::new(StoreJobs::new(store, Arc::clone(handle), shared.config.job_timeout_ms)),
+        effects: Arc::new(StoreEffects::new(Arc::clone(&shared.parts.store), Arc::clone(handle))),
         images: Arc::new(StoredImages::for_execution(&shared.parts, execution, handle.lease)),
         observer: Arc::clone(&journal) as Arc<dyn crate::run::Observer>,
         limits: shared.config.run_limits.clone(),

@@ -1,20 +1,18 @@
 //! Inference jobs through the store: enqueued together, waited for by news, answered from their rows.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use sightflow_store::{Job, NewJob, Store, StoreError};
-use sightflow_types::error::{RunError, chain, code};
+use sightflow_store::{Job, NewJob, Store};
+use sightflow_types::error::{RunError, code};
 use sightflow_types::{JobId, JobStatus};
-use tracing::warn;
 
+use super::asking::ask;
 use super::handle::Handle;
 use crate::run::{JobOutcome, JobRequest, JobRunner};
 
-/// Pause after the store could not answer.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
+const JOBS: &str = "the job queue";
 
 pub(super) struct StoreJobs {
     store: Arc<dyn Store>,
@@ -25,25 +23,6 @@ pub(super) struct StoreJobs {
 impl StoreJobs {
     pub(super) fn new(store: Arc<dyn Store>, handle: Arc<Handle>, timeout_ms: u32) -> Self {
         Self { store, handle, timeout_ms }
-    }
-
-    /// Asks the store until it can answer: one that is away for a while costs no execution. The walk's own end stops this.
-    async fn ask<T, F: Future<Output = Result<T, StoreError>>>(&self, question: impl Fn() -> F) -> Result<T, RunError> {
-        loop {
-            match question().await {
-                Ok(answer) => return Ok(answer),
-                Err(failure @ StoreError::Unavailable(_)) => {
-                    warn!(execution.id = %self.handle.lease.execution_id, error = chain(&failure), "waiting for the job queue");
-                    tokio::time::sleep(RETRY_PAUSE).await;
-                }
-                Err(failure) => {
-                    if matches!(failure, StoreError::StaleLease) {
-                        self.handle.lost.cancel();
-                    }
-                    return Err(RunError::new(code::INTERNAL, format!("the job queue failed: {failure}")));
-                }
-            }
-        }
     }
 }
 
@@ -66,7 +45,7 @@ impl JobRunner for StoreJobs {
         let new: Vec<NewJob> = new.collect();
         let lease = self.handle.lease;
         // Enqueued twice, a job is there once.
-        let jobs = self.ask(|| self.store.enqueue_jobs(lease, new.clone())).await?;
+        let jobs = ask(&self.handle, JOBS, || self.store.enqueue_jobs(lease, new.clone())).await?;
         Ok(jobs.into_iter().map(|job| (job.id, job.status.is_terminal().then(|| outcome(job)))).collect())
     }
 
@@ -81,7 +60,7 @@ impl JobRunner for StoreJobs {
         }
         // Dropped half-way, the news is not lost.
         let mut guard = PutBack { handle: &self.handle, jobs: asked.clone() };
-        let jobs = self.ask(|| self.store.ended_jobs(asked.clone())).await?;
+        let jobs = ask(&self.handle, JOBS, || self.store.ended_jobs(asked.clone())).await?;
         guard.jobs.clear();
         Ok(jobs.into_iter().map(|job| (job.id, outcome(job))).collect())
     }

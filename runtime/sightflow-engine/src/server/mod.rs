@@ -5,7 +5,9 @@
 //! for everybody. None waits for another. An execution that computes is a task that ends defined; one that only waits is
 //! parked: it has neither a task nor a slot.
 
+mod asking;
 mod config;
+mod effects;
 mod execute;
 mod handle;
 mod heartbeat;

@@ -3,6 +3,7 @@
 
 mod blocks;
 mod definitions;
+mod effects;
 mod fleet;
 mod images;
 mod loops;

@@ -6,13 +6,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
+use sightflow_engine::secrets::SecretsKey;
 use sightflow_engine::{
-    Breaking, DefinitionLimits, Identity, LoadFailure, Package, PackageLoader, PackageService, Packages,
+    Breaking, DefinitionLimits, Granting, Identity, LoadFailure, Package, PackageLoader, PackageService, Packages,
     PackagesConfig, Plans,
 };
 use sightflow_store::{
     Activation, BlockVersionState, NewBlob, NewBlockVersion, PackageQuota, Quarantined, Retention, Store,
 };
+use sightflow_types::capability::HostPattern;
 use sightflow_types::{Digest, ExecutionStatus, PackageId, Problem, TenantId};
 use tokio::sync::watch;
 
@@ -64,7 +66,8 @@ async fn with_loader(loader: Arc<Nothing>) -> (Server, Arc<Packages>) {
     let store = Arc::clone(&server.store) as Arc<dyn Store>;
     let (blobs, blocks) = (server.parts.blobs.clone(), Arc::clone(&server.blocks));
     let config = PackagesConfig { poll: Duration::from_millis(10), ..PackagesConfig::default() };
-    let packages = Packages::new(Arc::clone(&store), blobs, Arc::clone(&blocks), loader, config);
+    let granting = Granting::new(Arc::clone(&store), Arc::new(SecretsKey::new(&[7; 32])), [HostPattern::ANY]);
+    let packages = Packages::new(Arc::clone(&store), blobs, Arc::clone(&blocks), loader, granting, config);
     let packages = Arc::new(packages);
     let plans = Plans::new(store, blocks, Arc::clone(&server.host) as _, DefinitionLimits::default());
     server.parts.plans = Arc::new(plans.with_packages(Arc::clone(&packages)));

@@ -10,11 +10,12 @@ use sightflow_blobs::BlobStore;
 use sightflow_engine::server::StoredImages;
 use sightflow_engine::{
     BlockHost, BlockRef, CallContext, CallError, CallOutcome, CallProfile, CallTrace, Catalog, CheckContext, Code,
-    Compiled, DefinitionLimits, FailureKind, JobOutcome, JobRequest, JobRunner, Lanes, LogLevel, LogLine, ModelCatalog,
-    ModelEntry, Observer, Package, Payload, Plan, RunLimits, RunOutcome, RunParts, RunSpec, compile, run_plan,
-    validate_run,
+    Compiled, DefinitionLimits, FailureKind, Granted, JobOutcome, JobRequest, JobRunner, Lanes, LogLevel, LogLine,
+    ModelCatalog, ModelEntry, Observer, Package, Payload, Plan, RunLimits, RunOutcome, RunParts, RunSpec, Unrecorded,
+    compile, run_plan, validate_run,
 };
 use sightflow_images::{Image, PixelFormat, Pixels};
+use sightflow_types::capability::{Capability, HostPattern};
 use sightflow_types::document::Document;
 use sightflow_types::error::RunError;
 use sightflow_types::manifest::{Manifest, NamedOutputs, Role};
@@ -35,6 +36,11 @@ pub(crate) fn package(name: &str, version: semver::Version, digest: Digest) -> P
     let port = |name: &str, kind: &str| json!({"name": name, "kind": kind, "required": true});
     let config = |properties: Value| json!({"type": "object", "additionalProperties": false, "properties": properties});
     let block = |name: &str, inputs: Value, outputs: Value, config: Value| json!({"name": name, "title": name, "description": name, "category": "logic", "inputs": inputs, "outputs": outputs, "config": config});
+    let outward = |name: &str| {
+        let keys = ["stuck", "retry", "late"].map(|key| (key.to_owned(), json!({"type": "boolean", "default": false})));
+        let outputs = json!([port("value", "any"), port("image", "image")]);
+        block(name, json!([port("value", "any")]), outputs, config(keys.into_iter().collect::<Map<_, _>>().into()))
+    };
     let manifests = json!([
         block(
             "condition",
@@ -87,6 +93,8 @@ pub(crate) fn package(name: &str, version: semver::Version, digest: Digest) -> P
             config(json!({"width": {"type": "integer"}}))
         ),
         block("stuck", json!([port("value", "any")]), json!([port("value", "any")]), config(json!({}))),
+        outward("ask"),
+        outward("post"),
         block(
             "number",
             json!([]),
@@ -120,11 +128,20 @@ pub(crate) fn package(name: &str, version: semver::Version, digest: Digest) -> P
     for manifest in &mut manifests {
         match manifest.name.as_str() {
             "draw_boxes" => manifest.role = Some(Role::DrawDetections),
+            "ask" | "post" => {
+                manifest.capabilities = vec![host()];
+                manifest.effect = manifest.name == "post";
+            }
             "switch" => manifest.named_outputs = Some(NamedOutputs { key: "cases".into(), field: "name".into() }),
             _ => {}
         }
     }
-    Package { name: name.to_owned(), version, digest, manifests, code: Code::default() }
+    let granted = Granted { capabilities: vec![host()], ceiling: [HostPattern::ANY].into() };
+    Package { name: name.to_owned(), version, digest, manifests, code: Code::default(), granted }
+}
+
+fn host() -> Capability {
+    "http:api.example.com".parse().expect("a capability")
 }
 
 pub(crate) fn models() -> ModelCatalog {
@@ -224,6 +241,18 @@ impl BlockHost for Host {
                 json!({"image": inputs["image"], "count": detections})
             }
             "stuck" => return Err(stuck(&context)),
+            "ask" | "post" if count == 1 && config["stuck"] == true => return Err(stuck(&context)),
+            "ask" | "post" if count == 1 && config["retry"] == true => {
+                let error = CallError::new("E-BLOCK-FAILED", "busy");
+                return Err(CallError { kind: FailureKind::Retry, ..error });
+            }
+            "ask" | "post" if count == 1 && config["late"] == true => {
+                return Err(CallError::new("E-TIMEOUT", "the call ran out of time"));
+            }
+            "ask" | "post" => {
+                let answer = json!({"value": format!("answer {count}"), "image": {"$image": 0}});
+                return Ok(outcome(&answer, vec![self.painted.paint(None)]));
+            }
             "boom" => panic!("the host has a bug"),
             "paint" => {
                 let alive = self.painted.alive();
@@ -390,6 +419,7 @@ impl Stage {
         let parts = RunParts {
             host: Arc::clone(&self.host) as Arc<dyn BlockHost>,
             jobs: Arc::clone(&self.jobs) as Arc<dyn JobRunner>,
+            effects: Arc::new(Unrecorded),
             images: Arc::new(StoredImages::unrecorded(self.blobs.clone())),
             observer: Arc::clone(&self.diary) as Arc<dyn Observer>,
             limits: self.limits.clone(),

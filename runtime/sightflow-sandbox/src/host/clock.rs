@@ -61,6 +61,11 @@ impl Clock {
         self.started + self.wall
     }
 
+    /// Resolves when the call is taken back.
+    pub(crate) async fn cancelled(&self) {
+        self.cancel.cancelled().await;
+    }
+
     pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }

@@ -15,6 +15,12 @@ use crate::finding::code;
 /// Resolves every import of `component`. An import that is not on the list is an error that names it.
 pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Exports, LoadError> {
     let mut linker: Linker<CallState> = Linker::new(engine);
+    let reaches_out = reaches_out(component.component_type().imports(engine).map(|(import, _)| import));
+    if reaches_out {
+        // All of it: what it gives is decided by the call's context, and an import that it does not have is said to miss.
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(|error| differs(&error))?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(|error| differs(&error))?;
+    }
     for (import, item) in component.component_type().imports(engine) {
         // The screen said so before, in more words.
         let refused = || LoadError::refused(code::IMPORT, format!("`{import}` is not given to blocks"));
@@ -30,6 +36,7 @@ pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Exports, Lo
             "sightflow:block/log" if version.starts_with("0.1.") => {
                 log::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)
             }
+            _ if reaches_out && version.starts_with("0.2.") && interface.starts_with("wasi:") => Ok(()),
             _ if version.starts_with("0.2.") && wasi_package(interface) => {
                 link_wasi(engine, &mut linker, import, interface, &instance)
             }
@@ -37,8 +44,16 @@ pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Exports, Lo
         };
         linked.map_err(|error| differs(&error))?;
     }
-    Exports::new(linker.instantiate_pre(component).map_err(|error| differs(&error))?)
+    Exports::new(linker.instantiate_pre(component).map_err(|error| differs(&error))?, reaches_out)
 }
+
+/// Whether a package with these imports is one that reaches out: then it has another WASI.
+fn reaches_out<'i>(mut imports: impl Iterator<Item = &'i str>) -> bool {
+    imports.any(|import| import.starts_with(HTTP))
+}
+
+/// What begins the names of the interfaces that packages import to reach out.
+pub(crate) const HTTP: &str = "wasi:http/";
 
 fn wasi_package(interface: &str) -> bool {
     interface.split_once('/').is_some_and(|(package, _)| wasi::INTERFACES.contains(&package))

@@ -12,7 +12,7 @@ impl log::Host for CallState {
             log::Level::Warn => Level::Warn,
             log::Level::Error => Level::Error,
         };
-        self.log.push(level, &message);
+        self.say(level, &message);
         Ok(())
     }
 }

@@ -3,6 +3,8 @@
 pub(crate) mod bindings;
 mod clock;
 mod drawing;
+mod effects;
+mod egress;
 pub(crate) mod exports;
 pub(crate) mod failure;
 mod image_ops;
@@ -15,4 +17,5 @@ mod operation;
 pub(crate) mod pace;
 pub(crate) mod state;
 pub(crate) mod stop;
+mod waiting;
 pub(crate) mod wasi;

@@ -8,13 +8,17 @@ use sightflow_memory::{MemoryPool, Reservation};
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, UpdateDeadline};
+use wasmtime_wasi::{WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::clock::Clock;
+use super::effects::Effects;
+use super::egress::Egress;
 use super::log_buffer::LogBuffer;
 use super::pace::Pace;
 use super::stop::Stop;
 use crate::error::LimitKind;
-use crate::{CallLimits, GuestError, Logs, Profile, engine};
+use crate::{CallLimits, Grants, GuestError, Level, Logs, Profile, engine};
 
 /// What the host refused to a guest that went on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,12 +47,21 @@ pub(crate) struct CallState {
     handles: u64,
     bytes_copied: u64,
     refusal: Option<Refusal>,
+    grants: Option<Grants>,
+    /// Made when a package that reaches out does so first.
+    effects: Option<Box<Effects>>,
 }
 
 impl CallState {
     /// A state whose clocks start now, on the thread that will run the guest. `memory` is what the guest begins with;
     /// what else the call needs is taken from the same pool, before those who hold nothing of it.
-    pub(crate) fn new(limits: CallLimits, cancel: CancellationToken, memory: Reservation, pace: Pace) -> Self {
+    pub(crate) fn new(
+        limits: CallLimits,
+        cancel: CancellationToken,
+        memory: Reservation,
+        pace: Pace,
+        grants: Option<Grants>,
+    ) -> Self {
         let clock = Arc::new(Clock::start(&limits, cancel, pace));
         let watched = Arc::clone(&clock);
         let work = Work::new(MemoryPool::clone(memory.pool()))
@@ -72,7 +85,26 @@ impl CallState {
             handles: 0,
             bytes_copied: 0,
             refusal: None,
+            grants,
+            effects: None,
         }
+    }
+
+    /// What the call has beside its meters, and the table of its handles.
+    fn effects(&mut self) -> (&mut Effects, &mut ResourceTable) {
+        let effects = self.effects.get_or_insert_with(|| {
+            let egress = Egress::new(self.grants.take(), &self.limits, self.clock.deadline());
+            Box::new(Effects::new(egress, &self.limits))
+        });
+        (effects, &mut self.table)
+    }
+
+    /// A message of the guest, after what it printed before.
+    pub(super) fn say(&mut self, level: Level, message: &str) {
+        if let Some(effects) = &self.effects {
+            effects.print(&mut self.log);
+        }
+        self.log.push(level, message);
     }
 
     /// Called at every tick while guest code runs.
@@ -158,9 +190,9 @@ impl CallState {
     }
 
     /// Ends the call: what it used and what it logged.
-    pub(crate) fn finish(self) -> (Profile, Logs) {
+    pub(crate) fn finish(mut self) -> (Profile, Logs) {
         let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let profile = Profile {
+        let mut profile = Profile {
             cpu_us: micros(self.clock.guest_used()),
             host_cpu_us: micros(self.clock.host_used()),
             wall_us: micros(self.clock.elapsed()),
@@ -170,7 +202,11 @@ impl CallState {
             peak_image_bytes: self.work.peak_bytes(),
             bytes_copied: self.bytes_copied,
             handles: self.handles,
+            ..Profile::default()
         };
+        if let Some(effects) = &self.effects {
+            effects.settle(&mut self.log, &mut profile);
+        }
         (profile, self.log.finish())
     }
 
@@ -189,6 +225,20 @@ impl CallState {
             self.clock.check()?;
         }
         Ok(())
+    }
+}
+
+impl WasiView for CallState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let (effects, table) = self.effects();
+        effects.wasi(table)
+    }
+}
+
+impl WasiHttpView for CallState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let (effects, table) = self.effects();
+        effects.http(table)
     }
 }
 
@@ -250,7 +300,7 @@ mod tests {
     fn state(limits: CallLimits, pool: &MemoryPool) -> CallState {
         let ticket = pool.try_reserve(Use::Guests, 10).expect("room");
         let pace = Pace::new(FairSlots::new(1, 1, 1), TenantId::BUILT_IN);
-        CallState::new(limits, CancellationToken::new(), ticket, pace)
+        CallState::new(limits, CancellationToken::new(), ticket, pace, None)
     }
 
     fn stop<T>(answer: wasmtime::Result<T>) -> Option<Stop> {

@@ -14,23 +14,26 @@ use sightflow_sandbox::{
 /// The component of `tests/guests`.
 pub(crate) fn component() -> &'static [u8] {
     static COMPONENT: OnceLock<Vec<u8>> = OnceLock::new();
-    COMPONENT.get_or_init(|| {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--locked", "--release", "--target", "wasm32-wasip2", "--manifest-path"]);
-        cargo.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests/Cargo.toml"));
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if (text.starts_with("CARGO") && text != "CARGO_HOME")
-                || ["RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER"].contains(&&*text)
-            {
-                cargo.env_remove(&name);
-            }
+    COMPONENT.get_or_init(|| built("guests", "hostile_guest"))
+}
+
+/// The component of a package below `tests`.
+pub(crate) fn built(directory: &str, name: &str) -> Vec<u8> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(directory);
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--locked", "--release", "--target", "wasm32-wasip2", "--manifest-path"]);
+    cargo.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(directory).join("Cargo.toml"));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if (text.starts_with("CARGO") && text != "CARGO_HOME")
+            || ["RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER"].contains(&&*text)
+        {
+            cargo.env_remove(&name);
         }
-        let output = cargo.env("CARGO_TARGET_DIR", &target).output().expect("cargo runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        std::fs::read(target.join("wasm32-wasip2/release/hostile_guest.wasm")).expect("the guest was built")
-    })
+    }
+    let output = cargo.env("CARGO_TARGET_DIR", &target).output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read(target.join(format!("wasm32-wasip2/release/{name}.wasm"))).expect("the guest was built")
 }
 
 /// Compiled code is shared between test processes.

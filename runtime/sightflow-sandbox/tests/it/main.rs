@@ -3,6 +3,7 @@
 mod cache;
 mod compile;
 mod crafted;
+mod effects;
 mod fairness;
 mod guests;
 mod host;

@@ -4,12 +4,12 @@ use sightflow_types::{Digest, PackageId, TenantId, Timestamp, fold};
 use sqlx::{SqliteExecutor, SqlitePool};
 
 use super::blobs;
-use super::row::{json, number, parse, stored};
+use super::row::{document, json, number, parse, stored, to_document};
 use super::writer::Tx;
 use crate::blob::{BlobRef, RefKind};
 use crate::block_package::{
     Activation, BlockPackage, BlockVersion, BlockVersionState, NamedVersion, NewBlockVersion, PackageChanges,
-    PackageKey, PackageQuota, PublishedVersion, Quarantined,
+    PackageGrants, PackageKey, PackageQuota, PublishedVersion, Quarantined,
 };
 use crate::error::{Result, StoreError};
 
@@ -23,6 +23,7 @@ columns! {
         name: String,
         active_version: Option<String>,
         previous_version: Option<String>,
+        grants: String,
         created_at: i64,
         updated_at: i64,
     }
@@ -38,6 +39,7 @@ impl TryFrom<PackageRow> for BlockPackage {
             name: row.name,
             active_version: row.active_version,
             previous_version: row.previous_version,
+            grants: document(&row.grants)?,
             created_at: Timestamp::from_millis(row.created_at),
             updated_at: Timestamp::from_millis(row.updated_at),
         })
@@ -56,6 +58,7 @@ columns! {
         state: String,
         reason: Option<String>,
         active: bool,
+        grants: String,
         created_at: i64,
     }
 }
@@ -64,6 +67,7 @@ impl TryFrom<VersionRow> for NamedVersion {
     type Error = StoreError;
 
     fn try_from(row: VersionRow) -> Result<Self> {
+        let grants = document(&row.grants)?;
         let version = BlockVersion {
             package_id: parse(&row.package_id)?,
             package: row.package,
@@ -76,7 +80,7 @@ impl TryFrom<VersionRow> for NamedVersion {
             reason: row.reason,
             created_at: Timestamp::from_millis(row.created_at),
         };
-        Ok(Self { version, active: row.active })
+        Ok(Self { version, active: row.active, grants })
     }
 }
 
@@ -92,7 +96,7 @@ impl TryFrom<VersionRow> for BlockVersion {
 macro_rules! versions {
     ($condition:literal) => {
         concat!(
-            "SELECT v.*, p.name AS package, p.active_version IS v.version AS active FROM wf_block_packages p
+            "SELECT v.*, p.name AS package, p.active_version IS v.version AS active, p.grants AS grants FROM wf_block_packages p
              JOIN wf_block_versions v ON v.package_id = p.id WHERE ",
             $condition
         )
@@ -359,6 +363,22 @@ pub(super) async fn quarantine(
     package(&mut tx.conn, tenant, &PackageKey::Id(id)).await
 }
 
+pub(super) async fn grant(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: PackageId,
+    grants: &PackageGrants,
+) -> Result<BlockPackage> {
+    package(&mut tx.conn, tenant, &PackageKey::Id(id)).await?;
+    sqlx::query("UPDATE wf_block_packages SET grants = ?2 WHERE id = ?1")
+        .bind(id.uuid().to_string())
+        .bind(to_document(grants)?)
+        .execute(&mut tx.conn)
+        .await?;
+    touch(tx, id).await?;
+    package(&mut tx.conn, tenant, &PackageKey::Id(id)).await
+}
+
 pub(super) async fn yank(tx: &mut Tx, tenant: TenantId, id: PackageId, wanted: &str) -> Result<BlockPackage> {
     version(&mut tx.conn, tenant, id, wanted).await?;
     set_state(tx, id, wanted, BlockVersionState::Yanked, None).await?;
@@ -375,7 +395,7 @@ pub(super) async fn delete(tx: &mut Tx, tenant: TenantId, id: PackageId) -> Resu
         .execute(&mut tx.conn)
         .await?;
     sqlx::query(
-        "UPDATE wf_block_packages SET active_version = NULL, previous_version = NULL, deleted_at = ?2 WHERE id = ?1",
+        "UPDATE wf_block_packages SET active_version = NULL, previous_version = NULL, grants = '{}', deleted_at = ?2 WHERE id = ?1",
     )
     .bind(id.uuid().to_string())
     .bind(tx.now)

@@ -11,6 +11,7 @@ mod claims;
 mod costs;
 #[cfg(test)]
 mod durability;
+mod effects;
 mod ending;
 mod engines;
 mod events;
@@ -27,6 +28,7 @@ mod probe;
 mod prune;
 mod records;
 mod replay;
+mod secrets;
 mod store;
 mod submit;
 mod tenants;

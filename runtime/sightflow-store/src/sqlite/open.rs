@@ -29,6 +29,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     migration!("0004_records_apart.sql"),
     migration!("0005_block_packages.sql"),
     migration!("0006_tenants.sql"),
+    migration!("0007_grants_secrets_effects.sql"),
 ];
 
 /// The number before the first `_` of a file's name is the version.

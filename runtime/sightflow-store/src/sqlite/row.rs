@@ -135,6 +135,16 @@ pub(super) fn json(text: &str) -> Result<Value> {
     serde_json::from_str(text).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
+/// A value that is stored as JSON.
+pub(super) fn document<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+/// A value, to be stored as JSON.
+pub(super) fn to_document(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| StoreError::Refused(error.to_string()))
+}
+
 /// A JSON object.
 pub(super) fn object(text: &str) -> Result<Map<String, Value>> {
     serde_json::from_str(text).map_err(|error| StoreError::Corrupt(error.to_string()))

@@ -8,15 +8,16 @@ use tokio::sync::broadcast;
 
 use super::submit::Submitted;
 use super::{
-    SqliteStore, api_keys, blobs, block_packages, claims, ending, engines, events, executions, failures, jobs, models,
-    probe, prune, records, replay, row, submit, tenants, versions, workers, workflows,
+    SqliteStore, api_keys, blobs, block_packages, claims, effects, ending, engines, events, executions, failures, jobs,
+    models, probe, prune, records, replay, row, secrets, submit, tenants, versions, workers, workflows,
 };
 use crate::api_key::{ApiKey, KeyHash, KeyOwner, NewApiKey};
 use crate::blob::{Blob, BlobRef, NewBlob};
 use crate::block_package::{
-    BlockPackage, BlockVersion, NamedVersion, NewBlockVersion, PackageChanges, PackageKey, PublishedVersion,
-    Quarantined,
+    BlockPackage, BlockVersion, NamedVersion, NewBlockVersion, PackageChanges, PackageGrants, PackageKey,
+    PublishedVersion, Quarantined,
 };
+use crate::effect::{BegunEffect, Effect, EffectEnd, NewEffect};
 use crate::error::Result;
 use crate::execution::{
     Append, Event, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, NewExecution, NodeRecord,
@@ -30,6 +31,7 @@ use crate::job::{
 use crate::model::{ModelFilter, ModelRow, ModelState, NewModel};
 use crate::page::{Page, PageRequest};
 use crate::retention::{Pruned, Retention};
+use crate::secret::SecretName;
 use crate::signal::Signal;
 use crate::store::{QueueDepth, Store, StoreStatistics};
 use crate::tenant::{NewTenant, Slug, Tenant, TenantChange};
@@ -228,6 +230,19 @@ impl Store for SqliteStore {
 
     async fn append_events(&self, lease: ExecutionLease, append: Append) -> Result<()> {
         self.write(move |tx| Box::pin(engines::append(tx, lease, append))).await
+    }
+
+    async fn begin_effect(&self, lease: ExecutionLease, new: NewEffect) -> Result<BegunEffect> {
+        self.write(move |tx| Box::pin(effects::begin(tx, lease, new))).await
+    }
+
+    async fn end_effect(&self, lease: ExecutionLease, node: &str, item: &str, end: EffectEnd) -> Result<()> {
+        let (node, item) = (node.to_owned(), item.to_owned());
+        self.write(move |tx| Box::pin(async move { effects::end(tx, lease, &node, &item, end).await })).await
+    }
+
+    async fn effects(&self, tenant: TenantId, id: ExecutionId) -> Result<Vec<Effect>> {
+        effects::list(&self.readers, tenant, id).await
     }
 
     async fn enqueue_jobs(&self, lease: ExecutionLease, jobs: Vec<NewJob>) -> Result<Vec<Job>> {
@@ -439,6 +454,15 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn grant_block_package(
+        &self,
+        tenant: TenantId,
+        id: PackageId,
+        grants: PackageGrants,
+    ) -> Result<BlockPackage> {
+        self.write(move |tx| Box::pin(async move { block_packages::grant(tx, tenant, id, &grants).await })).await
+    }
+
     async fn yank_block_version(&self, tenant: TenantId, id: PackageId, version: &str) -> Result<BlockPackage> {
         let version = version.to_owned();
         self.write(move |tx| Box::pin(async move { block_packages::yank(tx, tenant, id, &version).await })).await
@@ -446,6 +470,24 @@ impl Store for SqliteStore {
 
     async fn delete_block_package(&self, tenant: TenantId, id: PackageId) -> Result<()> {
         self.write(move |tx| Box::pin(block_packages::delete(tx, tenant, id))).await
+    }
+
+    async fn secrets(&self, tenant: TenantId) -> Result<Vec<SecretName>> {
+        secrets::list(&self.readers, tenant).await
+    }
+
+    async fn secret(&self, tenant: TenantId, name: &str) -> Result<Vec<u8>> {
+        secrets::get(&self.readers, tenant, name).await
+    }
+
+    async fn put_secret(&self, tenant: TenantId, name: &str, ciphertext: Vec<u8>) -> Result<()> {
+        let name = name.to_owned();
+        self.write(move |tx| Box::pin(async move { secrets::put(tx, tenant, &name, &ciphertext).await })).await
+    }
+
+    async fn delete_secret(&self, tenant: TenantId, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        self.write(move |tx| Box::pin(async move { secrets::delete(tx, tenant, &name).await })).await
     }
 
     async fn record_blob(&self, blob: NewBlob, reference: BlobRef) -> Result<Blob> {

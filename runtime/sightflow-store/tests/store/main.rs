@@ -1,5 +1,6 @@
 //! The conformance suite: every case runs on every backend, and after each the whole database is checked.
 
+mod effects;
 mod executions;
 mod guards;
 mod harness;
@@ -69,6 +70,10 @@ conformance!(on_sqlite, crate::sqlite::Sqlite:
     packages {
         activation_and_rollback_are_one_step, a_version_s_bytes_never_change, other_tenants_have_no_packages,
         withdrawn_bytes_stay_while_a_run_needs_them, quotas_bound_packages_and_bytes, changes_are_told,
+    }
+    effects {
+        what_has_an_answer_is_not_sent_again, what_may_have_arrived_is_repeated_only_if_it_may_be, secrets_are_a_tenant_s_own,
+        grants_belong_to_the_package,
     }
     tokens { an_old_lease_of_an_execution_writes_nothing, an_old_lease_of_a_job_writes_nothing }
     tenants { tenants_have_a_slug_of_their_own, a_key_works_until_it_is_revoked_or_expires, keys_are_listed_without_themselves }

@@ -33,7 +33,7 @@ fn new<B: Backend>(world: &World<B>, package: &str, version: &str, byte: u8) -> 
     }
 }
 
-async fn publish<B: Backend>(world: &World<B>, package: &str, version: &str, byte: u8) -> PublishedVersion {
+pub(crate) async fn publish<B: Backend>(world: &World<B>, package: &str, version: &str, byte: u8) -> PublishedVersion {
     world.store.publish_block_version(new(world, package, version, byte)).await.expect("published")
 }
 

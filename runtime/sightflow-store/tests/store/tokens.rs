@@ -2,15 +2,16 @@
 
 use serde_json::json;
 use sightflow_store::{
-    Append, ClaimedJob, ExecutionLease, FailureClass, JobFailure, JobLease, JobResult, NewEvent, SharedStore,
-    StoreError,
+    Append, ClaimedJob, EffectEnd, ExecutionLease, FailureClass, JobFailure, JobLease, JobResult, NewEffect, NewEvent,
+    SharedStore, StoreError,
 };
 use sightflow_types::WorkerId;
 
 use crate::harness::{Backend, World, claim_of, completed, failure_of, new_job, result_of};
 
 /// Operations of [`sightflow_store::Store`] that take leases; [`every_operation_is_here`] compares this with the trait.
-const ON_EXECUTIONS: &[&str] = &["hand_back", "give_up", "append_events", "enqueue_jobs", "finish"];
+const ON_EXECUTIONS: &[&str] =
+    &["hand_back", "give_up", "append_events", "begin_effect", "end_effect", "enqueue_jobs", "finish"];
 const ON_JOBS: &[&str] = &["begin_jobs", "complete_jobs", "complete_and_claim", "fail_jobs", "release_jobs"];
 const READS: &[&str] = &["lost_leases"];
 
@@ -22,10 +23,16 @@ async fn on_execution(store: &SharedStore, operation: &str, lease: ExecutionLeas
             let event = NewEvent { kind: "node.completed".into(), payload: json!({}) };
             store.append_events(lease, Append { events: vec![event], ..Append::default() }).await
         }
+        "begin_effect" => store.begin_effect(lease, call()).await.map(drop),
+        "end_effect" => store.end_effect(lease, "ask", "", EffectEnd::Done(json!({}))).await,
         "enqueue_jobs" => store.enqueue_jobs(lease, vec![new_job("new")]).await.map(drop),
         "finish" => store.finish(lease, completed()).await,
         other => panic!("how is `{other}` called?"),
     }
+}
+
+fn call() -> NewEffect {
+    NewEffect { node_id: "ask".into(), item_path: String::new(), repeatable: true }
 }
 
 /// How many jobs it was done to.
@@ -54,6 +61,7 @@ async fn written<B: Backend>(world: &World<B>) -> Vec<Vec<String>> {
         "SELECT status || ' ' || lease_token || ' ' || event_seq || ' ' || resume_count || ' ' || updated_at FROM wf_executions ORDER BY id",
         "SELECT status || ' ' || lease_token || ' ' || attempt || ' ' || updated_at FROM wf_inference_jobs ORDER BY id",
         "SELECT kind FROM wf_execution_events ORDER BY execution_id, seq",
+        "SELECT state || ' ' || attempt || ' ' || lease_token FROM wf_effects ORDER BY id",
         "SELECT execution_id FROM wf_execution_leases ORDER BY 1",
         "SELECT execution_id FROM wf_ready_executions ORDER BY 1",
         "SELECT job_id || ' ' || lease_token || ' ' || coalesce(deadline_at, 0) FROM wf_job_leases ORDER BY 1",
@@ -68,6 +76,7 @@ pub(crate) async fn an_old_lease_of_an_execution_writes_nothing<B: Backend>(worl
     for operation in ON_EXECUTIONS {
         // Another engine has it by now.
         let (old, _) = world.with_jobs(1).await;
+        world.store.begin_effect(old, call()).await.expect("begun");
         world.clock.advance(15_000);
         world.store.rescue().await.expect("declare gone");
         let engine = world.engine().await;

@@ -43,6 +43,7 @@ codes! {
     LoopNesting = "E-LOOP-NESTING", "Loops lie in each other deeper than is allowed. Collect the inner items and flatten them, then use one loop.";
     Reference = "E-REFERENCE", "A reference or expression names something that does not exist here: a node, a port, a parameter, or `item`, `index` and `total` outside of a loop.";
     Expression = "E-EXPRESSION", "The text between `{{` and `}}` is no expression of the language, or uses a name, filter or test that does not exist.";
+    Grant = "E-GRANT", "A block asks for something that was not granted to its package.";
     Operator = "E-OPERATOR", "A condition has an operator that does not exist, or a value where its operator takes none.";
     ModelUnknown = "E-MODEL-UNKNOWN", "No model of this id is registered for the task, or it is disabled or broken. A model is never replaced by another.";
     Limit = "E-LIMIT", "The definition, or a value in it, is larger than is allowed; the message says the limit.";
@@ -83,6 +84,6 @@ mod tests {
             assert!(["E-", "W-"].iter().any(|class| code.as_str().starts_with(class)), "{code}");
             assert!(code.help().ends_with('.'), "{code} says what it means in sentences");
         }
-        assert_eq!(ProblemCode::find("E-GRANT"), None);
+        assert_eq!(ProblemCode::find("E-NONE"), None);
     }
 }

@@ -36,9 +36,9 @@ pub(super) fn refused(component: &ComponentOptions, problems: &[Problem]) -> Res
 
 fn describe(loaded: &Loaded) -> Result<()> {
     let package = &loaded.package;
-    let asked: BTreeSet<&str> =
-        package.manifests.iter().flat_map(|block| block.capabilities.iter().map(String::as_str)).collect();
-    let asked = if asked.is_empty() { "nothing".to_owned() } else { asked.into_iter().collect::<Vec<_>>().join(", ") };
+    let asked: BTreeSet<_> =
+        package.manifests.iter().flat_map(|block| block.capabilities.iter().map(ToString::to_string)).collect();
+    let asked = if asked.is_empty() { "nothing".to_owned() } else { Vec::from_iter(asked).join(", ") };
     print(format_args!("{} {}", package.name, package.version))?;
     print(format_args!("size    {} bytes", loaded.size))?;
     print(format_args!("digest  {}", package.digest))?;
@@ -59,7 +59,7 @@ pub(super) fn test(component: &ComponentOptions) -> Result<ExitCode> {
             Ok(loaded) => loaded,
             Err(problems) => return refused(component, &problems),
         };
-        let host: Arc<dyn BlockHost> = Arc::new(SandboxHost::new(loaded.sandbox.clone()));
+        let host: Arc<dyn BlockHost> = Arc::new(SandboxHost::new(loaded.sandbox.clone(), None));
         let (mut held, mut failed) = (0, 0);
         for entry in loaded.blocks() {
             if entry.manifest.examples.is_empty() {

@@ -9,19 +9,40 @@ use sightflow_engine::packages::check_name;
 use crate::cli::block::{Language, NewOptions};
 use crate::logging::{print, say};
 
-/// The files of a package, and the name that is written in them.
-const FILES: [(&str, &str); 5] = [
+/// The files of a package in each language, and the name that is written in them.
+const RUST: &[(&str, &str)] = &[
     ("Cargo.toml", include_str!("../../templates/rust/Cargo.toml.in")),
     ("src/lib.rs", include_str!("../../templates/rust/src/lib.rs")),
     ("README.md", include_str!("../../templates/rust/README.md")),
     ("rust-toolchain.toml", include_str!("../../templates/rust/rust-toolchain.toml")),
     (".gitignore", include_str!("../../templates/rust/gitignore")),
 ];
+const PYTHON: &[(&str, &str)] = &[
+    ("sightflow.json", include_str!("../../templates/python/sightflow.json")),
+    ("blocks.py", include_str!("../../templates/python/blocks.py")),
+    ("sightflow_block.py", include_str!("../../templates/python/sightflow_block.py")),
+    ("app.py", include_str!("../../templates/python/app.py")),
+    ("requirements.txt", include_str!("../../templates/python/requirements.txt")),
+    ("README.md", include_str!("../../templates/python/README.md")),
+    (".gitignore", include_str!("../../templates/python/gitignore")),
+    ("wit/block.wit", WIT),
+];
+const JAVASCRIPT: &[(&str, &str)] = &[
+    ("sightflow.json", include_str!("../../templates/javascript/sightflow.json")),
+    ("blocks.js", include_str!("../../templates/javascript/blocks.js")),
+    ("sightflow-block.js", include_str!("../../templates/javascript/sightflow-block.js")),
+    ("app.js", include_str!("../../templates/javascript/app.js")),
+    ("package.json", include_str!("../../templates/javascript/package.json.in")),
+    ("README.md", include_str!("../../templates/javascript/README.md")),
+    (".gitignore", include_str!("../../templates/javascript/gitignore")),
+    ("wit/block.wit", WIT),
+];
+const WIT: &str = include_str!("../../../../wit/v0_1/block.wit");
 const NAME: &str = "acme/retail";
 
 pub(super) fn create(options: &NewOptions) -> Result<ExitCode> {
-    if options.lang != Language::Rust {
-        bail!("there are no templates for that language yet: only `--lang rust` works");
+    if options.lang != Language::Rust && options.sdk.is_some() {
+        bail!("`--sdk` is for packages in Rust: what others need of Sightflow is among their files");
     }
     let name = Name::parse(&options.name)?;
     let dependency = match &options.sdk {
@@ -32,15 +53,20 @@ pub(super) fn create(options: &NewOptions) -> Result<ExitCode> {
     if std::fs::read_dir(&directory).map_or(directory.exists(), |mut entries| entries.next().is_some()) {
         bail!("{} exists already and is not an empty directory", directory.display());
     }
-    for (file, text) in render(&name, &dependency) {
+    for (file, text) in render(options.lang, &name, &dependency) {
         let path = directory.join(file);
         let parent = path.parent().unwrap_or(&directory);
         std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     print(format_args!("{}", directory.display()))?;
-    say(format_args!("next: cd {} && sightflow block build", directory.display()));
-    if options.sdk.is_none() {
+    let first = match options.lang {
+        Language::Rust => "",
+        Language::Python => "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && ",
+        Language::Javascript => "npm install && ",
+    };
+    say(format_args!("next: cd {} && {first}sightflow block build", directory.display()));
+    if options.lang == Language::Rust && options.sdk.is_none() {
         say(format_args!(
             "it needs `sightflow-block` {} from a registry; with a checkout of Sightflow use `--sdk PATH` instead",
             env!("CARGO_PKG_VERSION")
@@ -70,15 +96,21 @@ impl<'t> Name<'t> {
     }
 }
 
-fn render(name: &Name<'_>, dependency: &str) -> Vec<(&'static str, String)> {
+fn render(language: Language, name: &Name<'_>, dependency: &str) -> Vec<(&'static str, String)> {
     let (full, krate) = (format!("{}/{}", name.namespace, name.package), name.krate());
     let text = |text: &str| {
         text.replace("{crate}", &krate)
             .replace("{dependency}", dependency)
             .replace(NAME, &full)
             .replace("acme_retail.wasm", &format!("{}.wasm", krate.replace('-', "_")))
+            .replace("build/retail.wasm", &format!("build/{}.wasm", name.package))
     };
-    FILES.iter().map(|(file, template)| (*file, text(template))).collect()
+    let files = match language {
+        Language::Rust => RUST,
+        Language::Python => PYTHON,
+        Language::Javascript => JAVASCRIPT,
+    };
+    files.iter().map(|(file, template)| (*file, text(template))).collect()
 }
 
 /// The crate `sightflow-block` in a checkout, in its `blocks-sdk`, or here.
@@ -125,10 +157,14 @@ mod tests {
     #[test]
     fn nothing_of_the_template_s_name_is_left() {
         let name = Name::parse("globex/tools").expect("a name");
-        let files = render(&name, "\"0.1.0\"");
-        for (file, text) in &files {
-            assert!(!text.contains("acme") && !text.contains("{crate}") && !text.contains("{dependency}"), "{file}");
+        for language in [Language::Rust, Language::Python, Language::Javascript] {
+            for (file, text) in render(language, &name, "\"0.1.0\"") {
+                for left in ["acme", "retail", "{crate}", "{dependency}"] {
+                    assert!(!text.contains(left), "{file}: {left}");
+                }
+            }
         }
+        let files = render(Language::Rust, &name, "\"0.1.0\"");
         let text = |file: &str| &files.iter().find(|(name, _)| *name == file).expect("a file").1;
         assert!(text("Cargo.toml").contains("name = \"globex-tools\""));
         assert!(text("Cargo.toml").contains("sightflow-block = \"0.1.0\""));

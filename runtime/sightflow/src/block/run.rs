@@ -6,18 +6,22 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use sightflow_engine::{BlockEntry, fitting};
+use sightflow_api::outgoing::{Network, Outgoing};
+use sightflow_engine::{BlockEntry, Granted, fitting};
 use sightflow_images::{EncodeFormat, Image, encode};
-use sightflow_sandbox::{CallConditions, GuestPayload, Level, Logs, Profile};
+use sightflow_memory::MemoryPool;
+use sightflow_sandbox::{CallConditions, Grants, GuestPayload, Level, Logs, Profile, Secret};
+use sightflow_types::capability::{Capability, HostPattern};
 use sightflow_types::manifest::{Port, PortKind};
 use sightflow_types::{IMAGE_KEY, ImageRef};
 
 use super::component::{Loaded, load};
 use super::{block_on, check, print_findings};
 use crate::cli::block::RunOptions;
-use crate::files;
+use crate::host::WAITS;
 use crate::logging::{print, say};
 use crate::once::{file_name, json_or_text};
+use crate::{effects, files};
 
 pub(super) fn run(options: &RunOptions) -> Result<ExitCode> {
     if let Some(directory) = &options.out {
@@ -43,7 +47,14 @@ pub(super) fn run(options: &RunOptions) -> Result<ExitCode> {
     let package = code.get::<sightflow_sandbox::Package>().context("the package has no code")?;
     let payload = GuestPayload { document: Value::Object(inputs).to_string(), images };
     let config = Value::Object(config).to_string();
-    let called = loaded.sandbox.call_blocking(package, &entry.block.name, &config, payload, &CallConditions::default());
+    let grants = grants(options, &entry.manifest.capabilities)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let _within = runtime.enter();
+    let mut conditions = CallConditions { grants, ..CallConditions::default() };
+    if conditions.grants.is_some() {
+        conditions.limits.wall = WAITS;
+    }
+    let called = loaded.sandbox.call_blocking(package, &entry.block.name, &config, payload, &conditions);
     let (logs, profile) = match &called {
         Ok(outcome) => (&outcome.logs, &outcome.profile),
         Err(failure) => (&failure.logs, &failure.profile),
@@ -58,6 +69,38 @@ pub(super) fn run(options: &RunOptions) -> Result<ExitCode> {
         .place(&mut answer, "")?;
     print(format_args!("{answer:#}"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the author gives the block of what it asks for.
+fn grants(options: &RunOptions, requested: &[Capability]) -> Result<Option<Grants>> {
+    let mut granted: Vec<_> = options.allow_host.iter().cloned().map(Capability::Http).collect();
+    granted.extend(options.secrets.iter().cloned().map(Capability::Secret));
+    if requested.is_empty() {
+        ensure!(granted.is_empty(), "the block asks for no host and no secret");
+        return Ok(None);
+    }
+    let granted = Granted { capabilities: granted, ceiling: [HostPattern::ANY].into() };
+    for missing in requested.iter().filter(|one| granted.of(std::slice::from_ref(*one)).is_empty()) {
+        match missing {
+            Capability::Http(host) => bail!("the block asks for requests to {host}: `--allow-host HOST` gives them"),
+            Capability::Secret(name) => bail!("the block asks for the secret {name}: `--secret {name}` gives it"),
+        }
+    }
+    let (mut hosts, mut secrets) = (Vec::new(), Vec::new());
+    for capability in granted.of(requested) {
+        match capability {
+            Capability::Http(host) => hosts.push(host),
+            Capability::Secret(name) => {
+                let value = std::env::var(&name);
+                let value = value.with_context(|| format!("the value of the secret {name} is no variable here"))?;
+                secrets.push(Secret { name, value });
+            }
+        }
+    }
+    let networks: Vec<Network> =
+        options.allow_network.iter().map(|text| text.parse()).collect::<Result<_, _>>().context("--allow-network")?;
+    let client = effects::client(Outgoing::new(networks, MemoryPool::process().clone())?);
+    Ok(Some(Grants { hosts, secrets, client }))
 }
 
 /// The block with this name, with or without its package's.
@@ -225,6 +268,9 @@ fn show_profile(profile: &Profile) {
         peak_image_bytes,
         bytes_copied,
         handles,
+        http_requests,
+        http_sent_bytes,
+        http_received_bytes,
     } = *profile;
     let kib = |bytes: u64| format!("{} KiB", bytes.div_ceil(1024));
     for (what, used) in [
@@ -237,6 +283,11 @@ fn show_profile(profile: &Profile) {
         ("handles", handles.to_string()),
     ] {
         say(format_args!("{what:<12} {used}"));
+    }
+    if http_requests > 0 {
+        say(format_args!(
+            "HTTP         {http_requests} requests, {http_sent_bytes} bytes sent, {http_received_bytes} received"
+        ));
     }
 }
 

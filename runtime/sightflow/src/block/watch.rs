@@ -22,9 +22,7 @@ const MOST_FILES: usize = 10_000;
 
 pub(super) fn watch(directory: &Path, options: &ServerOptions) -> Result<ExitCode> {
     let server = Server::new(options)?;
-    if !directory.join("Cargo.toml").is_file() {
-        bail!("there is no package in {}: `sightflow block new` makes one", directory.display());
-    }
+    build::expect_package(directory)?;
     super::block_on(async {
         let mut signals = StopSignals::catch()?;
         let mut published = None;
@@ -54,7 +52,8 @@ async fn once(directory: &Path, server: &Server) -> Result<()> {
     let owned = directory.to_owned();
     let component = tokio::task::spawn_blocking(move || build::build(&owned)).await??;
     let bytes = files::read(&component, MAX_PACKAGE_BYTES as u64 + 1)?;
-    let mut said = identity(&bytes)?.context("the component does not say its name: it needs `export_package!`")?;
+    let mut said = identity(&bytes)?
+        .context("the component does not say its name: `sightflow block build` and `export_package!` write it")?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     // Later ones are higher, whoever else works on the package.
     said.version.pre = Prerelease::new(&format!("dev.{now}"))?;
@@ -80,7 +79,7 @@ fn sources(directory: &Path) -> Result<Vec<(PathBuf, SystemTime)>> {
             let (kind, name) = (entry.file_type()?, entry.file_name());
             let name = name.to_string_lossy();
             // What builds write is no source, and hidden things are editors' and git's.
-            if name == "target" || name == "Cargo.lock" || name.starts_with('.') {
+            if build::BUILT.contains(&&*name) || name == "Cargo.lock" || name.starts_with('.') {
                 continue;
             }
             if kind.is_dir() {
@@ -114,6 +113,9 @@ mod tests {
         let before = sources(directory.path()).expect("listed");
         assert_eq!(before.len(), 2);
         write("target/release/a.wasm");
+        write("build/a.wasm");
+        write("node_modules/a/index.js");
+        write(".venv/bin/python");
         write("Cargo.lock");
         write(".git/index");
         write("src/.lib.rs.swp");

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use semver::Version;
+use sightflow_types::capability::HostPattern;
 
 use super::assignment;
 
@@ -114,6 +115,17 @@ pub struct RunOptions {
     /// Say what the call used.
     #[arg(long)]
     pub profile: bool,
+    /// A host that the block may send requests to, if it asks for it: `api.example.com`, `*.example.com`, each also with a
+    /// port. Repeatable.
+    #[arg(long, value_name = "HOST", value_parser = super::host_pattern)]
+    pub allow_host: Vec<HostPattern>,
+    /// A secret that the block may send, if it asks for it: the value is that of the environment variable of this name.
+    /// Repeatable.
+    #[arg(long = "secret", value_name = "NAME")]
+    pub secrets: Vec<String>,
+    /// Networks that it may reach although they are private, for example `127.0.0.0/8`. Repeatable.
+    #[arg(long, value_name = "CIDR")]
+    pub allow_network: Vec<String>,
 }
 
 /// Which server, and who asks.

@@ -236,11 +236,16 @@ fn new_makes_a_package_and_overwrites_nothing() {
     desk.block(&["new", "acme/empty"]).ok();
     desk.block(&["new", "acme/../up"]).failed("is not a name");
     desk.block(&["new", "acme/tools", "--sdk", "/none"]).failed("no crate `sightflow-block`");
-    for language in ["python", "javascript", "js"] {
-        desk.block(&["new", "acme/tools", "--lang", language]).failed("no templates for that language yet");
-    }
+    desk.block(&["new", "acme/tools", "--lang", "python", "--sdk", "."]).failed("for packages in Rust");
     assert!(!Path::new(&desk.path("tools")).exists());
 
     desk.block(&["build", "."]).failed("`sightflow block new` makes a package");
     desk.block_with(&["build", "shelf-tools"], &[("PATH", "/none")]).failed("https://rustup.rs");
+
+    for (language, name, missing) in [("python", "snakes", "pip install"), ("js", "scripts", "npm install")] {
+        desk.block(&["new", &format!("acme/{name}"), "--lang", language]).ok();
+        let text = std::fs::read_to_string(desk.path(name).join("sightflow.json")).unwrap();
+        assert!(text.contains(&format!("\"acme/{name}\"")), "{text}");
+        desk.block_with(&["build", name], &[("PATH", "/none")]).failed(missing);
+    }
 }

@@ -45,6 +45,10 @@ impl Client {
         answer(self.agent.delete(self.url(path)).call())
     }
 
+    pub(crate) fn put(&self, path: &str, body: &Value) -> (u16, Value) {
+        answer(self.agent.put(self.url(path)).send_json(body))
+    }
+
     pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         self.send(path, "application/json", &serde_json::to_vec(body).unwrap())
     }
@@ -149,6 +153,9 @@ fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> (u16
     let mut response = result.unwrap();
     let status = response.status().as_u16();
     let text = response.body_mut().with_config().limit(64 << 20).read_to_string().unwrap();
+    if text.is_empty() {
+        return (status, Value::Null);
+    }
     (status, serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status}: not JSON: {text}")))
 }
 

@@ -7,6 +7,7 @@ mod blocks;
 mod client;
 mod command_line;
 mod durability;
+mod examples;
 mod faults;
 mod load;
 mod loops;

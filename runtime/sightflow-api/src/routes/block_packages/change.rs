@@ -129,7 +129,7 @@ async fn unused(
 }
 
 /// The package, after this process's blocks have followed its change.
-async fn shown(state: &ApiState, package: BlockPackage) -> Result<Json<PackageView>, ApiError> {
+pub(super) async fn shown(state: &ApiState, package: BlockPackage) -> Result<Json<PackageView>, ApiError> {
     state.packages.refresh(package.tenant_id).await?;
     Ok(Json(PackageView::new(state, package)))
 }

@@ -1,6 +1,7 @@
 //! `/block-packages`: blocks of one's own, published while the server runs.
 
 mod change;
+mod grants;
 mod publish;
 
 use axum::Json;
@@ -22,6 +23,7 @@ use crate::views::block_package::{PackageView, VersionView};
 pub(crate) use change::{
     __path_activate, __path_delete, __path_delete_version, __path_rollback, activate, delete, delete_version, rollback,
 };
+pub(crate) use grants::{__path_grant, grant};
 pub(crate) use publish::{__path_publish, publish};
 pub use publish::{checked_package, refused_component};
 
@@ -70,7 +72,7 @@ pub(crate) async fn versions(
         key
     };
     let versions = window.slice(versions, key, |version, after| key(version).as_slice() < after, page.total);
-    Ok(Json(versions.map(|version| VersionView::item(&state, caller.tenant, version))))
+    Ok(Json(versions.map(|version| VersionView::item(&state, caller.tenant, &package.grants, version))))
 }
 
 /// One version with the manifests of its blocks.
@@ -82,8 +84,8 @@ pub(crate) async fn version(
     Path((key, version)): Path<(PackageKey, String)>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let found = find(&state, caller, key, &version).await?.1;
-    etag::json(&headers, &VersionView::full(&state, caller.tenant, found))
+    let (package, found) = find(&state, caller, key, &version).await?;
+    etag::json(&headers, &VersionView::full(&state, caller.tenant, &package.grants, found))
 }
 
 /// The bytes of a version's component.

@@ -1,5 +1,6 @@
 //! `/executions`.
 
+mod effects;
 mod node;
 mod nodes;
 mod outputs;
@@ -24,6 +25,7 @@ use crate::views::execution::{ExecutionItem, ExecutionView};
 use crate::views::workflow::Deleted;
 use crate::{etag, schema, wait};
 
+pub(crate) use effects::{__path_effects, effects};
 pub(crate) use node::{__path_node, node};
 pub(crate) use nodes::{__path_nodes, nodes};
 pub(crate) use outputs::{__path_output, __path_outputs, output, outputs};

@@ -1,26 +1,25 @@
-//! `sightflow block build`: cargo, with the target and the words that an author needs.
+//! A package in Rust: cargo, for the target of components.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::logging::say;
+use super::started;
+
+/// The file that makes a directory a package in Rust.
+pub(super) const MANIFEST: &str = "Cargo.toml";
 
 const TARGET: &str = "wasm32-wasip2";
 const NO_RUST: &str = "was not found: blocks are compiled by Rust, which https://rustup.rs installs";
 
-/// Compiles the package in a directory; where its component lies.
 pub(super) fn build(directory: &Path) -> Result<PathBuf> {
-    let manifest = directory.join("Cargo.toml");
-    ensure!(manifest.is_file(), "there is no {}: `sightflow block new` makes a package", manifest.display());
     target_installed(directory)?;
     let mut cargo = Command::new("cargo");
     cargo.current_dir(directory).args(["build", "--release", "--target", TARGET]);
     cargo.arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
-    let output = started(&mut cargo)?.wait_with_output().context("cannot wait for cargo")?;
+    let output = started(&mut cargo, NO_RUST)?.wait_with_output().context("cannot wait for cargo")?;
     ensure!(output.status.success(), "the package does not compile");
     let found = components(&String::from_utf8_lossy(&output.stdout));
     match found.as_slice() {
@@ -33,26 +32,11 @@ pub(super) fn build(directory: &Path) -> Result<PathBuf> {
     }
 }
 
-/// What the person who waits wants to know of it.
-pub(super) fn announce(component: &Path) -> Result<()> {
-    let size = std::fs::metadata(component).with_context(|| format!("cannot read {}", component.display()))?.len();
-    say(format_args!("a component of {size} bytes; `sightflow block check` looks at it"));
-    Ok(())
-}
-
-fn started(command: &mut Command) -> Result<std::process::Child> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    command.spawn().map_err(|error| match error.kind() {
-        ErrorKind::NotFound => anyhow::anyhow!("`{name}` {NO_RUST}"),
-        _ => anyhow::Error::new(error).context(format!("cannot start `{name}`")),
-    })
-}
-
 /// Asks the compiler that the directory's `rust-toolchain.toml` means.
 fn target_installed(directory: &Path) -> Result<()> {
     let mut rustc = Command::new("rustc");
     rustc.current_dir(directory).args(["--print", "target-libdir", "--target", TARGET]).stdout(Stdio::piped());
-    let output = started(&mut rustc)?.wait_with_output().context("cannot wait for rustc")?;
+    let output = started(&mut rustc, NO_RUST)?.wait_with_output().context("cannot wait for rustc")?;
     let found = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     if output.status.success() && found.is_dir() {
         return Ok(());
