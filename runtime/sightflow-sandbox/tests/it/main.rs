@@ -5,6 +5,7 @@ mod compile;
 mod crafted;
 mod effects;
 mod fairness;
+mod fixtures;
 mod guests;
 mod host;
 mod hostile;

@@ -80,11 +80,10 @@ fn grants(options: &RunOptions, requested: &[Capability]) -> Result<Option<Grant
         return Ok(None);
     }
     let granted = Granted { capabilities: granted, ceiling: [HostPattern::ANY].into() };
-    for missing in requested.iter().filter(|one| granted.of(std::slice::from_ref(*one)).is_empty()) {
-        match missing {
-            Capability::Http(host) => bail!("the block asks for requests to {host}: `--allow-host HOST` gives them"),
-            Capability::Secret(name) => bail!("the block asks for the secret {name}: `--secret {name}` gives it"),
-        }
+    match requested.iter().find(|one| granted.of(std::slice::from_ref(*one)).is_empty()) {
+        Some(Capability::Http(host)) => bail!("the block asks for requests to {host}: `--allow-host HOST` gives them"),
+        Some(Capability::Secret(name)) => bail!("the block asks for the secret {name}: `--secret {name}` gives it"),
+        None => {}
     }
     let (mut hosts, mut secrets) = (Vec::new(), Vec::new());
     for capability in granted.of(requested) {
