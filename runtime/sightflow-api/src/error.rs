@@ -75,6 +75,7 @@ codes! {
     ImageInvalid = "image_invalid", UNPROCESSABLE_ENTITY, "An image is broken, too large or of an unknown format; the message or the details name it and the reason.";
     ModelUnknown = "model_unknown", UNPROCESSABLE_ENTITY, "No such model is registered.";
     ComponentInvalid = "component_invalid", UNPROCESSABLE_ENTITY, "The block package is refused; every reason is in the details, for its author.";
+    GrantInvalid = "grant_invalid", UNPROCESSABLE_ENTITY, "What is to be granted is no host and no secret, or too much; the details say which.";
     ExpiryPassed = "expiry_passed", UNPROCESSABLE_ENTITY, "What is to expire would have expired already, by the server's clock. Choose a later time.";
     UrlNotAllowed = "url_not_allowed", UNPROCESSABLE_ENTITY, "The server does not fetch this URL: scheme, port, user info or network is refused.";
     QuotaExceeded = "quota_exceeded", TOO_MANY_REQUESTS, "The tenant has as much of this as it may have; the message says how much.";

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use sightflow_api::ServeConfig;
 use tokio::net::TcpListener;
 
+use crate::block;
 use crate::cli::ServeOptions;
 use crate::logging;
 use crate::memory;
@@ -40,11 +41,25 @@ async fn serve(options: &ServeOptions) -> Result<()> {
     if logging::print(format_args!("sightflow is ready on http://{address} ({})", runtime.summary)).is_err() {
         tracing::warn!(%address, "nobody reads standard output; serving all the same");
     }
+    let developing = async {
+        match &options.dev_blocks {
+            Some(directory) => match block::watch_all(directory, address).await {
+                Ok(never) => match never {},
+                Err(error) => error,
+            },
+            None => std::future::pending().await,
+        }
+    };
     let mut failure = None;
     let stop = async {
         tokio::select! {
             () = signals.received() => tracing::info!("stopping: no new work; what runs is finished or handed back"),
             reason = runtime.failed() => {
+                tracing::error!("stopping: {reason}");
+                failure = Some(reason);
+            }
+            error = developing => {
+                let reason = format!("--dev-blocks: {error:#}");
                 tracing::error!("stopping: {reason}");
                 failure = Some(reason);
             }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod authors;
 mod bench;
 mod console;
 mod contract;

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 
+use crate::authors;
 use crate::console::{self, Steps};
 use crate::contract;
 use crate::server;
@@ -26,6 +27,7 @@ const STEPS: &[Step] = &[
     ("tests", "Tests, on real parts", tests),
     ("simd", "The workflows with the vector instructions of other CPUs", simd),
     ("demo", "The demo, as a newcomer runs it", demo),
+    ("authors", "Packages of authors, in three languages", authors::run),
     ("contract", "The OpenAPI document tells the truth", contract::run),
     ("clippy", "Lints, the CUDA build included", clippy),
     ("doc", "Documentation", doc),

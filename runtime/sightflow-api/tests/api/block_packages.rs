@@ -106,6 +106,56 @@ async fn a_package_s_life() {
 }
 
 #[tokio::test]
+async fn grants_take_the_place_of_former_ones_and_are_hosts_and_secrets() {
+    let app = TestApp::new().await;
+    let package = publish(&app, "?name=acme/retail&version=1.0.0", &component(&["gap"])).await.ok(201);
+    let grants = format!("{PACKAGES}/{}/grants", package["id"].as_str().unwrap());
+    let given =
+        json!({"capabilities": ["http:api.example.com", "http:*.example.org:8443"], "secrets": {"KEY": "retail_key"}});
+    // Its block asks for nothing, and so has nothing of it.
+    let granted = app.put(&grants, &given).await.ok(200);
+    assert_eq!(granted["grants"], json!({"requested": [], "effective": []}));
+    let long = vec!["http:a.example"; 101];
+    for (body, status, code) in [
+        (json!({"capabilities": ["http:"]}), 422, "grant_invalid"),
+        (json!({"capabilities": ["http:http://api.example.com"]}), 422, "grant_invalid"),
+        (json!({"capabilities": ["http:a.example:99999"]}), 422, "grant_invalid"),
+        (json!({"capabilities": ["secret:KEY"]}), 422, "grant_invalid"),
+        (json!({"capabilities": ["files:/etc"]}), 422, "grant_invalid"),
+        (json!({"capabilities": long}), 422, "grant_invalid"),
+        (json!({"secrets": {"a b": "c"}}), 422, "grant_invalid"),
+        (json!({"secrets": {"KEY": "../up"}}), 422, "grant_invalid"),
+        (json!({"hosts": []}), 400, "unknown_field"),
+        (json!([]), 400, "invalid_field"),
+    ] {
+        app.put(&grants, &body).await.error(status, code);
+    }
+    app.put(&format!("{PACKAGES}/acme/none/grants"), &json!({})).await.error(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_secret_is_named_and_never_shown() {
+    let app = TestApp::new().await;
+    assert_eq!(app.put("/api/v1/secrets/openai", &json!({"value": "sk-1234"})).await.status, 204);
+    assert_eq!(app.put("/api/v1/secrets/openai", &json!({"value": "sk-5678"})).await.status, 204);
+    let listed = app.get("/api/v1/secrets").await.ok(200);
+    assert_eq!(listed["items"].as_array().map(Vec::len), Some(1));
+    assert!(!listed.to_string().contains("sk-"), "{listed}");
+    for (name, body) in [
+        ("1st", json!({"value": "a"})),
+        ("a.b", json!({"value": "a"})),
+        ("a", json!({"value": ""})),
+        ("a", json!({"value": "line\nbreak"})),
+        ("a", json!({"value": "ä"})),
+        ("a", json!({"value": "x".repeat(4097)})),
+    ] {
+        app.put(&format!("/api/v1/secrets/{name}"), &body).await.error(400, "invalid_field");
+    }
+    assert_eq!(app.delete("/api/v1/secrets/openai").await.status, 204);
+    app.delete("/api/v1/secrets/openai").await.error(404, "not_found");
+}
+
+#[tokio::test]
 async fn what_is_refused() {
     let config = ApiConfig { packages: PackageQuota { packages: Some(1), bytes: None }, ..ApiConfig::default() };
     let app = TestApp::with(config, &[]).await;

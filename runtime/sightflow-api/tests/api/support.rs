@@ -275,6 +275,10 @@ impl TestApp {
         self.request(Method::DELETE, path, &[], Body::empty()).await
     }
 
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.request(Method::PUT, path, &[("content-type", "application/json")], body.to_string()).await
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.post_with(path, &[], body).await
     }

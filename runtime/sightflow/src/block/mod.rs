@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use sightflow_types::Problem;
 
+pub(crate) use self::watch::watch_all;
 use crate::cli::BlockVerb;
 use crate::logging;
 

@@ -249,3 +249,35 @@ fn new_makes_a_package_and_overwrites_nothing() {
         desk.block_with(&["build", name], &[("PATH", "/none")]).failed(missing);
     }
 }
+
+#[test]
+fn a_directory_of_packages_follows_what_is_saved() {
+    let desk = Desk::new();
+    desk.put("output.wasm", &component("sightflow/output", "acme/output", "1.2.0"));
+    let directory = desk.path(".").display().to_string();
+    let server = Server::start_with(&["--workers", "0", "--dev-blocks", &directory]);
+    let versions = |name: &str| {
+        let (_, package) = server.get(&format!("/api/v1/block-packages/acme/{name}"));
+        package["active_version"].as_str().map(str::to_owned)
+    };
+    let until = |name: &str, other_than: Option<&str>| {
+        let begin = std::time::Instant::now();
+        loop {
+            let found = versions(name);
+            if found.is_some() && found.as_deref() != other_than {
+                return found.unwrap();
+            }
+            assert!(begin.elapsed().as_secs() < 60, "{name} was not published");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    };
+    let first = until("output", None);
+    assert!(first.starts_with("1.2.0-dev."), "{first}");
+    // One that is broken leaves the one before in its place; one that comes later is found.
+    desk.put("output.wasm", b"no component");
+    desk.put("logic.wasm", &component("sightflow/logic", "acme/logic", "0.3.0"));
+    until("logic", None);
+    assert_eq!(versions("output"), Some(first.clone()));
+    desk.put("output.wasm", &component("sightflow/output", "acme/output", "1.3.0"));
+    assert!(until("output", Some(&first)).starts_with("1.3.0-dev."));
+}

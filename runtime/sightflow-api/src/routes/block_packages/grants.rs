@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::change::shown;
 use crate::caller::Caller;
-use crate::error::{ApiError, ErrorBody};
+use crate::error::{ApiError, Code, ErrorBody};
 use crate::extract::Path;
 use crate::schema;
 use crate::state::ApiState;
@@ -34,10 +34,14 @@ pub(crate) struct GrantBody {
 /// Most hosts, and most secrets, that a package is granted.
 const MOST: usize = 100;
 
+fn wrong(pointer: &str, message: impl Into<String>) -> ApiError {
+    ApiError::at(Code::GrantInvalid, pointer, message)
+}
+
 /// Grants a package hosts and secrets. Its blocks get of that what they ask for, within what the operator allows; the next
 /// call is the first that has it, or has it no more.
 #[utoipa::path(put, path = "/block-packages/{id}/grants", tag = "block packages", params(("id" = schema::PackageId, Path, description = "The id, or the name `namespace/package`.")), request_body = GrantBody,
-    responses((status = 200, body = PackageView), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
+    responses((status = 200, body = PackageView), (status = 404, body = ErrorBody), (status = 405, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn grant(
     State(state): State<ApiState>,
     caller: Caller,
@@ -53,7 +57,7 @@ pub(crate) async fn grant(
 impl GrantBody {
     fn checked(self) -> Result<PackageGrants, ApiError> {
         if self.capabilities.len() > MOST || self.secrets.len() > MOST {
-            return Err(ApiError::field("", format!("a package is granted at most {MOST} hosts and {MOST} secrets")));
+            return Err(wrong("", format!("a package is granted at most {MOST} hosts and {MOST} secrets")));
         }
         let mut capabilities = Vec::with_capacity(self.capabilities.len());
         for (index, text) in self.capabilities.iter().enumerate() {
@@ -62,18 +66,18 @@ impl GrantBody {
                 Ok(host @ Capability::Http(_)) => capabilities.push(host),
                 Ok(Capability::Secret(name)) => {
                     let message = format!("a secret is granted in `secrets`: {{\"{name}\": \"stored name\"}}");
-                    return Err(ApiError::field(&pointer, message));
+                    return Err(wrong(&pointer, message));
                 }
-                Err(error) => return Err(ApiError::field(&pointer, error.to_string())),
+                Err(error) => return Err(wrong(&pointer, error.to_string())),
             }
         }
         for (name, stored) in &self.secrets {
-            if let Some(wrong) = [name, stored].into_iter().find(|name| !is_secret_name(name)) {
-                let wrong: String = wrong.chars().take(80).collect();
+            if let Some(found) = [name, stored].into_iter().find(|name| !is_secret_name(name)) {
+                let found: String = found.chars().take(80).collect();
                 let message = format!(
-                    "`{wrong}` cannot name a secret: letters, digits and `_`, beginning with a letter, at most 64"
+                    "`{found}` cannot name a secret: letters, digits and `_`, beginning with a letter, at most 64"
                 );
-                return Err(ApiError::field("/secrets", message));
+                return Err(wrong("/secrets", message));
             }
         }
         Ok(PackageGrants { capabilities, secrets: self.secrets })
