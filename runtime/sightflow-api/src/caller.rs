@@ -1,8 +1,10 @@
 //! Who asks. Without accounts everybody is the built-in tenant; every lookup goes through the tenant all the same.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use sightflow_store::Scope;
+use sightflow_store::{Quotas, Scope};
 use sightflow_types::TenantId;
 
 use crate::error::ApiError;
@@ -47,6 +49,19 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let caller = parts.extensions.get::<Self>().copied();
         caller.ok_or_else(|| ApiError::internal("nobody asked who calls"))
+    }
+}
+
+/// What the caller's tenant may have.
+#[derive(Debug, Clone)]
+pub(crate) struct Allowed(pub(crate) Arc<Quotas>);
+
+impl<S: Sync> FromRequestParts<S> for Allowed {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let allowed = parts.extensions.get::<Self>().cloned();
+        allowed.ok_or_else(|| ApiError::internal("nobody asked what the caller may have"))
     }
 }
 

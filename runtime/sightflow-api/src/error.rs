@@ -78,6 +78,8 @@ codes! {
     GrantInvalid = "grant_invalid", UNPROCESSABLE_ENTITY, "What is to be granted is no host and no secret, or too much; the details say which.";
     ExpiryPassed = "expiry_passed", UNPROCESSABLE_ENTITY, "What is to expire would have expired already, by the server's clock. Choose a later time.";
     UrlNotAllowed = "url_not_allowed", UNPROCESSABLE_ENTITY, "The server does not fetch this URL: scheme, port, user info or network is refused.";
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS, "The key has sent as many requests as it may for now. Retry after the stated time; the headers RateLimit-* say how many there are.";
+    PriorityNotAllowed = "priority_not_allowed", FORBIDDEN, "The tenant may not run at this priority.";
     QuotaExceeded = "quota_exceeded", TOO_MANY_REQUESTS, "The tenant has as much of this as it may have; the message says how much.";
     QueueFull = "queue_full", TOO_MANY_REQUESTS, "Too many executions, or packages to be compiled, wait. Retry after the stated time.";
     Internal = "internal", INTERNAL_SERVER_ERROR, "The server failed. The request id finds the cause in its log.";
@@ -132,6 +134,13 @@ impl ApiError {
     /// `400 invalid_field` for one field.
     pub(crate) fn field(pointer: impl Into<String>, message: impl Into<String>) -> Self {
         Self::at(Code::InvalidField, pointer, message)
+    }
+
+    /// To be sent again after so many seconds.
+    #[must_use]
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
+        self
     }
 
     /// Several findings under one code; the message counts them: `2 problems in the definition`.

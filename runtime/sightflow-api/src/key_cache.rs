@@ -59,6 +59,7 @@ mod tests {
             scopes: [].into(),
             expires_at: expires_at.map(Timestamp::from_millis),
             last_used_at: None,
+            quotas: sightflow_store::QuotaChanges::new(),
         })
     }
 

@@ -14,6 +14,7 @@ mod key_cache;
 mod middleware;
 pub mod outgoing;
 mod page;
+mod rates;
 mod ready;
 mod router;
 mod routes;

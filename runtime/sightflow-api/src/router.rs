@@ -65,6 +65,7 @@ fn add_errors(document: &mut utoipa::openapi::OpenApi) {
                     "403",
                     "The key does not have the scope, its tenant is suspended, or a web page of another origin caused the request",
                 ),
+                ("429", "The key, or its tenant, has used what it may; the headers RateLimit-* say what is left"),
                 ("500", "The server failed"),
                 ("503", "Storage, memory or the server itself is not available now"),
             ];

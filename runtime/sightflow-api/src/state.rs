@@ -6,13 +6,14 @@ use serde_json::Value;
 use sightflow_blobs::BlobStore;
 use sightflow_engine::{BlockHost, Catalog, Compiled, Packages, Plan, PlanError, Plans};
 use sightflow_memory::MemoryPool;
-use sightflow_store::{Followers, PackageQuota, SharedStore, StoreError};
+use sightflow_store::{Followers, Quotas, SharedStore, StoreError};
 use sightflow_types::{Digest, Problem, TenantId};
 use tokio::sync::{Semaphore, watch};
 
 use crate::error::{ApiError, Code};
 use crate::key_cache::KeyCache;
 use crate::outgoing::Outgoing;
+use crate::rates::Rates;
 use crate::ready::{HealthCheck, Recent, Unwell};
 
 /// Settings of the HTTP side.
@@ -28,8 +29,8 @@ pub struct ApiConfig {
     pub max_waiting_executions: u64,
     /// Runs are refused with `queue_full` while the oldest waiting execution is older than this, in milliseconds.
     pub max_wait_ms: i64,
-    /// How many block packages, and how many bytes of them, a tenant may have.
-    pub packages: PackageQuota,
+    /// What tenants may have, unless the store says otherwise for one. Rates hold for keys only.
+    pub quotas: Quotas,
     /// Where the bytes of bodies in flight are taken from.
     pub memory: MemoryPool,
 }
@@ -42,7 +43,7 @@ impl Default for ApiConfig {
             allowed_origins: Vec::new(),
             max_waiting_executions: 100_000,
             max_wait_ms: 120_000,
-            packages: PackageQuota { packages: Some(100), bytes: Some(1 << 30) },
+            quotas: Quotas::default(),
             memory: MemoryPool::process().clone(),
         }
     }
@@ -65,6 +66,10 @@ pub struct ApiState {
     pub(crate) decodes: Arc<Semaphore>,
     pub(crate) outgoing: Outgoing,
     pub(crate) key_cache: Arc<KeyCache>,
+    /// Requests of keys.
+    pub(crate) requests: Arc<Rates>,
+    /// Runs that keys start.
+    pub(crate) runs: Arc<Rates>,
     pub(crate) config: Arc<ApiConfig>,
     drain: Arc<watch::Sender<bool>>,
 }
@@ -96,6 +101,8 @@ impl ApiState {
             decodes: Arc::new(Semaphore::new(decodes)),
             outgoing,
             key_cache: Arc::default(),
+            requests: Arc::default(),
+            runs: Arc::default(),
             config: Arc::new(config),
             drain: Arc::new(watch::Sender::new(false)),
         }

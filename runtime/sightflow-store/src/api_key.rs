@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use sightflow_types::{KeyId, TenantId, Timestamp, closed_set};
 
 use crate::error::{Result, StoreError};
+use crate::quota::QuotaChanges;
 use crate::tenant::TenantStatus;
 
 closed_set!(
@@ -173,6 +174,8 @@ pub struct KeyOwner {
     pub expires_at: Option<Timestamp>,
     /// Last recorded use.
     pub last_used_at: Option<Timestamp>,
+    /// What its tenant may have where that is not the default.
+    pub quotas: QuotaChanges,
 }
 
 #[cfg(test)]

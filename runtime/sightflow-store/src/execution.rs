@@ -116,6 +116,8 @@ pub enum RunSource {
 /// A run to accept.
 #[derive(Debug, Clone)]
 pub struct NewExecution {
+    /// Most executions of the tenant that wait, this one included; none: any number.
+    pub queue_quota: Option<u64>,
     /// Whose it will be.
     pub tenant_id: TenantId,
     /// What it executes.

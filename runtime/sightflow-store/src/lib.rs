@@ -13,6 +13,7 @@ mod idempotency;
 mod job;
 mod model;
 mod page;
+mod quota;
 mod retention;
 mod retry;
 mod search;
@@ -48,6 +49,7 @@ pub use job::{
 };
 pub use model::{ModelFilter, ModelRow, ModelState, NewModel};
 pub use page::{COUNT_CAP, Page, PageRequest};
+pub use quota::{Quota, QuotaChanges, Quotas};
 pub use retention::{Pruned, Retention};
 pub use search::fold;
 pub use secret::{MOST_SECRETS, SecretName};

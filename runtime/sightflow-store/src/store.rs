@@ -27,6 +27,7 @@ use crate::job::{
 };
 use crate::model::{ModelFilter, ModelRow, ModelState, NewModel};
 use crate::page::{Page, PageRequest};
+use crate::quota::QuotaChanges;
 use crate::retention::{Pruned, Retention};
 use crate::secret::SecretName;
 use crate::signal::Signal;
@@ -368,6 +369,10 @@ pub trait Store: Send + Sync + 'static {
     async fn count_tenants(&self) -> Result<u64>;
     /// Changes a tenant.
     async fn update_tenant(&self, id: TenantId, change: TenantChange) -> Result<Tenant>;
+    /// What a tenant may have where that is not the default.
+    async fn quotas(&self, id: TenantId) -> Result<QuotaChanges>;
+    /// Sets what a tenant may have; what is not named becomes the default. `NotFound` (tenant).
+    async fn set_quotas(&self, id: TenantId, changes: QuotaChanges) -> Result<()>;
     /// Creates a key; its hash is stored, never itself. `NotFound` (tenant).
     async fn create_key(&self, new: NewApiKey) -> Result<ApiKey>;
     /// Keys of a tenant, or of all, newest first, revoked ones too.

@@ -87,6 +87,8 @@ const ROUTES: &[(&str, &str, Need)] = &[
     ("POST", "/tenants", Need::Scope(Admin)),
     ("GET", "/tenants/{id}", Need::Scope(Admin)),
     ("PATCH", "/tenants/{id}", Need::Scope(Admin)),
+    ("GET", "/tenants/{id}/quotas", Need::Scope(Admin)),
+    ("PUT", "/tenants/{id}/quotas", Need::Scope(Admin)),
     ("GET", "/api-keys", Need::Scope(Admin)),
     ("POST", "/api-keys", Need::Scope(Admin)),
     ("DELETE", "/api-keys/{id}", Need::Scope(Admin)),

@@ -8,42 +8,92 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use sightflow_store::{KeyOwner, KeySecret, StoreError, TenantStatus};
+use sightflow_store::{KeyOwner, KeySecret, Quota, Quotas, StoreError, TenantStatus};
 use sightflow_types::TenantId;
 use tokio::time::Instant;
 
 use access::Need;
 
-use crate::caller::{Caller, Scopes};
+use crate::caller::{Allowed, Caller, Scopes};
 use crate::error::{ApiError, Code};
+use crate::rates::Left;
 use crate::state::ApiState;
 
 /// A use is recorded when the recorded one is older than this, in milliseconds.
 const USE_MS: i64 = 60_000;
 
-/// Decides for whom a request is answered, or refuses it with 401 or 403.
+/// Decides for whom a request is answered, or refuses it with 401, 403 or 429.
 pub(crate) async fn authenticate(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
-    let caller = if state.config.auth {
-        let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-        caller(&state, request.method(), path.as_deref(), request.headers()).await
-    } else {
-        Ok(Caller { tenant: TenantId::BUILT_IN, scopes: Scopes::ALL })
+    if !state.config.auth {
+        request.extensions_mut().insert(Caller { tenant: TenantId::BUILT_IN, scopes: Scopes::ALL });
+        request.extensions_mut().insert(Allowed(Arc::new(state.config.quotas.clone())));
+        return next.run(request).await;
+    }
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let owner = match owner_of(&state, request.method(), path.as_deref(), request.headers()).await {
+        Ok(Some(owner)) => owner,
+        Ok(None) => {
+            // Such routes answer the same to everybody and look nothing up.
+            request.extensions_mut().insert(Caller { tenant: TenantId::BUILT_IN, scopes: Scopes::default() });
+            request.extensions_mut().insert(Allowed(Arc::new(state.config.quotas.clone())));
+            return next.run(request).await;
+        }
+        Err(error) => return error.into_response(),
     };
-    match caller {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
+    let quotas = state.config.quotas.with(&owner.quotas);
+    let (refusal, left) = counted(&state, &owner, &quotas, path.as_deref());
+    let mut response = match refusal {
+        Some(refusal) => refusal.into_response(),
+        None => {
+            let scopes = owner.scopes.iter().copied().collect();
+            request.extensions_mut().insert(Caller { tenant: owner.tenant_id, scopes });
+            request.extensions_mut().insert(Allowed(Arc::new(quotas)));
             next.run(request).await
         }
-        Err(error) => error.into_response(),
+    };
+    if let Some(left) = left {
+        left.write(response.headers_mut());
     }
+    response
 }
 
-async fn caller(
+/// Routes that start a run.
+const RUNS: [&str; 3] = ["/api/v1/workflows/{id}/run", "/api/v1/workflows/{id}/execute", "/api/v1/run"];
+
+/// Counts a request of a key, and a run besides; why it is refused, and what is left of the tighter of both.
+fn counted(
+    state: &ApiState,
+    owner: &KeyOwner,
+    quotas: &Quotas,
+    path: Option<&str>,
+) -> (Option<ApiError>, Option<Left>) {
+    let run = path.is_some_and(|path| RUNS.contains(&path));
+    let kinds = [
+        (true, Quota::RequestsPerMinute, &state.requests, "requests"),
+        (run, Quota::RunsPerMinute, &state.runs, "runs"),
+    ];
+    let mut tightest: Option<Left> = None;
+    for (counts, quota, rates, what) in kinds {
+        let Some(limit) = quotas.of(quota).filter(|_| counts) else { continue };
+        let (taken, left) = rates.take(owner.id, u32::try_from(limit).unwrap_or(u32::MAX));
+        if !taken {
+            let message = format!("the key has used its {limit} {what} a minute; wait {} s", left.seconds());
+            return (Some(ApiError::new(Code::RateLimited, message).retry_after(left.seconds())), Some(left));
+        }
+        if tightest.is_none_or(|other| left.remaining < other.remaining) {
+            tightest = Some(left);
+        }
+    }
+    (None, tightest)
+}
+
+/// Whose key a request carries that needs one; none where nobody is asked.
+async fn owner_of(
     state: &ApiState,
     method: &Method,
     path: Option<&str>,
     headers: &HeaderMap,
-) -> Result<Caller, ApiError> {
+) -> Result<Option<Arc<KeyOwner>>, ApiError> {
     let need = match path {
         Some(path) => access::need(method, path)
             .ok_or_else(|| ApiError::internal(format!("nobody said who may {method} {path}")))?,
@@ -51,8 +101,7 @@ async fn caller(
         None => Need::Key,
     };
     if need == Need::Nothing {
-        // Such routes answer the same to everybody and look nothing up.
-        return Ok(Caller { tenant: TenantId::BUILT_IN, scopes: Scopes::default() });
+        return Ok(None);
     }
     let owner = owner(state, headers).await?;
     if owner.status == TenantStatus::Suspended {
@@ -63,7 +112,7 @@ async fn caller(
     {
         return Err(ApiError::new(Code::ScopeMissing, format!("this needs a key with the scope `{scope}`")));
     }
-    Ok(Caller { tenant: owner.tenant_id, scopes: owner.scopes.iter().copied().collect() })
+    Ok(Some(owner))
 }
 
 /// Whose key the request carries.

@@ -12,6 +12,7 @@ mod health;
 mod jobs;
 mod models;
 pub(crate) mod openapi;
+mod quotas;
 mod runs;
 mod secrets;
 mod tenants;
@@ -77,6 +78,7 @@ pub(crate) fn api() -> OpenApiRouter<ApiState> {
         .routes(routes!(tenants::me))
         .routes(routes!(tenants::list, tenants::create))
         .routes(routes!(tenants::get, tenants::patch))
+        .routes(routes!(quotas::get, quotas::put))
         .routes(routes!(api_keys::list, api_keys::create))
         .routes(routes!(api_keys::revoke))
         .routes(routes!(error_reference::list))

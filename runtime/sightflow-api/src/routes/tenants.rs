@@ -9,11 +9,12 @@ use sightflow_store::{NewTenant, PageRequest, Scope, TenantChange, TenantStatus}
 use sightflow_types::TenantId;
 use utoipa::ToSchema;
 
-use crate::caller::Caller;
+use crate::caller::{Allowed, Caller};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{self, Path, Query};
 use crate::page::{Page, PageQuery};
 use crate::state::ApiState;
+use crate::views::quota::QuotaView;
 use crate::views::tenant::TenantView;
 use crate::{etag, schema};
 
@@ -66,6 +67,8 @@ pub(crate) struct Me {
     /// What it may do.
     #[schema(value_type = Vec<schema::Scope>)]
     scopes: Vec<Scope>,
+    /// What the tenant may have.
+    limits: QuotaView,
 }
 
 /// 1..255 characters, not only spaces.
@@ -85,9 +88,13 @@ fn checked_weight(weight: u16) -> Result<u16, ApiError> {
 
 /// The caller's tenant and scopes.
 #[utoipa::path(get, path = "/me", tag = "tenants", responses((status = 200, body = Me)))]
-pub(crate) async fn me(State(state): State<ApiState>, caller: Caller) -> Result<Json<Me>, ApiError> {
+pub(crate) async fn me(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Allowed(quotas): Allowed,
+) -> Result<Json<Me>, ApiError> {
     let tenant = state.store.tenant(caller.tenant).await?.into();
-    Ok(Json(Me { tenant, scopes: caller.scopes.iter().collect() }))
+    Ok(Json(Me { tenant, scopes: caller.scopes.iter().collect(), limits: QuotaView::from(&*quotas) }))
 }
 
 /// All tenants, newest first.

@@ -8,5 +8,6 @@ pub(crate) mod images;
 pub(crate) mod job;
 pub(crate) mod model;
 pub(crate) mod node;
+pub(crate) mod quota;
 pub(crate) mod tenant;
 pub(crate) mod workflow;

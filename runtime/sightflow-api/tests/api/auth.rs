@@ -283,3 +283,60 @@ async fn without_auth_everybody_is_the_built_in_tenant() {
     let me = app.get("/api/v1/me").await.ok(200);
     assert_eq!((&me["tenant"]["slug"], me["scopes"].as_array().unwrap().len()), (&json!("default"), Scope::ALL.len()));
 }
+
+#[tokio::test]
+async fn a_tenant_has_no_more_than_its_quotas() {
+    let world = Accounts::new().await;
+    let acme = world.tenant("acme").await;
+    let admin = world.key(TenantId::BUILT_IN, &[Scope::Admin], None).await;
+    let url = format!("/api/v1/tenants/{acme}/quotas");
+    let defaults = world.get(&admin, &url).await.ok(200);
+    assert_eq!((&defaults["requests_per_minute"], &defaults["queued_executions"]), (&json!(600), &json!(20_000)));
+    for (body, code) in [
+        (json!({"requests_per_minute": -1}), "invalid_field"),
+        (json!({"requests_per_minute": 1.5}), "invalid_field"),
+        (json!({"requests": 1}), "unknown_field"),
+    ] {
+        world.send(&admin, Method::PUT, &url, body.to_string()).await.error(400, code);
+    }
+    world
+        .send(&admin, Method::PUT, &format!("/api/v1/tenants/{}/quotas", TenantId::new()), "{}")
+        .await
+        .error(404, "not_found");
+    let set = json!({"queued_executions": 1, "max_priority": 5, "max_timeout_seconds": 60, "runs_per_minute": 5, "packages": null});
+    let now = world.send(&admin, Method::PUT, &url, set.to_string()).await.ok(200);
+    assert_eq!(
+        (&now["packages"], &now["runs_per_minute"], &now["requests_per_minute"]),
+        (&json!(null), &json!(5), &json!(600))
+    );
+
+    let key = world.key(acme, &[Scope::WorkflowsWrite, Scope::RunsWrite, Scope::RunsRead], None).await;
+    let me = world.get(&key, "/api/v1/me").await;
+    assert_eq!(me.header("ratelimit-limit"), "600");
+    assert_eq!(me.header("ratelimit-remaining"), "599");
+    assert_eq!(me.ok(200)["limits"], now);
+    let body = json!({"name": "Theirs", "definition": settings_graph()});
+    let workflow = world.post(&key, "/api/v1/workflows", &body).await.ok(201)["id"].as_str().unwrap().to_owned();
+    let run = format!("/api/v1/workflows/{workflow}/run");
+    world.post(&key, &run, &json!({"priority": 6, "timeout_seconds": 60})).await.error(403, "priority_not_allowed");
+    world.post(&key, &run, &json!({"timeout_seconds": 61})).await.error(429, "quota_exceeded");
+    let accepted = world.post(&key, &run, &json!({"timeout_seconds": 60})).await;
+    assert_eq!((accepted.header("ratelimit-limit"), accepted.header("ratelimit-remaining")), ("5", "2"));
+    accepted.ok(202);
+    // One waits, as many as may; those of others are not counted.
+    world.post(&key, &run, &json!({"timeout_seconds": 60})).await.error(429, "quota_exceeded");
+    world.post(&key, &run, &json!({"timeout_seconds": 61})).await.error(429, "quota_exceeded");
+    let refused = world.post(&key, &run, &json!({"timeout_seconds": 60})).await;
+    assert_eq!((refused.header("ratelimit-limit"), refused.header("ratelimit-remaining")), ("5", "0"));
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() <= 12, "{}", refused.header("retry-after"));
+    refused.error(429, "rate_limited");
+    // What is no run goes on, and another key has its own.
+    world.get(&key, "/api/v1/me").await.ok(200);
+    let other = world.key(acme, &[Scope::RunsWrite], None).await;
+    world.post(&other, &run, &json!({"timeout_seconds": 60})).await.error(429, "quota_exceeded");
+    let none = json!({"requests_per_minute": 0}).to_string();
+    world.send(&admin, Method::PUT, &url, none).await.ok(200);
+    world.get(&key, "/api/v1/me").await.error(429, "rate_limited");
+    world.send(&admin, Method::PUT, &url, "{}").await.ok(200);
+    world.get(&key, "/api/v1/me").await.ok(200);
+}

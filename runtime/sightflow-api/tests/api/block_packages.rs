@@ -2,7 +2,7 @@ use axum::body::Body;
 use axum::http::Method;
 use serde_json::{Value, json};
 use sightflow_api::ApiConfig;
-use sightflow_store::PackageQuota;
+use sightflow_store::{Quota, Quotas};
 
 use crate::support::{Answer, MULTIPART, TestApp, component, field, multipart, png};
 
@@ -157,7 +157,8 @@ async fn a_secret_is_named_and_never_shown() {
 
 #[tokio::test]
 async fn what_is_refused() {
-    let config = ApiConfig { packages: PackageQuota { packages: Some(1), bytes: None }, ..ApiConfig::default() };
+    let quotas = Quotas::default().with(&[(Quota::Packages, Some(1))].into());
+    let config = ApiConfig { quotas, ..ApiConfig::default() };
     let app = TestApp::with(config, &[]).await;
     let fine = component(&["gap"]);
     let named = json!({"blocks": ["gap"], "name": "acme/self", "version": "1.2.3"});

@@ -146,6 +146,7 @@ async fn submit(store: &Arc<dyn Store>, blobs: &BlobStore, definition: &Value, i
     let mut input = Map::from_iter([("items".to_owned(), detections(items))]);
     input.insert("image".to_owned(), json!({"$image": {"digest": digest, "width": 640, "height": 480}}));
     let new = NewExecution {
+        queue_quota: None,
         tenant_id,
         source: RunSource::Inline(definition.clone()),
         mode: ExecutionMode::Async,

@@ -56,6 +56,7 @@ async fn engine(store: Arc<dyn Store>, executions: u32) -> sightflow_store::Resu
     let id = member(&store, WorkerRole::Engine).await?;
     for _ in 0..executions {
         let new = NewExecution {
+            queue_quota: None,
             tenant_id: TenantId::BUILT_IN,
             source: RunSource::Inline(json!({})),
             mode: ExecutionMode::Async,

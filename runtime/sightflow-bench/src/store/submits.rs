@@ -63,6 +63,7 @@ fn new_run(store: &dyn Store, picture: Option<Digest>) -> NewExecution {
         stored_at: store.now(),
     });
     NewExecution {
+        queue_quota: None,
         tenant_id: TenantId::BUILT_IN,
         source: RunSource::Inline(json!({"version": "1.0", "nodes": [{"id": "a", "type": "filter"}], "edges": []})),
         mode: ExecutionMode::Async,

@@ -208,6 +208,7 @@ impl Server {
 /// A run of a definition.
 pub(crate) fn run(definition: Value, input: &Value) -> NewExecution {
     NewExecution {
+        queue_quota: None,
         tenant_id: TENANT,
         source: RunSource::Inline(definition),
         mode: ExecutionMode::Async,

@@ -10,6 +10,7 @@ use super::writer::Tx;
 use crate::api_key::{ApiKey, KeyHash, KeyOwner, NewApiKey, Scope};
 use crate::error::{Result, StoreError};
 use crate::page::{COUNT_CAP, Page, PageRequest};
+use crate::quota::QuotaChanges;
 
 /// A use is recorded when the recorded one is older than this.
 const USE_MS: i64 = 60_000;
@@ -72,6 +73,7 @@ impl TryFrom<Owner> for KeyOwner {
             scopes: scopes(&row.scopes)?,
             expires_at: time(row.expires_at),
             last_used_at: time(row.last_used_at),
+            quotas: QuotaChanges::new(),
         })
     }
 }
@@ -140,7 +142,8 @@ pub(super) async fn owner(readers: &SqlitePool, hash: KeyHash, now: i64) -> Resu
     .bind(now)
     .fetch_optional(readers)
     .await?;
-    row.ok_or(StoreError::NotFound("key"))?.try_into()
+    let owner: KeyOwner = row.ok_or(StoreError::NotFound("key"))?.try_into()?;
+    Ok(KeyOwner { quotas: super::quotas::get(readers, owner.tenant_id).await?, ..owner })
 }
 
 pub(super) async fn used(tx: &mut Tx, id: KeyId) -> Result<()> {

@@ -26,6 +26,7 @@ mod open;
 mod private;
 mod probe;
 mod prune;
+mod quotas;
 mod records;
 mod replay;
 mod secrets;

@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 use super::submit::Submitted;
 use super::{
     SqliteStore, api_keys, blobs, block_packages, claims, effects, ending, engines, events, executions, failures, jobs,
-    models, probe, prune, records, replay, row, secrets, submit, tenants, versions, workers, workflows,
+    models, probe, prune, quotas, records, replay, row, secrets, submit, tenants, versions, workers, workflows,
 };
 use crate::api_key::{ApiKey, KeyHash, KeyOwner, NewApiKey};
 use crate::blob::{Blob, BlobRef, NewBlob};
@@ -30,6 +30,7 @@ use crate::job::{
 };
 use crate::model::{ModelFilter, ModelRow, ModelState, NewModel};
 use crate::page::{Page, PageRequest};
+use crate::quota::QuotaChanges;
 use crate::retention::{Pruned, Retention};
 use crate::secret::SecretName;
 use crate::signal::Signal;
@@ -544,6 +545,14 @@ impl Store for SqliteStore {
 
     async fn update_tenant(&self, id: TenantId, change: TenantChange) -> Result<Tenant> {
         self.write(move |tx| Box::pin(tenants::update(tx, id, change))).await
+    }
+
+    async fn quotas(&self, id: TenantId) -> Result<QuotaChanges> {
+        quotas::get(&self.readers, id).await
+    }
+
+    async fn set_quotas(&self, id: TenantId, changes: QuotaChanges) -> Result<()> {
+        self.write(move |tx| Box::pin(async move { quotas::set(tx, id, &changes).await })).await
     }
 
     async fn create_key(&self, new: NewApiKey) -> Result<ApiKey> {

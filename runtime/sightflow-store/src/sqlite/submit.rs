@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use sightflow_types::{Digest, ExecutionId, ExecutionStatus, Timestamp, WorkflowId};
 
-use super::blobs;
 use super::keys::{self, Claim};
 use super::row::{parse, stored};
 use super::writer::Tx;
+use super::{blobs, quotas};
 use crate::digest::definition_digest;
 use crate::error::{Result, StoreError};
 use crate::execution::{Cost, Execution, JobCounts, NewExecution, RunSource};
@@ -52,6 +52,9 @@ pub(super) async fn submit(tx: &mut Tx, new: NewExecution, inline: Option<Inline
         return Ok(Submitted::Known(ExecutionId::from_uuid(first)));
     }
     let tenant = new.tenant_id.uuid().to_string();
+    if let Some(most) = new.queue_quota {
+        quotas::room_to_wait(tx, &tenant, most).await?;
+    }
     let source = match &new.source {
         RunSource::Inline(_) => Source { inline, ..Source::default() },
         RunSource::Workflow { id, version } => runnable(tx, &tenant, *id, *version).await?,

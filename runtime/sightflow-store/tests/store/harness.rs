@@ -231,6 +231,7 @@ pub(crate) fn new_workflow(name: &str) -> NewWorkflow {
 
 pub(crate) fn inline_run() -> NewExecution {
     NewExecution {
+        queue_quota: None,
         tenant_id: TENANT,
         source: RunSource::Inline(json!({"version": "1.0", "nodes": [], "edges": []})),
         mode: ExecutionMode::Async,

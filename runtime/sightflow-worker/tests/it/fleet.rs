@@ -74,6 +74,7 @@ impl Fleet {
     /// Starts an execution and enqueues `count` jobs of a model for it.
     pub(crate) async fn enqueue(&self, model: &str, digest: Digest, count: usize) -> (ExecutionLease, Vec<JobId>) {
         let new = NewExecution {
+            queue_quota: None,
             tenant_id: TENANT,
             source: RunSource::Inline(json!({"nodes": []})),
             mode: ExecutionMode::Async,

@@ -264,8 +264,8 @@ fn a_directory_of_packages_follows_what_is_saved() {
         let begin = std::time::Instant::now();
         loop {
             let found = versions(name);
-            if found.is_some() && found.as_deref() != other_than {
-                return found.unwrap();
+            if let Some(found) = found.filter(|found| Some(found.as_str()) != other_than) {
+                return found;
             }
             assert!(begin.elapsed().as_secs() < 60, "{name} was not published");
             std::thread::sleep(std::time::Duration::from_millis(50));

@@ -8,11 +8,13 @@ use bytes::Bytes;
 use serde::Deserialize;
 use sightflow_engine::packages::agree;
 use sightflow_engine::{Catalog, Disagreement, ExampleOutcome, Identity, LoadFailure, Package, run_examples};
-use sightflow_store::{Activation, NewBlob, NewBlockVersion, PublishedVersion, StoreError};
+use sightflow_store::{
+    Activation, NewBlob, NewBlockVersion, PackageQuota, PublishedVersion, Quota, Quotas, StoreError,
+};
 use sightflow_types::Problem;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::caller::Caller;
+use crate::caller::{Allowed, Caller};
 use crate::error::{ApiError, Code, ErrorBody};
 use crate::extract::body::{self, COMPONENT_LIMIT, Charge};
 use crate::extract::{Multipart, Query, media_type};
@@ -64,6 +66,7 @@ pub(crate) struct ComponentForm {
 pub(crate) async fn publish(
     State(state): State<ApiState>,
     caller: Caller,
+    Allowed(quotas): Allowed,
     Query(query): Query<PublishQuery>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -80,7 +83,7 @@ pub(crate) async fn publish(
         return Ok(Json(PackageView::checked(&package)).into_response());
     }
     let activation = if query.activate { Activation::Activate } else { Activation::Keep };
-    let published = store(&state, caller, package, &component, activation).await?;
+    let published = store(&state, caller, &quotas, package, &component, activation).await?;
     state.packages.refresh(caller.tenant).await?;
     let status = if published.known { StatusCode::OK } else { StatusCode::CREATED };
     let location = format!("/api/v1/block-packages/{}", published.package.id);
@@ -179,6 +182,7 @@ async fn verify(state: &ApiState, caller: Caller, package: &Package) -> Result<(
 async fn store(
     state: &ApiState,
     caller: Caller,
+    quotas: &Quotas,
     package: Package,
     component: &Bytes,
     activation: Activation,
@@ -204,7 +208,7 @@ async fn store(
             manifests: manifests.clone(),
             wit_version: state.packages.wit_version().to_owned(),
             activation,
-            quota: state.config.packages,
+            quota: PackageQuota { packages: quotas.of(Quota::Packages), bytes: quotas.of(Quota::PackageBytes) },
         };
         match state.store.publish_block_version(new).await {
             // The collector was there between the two; it leaves new bytes alone.

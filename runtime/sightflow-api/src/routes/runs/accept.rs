@@ -13,12 +13,13 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use sightflow_engine::{Plan, validate_run};
-use sightflow_store::{Created, Execution, NewExecution, RunSource};
+use sightflow_store::{Created, Execution, NewExecution, Quota, Quotas, RunSource};
 use sightflow_types::{ExecutionMode, ExecutionStatus, Problem, WorkflowId, WorkflowStatus};
 
 use super::body::{self, RunBody};
 use super::images;
 use super::preferred_wait;
+use super::request::Run;
 use crate::caller::Caller;
 use crate::error::{ApiError, Code};
 use crate::state::ApiState;
@@ -48,6 +49,7 @@ pub(super) enum Target {
 pub(super) async fn run(
     state: &ApiState,
     caller: Caller,
+    quotas: &Quotas,
     target: Target,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -66,7 +68,7 @@ pub(super) async fn run(
                 waiting = Some(admit(state).await?);
             }
             let body = received.understand(matches!(target, Target::Inline)).await?;
-            submit(state, caller, target, body).await?
+            submit(state, caller, quotas, target, body).await?
         }
     };
     let patience = patience(&created.value, preferred);
@@ -111,11 +113,13 @@ fn patience(execution: &Execution, preferred: Option<u64>) -> Duration {
 async fn submit(
     state: &ApiState,
     caller: Caller,
+    quotas: &Quotas,
     target: Target,
     body: RunBody,
 ) -> Result<Created<Execution>, ApiError> {
     // Held to the end: what the request takes in memory goes with it.
     let RunBody { mut run, images, definition, key, parts, charge: _charge } = body;
+    within(quotas, &run)?;
     let (source, plan) = find(state, caller, target, definition).await?;
     let mut checked = images::check(state, caller, images, &mut run.input).await?;
     let checked_run =
@@ -128,6 +132,7 @@ async fn submit(
     let named = plan.stored_images().into_iter().map(|(_, digest)| digest);
     let input_blobs = BTreeSet::from_iter(checked.digests().into_iter().chain(named)).into_iter().collect();
     let new = NewExecution {
+        queue_quota: quotas.of(Quota::QueuedExecutions),
         tenant_id: caller.tenant,
         source,
         mode: run.mode,
@@ -143,6 +148,19 @@ async fn submit(
         idempotency: key,
     };
     checked.submit(state, new).await
+}
+
+/// Refuses what the tenant may not ask for.
+fn within(quotas: &Quotas, run: &Run) -> Result<(), ApiError> {
+    if let Some(most) = quotas.of(Quota::MaxPriority).filter(|most| u64::from(run.priority) > *most) {
+        let message = format!("the tenant runs at priority {most} at most");
+        return Err(ApiError::at(Code::PriorityNotAllowed, "/priority", message));
+    }
+    if let Some(most) = quotas.of(Quota::MaxTimeoutSeconds).filter(|most| u64::from(run.timeout_seconds) > *most) {
+        let message = format!("a run of the tenant takes {most} s at most");
+        return Err(ApiError::at(Code::QuotaExceeded, "/timeout_seconds", message));
+    }
+    Ok(())
 }
 
 /// How the execution names its definition, and the plan of it.

@@ -15,7 +15,7 @@ use utoipa::IntoParams;
 
 use self::accept::Target;
 use self::request::{InlineRunForm, InlineRunRequest, RunForm, RunRequest};
-use crate::caller::Caller;
+use crate::caller::{Allowed, Caller};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Path, Query};
 use crate::schema;
@@ -42,11 +42,12 @@ macro_rules! run_route {
         pub(crate) async fn $name(
             State(state): State<ApiState>,
             caller: Caller,
+            Allowed(quotas): Allowed,
             Path(id): Path<WorkflowId>,
             Query(query): Query<RunQuery>,
             request: Request,
         ) -> Result<Response, ApiError> {
-            accept::run(&state, caller, Target::Workflow { id, version: query.version }, request).await
+            accept::run(&state, caller, &quotas, Target::Workflow { id, version: query.version }, request).await
         }
     };
 }
@@ -70,9 +71,10 @@ run_route! {
 pub(crate) async fn run_inline(
     State(state): State<ApiState>,
     caller: Caller,
+    Allowed(quotas): Allowed,
     request: Request,
 ) -> Result<Response, ApiError> {
-    accept::run(&state, caller, Target::Inline, request).await
+    accept::run(&state, caller, &quotas, Target::Inline, request).await
 }
 
 /// `Prefer: wait=N` in seconds; other preferences are not ours and are passed over.
