@@ -22,7 +22,7 @@ macro_rules! closed_sets {
     };
 }
 
-closed_sets!(sightflow_store: Scope, TenantStatus);
+closed_sets!(sightflow_store: Scope, TenantStatus, UsageBy);
 closed_sets!(sightflow_types: WorkflowStatus, ExecutionStatus, ExecutionMode, JobStatus, Task, ModelSource);
 
 /// A moment: RFC 3339, UTC, milliseconds.

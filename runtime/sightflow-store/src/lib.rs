@@ -22,6 +22,7 @@ mod signal;
 mod sqlite;
 mod store;
 mod tenant;
+mod usage;
 mod worker;
 mod workflow;
 
@@ -57,6 +58,7 @@ pub use signal::{EndedJob, Signal};
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use store::{QueueDepth, SharedStore, Store, StoreStatistics};
 pub use tenant::{InvalidSlug, NewTenant, Slug, Tenant, TenantChange, TenantStatus};
+pub use usage::{Usage, UsageBy, UsageQuery};
 pub use worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker, WorkerRole, WorkerState};
 pub use workflow::{
     Created, Definitions, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,

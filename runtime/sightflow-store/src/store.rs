@@ -32,6 +32,7 @@ use crate::retention::{Pruned, Retention};
 use crate::secret::SecretName;
 use crate::signal::Signal;
 use crate::tenant::{NewTenant, Slug, Tenant, TenantChange};
+use crate::usage::{Usage, UsageQuery};
 use crate::worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker};
 use crate::workflow::{
     Created, Definitions, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
@@ -369,6 +370,8 @@ pub trait Store: Send + Sync + 'static {
     async fn count_tenants(&self) -> Result<u64>;
     /// Changes a tenant.
     async fn update_tenant(&self, id: TenantId, change: TenantChange) -> Result<Tenant>;
+    /// What a tenant used, in the order of the groups; at most 10,000. An execution counts where it ended.
+    async fn usage(&self, id: TenantId, query: UsageQuery) -> Result<Vec<Usage>>;
     /// What a tenant may have where that is not the default.
     async fn quotas(&self, id: TenantId) -> Result<QuotaChanges>;
     /// Sets what a tenant may have; what is not named becomes the default. `NotFound` (tenant).

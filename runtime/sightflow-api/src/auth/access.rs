@@ -2,7 +2,8 @@
 
 use axum::http::Method;
 use sightflow_store::Scope::{
-    self, Admin, BlocksRead, BlocksWrite, GrantsWrite, ModelsRead, RunsRead, RunsWrite, WorkflowsRead, WorkflowsWrite,
+    self, Admin, BlocksRead, BlocksWrite, GrantsWrite, ModelsRead, RunsRead, RunsWrite, UsageRead, WorkflowsRead,
+    WorkflowsWrite,
 };
 
 /// What a request must carry.
@@ -27,6 +28,7 @@ const ROUTES: &[(&str, &str, Need)] = &[
     ("GET", "/errors", Need::Nothing),
     ("GET", "/errors/{code}", Need::Nothing),
     ("GET", "/me", Need::Key),
+    ("GET", "/usage", Need::Scope(UsageRead)),
     ("GET", "/workflows", Need::Scope(WorkflowsRead)),
     ("POST", "/workflows", Need::Scope(WorkflowsWrite)),
     ("POST", "/workflows/validate", Need::Scope(WorkflowsRead)),

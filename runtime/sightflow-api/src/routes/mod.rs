@@ -16,6 +16,7 @@ mod quotas;
 mod runs;
 mod secrets;
 mod tenants;
+mod usage;
 mod workflows;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -76,6 +77,7 @@ pub(crate) fn api() -> OpenApiRouter<ApiState> {
         .routes(routes!(blobs::get, blobs::delete))
         .routes(routes!(blobs::thumbnail))
         .routes(routes!(tenants::me))
+        .routes(routes!(usage::get))
         .routes(routes!(tenants::list, tenants::create))
         .routes(routes!(tenants::get, tenants::patch))
         .routes(routes!(quotas::get, quotas::put))

@@ -23,7 +23,7 @@ fn frames(answer: &Answer) -> Vec<(u64, String, Value)> {
         .collect()
 }
 
-async fn finished(app: &TestApp) -> String {
+pub(crate) async fn finished(app: &TestApp) -> String {
     let id = app.workflow(&settings_graph()).await;
     let execution = app.run(&id, &json!({})).await;
     let run = app.start().await;

@@ -231,3 +231,21 @@ async fn lists_filter_and_leave_out_the_large_parts() {
     assert_eq!(cleared, json!({"deleted_count": 1}));
     app.get(&format!("/api/v1/executions/{first}")).await.error(404, "not_found");
 }
+
+#[tokio::test]
+async fn usage_is_summed_up() {
+    let app = TestApp::new().await;
+    let execution = crate::events::finished(&app).await;
+    let by = async |by: &str| app.get(&format!("/api/v1/usage?group_by={by}")).await.ok(200)["items"].clone();
+    let hours = by("hour").await;
+    assert_eq!((hours.as_array().unwrap().len(), &hours[0]["executions"]), (1, &json!(1)), "{hours}");
+    assert!(hours[0]["key"].as_str().unwrap().ends_with(":00:00.000Z"), "{hours}");
+    assert!(by("workflow").await[0]["key"].as_str().unwrap().starts_with("wf_"));
+    let before = by("day").await;
+    app.delete(&format!("/api/v1/executions/{execution}")).await.ok(200);
+    assert_eq!(by("day").await, before, "it was used all the same");
+    app.get("/api/v1/usage?group_by=week").await.error(400, "invalid_field");
+    app.get("/api/v1/usage?from=yesterday").await.error(400, "invalid_field");
+    let past = app.get("/api/v1/usage?from=2020-01-01T00:00:00.000Z&to=2020-02-01T00:00:00.000Z").await.ok(200);
+    assert_eq!(past["items"], json!([]));
+}

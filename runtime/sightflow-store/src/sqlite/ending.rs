@@ -6,7 +6,7 @@ use sqlx::SqlitePool;
 
 use super::row::parse;
 use super::writer::Tx;
-use super::{blobs, costs, events, narrow};
+use super::{blobs, costs, events, narrow, usage};
 use crate::error::{Result, StoreError};
 use crate::execution::DEADLINE_GRACE_MS;
 
@@ -195,6 +195,7 @@ pub(super) async fn delete_all(tx: &mut Tx, executions: &[String]) -> Result<()>
         return Ok(());
     }
     let ids = json!(executions).to_string();
+    usage::keep(tx, &ids).await?;
     blobs::drop_execution_refs(tx, &ids).await?;
     sqlx::query(
         "DELETE FROM wf_idempotency_keys WHERE resource_id IN (SELECT value FROM json_each(?1));

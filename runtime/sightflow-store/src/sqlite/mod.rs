@@ -33,6 +33,7 @@ mod secrets;
 mod store;
 mod submit;
 mod tenants;
+mod usage;
 mod versions;
 mod workers;
 mod workflows;

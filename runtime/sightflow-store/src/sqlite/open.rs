@@ -31,6 +31,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     migration!("0006_tenants.sql"),
     migration!("0007_grants_secrets_effects.sql"),
     migration!("0008_quotas.sql"),
+    migration!("0009_usage.sql"),
 ];
 
 /// The number before the first `_` of a file's name is the version.

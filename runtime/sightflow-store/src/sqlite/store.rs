@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 use super::submit::Submitted;
 use super::{
     SqliteStore, api_keys, blobs, block_packages, claims, effects, ending, engines, events, executions, failures, jobs,
-    models, probe, prune, quotas, records, replay, row, secrets, submit, tenants, versions, workers, workflows,
+    models, probe, prune, quotas, records, replay, row, secrets, submit, tenants, usage, versions, workers, workflows,
 };
 use crate::api_key::{ApiKey, KeyHash, KeyOwner, NewApiKey};
 use crate::blob::{Blob, BlobRef, NewBlob};
@@ -36,6 +36,7 @@ use crate::secret::SecretName;
 use crate::signal::Signal;
 use crate::store::{QueueDepth, Store, StoreStatistics};
 use crate::tenant::{NewTenant, Slug, Tenant, TenantChange};
+use crate::usage::{Usage, UsageQuery};
 use crate::worker::{Heartbeat, HeartbeatAnswer, NewWorker, Worker};
 use crate::workflow::{
     Created, Definitions, NewWorkflow, OpenExecutions, Replayed, Workflow, WorkflowChange, WorkflowFilter,
@@ -545,6 +546,10 @@ impl Store for SqliteStore {
 
     async fn update_tenant(&self, id: TenantId, change: TenantChange) -> Result<Tenant> {
         self.write(move |tx| Box::pin(tenants::update(tx, id, change))).await
+    }
+
+    async fn usage(&self, id: TenantId, query: UsageQuery) -> Result<Vec<Usage>> {
+        usage::list(&self.readers, id, query).await
     }
 
     async fn quotas(&self, id: TenantId) -> Result<QuotaChanges> {

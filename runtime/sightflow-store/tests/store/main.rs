@@ -62,7 +62,7 @@ conformance!(on_sqlite, crate::sqlite::Sqlite:
         cancel_reaches_every_state, cancel_twice, cancel_against_claim_and_complete, finish_is_one_commit, finish_ends_open_jobs,
         finish_after_cancel_is_refused, events_are_dense_under_appenders, large_events_come_in_small_pages, deletion_takes_everything, signals_follow_the_commit,
     }
-    records { records_take_the_place_of_former_ones, items_come_in_the_order_of_their_indexes, stale_leases_record_nothing, costs_add_up }
+    records { usage_outlives_what_used_it, records_take_the_place_of_former_ones, items_come_in_the_order_of_their_indexes, stale_leases_record_nothing, costs_add_up }
     retention {
         ended_executions_go_after_their_time, pruning_goes_by_pages, members_that_are_gone_are_forgotten, old_versions_go_unless_one_runs,
         a_run_refers_to_its_pictures_alone, admission_counts_exactly, commits_per_run,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sightflow_store::{
     Append, Cost, Execution, ExecutionFilter, ExecutionLease, FinishedExecution, JobResult, NodeRecord, PageRequest,
-    StoreError, definition_digest,
+    StoreError, UsageBy, UsageQuery, definition_digest,
 };
 
 use crate::harness::{Backend, TENANT, World, completed, record, result_of};
@@ -103,6 +103,61 @@ pub(crate) async fn stale_leases_record_nothing<B: Backend>(world: &mut World<B>
     assert_eq!((ended.node_metrics, ended.cost.block_cpu_us), (json!({"a": {"by": "new"}}), Some(0)));
     world.store.delete_execution(TENANT, new.execution_id).await.expect("delete");
     assert_eq!(world.count("SELECT count(*) FROM wf_node_records").await, 0, "records go with their execution");
+}
+
+/// What was used is known by hour, workflow, model and block, and stays when the executions go.
+pub(crate) async fn usage_outlives_what_used_it<B: Backend>(world: &mut World<B>) {
+    let worker = world.worker().await;
+    let mut ended = Vec::new();
+    for (device, compute_ms, batch_size) in [("cpu", 10, 4), ("cuda:0", 100, 8)] {
+        let (lease, _) = world.with_jobs(1).await;
+        let claimed = world.claim(worker, 1).await;
+        let metadata = json!({"device": device});
+        let result = JobResult { metadata, compute_ms, batch_size, ..result_of(&claimed[0]) };
+        world.store.complete_jobs(worker, vec![result]).await.expect("complete");
+        let record = |node: &str, item: &str, us: u64| NodeRecord {
+            node_id: node.into(),
+            item_path: item.into(),
+            record: json!({"type": "crop", "block_cpu_us": us}),
+        };
+        // That of the node holds those of its items.
+        let records = vec![record("a", "", 30), record("a", "0", 10), record("a", "1", 20), record("b", "", 7)];
+        world.store.finish(lease, FinishedExecution { records, ..completed() }).await.expect("finish");
+        ended.push(lease.execution_id);
+        world.clock.advance(3_600_000);
+    }
+    let now = world.store.now();
+    let used = async |by, from_ms: i64| {
+        let query = UsageQuery { from: now.plus_millis(from_ms), to: now, by };
+        world.store.usage(TENANT, query).await.expect("usage")
+    };
+    let day = -24 * 3_600_000;
+    let all = async || {
+        let mut all = Vec::new();
+        for by in UsageBy::ALL {
+            all.push(used(*by, day).await);
+        }
+        all
+    };
+    let before = all().await;
+    let [hours, days, workflows, models, blocks] = &before[..] else { panic!("five groupings") };
+    assert_eq!(
+        hours.iter().map(|hour| (hour.executions, hour.jobs, hour.block_cpu_us)).collect::<Vec<_>>(),
+        [(1, 1, 37); 2]
+    );
+    assert_eq!((hours[0].worker_cpu_us, hours[0].gpu_us), (2_500, 0));
+    assert_eq!((hours[1].worker_cpu_us, hours[1].gpu_us), (0, 12_500));
+    assert!((1..=2).contains(&days.len()) && days.iter().map(|day| day.executions).sum::<u64>() == 2, "{days:?}");
+    assert_eq!((workflows.len(), workflows[0].executions, workflows[0].gpu_us), (1, 2, 12_500));
+    assert_eq!((models.len(), models[0].jobs, models[0].executions, models[0].block_cpu_us), (1, 2, 0, 0));
+    assert_eq!((blocks.len(), blocks[0].key.as_str(), blocks[0].block_cpu_us, blocks[0].jobs), (1, "crop", 74, 0));
+    world.store.delete_execution(TENANT, ended[0]).await.expect("delete");
+    assert_eq!(all().await, before, "one is gone, and what it used is not");
+    world.store.delete_execution(TENANT, ended[1]).await.expect("delete");
+    assert_eq!(all().await, before);
+    assert_eq!(used(UsageBy::Hour, 0).await, [], "an empty range");
+    let query = UsageQuery { from: now.plus_millis(day), to: now, by: UsageBy::Hour };
+    assert_eq!(world.store.usage(sightflow_types::TenantId::new(), query).await.expect("another's"), []);
 }
 
 /// Times of blocks add up, also over engines; those of jobs are counted at the end, each its share of its batch.
