@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::toolchain::cargo;
 use crate::{console, root, server};
 
 /// The same as in the templates.
@@ -27,6 +28,7 @@ pub(crate) fn run() -> Result<()> {
         let shared = server::target().join("tmp/examples");
         tried(build(&package, None).env("CARGO_TARGET_DIR", &shared), &package)?;
     }
+    outside(&folder)?;
     for (example, language) in OTHERS {
         let toolchain = match language {
             "python" => python(&folder),
@@ -50,11 +52,50 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
+/// What blocks in Rust are written with, as a registry gets it.
+const PUBLISHED: [&str; 7] = [
+    "sightflow-memory",
+    "sightflow-types",
+    "sightflow-expressions",
+    "sightflow-images",
+    "sightflow-schema",
+    "sightflow-block-macros",
+    "sightflow-block",
+];
+
+/// Packages the crates, and builds the template's package against the packaged files alone, outside of this repository's
+/// workspace.
+fn outside(folder: &Path) -> Result<()> {
+    let mut package = cargo(&["package", "--no-verify", "--allow-dirty", "--quiet"]);
+    for name in PUBLISHED {
+        package.args(["--package", name]);
+    }
+    console::run(&mut package)?;
+    let packaged = folder.join("packaged");
+    if packaged.exists() {
+        std::fs::remove_dir_all(&packaged)?;
+    }
+    std::fs::create_dir_all(&packaged)?;
+    let mut patches = "\n[patch.crates-io]\n".to_owned();
+    for name in PUBLISHED {
+        let versioned = format!("{name}-{}", env!("CARGO_PKG_VERSION"));
+        let file = server::target().join("package").join(format!("{versioned}.crate"));
+        console::run(Command::new("tar").arg("-xzf").arg(file).arg("-C").arg(&packaged))?;
+        let path = packaged.join(&versioned);
+        patches.push_str(&format!("{name} = {{ path = {:?} }}\n", path.to_string_lossy()));
+    }
+    let crate_folder = fresh(folder, "outside", "rust")?;
+    let manifest = crate_folder.join("Cargo.toml");
+    let text = std::fs::read_to_string(&manifest)?;
+    std::fs::write(&manifest, text + &patches)?;
+    tried(build(&crate_folder, None).env("CARGO_TARGET_DIR", server::target().join("tmp/examples")), &crate_folder)
+}
+
 fn sightflow() -> Command {
     Command::new(server::binary("debug"))
 }
 
-/// A package as the template makes it, with an example's blocks in it.
+/// A package as the template makes it, with an example's blocks in it if there is one of this name.
 fn fresh(folder: &Path, example: &str, language: &str) -> Result<PathBuf> {
     let package = folder.join(example);
     if package.exists() {
@@ -63,7 +104,8 @@ fn fresh(folder: &Path, example: &str, language: &str) -> Result<PathBuf> {
     let mut new = sightflow();
     new.args(["block", "new", &format!("acme/{example}"), "--lang", language]).current_dir(folder);
     console::run(&mut new)?;
-    for entry in std::fs::read_dir(root().join("examples/blocks").join(example))? {
+    let files = root().join("examples/blocks").join(example);
+    for entry in files.read_dir().into_iter().flatten() {
         let entry = entry?;
         std::fs::copy(entry.path(), package.join(entry.file_name()))?;
     }
