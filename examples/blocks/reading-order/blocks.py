@@ -1,6 +1,6 @@
 """The blocks of the package `acme/reading-order`."""
 
-from sightflow_block import BadInput, block
+from sightflow_block import block, corners
 
 
 @block(
@@ -50,16 +50,6 @@ def reading_order(inputs, config):
     ordered = [{**found, "line": number} for number, line in enumerate(lines) for found in line]
     texts = [config["separator"].join(str(found.get("class_name", "")) for found in line) for line in lines]
     return {"detections": ordered, "lines": texts}
-
-
-def corners(found):
-    """Left, top, right, bottom, in parts of the image's size."""
-    box = found.get("bbox")
-    if isinstance(box, dict):
-        box = [box.get(side) for side in ("x1", "y1", "x2", "y2")]
-    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(side, (int, float)) for side in box):
-        raise BadInput("a detection has no `bbox` of four numbers", code="bad_box", port="detections")
-    return box
 
 
 def shared(upper, lower):

@@ -1,6 +1,6 @@
 // The blocks of the package `acme/zones`.
 
-import { BadInput, block } from "./sightflow-block.js";
+import { block, corners } from "./sightflow-block.js";
 
 block(count_in_zones, {
   title: "Count in zones",
@@ -58,12 +58,9 @@ function count_in_zones({ detections }, { zones, classes }) {
 }
 
 /** The middle of the lower edge. */
-function footOf({ bbox }, index) {
-  const corners = Array.isArray(bbox) ? bbox : ["x1", "y1", "x2", "y2"].map((side) => bbox?.[side]);
-  if (corners.length !== 4 || !corners.every(Number.isFinite)) {
-    throw new BadInput("a detection has no `bbox` of four numbers", { code: "bad_box", port: "detections", index });
-  }
-  return [(corners[0] + corners[2]) / 2, corners[3]];
+function footOf(found, index) {
+  const [left, , right, bottom] = corners(found, { index });
+  return [(left + right) / 2, bottom];
 }
 
 /** Whether a ray to the right crosses the polygon's edges an odd number of times. */

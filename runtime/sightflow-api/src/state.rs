@@ -31,6 +31,8 @@ pub struct ApiConfig {
     pub max_wait_ms: i64,
     /// What tenants may have, unless the store says otherwise for one. Rates hold for keys only.
     pub quotas: Quotas,
+    /// Refuse packages that no publisher signed whom their tenant trusts.
+    pub require_signatures: bool,
     /// Where the bytes of bodies in flight are taken from.
     pub memory: MemoryPool,
 }
@@ -44,6 +46,7 @@ impl Default for ApiConfig {
             max_waiting_executions: 100_000,
             max_wait_ms: 120_000,
             quotas: Quotas::default(),
+            require_signatures: false,
             memory: MemoryPool::process().clone(),
         }
     }
@@ -119,6 +122,13 @@ impl ApiState {
     #[must_use]
     pub fn with_keys(mut self) -> Self {
         self.config = Arc::new(ApiConfig { auth: true, loopback_only: false, ..(*self.config).clone() });
+        self
+    }
+
+    /// Packages must be signed from now on by a publisher whom their tenant trusts.
+    #[must_use]
+    pub fn with_signatures(mut self) -> Self {
+        self.config = Arc::new(ApiConfig { require_signatures: true, ..(*self.config).clone() });
         self
     }
 

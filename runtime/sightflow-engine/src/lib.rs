@@ -17,6 +17,7 @@ pub mod run;
 mod run_input;
 pub mod secrets;
 pub mod server;
+pub mod signature;
 mod tasks;
 mod trial;
 mod validate;

@@ -76,6 +76,8 @@ pub struct BlockVersion {
     pub manifests: Value,
     /// Version of the block interface that it was built for.
     pub wit_version: String,
+    /// The publisher who had signed it when it was published.
+    pub signed_by: Option<String>,
     /// What may be done with it.
     pub state: BlockVersionState,
     /// Why it is quarantined.
@@ -126,6 +128,8 @@ pub struct NewBlockVersion {
     pub manifests: Value,
     /// Version of the block interface that it was built for.
     pub wit_version: String,
+    /// The publisher who signed it.
+    pub signed_by: Option<String>,
     /// Whether it becomes active.
     pub activation: Activation,
     /// What the tenant may have.

@@ -13,6 +13,7 @@ mod idempotency;
 mod job;
 mod model;
 mod page;
+mod publisher;
 mod quota;
 mod retention;
 mod retry;
@@ -50,6 +51,7 @@ pub use job::{
 };
 pub use model::{ModelFilter, ModelRow, ModelState, NewModel};
 pub use page::{COUNT_CAP, Page, PageRequest};
+pub use publisher::{MOST_PUBLISHERS, Publisher};
 pub use quota::{Quota, QuotaChanges, Quotas};
 pub use retention::{Pruned, Retention};
 pub use search::fold;

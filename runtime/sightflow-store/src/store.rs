@@ -27,6 +27,7 @@ use crate::job::{
 };
 use crate::model::{ModelFilter, ModelRow, ModelState, NewModel};
 use crate::page::{Page, PageRequest};
+use crate::publisher::Publisher;
 use crate::quota::QuotaChanges;
 use crate::retention::{Pruned, Retention};
 use crate::secret::SecretName;
@@ -328,6 +329,13 @@ pub trait Store: Send + Sync + 'static {
     async fn yank_block_version(&self, tenant: TenantId, id: PackageId, version: &str) -> Result<BlockPackage>;
     /// Withdraws every version, and the package is not found any more.
     async fn delete_block_package(&self, tenant: TenantId, id: PackageId) -> Result<()>;
+
+    /// Whose signatures the tenant trusts, by name.
+    async fn publishers(&self, tenant: TenantId) -> Result<Vec<Publisher>>;
+    /// Trusts a publisher, or gives it another key. `Quota`.
+    async fn put_publisher(&self, tenant: TenantId, name: &str, public_key: [u8; 32]) -> Result<()>;
+    /// Trusts a publisher no longer; what it signed before stays. `NotFound`.
+    async fn delete_publisher(&self, tenant: TenantId, name: &str) -> Result<()>;
 
     // ── Secrets ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -102,6 +102,9 @@ pub struct ServeOptions {
     /// Directory of the database, the blobs and the cache; made if it is missing.
     #[arg(long, env = "SIGHTFLOW_DATA", default_value = "sightflow-data")]
     pub data: PathBuf,
+    /// Take only block packages that a publisher signed whom their tenant trusts.
+    #[arg(long, env = "SIGHTFLOW_REQUIRE_SIGNATURES")]
+    pub require_signatures: bool,
     /// Build and publish the block packages in this directory, and the components that lie there, whenever one changes. For
     /// whoever writes blocks; not with `--auth`.
     #[arg(long, value_name = "DIR", conflicts_with = "auth")]

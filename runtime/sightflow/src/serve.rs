@@ -32,6 +32,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
         () = signals.received() => return Ok(()),
     };
     let api = if options.auth { runtime.api.clone().with_keys() } else { runtime.api.clone() };
+    let api = if options.require_signatures { api.with_signatures() } else { api };
     if options.auth && !runtime.has_keys().await? {
         let data = options.data.display();
         tracing::warn!("there is no API key yet; stop the server and run: sightflow key create --data {data}");

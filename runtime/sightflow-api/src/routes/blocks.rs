@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sightflow_engine::{BlockEntry, Catalog, TrialError, try_block};
-use sightflow_store::fold;
+use sightflow_store::{Scope, fold};
 use sightflow_types::Digest;
 use utoipa::{IntoParams, ToSchema};
 
@@ -197,6 +197,11 @@ async fn tried(state: &ApiState, caller: Caller, name: &str, body: TestBody) -> 
     if body.digest.is_some_and(|digest| entry.block.digest != Some(digest)) {
         let found = entry.block.digest.map(|digest| digest.to_string()).unwrap_or_default();
         return Err(ApiError::new(Code::Conflict, format!("`{name}` is made of other bytes: {found}")));
+    }
+    if entry.manifest.reaches_out() && !caller.scopes.has(Scope::RunsWrite) {
+        let message =
+            format!("`{name}` reaches the outside: to try it needs a key with the scope `{}`", Scope::RunsWrite);
+        return Err(ApiError::new(Code::ScopeMissing, message));
     }
     let io = TenantImages::new(state, caller.tenant);
     let trial = try_block(state.host(), caller.tenant, entry, body.config, body.inputs, &io).await.map_err(

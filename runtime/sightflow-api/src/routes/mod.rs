@@ -12,6 +12,7 @@ mod health;
 mod jobs;
 mod models;
 pub(crate) mod openapi;
+mod publishers;
 mod quotas;
 mod runs;
 mod secrets;
@@ -76,6 +77,8 @@ pub(crate) fn api() -> OpenApiRouter<ApiState> {
         .routes(routes!(blobs::upload_image))
         .routes(routes!(blobs::get, blobs::delete))
         .routes(routes!(blobs::thumbnail))
+        .routes(routes!(publishers::list))
+        .routes(routes!(publishers::put, publishers::delete))
         .routes(routes!(tenants::me))
         .routes(routes!(usage::get))
         .routes(routes!(tenants::list, tenants::create))

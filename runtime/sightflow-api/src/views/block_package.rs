@@ -145,6 +145,8 @@ pub(crate) struct VersionView {
     reason: Option<String>,
     /// Version of the block interface that it was built for.
     wit: String,
+    /// The publisher who had signed it when it was published.
+    signed_by: Option<String>,
     /// Bytes of the component.
     size: u64,
     /// Capabilities that its blocks ask for.
@@ -185,6 +187,7 @@ impl VersionView {
             state: version.state.as_str(),
             reason,
             wit: version.wit_version,
+            signed_by: version.signed_by,
             size: version.size,
             granted: texts(&state.packages.granting().granted(grants).of(&requested)),
             requested: texts(&requested),

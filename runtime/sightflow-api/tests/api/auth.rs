@@ -168,8 +168,8 @@ async fn another_tenants_things_are_not_there() {
             path if path.starts_with("/api/v1/blobs/{digest}") => &digest,
             path if path.starts_with("/api/v1/block-packages/{id}") => &package,
             // Everybody may have one of this name.
-            "/api/v1/secrets/{name}" if method == Method::PUT => continue,
-            "/api/v1/secrets/{name}" => &package,
+            "/api/v1/secrets/{name}" | "/api/v1/publishers/{name}" if method == Method::PUT => continue,
+            "/api/v1/secrets/{name}" | "/api/v1/publishers/{name}" => &package,
             // Not a tenant's own: admin's, or shared by all.
             path if ["/workers/", "/tenants/", "/api-keys/", "/models/", "/blocks/", "/errors/"]
                 .iter()

@@ -90,6 +90,7 @@ async fn publish(server: &Server, manifests: Value, major: u64, digest: Digest) 
         component,
         manifests,
         wit_version: "0.1".into(),
+        signed_by: None,
         activation: Activation::Activate,
         quota: PackageQuota::default(),
     };

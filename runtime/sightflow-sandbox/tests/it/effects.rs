@@ -131,6 +131,26 @@ fn a_request_goes_out_as_it_was_written_and_the_answer_comes_back() {
 }
 
 #[test]
+fn headers_that_frame_a_request_are_the_host_s() {
+    let desk = Desk::new();
+    let refused = ["connection: upgrade", "host: evil.net", "transfer-encoding: chunked", "upgrade: websocket"];
+    for header in refused {
+        let said = desk.refused("request", &format!("POST http://api.example.com/\n{header}\n\nping"));
+        assert!(said.contains("Forbidden"), "{header}: {said}");
+        assert_eq!(desk.sent(), [], "{header}");
+    }
+    // Said rightly it is taken and left to the client, and said wrongly it sends nothing.
+    desk.ok("POST http://api.example.com/\ncontent-length: 4\n\nping");
+    assert!(desk.sent()[0].headers.iter().all(|(name, _)| name != "content-length"));
+    for length in ["3", "5", "-1", "4, 4"] {
+        let called = desk.call("request", &format!("POST http://api.example.com/\ncontent-length: {length}\n\nping"));
+        for sent in desk.sent() {
+            assert!(sent.headers.iter().all(|(name, _)| name != "content-length"), "{length}: {sent:?} {called:?}");
+        }
+    }
+}
+
+#[test]
 fn only_granted_hosts_are_reached() {
     let mut desk = Desk::new();
     for allowed in ["http://api.example.com/", "https://api.example.com:443/", "https://eu.example.org:8443/"] {

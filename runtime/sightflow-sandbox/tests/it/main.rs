@@ -15,3 +15,4 @@ mod limits;
 mod load;
 mod screen;
 mod values;
+mod wasi;

@@ -55,6 +55,7 @@ columns! {
         size: i64,
         manifests: String,
         wit_version: String,
+        signed_by: Option<String>,
         state: String,
         reason: Option<String>,
         active: bool,
@@ -76,6 +77,7 @@ impl TryFrom<VersionRow> for NamedVersion {
             size: number(row.size)?,
             manifests: json(&row.manifests)?,
             wit_version: row.wit_version,
+            signed_by: row.signed_by,
             state: parse(&row.state)?,
             reason: row.reason,
             created_at: Timestamp::from_millis(row.created_at),
@@ -234,8 +236,8 @@ pub(super) async fn publish(tx: &mut Tx, new: NewBlockVersion) -> Result<Publish
     blobs::add_refs(tx, &[digest], reference).await?;
     // What was withdrawn is published again; what is quarantined stays so.
     let written = sqlx::query(
-        "INSERT INTO wf_block_versions (package_id, version, digest, size, manifests, wit_version, state, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'published', ?7, ?7)
+        "INSERT INTO wf_block_versions (package_id, version, digest, size, manifests, wit_version, state, created_at, updated_at, signed_by)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'published', ?7, ?7, ?8)
          ON CONFLICT (package_id, version) DO UPDATE SET state = 'published', released = 0, updated_at = ?7 WHERE state = 'yanked'",
     )
     .bind(id.uuid().to_string())
@@ -245,6 +247,7 @@ pub(super) async fn publish(tx: &mut Tx, new: NewBlockVersion) -> Result<Publish
     .bind(new.manifests.to_string())
     .bind(&new.wit_version)
     .bind(tx.now)
+    .bind(&new.signed_by)
     .execute(&mut tx.conn)
     .await?;
     let published = version(&mut tx.conn, new.tenant_id, id, &new.version).await?;

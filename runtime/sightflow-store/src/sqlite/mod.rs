@@ -26,6 +26,7 @@ mod open;
 mod private;
 mod probe;
 mod prune;
+mod publishers;
 mod quotas;
 mod records;
 mod replay;

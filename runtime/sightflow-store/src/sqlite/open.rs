@@ -32,6 +32,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     migration!("0007_grants_secrets_effects.sql"),
     migration!("0008_quotas.sql"),
     migration!("0009_usage.sql"),
+    migration!("0010_publishers.sql"),
 ];
 
 /// The number before the first `_` of a file's name is the version.

@@ -9,7 +9,8 @@ use tokio::sync::broadcast;
 use super::submit::Submitted;
 use super::{
     SqliteStore, api_keys, blobs, block_packages, claims, effects, ending, engines, events, executions, failures, jobs,
-    models, probe, prune, quotas, records, replay, row, secrets, submit, tenants, usage, versions, workers, workflows,
+    models, probe, prune, publishers, quotas, records, replay, row, secrets, submit, tenants, usage, versions, workers,
+    workflows,
 };
 use crate::api_key::{ApiKey, KeyHash, KeyOwner, NewApiKey};
 use crate::blob::{Blob, BlobRef, NewBlob};
@@ -30,6 +31,7 @@ use crate::job::{
 };
 use crate::model::{ModelFilter, ModelRow, ModelState, NewModel};
 use crate::page::{Page, PageRequest};
+use crate::publisher::Publisher;
 use crate::quota::QuotaChanges;
 use crate::retention::{Pruned, Retention};
 use crate::secret::SecretName;
@@ -546,6 +548,20 @@ impl Store for SqliteStore {
 
     async fn update_tenant(&self, id: TenantId, change: TenantChange) -> Result<Tenant> {
         self.write(move |tx| Box::pin(tenants::update(tx, id, change))).await
+    }
+
+    async fn publishers(&self, tenant: TenantId) -> Result<Vec<Publisher>> {
+        publishers::list(&self.readers, tenant).await
+    }
+
+    async fn put_publisher(&self, tenant: TenantId, name: &str, public_key: [u8; 32]) -> Result<()> {
+        let name = name.to_owned();
+        self.write(move |tx| Box::pin(async move { publishers::put(tx, tenant, &name, public_key).await })).await
+    }
+
+    async fn delete_publisher(&self, tenant: TenantId, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        self.write(move |tx| Box::pin(async move { publishers::delete(tx, tenant, &name).await })).await
     }
 
     async fn usage(&self, id: TenantId, query: UsageQuery) -> Result<Vec<Usage>> {

@@ -28,6 +28,7 @@ fn new<B: Backend>(world: &World<B>, package: &str, version: &str, byte: u8) -> 
         },
         manifests: json!([{"name": "gap"}]),
         wit_version: "0.1".into(),
+        signed_by: None,
         activation: Activation::Activate,
         quota: PackageQuota::default(),
     }

@@ -7,6 +7,7 @@ mod create;
 mod publish;
 mod run;
 mod server;
+mod sign;
 mod watch;
 
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ pub(crate) fn run(verb: &BlockVerb) -> Result<ExitCode> {
         BlockVerb::Check(options) => check::check(options),
         BlockVerb::Test { component } => check::test(component),
         BlockVerb::Run(options) => run::run(options),
+        BlockVerb::Keygen { file } => sign::keygen(file),
         BlockVerb::Publish(options) => publish::publish(options),
         BlockVerb::List { json, server } => publish::list(server, *json),
         BlockVerb::Activate { name, version, server } => publish::activate(server, name, version),

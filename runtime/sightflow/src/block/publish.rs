@@ -7,7 +7,7 @@ use reqwest::{StatusCode, Url};
 use serde_json::{Value, json};
 
 use super::server::{Answer, Server};
-use super::{block_on, check, component};
+use super::{block_on, check, component, sign};
 use crate::cli::block::{PublishOptions, ServerOptions};
 use crate::logging::{print, say};
 
@@ -15,7 +15,9 @@ pub(super) fn publish(options: &PublishOptions) -> Result<ExitCode> {
     let component = component::read(&options.component)?;
     let server = Server::new(&options.server)?;
     let url = target(&server, options)?;
-    match block_on(server.post(url, "application/wasm", component))? {
+    let sign = |key: &std::path::PathBuf| sign::signature(key, &options.component, &component);
+    let signature = options.sign.as_ref().map(sign).transpose()?;
+    match block_on(server.upload(url, component, signature))? {
         Answer::Refused { body, .. } if options.json => {
             print(format_args!("{body:#}"))?;
             Ok(ExitCode::FAILURE)

@@ -67,6 +67,16 @@ impl Server {
         self.send(self.client.request(Method::POST, url).header("content-type", kind).body(body)).await
     }
 
+    /// Sends a component, with a publisher's signature if there is one.
+    pub(super) async fn upload(&self, url: Url, component: Vec<u8>, signature: Option<String>) -> Result<Answer> {
+        let request = self.client.request(Method::POST, url).header("content-type", "application/wasm").body(component);
+        self.send(match signature {
+            Some(signature) => request.header("sightflow-signature", signature),
+            None => request,
+        })
+        .await
+    }
+
     async fn send(&self, request: RequestBuilder) -> Result<Answer> {
         let request = request.header("accept", "application/json");
         let request = match &self.key {

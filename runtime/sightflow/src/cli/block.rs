@@ -29,6 +29,11 @@ pub enum BlockVerb {
     },
     /// Call one block once, in the sandbox.
     Run(RunOptions),
+    /// Make a key to sign packages with; prints the public key, which others trust.
+    Keygen {
+        /// Where the private key is written; a file that is there is not overwritten.
+        file: PathBuf,
+    },
     /// Publish a component on a server.
     Publish(PublishOptions),
     /// Print the packages of a server, one a line.
@@ -151,6 +156,9 @@ pub struct PublishOptions {
     /// Run the examples of its blocks first; one that does not hold refuses the component.
     #[arg(long)]
     pub verify: bool,
+    /// Sign the version with the private key in this file, which `block keygen` made.
+    #[arg(long, value_name = "FILE")]
+    pub sign: Option<PathBuf>,
     /// Publish the version without making it the active one.
     #[arg(long)]
     pub no_activate: bool,

@@ -1,6 +1,6 @@
 // The blocks of the package `acme/retail`.
 
-import { BadInput, block } from "./sightflow-block.js";
+import { BadInput, block, corners } from "./sightflow-block.js";
 
 block(largest, {
   title: "Largest detection",
@@ -29,7 +29,7 @@ block(largest, {
       inputs: {
         detections: [
           { bbox: [0, 0, 0.1, 0.1], class_name: "can", confidence: 0.9 },
-          { bbox: [0.5, 0.5, 0.9, 0.9], class_name: "bottle", confidence: 0.8 },
+          { bbox: { x1: 0.5, y1: 0.5, x2: 0.9, y2: 0.9 }, class_name: "bottle", confidence: 0.8 },
           { bbox: [0, 0, 1, 1], class_name: "shelf", confidence: 0.2 },
         ],
       },
@@ -42,17 +42,18 @@ block(largest, {
 function largest({ image, detections }, { min_confidence }) {
   const found = detections.filter((one) => one.confidence >= min_confidence);
   if (found.length === 0) return { crop: null, class_name: null };
-  const largest = found.reduce((best, one) => (area(one.bbox) > area(best.bbox) ? one : best));
-  if (area(largest.bbox) <= 0) throw new BadInput("a detection covers nothing", { port: "detections" });
-  return { crop: image.crop(pixels(largest.bbox, image.size())), class_name: largest.class_name };
+  const largest = found.reduce((best, one) => (area(corners(one)) > area(corners(best)) ? one : best));
+  const box = corners(largest);
+  if (area(box) <= 0) throw new BadInput("a detection covers nothing", { port: "detections" });
+  return { crop: image.crop(pixels(box, image.size())), class_name: largest.class_name };
 }
 
 const area = ([left, top, right, bottom]) => (right - left) * (bottom - top);
 
 /** The pixels that a box touches, whose corners are given in parts of the image's size. */
-function pixels(bbox, size) {
+function pixels(box, size) {
   const within = (value, most) => Math.min(Math.max(Math.round(value * most), 0), most);
-  const [x, y] = [within(bbox[0], size.width), within(bbox[1], size.height)];
-  const [right, bottom] = [within(bbox[2], size.width), within(bbox[3], size.height)];
+  const [x, y] = [within(box[0], size.width), within(box[1], size.height)];
+  const [right, bottom] = [within(box[2], size.width), within(box[3], size.height)];
   return { x, y, width: Math.max(right - x, 1), height: Math.max(bottom - y, 1) };
 }

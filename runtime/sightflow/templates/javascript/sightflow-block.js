@@ -41,6 +41,17 @@ export function block(run, { config = {}, examples = [], ...manifest }) {
   manifests.push({ name: run.name, ...manifest, config: schema, examples });
 }
 
+/** The box of a detection as left, top, right, bottom, in parts of the image's size. Boxes come in three forms. */
+export function corners({ bbox }, { port = "detections", index } = {}) {
+  let box = bbox;
+  if (bbox?.x1 !== undefined) box = [bbox.x1, bbox.y1, bbox.x2, bbox.y2];
+  else if (bbox?.width !== undefined) box = [bbox.x, bbox.y, bbox.x + bbox.width, bbox.y + bbox.height];
+  if (!Array.isArray(box) || box.length !== 4 || !box.every(Number.isFinite)) {
+    throw new BadInput("a detection has no `bbox` of four numbers in parts of the image", { code: "bad_box", port, index });
+  }
+  return box;
+}
+
 /** A line for the log of the execution. */
 export const info = (message) => log("info", String(message));
 /** A warning for the log of the execution. */

@@ -1,6 +1,6 @@
 """The blocks of the package `acme/retail`."""
 
-from sightflow_block import BadInput, Rect, block
+from sightflow_block import BadInput, Rect, block, corners
 
 
 @block(
@@ -30,7 +30,7 @@ from sightflow_block import BadInput, Rect, block
             "inputs": {
                 "detections": [
                     {"bbox": [0.0, 0.0, 0.1, 0.1], "class_name": "can", "confidence": 0.9},
-                    {"bbox": [0.5, 0.5, 0.9, 0.9], "class_name": "bottle", "confidence": 0.8},
+                    {"bbox": {"x1": 0.5, "y1": 0.5, "x2": 0.9, "y2": 0.9}, "class_name": "bottle", "confidence": 0.8},
                     {"bbox": [0.0, 0.0, 1.0, 1.0], "class_name": "shelf", "confidence": 0.2},
                 ]
             },
@@ -43,20 +43,21 @@ def largest(inputs, config):
     found = [one for one in inputs["detections"] if one["confidence"] >= config["min_confidence"]]
     if not found:
         return {"crop": None, "class_name": None}
-    largest = max(found, key=lambda one: area(one["bbox"]))
-    if area(largest["bbox"]) <= 0:
+    largest = max(found, key=lambda one: area(corners(one)))
+    box = corners(largest)
+    if area(box) <= 0:
         raise BadInput("a detection covers nothing", port="detections")
     image = inputs["image"]
-    return {"crop": image.crop(pixels(largest["bbox"], image.size())), "class_name": largest["class_name"]}
+    return {"crop": image.crop(pixels(box, image.size())), "class_name": largest["class_name"]}
 
 
-def area(bbox):
-    left, top, right, bottom = bbox
+def area(box):
+    left, top, right, bottom = box
     return (right - left) * (bottom - top)
 
 
-def pixels(bbox, size):
+def pixels(box, size):
     """The pixels that a box touches, whose corners are given in parts of the image's size."""
-    left, right = (min(max(round(x * size.width), 0), size.width) for x in (bbox[0], bbox[2]))
-    top, bottom = (min(max(round(y * size.height), 0), size.height) for y in (bbox[1], bbox[3]))
+    left, right = (min(max(round(x * size.width), 0), size.width) for x in (box[0], box[2]))
+    top, bottom = (min(max(round(y * size.height), 0), size.height) for y in (box[1], box[3]))
     return Rect(left, top, max(right - left, 1), max(bottom - top, 1))

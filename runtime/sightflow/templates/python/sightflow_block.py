@@ -15,7 +15,7 @@ from wit_world.imports.images import Canvas, Drawing, Image, Ink, Point, Rect, R
 
 __all__ = [
     "BadConfig", "BadInput", "Canvas", "Drawing", "Failed", "Image", "Ink", "Point", "Rect", "Rectangle", "Retry", "Size",
-    "Stroke", "Text", "block", "info", "warn",
+    "Stroke", "Text", "block", "corners", "info", "warn",
 ]
 
 _BLOCKS = {}
@@ -68,6 +68,19 @@ def block(*, title, description, category, inputs, outputs, config=None, example
         return function
 
     return register
+
+
+def corners(found, port="detections", index=None):
+    """The box of a detection as left, top, right, bottom, in parts of the image's size. Boxes come in three forms."""
+    box = found.get("bbox")
+    if isinstance(box, dict) and "x1" in box:
+        box = [box.get(side) for side in ("x1", "y1", "x2", "y2")]
+    elif isinstance(box, dict) and all(isinstance(box.get(key), (int, float)) for key in ("x", "y", "width", "height")):
+        box = [box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"]]
+    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(side, (int, float)) for side in box):
+        where = {"port": port} if index is None else {"port": port, "index": index}
+        raise BadInput("a detection has no `bbox` of four numbers in parts of the image", code="bad_box", **where)
+    return box
 
 
 def info(message):

@@ -281,3 +281,29 @@ fn a_directory_of_packages_follows_what_is_saved() {
     desk.put("output.wasm", &component("sightflow/output", "acme/output", "1.3.0"));
     assert!(until("output", Some(&first)).starts_with("1.3.0-dev."));
 }
+
+#[test]
+fn only_what_a_trusted_publisher_signed_is_taken() {
+    let desk = Desk::new();
+    let server = Server::start_with(&["--workers", "0", "--require-signatures"]);
+    desk.put("one.wasm", &component("sightflow/output", "acme/output", "1.0.0"));
+    desk.put("two.wasm", &component("sightflow/output", "acme/output", "2.0.0"));
+    let public = desk.block(&["keygen", "acme.key"]).ok();
+    desk.block(&["keygen", "acme.key"]).failed("cannot make acme.key");
+    desk.block(&["keygen", "evil.key"]).ok();
+    let publish = |arguments: &[&str]| desk.block(&[&["publish", "--server", server.address()], arguments].concat());
+    publish(&["one.wasm"]).failed("E-SIGNATURE: this server takes signed packages only");
+    publish(&["one.wasm", "--sign", "acme.key"]).failed("E-SIGNATURE: no publisher whom the tenant trusts");
+    let key = serde_json::json!({"public_key": public.trim()});
+    assert_eq!(server.put("/api/v1/publishers/acme", &key).0, 204);
+    publish(&["one.wasm", "--sign", "evil.key"]).failed("E-SIGNATURE");
+    desk.put("no.key", b"no key");
+    publish(&["one.wasm", "--sign", "no.key"]).failed("no Ed25519 private key");
+    publish(&["one.wasm", "--sign", "acme.key"]).ok();
+    let (_, version) = server.get("/api/v1/block-packages/acme/output/versions/1.0.0");
+    assert_eq!(version["signed_by"], "acme", "{version:#}");
+    // Who is trusted no longer publishes no more; what is there stays.
+    assert_eq!(server.delete("/api/v1/publishers/acme").0, 204);
+    publish(&["two.wasm", "--sign", "acme.key"]).failed("E-SIGNATURE");
+    assert_eq!(server.get("/api/v1/block-packages/acme/output").1["active_version"], "1.0.0");
+}

@@ -7,9 +7,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Deserialize;
 use sightflow_engine::packages::agree;
+use sightflow_engine::signature::{PublicKey, Signature};
 use sightflow_engine::{Catalog, Disagreement, ExampleOutcome, Identity, LoadFailure, Package, run_examples};
 use sightflow_store::{
-    Activation, NewBlob, NewBlockVersion, PackageQuota, PublishedVersion, Quota, Quotas, StoreError,
+    Activation, NewBlob, NewBlockVersion, PackageQuota, PublishedVersion, Publisher, Quota, Quotas, StoreError,
 };
 use sightflow_types::Problem;
 use utoipa::{IntoParams, ToSchema};
@@ -21,6 +22,9 @@ use crate::extract::{Multipart, Query, media_type};
 use crate::state::ApiState;
 use crate::views::block_package::PackageView;
 use crate::{idempotency, intake};
+
+/// The header with a publisher's signature.
+const SIGNATURE: &str = "sightflow-signature";
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -61,7 +65,7 @@ pub(crate) struct ComponentForm {
 /// began with.
 ///
 /// It may be repeated without an `Idempotency-Key`: the same bytes under the same version are the same package.
-#[utoipa::path(post, path = "/block-packages", tag = "block packages", params(PublishQuery), request_body(content((Vec<u8> = "application/wasm"), (ComponentForm = "multipart/form-data"))),
+#[utoipa::path(post, path = "/block-packages", tag = "block packages", params(PublishQuery, ("Sightflow-Signature" = Option<String>, Header, description = "A publisher's Ed25519 signature, as `sightflow block publish --sign` makes it: 128 hexadecimal digits")), request_body(content((Vec<u8> = "application/wasm"), (ComponentForm = "multipart/form-data"))),
     responses((status = 201, body = PackageView), (status = 200, description = "Known already, or only checked", body = PackageView), (status = 409, description = "The version exists with other bytes", body = ErrorBody), (status = 413, body = ErrorBody), (status = 415, body = ErrorBody), (status = 422, body = ErrorBody), (status = 429, description = "The tenant has as many packages as it may have", body = ErrorBody)))]
 pub(crate) async fn publish(
     State(state): State<ApiState>,
@@ -75,6 +79,7 @@ pub(crate) async fn publish(
     idempotency::given(&headers)?;
     let (component, _charge) = read(&state, request, &headers).await?;
     let identity = identity(&state, &query, &component)?;
+    let signed_by = signed_by(&state, caller, &identity, &headers, &component).await?;
     let package = state.packages.check(caller.tenant, &identity, component.clone()).await.map_err(unloaded)?;
     if query.verify {
         verify(&state, caller, &package).await?;
@@ -83,7 +88,7 @@ pub(crate) async fn publish(
         return Ok(Json(PackageView::checked(&package)).into_response());
     }
     let activation = if query.activate { Activation::Activate } else { Activation::Keep };
-    let published = store(&state, caller, &quotas, package, &component, activation).await?;
+    let published = store(&state, caller, &quotas, package, &component, (activation, signed_by)).await?;
     state.packages.refresh(caller.tenant).await?;
     let status = if published.known { StatusCode::OK } else { StatusCode::CREATED };
     let location = format!("/api/v1/block-packages/{}", published.package.id);
@@ -167,6 +172,40 @@ fn identity(state: &ApiState, query: &PublishQuery, component: &[u8]) -> Result<
     })
 }
 
+/// Whose signature the header holds, of those whom the tenant trusts. One that holds for nobody is refused, and so is none where
+/// one is asked for.
+async fn signed_by(
+    state: &ApiState,
+    caller: Caller,
+    identity: &Identity,
+    headers: &HeaderMap,
+    component: &[u8],
+) -> Result<Option<String>, ApiError> {
+    let refused = |message: String| Err(invalid(vec![Problem::new("E-SIGNATURE", "", message)]));
+    let Some(value) = headers.get(SIGNATURE) else {
+        if state.config.require_signatures {
+            return refused(format!("this server takes signed packages only: the header {SIGNATURE} is missing"));
+        }
+        return Ok(None);
+    };
+    let signature: Signature = match value.to_str().unwrap_or_default().parse() {
+        Ok(signature) => signature,
+        Err(error) => return refused(format!("{SIGNATURE}: {error}")),
+    };
+    let digest = sightflow_blobs::digest_of(component);
+    let trusted = state.store.publishers(caller.tenant).await?;
+    let holds = |publisher: &Publisher| {
+        PublicKey(publisher.public_key).verifies(&identity.name, &identity.version, digest, &signature)
+    };
+    match trusted.into_iter().find(holds) {
+        Some(publisher) => Ok(Some(publisher.name)),
+        None => refused(format!(
+            "no publisher whom the tenant trusts signed {} {} with these bytes",
+            identity.name, identity.version
+        )),
+    }
+}
+
 /// Runs the examples that the blocks come with.
 async fn verify(state: &ApiState, caller: Caller, package: &Package) -> Result<(), ApiError> {
     let catalog = Catalog::new([package.clone()]).map_err(ApiError::internal)?;
@@ -185,7 +224,7 @@ async fn store(
     quotas: &Quotas,
     package: Package,
     component: &Bytes,
-    activation: Activation,
+    (activation, signed_by): (Activation, Option<String>),
 ) -> Result<PublishedVersion, ApiError> {
     let manifests = serde_json::to_value(&package.manifests).map_err(ApiError::internal)?;
     let mut attempt = 1;
@@ -207,6 +246,7 @@ async fn store(
             component: blob,
             manifests: manifests.clone(),
             wit_version: state.packages.wit_version().to_owned(),
+            signed_by: signed_by.clone(),
             activation,
             quota: PackageQuota { packages: quotas.of(Quota::Packages), bytes: quotas.of(Quota::PackageBytes) },
         };
