@@ -378,6 +378,9 @@ pub trait Store: Send + Sync + 'static {
     async fn count_tenants(&self) -> Result<u64>;
     /// Changes a tenant.
     async fn update_tenant(&self, id: TenantId, change: TenantChange) -> Result<Tenant>;
+    /// Deletes a tenant with everything that it has, in pages; its keys are refused from the first one on. `NotFound`, `Conflict`
+    /// for the built-in one, `InUse` while executions of it have not ended.
+    async fn delete_tenant(&self, id: TenantId) -> Result<()>;
     /// What a tenant used, in the order of the groups; at most 10,000. An execution counts where it ended.
     async fn usage(&self, id: TenantId, query: UsageQuery) -> Result<Vec<Usage>>;
     /// What a tenant may have where that is not the default.

@@ -92,6 +92,7 @@ const ROUTES: &[(&str, &str, Need)] = &[
     ("POST", "/tenants", Need::Scope(Admin)),
     ("GET", "/tenants/{id}", Need::Scope(Admin)),
     ("PATCH", "/tenants/{id}", Need::Scope(Admin)),
+    ("DELETE", "/tenants/{id}", Need::Scope(Admin)),
     ("GET", "/tenants/{id}/quotas", Need::Scope(Admin)),
     ("PUT", "/tenants/{id}/quotas", Need::Scope(Admin)),
     ("GET", "/api-keys", Need::Scope(Admin)),

@@ -82,7 +82,7 @@ pub(crate) fn api() -> OpenApiRouter<ApiState> {
         .routes(routes!(tenants::me))
         .routes(routes!(usage::get))
         .routes(routes!(tenants::list, tenants::create))
-        .routes(routes!(tenants::get, tenants::patch))
+        .routes(routes!(tenants::get, tenants::patch, tenants::delete))
         .routes(routes!(quotas::get, quotas::put))
         .routes(routes!(api_keys::list, api_keys::create))
         .routes(routes!(api_keys::revoke))

@@ -7,15 +7,16 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use sightflow_store::{NewTenant, PageRequest, Scope, TenantChange, TenantStatus};
 use sightflow_types::TenantId;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::caller::{Allowed, Caller};
-use crate::error::{ApiError, ErrorBody};
+use crate::error::{ApiError, Code, ErrorBody};
 use crate::extract::{self, Path, Query};
 use crate::page::{Page, PageQuery};
 use crate::state::ApiState;
 use crate::views::quota::QuotaView;
 use crate::views::tenant::TenantView;
+use crate::views::workflow::Deleted;
 use crate::{etag, schema};
 
 /// Most characters of a name.
@@ -134,6 +135,33 @@ pub(crate) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     etag::json(&headers, &TenantView::from(state.store.tenant(id).await?))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeleteQuery {
+    /// The tenant's slug: whoever deletes knows what.
+    #[param(min_length = 1, max_length = 63)]
+    confirm: String,
+}
+
+/// Deletes a tenant with everything that it has. Executions that have not ended are cancelled before by somebody who may.
+#[utoipa::path(delete, path = "/tenants/{id}", tag = "tenants", params(("id" = schema::TenantId, Path), DeleteQuery),
+    responses((status = 200, body = Deleted), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+pub(crate) async fn delete(
+    State(state): State<ApiState>,
+    Path(id): Path<TenantId>,
+    Query(query): Query<DeleteQuery>,
+) -> Result<Json<Deleted>, ApiError> {
+    let tenant = state.store.tenant(id).await?;
+    if tenant.slug.as_str() != query.confirm {
+        let message = format!("`?confirm=` is not the slug of this tenant: {}", tenant.slug);
+        return Err(ApiError::new(Code::Conflict, message));
+    }
+    let deleted = state.store.delete_tenant(id).await;
+    state.key_cache.clear();
+    deleted?;
+    Ok(Json(Deleted { id: id.to_string(), deleted: true }))
 }
 
 /// Changes a tenant. `suspended` refuses its keys from now on; nothing of it is deleted.

@@ -340,3 +340,26 @@ async fn a_tenant_has_no_more_than_its_quotas() {
     world.send(&admin, Method::PUT, &url, "{}").await.ok(200);
     world.get(&key, "/api/v1/me").await.ok(200);
 }
+
+#[tokio::test]
+async fn a_tenant_is_deleted_by_its_slug() {
+    let world = Accounts::new().await;
+    let acme = world.tenant("acme").await;
+    let admin = world.key(TenantId::BUILT_IN, &[Scope::Admin], None).await;
+    let key = world.key(acme, &[Scope::WorkflowsWrite, Scope::RunsWrite], None).await;
+    let body = json!({"name": "Theirs", "definition": settings_graph()});
+    let workflow = world.post(&key, "/api/v1/workflows", &body).await.ok(201)["id"].as_str().unwrap().to_owned();
+    let run = world.post(&key, &format!("/api/v1/workflows/{workflow}/run"), &json!({})).await.ok(202);
+    let url = format!("/api/v1/tenants/{acme}?confirm=acme");
+    let delete = async |url: &str| world.send(&admin, Method::DELETE, url, Body::empty()).await;
+    delete(&format!("/api/v1/tenants/{acme}")).await.error(400, "invalid_field");
+    delete(&format!("/api/v1/tenants/{acme}?confirm=acm")).await.error(409, "conflict");
+    delete(&format!("/api/v1/tenants/{}?confirm=default", TenantId::BUILT_IN)).await.error(409, "conflict");
+    delete(&url).await.error(409, "in_use");
+    world.get(&key, "/api/v1/me").await.ok(200);
+    let cancel = format!("/api/v1/executions/{}/cancel", run["id"].as_str().unwrap());
+    world.post(&key, &cancel, &json!({})).await.ok(200);
+    assert_eq!(delete(&url).await.ok(200), json!({"id": acme, "deleted": true}));
+    world.get(&key, "/api/v1/me").await.error(401, "unauthenticated");
+    delete(&url).await.error(404, "not_found");
+}

@@ -205,6 +205,20 @@ pub(super) async fn drop_execution_refs(tx: &mut Tx, executions: &str) -> Result
     note_unreferenced(tx, &digests).await
 }
 
+/// Drops references of a tenant; how many.
+pub(super) async fn drop_tenant_refs(tx: &mut Tx, tenant: &str, limit: u32) -> Result<u64> {
+    let digests: Vec<String> = sqlx::query_scalar(
+        "DELETE FROM wf_blob_refs WHERE (digest, tenant_id, kind, ref_id) IN (
+           SELECT digest, tenant_id, kind, ref_id FROM wf_blob_refs WHERE tenant_id = ?1 LIMIT ?2) RETURNING digest",
+    )
+    .bind(tenant)
+    .bind(limit)
+    .fetch_all(&mut tx.conn)
+    .await?;
+    note_unreferenced(tx, &digests).await?;
+    Ok(digests.len() as u64)
+}
+
 /// Drops references that ran out; how many.
 pub(super) async fn drop_expired_refs(tx: &mut Tx, limit: u32) -> Result<u64> {
     let digests: Vec<String> = sqlx::query_scalar(

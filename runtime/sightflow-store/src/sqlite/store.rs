@@ -576,6 +576,11 @@ impl Store for SqliteStore {
         self.write(move |tx| Box::pin(async move { quotas::set(tx, id, &changes).await })).await
     }
 
+    async fn delete_tenant(&self, id: TenantId) -> Result<()> {
+        while !self.write(move |tx| Box::pin(tenants::delete_page(tx, id, DELETE_PAGE))).await? {}
+        Ok(())
+    }
+
     async fn create_key(&self, new: NewApiKey) -> Result<ApiKey> {
         self.write(move |tx| Box::pin(api_keys::create(tx, new))).await
     }

@@ -5,9 +5,10 @@ use sqlx::{SqliteExecutor, SqlitePool};
 
 use super::row::{before, columns_of, counted, listed, number, parse, stored};
 use super::writer::Tx;
+use super::{blobs, ending};
 use crate::error::{Result, StoreError};
 use crate::page::{COUNT_CAP, Page, PageRequest};
-use crate::tenant::{NewTenant, Slug, Tenant, TenantChange};
+use crate::tenant::{NewTenant, Slug, Tenant, TenantChange, TenantStatus};
 
 columns! {
     struct Row {
@@ -93,6 +94,49 @@ pub(super) async fn update(tx: &mut Tx, id: TenantId, change: TenantChange) -> R
     .execute(&mut tx.conn)
     .await?;
     get(&mut tx.conn, id).await
+}
+
+/// Deletes a page of what a tenant has, and at last the tenant; whether that is done. Its keys are refused from the first page on.
+pub(super) async fn delete_page(tx: &mut Tx, id: TenantId, limit: u32) -> Result<bool> {
+    if id == TenantId::BUILT_IN {
+        return Err(StoreError::Conflict("the built-in tenant stays".to_owned()));
+    }
+    get(&mut tx.conn, id).await?;
+    let tenant = id.uuid().to_string();
+    let open: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM wf_executions WHERE tenant_id = ?1 AND status IN ('pending', 'running'))",
+    )
+    .bind(&tenant)
+    .fetch_one(&mut tx.conn)
+    .await?;
+    if open {
+        return Err(StoreError::InUse("the tenant, which has executions that have not ended,"));
+    }
+    let suspended = TenantChange { status: Some(TenantStatus::Suspended), ..TenantChange::default() };
+    update(tx, id, suspended).await?;
+    let ended: Vec<String> = sqlx::query_scalar("SELECT id FROM wf_executions WHERE tenant_id = ?1 LIMIT ?2")
+        .bind(&tenant)
+        .bind(limit)
+        .fetch_all(&mut tx.conn)
+        .await?;
+    if !ended.is_empty() {
+        ending::delete_all(tx, &ended).await?;
+        return Ok(false);
+    }
+    if blobs::drop_tenant_refs(tx, &tenant, limit * 10).await? > 0 {
+        return Ok(false);
+    }
+    // Keys and quotas go with the tenant, versions with what they are of.
+    sqlx::query(
+        "DELETE FROM wf_idempotency_keys WHERE tenant_id = ?1; DELETE FROM wf_workflows WHERE tenant_id = ?1;
+         DELETE FROM wf_models WHERE tenant_id = ?1; DELETE FROM wf_block_packages WHERE tenant_id = ?1;
+         DELETE FROM wf_secrets WHERE tenant_id = ?1; DELETE FROM wf_publishers WHERE tenant_id = ?1;
+         DELETE FROM wf_usage_hourly WHERE tenant_id = ?1; DELETE FROM wf_tenants WHERE id = ?1",
+    )
+    .bind(&tenant)
+    .execute(&mut tx.conn)
+    .await?;
+    Ok(true)
 }
 
 pub(super) async fn count(readers: &SqlitePool) -> Result<u64> {

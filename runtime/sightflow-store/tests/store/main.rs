@@ -76,7 +76,7 @@ conformance!(on_sqlite, crate::sqlite::Sqlite:
         grants_belong_to_the_package,
     }
     tokens { an_old_lease_of_an_execution_writes_nothing, an_old_lease_of_a_job_writes_nothing }
-    tenants { tenants_have_a_slug_of_their_own, a_key_works_until_it_is_revoked_or_expires, keys_are_listed_without_themselves }
+    tenants { tenants_have_a_slug_of_their_own, a_tenant_goes_with_everything_that_it_has, a_queue_quota_holds_for_fifty_at_once, a_key_works_until_it_is_revoked_or_expires, keys_are_listed_without_themselves }
     guards { terminal_rows_stay, tokens_never_shrink, raw_updates_move_updated_at, raw_updates_move_counters, oversized_events_are_refused }
     registry {
         models_are_found_own_first, replaced_weights_are_freed, blob_references_decide, deletion_looks_twice, bytes_that_were_deleted_meanwhile_are_refused,

@@ -13,7 +13,7 @@ fn digest(byte: u8) -> Digest {
     Digest::from_bytes([byte; 32])
 }
 
-fn new<B: Backend>(world: &World<B>, package: &str, version: &str, byte: u8) -> NewBlockVersion {
+pub(crate) fn new<B: Backend>(world: &World<B>, package: &str, version: &str, byte: u8) -> NewBlockVersion {
     NewBlockVersion {
         tenant_id: TENANT,
         package: package.into(),
