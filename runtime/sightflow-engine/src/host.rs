@@ -265,6 +265,25 @@ pub trait BlockHost: Send + Sync {
         context: CallContext,
     ) -> Result<CallOutcome, CallError>;
 
+    /// Whether calls of the block are to share an instance: because one is dear, and the package can. May load its code.
+    fn shares(&self, _: &BlockRef) -> bool {
+        false
+    }
+
+    /// Calls with one configuration that share an instance, and one call's limits. As [`BlockHost::call`] for each.
+    ///
+    /// # Errors
+    /// When the call as a whole failed: what each alone would have come to is not known.
+    fn call_many(
+        &self,
+        block: &BlockRef,
+        config: &str,
+        payloads: Vec<Payload>,
+        context: CallContext,
+    ) -> Result<Vec<Result<CallOutcome, CallError>>, CallError> {
+        Ok(payloads.into_iter().map(|payload| self.call(block, config, payload, context.clone())).collect())
+    }
+
     /// The block's own checks of one node (`check` in the WIT world), over at `deadline`, which all checks of a save
     /// share; pointers are relative to the node.
     ///

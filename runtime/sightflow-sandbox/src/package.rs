@@ -17,9 +17,14 @@ struct Inner {
     version: Version,
     digest: Digest,
     manifests: Vec<Manifest>,
+    /// Bytes of the component.
+    size: usize,
     brought: bool,
     exports: Exports,
 }
+
+/// Bytes of a component from which on its instances are dear: there is an interpreter in it.
+const DEAR: usize = 4 << 20;
 
 impl Package {
     pub(crate) fn new(
@@ -27,15 +32,20 @@ impl Package {
         version: Version,
         digest: Digest,
         manifests: Vec<Manifest>,
-        brought: bool,
+        (size, brought): (usize, bool),
         exports: Exports,
     ) -> Self {
-        Self(Arc::new(Inner { name, version, digest, manifests, brought, exports }))
+        Self(Arc::new(Inner { name, version, digest, manifests, size, brought, exports }))
     }
 
     /// `namespace/name`, for example `sightflow/logic`.
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// Whether many calls are to share an instance: it can do that, and an instance is dear.
+    pub fn shares(&self) -> bool {
+        self.batches() && self.0.size >= DEAR
     }
 
     /// Its published version.

@@ -148,7 +148,7 @@ impl Sandbox {
             error => LoadError::refused(code::MANIFEST, format!("`catalog` failed: {error}")),
         })?;
         let manifests = manifests::parse(&catalog, exports.reaches_out()).map_err(LoadError::Refused)?;
-        Ok(Package::new(name.to_owned(), version.clone(), digest, manifests, owner.is_some(), exports))
+        Ok(Package::new(name.to_owned(), version.clone(), digest, manifests, (bytes.len(), owner.is_some()), exports))
     }
 
     /// Compiled code for `bytes`: from the cache, which holds only what was looked at before, or looked at and compiled.

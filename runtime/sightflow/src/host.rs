@@ -9,7 +9,12 @@ use sightflow_engine::{
     BlockHost, BlockRef, Breaking, CallContext, CallError, CallOutcome, CallProfile, CallTrace, CheckContext, Code,
     FailureKind, Identity, LoadFailure, LogLevel, LogLine, Package, PackageLoader, Payload,
 };
-use sightflow_sandbox::{CallFailure, CallLimits, Grants, IdentityError, Level, LoadError, Logs, Profile, Sandbox};
+use sightflow_images::Image;
+use sightflow_sandbox::{
+    CallFailure, CallLimits, Grants, GuestError, GuestOutcome, IdentityError, Level, LoadError, Logs, ManyOutcomes,
+    Profile, Sandbox,
+};
+use sightflow_types::document::Document;
 use sightflow_types::error::code;
 use sightflow_types::{Digest, Problem, TenantId};
 
@@ -101,10 +106,40 @@ impl BlockHost for SandboxHost {
         let payload = sightflow_sandbox::GuestPayload { document: payload.document, images: payload.images };
         let conditions =
             sightflow_sandbox::CallConditions { tenant: context.tenant, limits, cancel: context.cancel, grants };
-        let called = self.sandbox.call_blocking(&package, &block.name, config, payload, &conditions);
-        let outcome = called.map_err(|failure| failed(*failure))?;
-        let trace = trace(outcome.logs, outcome.profile);
-        Ok(CallOutcome { document: outcome.document, images: outcome.images, trace })
+        let answered = self.sandbox.call_blocking(&package, &block.name, config, payload, &conditions);
+        answered.map(self::called).map_err(|failure| failed(*failure))
+    }
+
+    fn shares(&self, block: &BlockRef) -> bool {
+        package(block).is_ok_and(|package| package.shares())
+    }
+
+    fn call_many(
+        &self,
+        block: &BlockRef,
+        config: &str,
+        payloads: Vec<Payload>,
+        context: CallContext,
+    ) -> Result<Vec<Result<CallOutcome, CallError>>, CallError> {
+        let defaults = CallLimits::default();
+        let package = package(block)?;
+        let wall = context.timeout.map_or(defaults.wall, |timeout| timeout.min(defaults.wall));
+        let conditions = sightflow_sandbox::CallConditions {
+            tenant: context.tenant,
+            limits: CallLimits { wall, ..defaults },
+            cancel: context.cancel,
+            grants: None,
+        };
+        let given =
+            |payload: Payload| sightflow_sandbox::GuestPayload { document: payload.document, images: payload.images };
+        let payloads: Vec<_> = payloads.into_iter().map(given).collect();
+        let many = self.sandbox.call_many_blocking(&package, &block.name, config, payloads, &conditions);
+        match many.map_err(|failure| failed(*failure))? {
+            ManyOutcomes::Apart(answers) => {
+                Ok(answers.into_iter().map(|answer| answer.map(called).map_err(|failure| failed(*failure))).collect())
+            }
+            ManyOutcomes::Together { answers, logs, profile } => Ok(shared(answers, logs, profile)),
+        }
     }
 
     async fn check(
@@ -130,8 +165,36 @@ impl BlockHost for SandboxHost {
     }
 }
 
+fn called(outcome: GuestOutcome) -> CallOutcome {
+    let trace = trace(outcome.logs, outcome.profile);
+    CallOutcome { document: outcome.document, images: outcome.images, trace }
+}
+
+/// Answers of one call for many: each used its part of it, and what was logged is told with the first.
+fn shared(
+    answers: Vec<Result<(Document, Vec<Image>), GuestError>>,
+    logs: Logs,
+    profile: Profile,
+) -> Vec<Result<CallOutcome, CallError>> {
+    let count = u64::try_from(answers.len()).unwrap_or(u64::MAX).max(1);
+    let part = Profile {
+        cpu_us: profile.cpu_us / count,
+        host_cpu_us: profile.host_cpu_us / count,
+        wall_us: profile.wall_us / count,
+        ..profile
+    };
+    let mut logs = Some(logs);
+    let mut outcome = |answer: Result<(Document, Vec<Image>), GuestError>| {
+        let logs = logs.take().unwrap_or_default();
+        match answer {
+            Ok((document, images)) => Ok(CallOutcome { document, images, trace: trace(logs, part) }),
+            Err(error) => Err(failed(CallFailure { error, logs, profile: part })),
+        }
+    };
+    answers.into_iter().map(&mut outcome).collect()
+}
+
 fn failed(failure: CallFailure) -> CallError {
-    use sightflow_sandbox::GuestError;
     let error = &failure.error;
     let kind = match error {
         GuestError::BadInput(_) | GuestError::BadConfig(_) => FailureKind::Refused,

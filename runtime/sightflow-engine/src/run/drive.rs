@@ -1,5 +1,6 @@
 //! Driving a run: threads for what computes, tasks for what waits, rounds for jobs.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use super::jobs::{JobOutcome, JobRequest};
 use super::kept::Kept;
 use super::report::Report;
 use super::request::{End, RunOutcome, RunParts, RunSpec};
+use super::together::{self, Worked};
 use super::walk::{self, Walk, out_of_time};
 use super::work::{Ground, NodeFailure, Step, Work};
 use super::{import, outputs};
@@ -299,6 +301,22 @@ impl Drop for Run {
     }
 }
 
+#[expect(clippy::result_large_err, reason = "made once, for a frame that fails")]
+fn compute_alone(runtime: &Handle, work: Box<Work>) -> Worked {
+    let (frame, given, named) = (work.frame, work.given, work.named());
+    let done = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work.run())));
+    (frame, given, done.unwrap_or_else(|panic| Err(named.broken(&Panicked::of(panic.as_ref())))))
+}
+
+fn compute_together(runtime: &Handle, works: VecDeque<Box<Work>>) -> Vec<Worked> {
+    let names: Vec<_> = works.iter().map(|work| (work.frame, work.given, work.named())).collect();
+    let done = catch_unwind(AssertUnwindSafe(|| runtime.block_on(Work::run_together(works))));
+    done.unwrap_or_else(|panic| {
+        let panicked = Panicked::of(panic.as_ref());
+        names.iter().map(|(frame, given, named)| (*frame, *given, Err(named.broken(&panicked)))).collect()
+    })
+}
+
 /// Work that waits for others, within its node's time.
 #[expect(clippy::result_large_err, reason = "made once, for a frame that fails")]
 async fn errand(work: Box<Work>) -> Done {
@@ -361,7 +379,6 @@ impl Shared {
         }));
     }
 
-    #[expect(clippy::result_large_err, reason = "made once, for a frame that fails")]
     fn lane(self: &Arc<Self>, runtime: &Handle) {
         let began = std::time::Instant::now();
         loop {
@@ -377,14 +394,22 @@ impl Shared {
             {
                 self.open_lane(permit);
             }
-            let (frame, given, named) = (work.frame, work.given, work.named());
-            let done = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work.run())));
-            let result = done.unwrap_or_else(|panic| Err(named.broken(&Panicked::of(panic.as_ref()))));
-            let driver = {
+            let companions = match work.shares() {
+                true => self.walk().companions(work.frame.node, together::MOST - 1),
+                false => VecDeque::new(),
+            };
+            let settle = |worked: Worked| {
                 let mut walk = self.walk();
                 let alarm = walk.alarm();
-                walk.settle(frame, given, result);
+                walk.settle(worked.0, worked.1, worked.2);
                 walk.has_errands() || walk.alarm() != alarm
+            };
+            let driver = if companions.is_empty() {
+                settle(compute_alone(runtime, work))
+            } else {
+                // Each is settled, whatever the others have for the driver.
+                let all = compute_together(runtime, std::iter::once(work).chain(companions).collect());
+                all.into_iter().fold(false, |driver, worked| settle(worked) | driver)
             };
             // What waits for others begins now, not when this lane has nothing left to compute.
             if driver {

@@ -21,6 +21,7 @@ mod report;
 mod request;
 mod state;
 mod tally;
+mod together;
 mod trace;
 mod values;
 mod walk;

@@ -107,7 +107,7 @@ impl Work {
     }
 
     /// Stored images that the definition names in `inputs` get a handle of this run, for this frame alone.
-    async fn open_literals(&mut self) -> Result<(), RunError> {
+    pub(super) async fn open_literals(&mut self) -> Result<(), RunError> {
         for (_, cell) in &mut self.inputs {
             // A value of a run names images that the run knows.
             if !matches!(cell.shape(), Shape::Array(_) | Shape::Object(_)) || cell.is_text() {
@@ -125,7 +125,7 @@ impl Work {
     }
 
     /// What arrives at a port for one image is an image; a text that looks like a digest is a text.
-    fn check_images(&self) -> Result<(), RunError> {
+    pub(super) fn check_images(&self) -> Result<(), RunError> {
         let ports = &self.node().entry.manifest.inputs;
         for (name, cell) in &self.inputs {
             let single = ports.iter().any(|port| port.name == **name && port.kind == PortKind::Image && !port.many);

@@ -15,7 +15,7 @@ use super::request::RunParts;
 use super::trace::NodeTrace;
 use super::values;
 use crate::cell::Cell;
-use crate::host::{BlockRef, CallContext, CallError, CallTrace, FailureKind};
+use crate::host::{BlockRef, CallError, CallTrace, FailureKind};
 use crate::images::{Access, ImageTable};
 use crate::native::{Gathering, LoopSpec};
 use crate::plan::{Plan, PlanNode};
@@ -139,13 +139,7 @@ impl Work {
     ) -> Result<Outputs, NodeFailure> {
         let node = self.node();
         let (payload, given) = values::payload(inputs, self.ground.access()).await?;
-        let context = CallContext {
-            tenant: self.ground.tenant,
-            execution_id: self.ground.execution_id,
-            node_id: node.id.to_string(),
-            timeout: node.timeout,
-            cancel: self.cancel.clone(),
-        };
+        let context = self.context();
         if node.entry.manifest.reaches_out() {
             return self.reach_out(block, config, payload, context).await;
         }

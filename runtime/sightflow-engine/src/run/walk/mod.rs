@@ -154,6 +154,16 @@ impl Walk {
         self.take(|walk| &mut walk.calls)
     }
 
+    /// More calls of this node that are ready, at most so many: they may share one with its work.
+    pub(super) fn companions(&mut self, node: usize, most: usize) -> VecDeque<Box<Work>> {
+        let mut found = VecDeque::new();
+        while self.end.is_none() && found.len() < most && self.given <= self.ground.kept.limits().values {
+            let Some(frame) = self.calls.pop_front_if(|frame| frame.node == node) else { break };
+            found.extend(self.begin(frame));
+        }
+        found
+    }
+
     /// Work that waits for others, if there is some.
     pub(super) fn errand(&mut self) -> Option<Box<Work>> {
         self.take(|walk| &mut walk.errands)

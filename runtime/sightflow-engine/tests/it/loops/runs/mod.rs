@@ -2,6 +2,7 @@
 
 mod errors;
 mod flow;
+mod together;
 mod told;
 mod values;
 
