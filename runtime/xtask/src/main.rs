@@ -5,6 +5,7 @@ mod bench;
 mod console;
 mod contract;
 mod demo;
+mod fuzz;
 mod server;
 mod test;
 mod toolchain;
@@ -30,6 +31,8 @@ enum Task {
     Test(test::Options),
     /// Measure, print raw numbers and the bars they are held to.
     Bench(bench::Options),
+    /// Feed what reads things from outside with inputs that are nearly right, for long.
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> Result<()> {
@@ -37,6 +40,7 @@ fn main() -> Result<()> {
         Task::Demo(options) => demo::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
     }
 }
 

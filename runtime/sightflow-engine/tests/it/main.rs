@@ -8,6 +8,9 @@ mod fleet;
 mod images;
 mod loops;
 mod model;
+#[path = "../../../mutate.rs"]
+mod mutate;
+mod mutated;
 mod packages;
 mod parked;
 mod property;

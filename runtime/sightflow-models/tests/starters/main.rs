@@ -2,6 +2,9 @@
 
 mod batches;
 mod detection;
+#[path = "../../../mutate.rs"]
+mod mutate;
+mod mutated;
 mod recognition;
 mod reference;
 

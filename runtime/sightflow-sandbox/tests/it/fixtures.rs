@@ -12,7 +12,7 @@ use sightflow_types::error::code;
 
 use crate::guests::{config, picture};
 
-fn component(version: &str, language: &str) -> Vec<u8> {
+pub(crate) fn component(version: &str, language: &str) -> Vec<u8> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{version}/{language}.wasm.gz"));
     let packed = std::fs::File::open(file).expect("the fixture is there");
     let mut bytes = Vec::new();

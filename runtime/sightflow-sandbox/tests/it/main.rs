@@ -13,6 +13,9 @@ mod interface;
 mod isolation;
 mod limits;
 mod load;
+#[path = "../../../mutate.rs"]
+mod mutate;
+mod mutated;
 mod screen;
 mod values;
 mod wasi;
