@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::HeaderValue;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::grants::{Grants, HttpFailure, Outgoing};
@@ -97,19 +97,9 @@ impl Egress {
         let secret = fill(&mut parts, grants)?;
         // The client counts itself: what a guest says of the length could make two requests of one.
         parts.headers.remove(http::header::CONTENT_LENGTH);
-        let room = shared.sent.saturating_sub(self.used().sent);
-        let body = Limited::new(body, usize::try_from(room).unwrap_or(usize::MAX)).collect().await;
-        let body = body.map_err(|_| {
-            let reason = format!("the call may send {} bytes, or its request broke off", shared.sent);
-            (Error::HttpRequestBodySize(Some(shared.sent)), reason)
-        })?;
-        let body = body.to_bytes();
+        let body = self.collect(body).await?;
         let _turn = shared.turn.lock().await;
-        let most_bytes = {
-            let mut used = self.used();
-            used.sent += body.len() as u64;
-            shared.received.saturating_sub(used.received)
-        };
+        let most_bytes = shared.received.saturating_sub(self.used().received);
         let request = http::Request::from_parts(parts, body);
         let left = shared.until.saturating_duration_since(Instant::now());
         let sending = grants.client.send(Outgoing { request, secret, most_bytes });
@@ -126,6 +116,27 @@ impl Egress {
         })?;
         self.used().received += response.body().len() as u64;
         Ok(response.map(|body: Bytes| Full::new(body).map_err(|never| match never {}).boxed_unsync()))
+    }
+}
+
+impl Egress {
+    /// The whole body. Each piece counts as it comes: many requests at once send no more than one.
+    async fn collect(&self, mut body: WasiBody) -> Result<Bytes, (Error, String)> {
+        let most = self.0.sent;
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| (error, "the request broke off".to_owned()))?;
+            let Ok(piece) = frame.into_data() else { continue };
+            {
+                let mut used = self.used();
+                if used.sent + piece.len() as u64 > most {
+                    return Err((Error::HttpRequestBodySize(Some(most)), format!("the call may send {most} bytes")));
+                }
+                used.sent += piece.len() as u64;
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes.freeze())
     }
 }
 

@@ -228,6 +228,10 @@ fn requests_bytes_and_time_are_bounded() {
     let said = desk.refused("request", &format!("POST http://api.example.com/\n\n{body}"));
     assert!(said.contains("may send 10000 bytes") || said.contains("Closed"), "{said}");
     assert_eq!(desk.sent(), []);
+    // What all requests of a call send is counted together.
+    let said = desk.refused("many", &format!("POST http://api.example.com/\n\n{}", "x".repeat(3_000)));
+    assert!(said.contains("after 3: ") && said.contains("may send 10000 bytes"), "{said}");
+    assert_eq!(desk.sent().len(), 3);
     for (path, words) in [("/denied", "private address"), ("/broken", "connection reset")] {
         let said = desk.refused("request", &format!("GET http://api.example.com{path}"));
         assert!(said.contains(words), "{said}");
