@@ -1,6 +1,10 @@
 //! Where models run, and finding out what there is.
 
+#[cfg(feature = "cuda")]
+mod cuda;
+
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 /// What the operator asked for: `auto`, `cpu`, `cuda` or `cuda:<n>`.
@@ -73,22 +77,28 @@ pub enum DeviceError {
 }
 
 impl Device {
-    /// Decides where models run, and looks for the driver before anything touches it.
+    /// Decides where models run. What a GPU needs (driver, compiler, headers) is looked for before anything touches it,
+    /// and a small computation on it must give the right numbers.
+    ///
+    /// Kernels that were compiled for a GPU, and what was measured to choose among them, are kept in `caches`, for the
+    /// next process.
     ///
     /// # Errors
     /// [`DeviceError::Unavailable`] if a GPU was asked for by name and cannot be used.
-    pub fn probe(choice: DeviceChoice) -> Result<Probe, DeviceError> {
+    pub fn probe(choice: DeviceChoice, caches: &Path) -> Result<Probe, DeviceError> {
         match choice {
             DeviceChoice::Cpu => Ok(Probe { device: Self::Cpu, found: "using the CPU, as asked".to_owned() }),
-            DeviceChoice::Cuda(number) => match cuda::usable(number) {
-                Ok(()) => Ok(Probe {
+            DeviceChoice::Cuda(number) => match cuda::usable(number, caches) {
+                Ok(name) => Ok(Probe {
                     device: Self::Cuda(number),
-                    found: format!("using GPU {number} through CUDA, as asked"),
+                    found: format!("using GPU {number} ({name}) through CUDA, as asked"),
                 }),
                 Err(reason) => Err(DeviceError::Unavailable { number, reason }),
             },
-            DeviceChoice::Auto => Ok(match cuda::usable(0) {
-                Ok(()) => Probe { device: Self::Cuda(0), found: "found a GPU, using it through CUDA".to_owned() },
+            DeviceChoice::Auto => Ok(match cuda::usable(0, caches) {
+                Ok(name) => {
+                    Probe { device: Self::Cuda(0), found: format!("found a GPU ({name}), using it through CUDA") }
+                }
                 Err(reason) => Probe { device: Self::Cpu, found: format!("using the CPU: {reason}") },
             }),
         }
@@ -97,33 +107,8 @@ impl Device {
 
 #[cfg(not(feature = "cuda"))]
 mod cuda {
-    pub(super) fn usable(_number: usize) -> Result<(), String> {
+    pub(super) fn usable(_number: usize, _caches: &std::path::Path) -> Result<String, String> {
         Err("this build has no GPU support; build with `--features cuda`".to_owned())
-    }
-}
-
-#[cfg(feature = "cuda")]
-mod cuda {
-    use std::path::Path;
-
-    use burn_cuda::{Cuda, CudaDevice};
-
-    /// The kernel driver's device files and the driver library must both be there; then one small computation must
-    /// succeed, because burn panics where a driver is present but unusable.
-    pub(super) fn usable(number: usize) -> Result<(), String> {
-        if !Path::new("/dev/nvidiactl").exists() && !Path::new("/dev/dxg").exists() {
-            return Err("no NVIDIA GPU found (no /dev/nvidiactl)".to_owned());
-        }
-        crate::error::catching(|| {
-            use burn_backend::TensorData;
-            use burn_backend::ops::FloatTensorOps;
-            let device = CudaDevice::new(number);
-            let one = Cuda::<f32, i32>::float_from_data(TensorData::from([1.0_f32]), &device);
-            let two =
-                crate::value::wait(Cuda::<f32, i32>::float_into_data(Cuda::<f32, i32>::float_add(one.clone(), one)));
-            two.map(|_| ()).map_err(|error| format!("{error:?}"))
-        })
-        .map_err(|reason| format!("the CUDA driver is not usable ({reason})"))
     }
 }
 
@@ -149,9 +134,10 @@ mod tests {
     #[cfg(not(feature = "cuda"))]
     #[test]
     fn without_gpu_support() {
-        let error = Device::probe(DeviceChoice::Cuda(0)).expect_err("cannot be there");
+        let caches = Path::new("unused");
+        let error = Device::probe(DeviceChoice::Cuda(0), caches).expect_err("cannot be there");
         assert!(error.to_string().contains("--features cuda"), "{error}");
-        let auto = Device::probe(DeviceChoice::Auto).expect("falls back");
+        let auto = Device::probe(DeviceChoice::Auto, caches).expect("falls back");
         assert_eq!(auto.device, Device::Cpu);
         assert!(auto.found.contains("no GPU support"), "{}", auto.found);
     }

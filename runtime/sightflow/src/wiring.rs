@@ -90,7 +90,8 @@ impl Runtime {
         if let Some(level) = options.simd {
             SimdLevel::lower_to(level).context("--simd")?;
         }
-        let probe = Device::probe(options.device)?;
+        let cache = options.cache.clone().unwrap_or_else(|| data.join("cache"));
+        let probe = Device::probe(options.device, &cache.join("gpu"))?;
         tracing::info!(device = %probe.device, "{}", probe.found);
 
         let memory = budget::configure(options.memory)?;
@@ -98,7 +99,6 @@ impl Runtime {
         let store: SharedStore =
             Arc::new(SqliteStore::open(data.join("sightflow.db"), SqliteOptions::default()).await?);
         let blobs = BlobStore::open_directory(data.join("blobs"))?;
-        let cache = options.cache.clone().unwrap_or_else(|| data.join("cache"));
         let fetcher = Outgoing::new(networks, MemoryPool::process().clone())?;
         let key = SecretsKey::in_file(&data.join("secrets.key")).context("the key of secrets, secrets.key")?;
         let granting = Granting::new(store.clone(), Arc::new(key), options.block_hosts.clone());

@@ -12,8 +12,10 @@ pub(crate) struct Options {
     filter: Option<String>,
 }
 
-/// Scenarios that live beside what they measure, by name: steps of image operations, calls of bare wasmtime.
-const BESIDE: [(&str, &str); 2] = [("steps", "sightflow-images"), ("bare", "sightflow-sandbox")];
+/// Scenarios that live beside what they measure, by name: steps of image operations, calls of bare wasmtime, passes of
+/// models.
+const BESIDE: [(&str, &str); 3] =
+    [("steps", "sightflow-images"), ("bare", "sightflow-sandbox"), ("passes", "sightflow-models")];
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     toolchain::ensure_block_target()?;

@@ -27,7 +27,36 @@ fn file(name: &str) -> Vec<u8> {
 fn load(name: &str, hints: &Hints) -> Model {
     let bytes = file(name);
     let info = inspect(&bytes, hints).expect("the file says what it is");
-    Model::load(&bytes, &info.spec, Device::Cpu).expect("the model runs")
+    Model::load(&bytes, &info.spec, device()).expect("the model runs")
+}
+
+/// What the models run on: `SIGHTFLOW_TEST_DEVICE` (`cpu`, `cuda`, `cuda:1`), or the CPU.
+fn device() -> Device {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    *DEVICE.get_or_init(|| {
+        let choice = std::env::var("SIGHTFLOW_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
+        let caches = std::env::temp_dir().join("sightflow-test-gpu");
+        let probe = Device::probe(choice.parse().expect("a device"), &caches).expect("usable");
+        println!("{}", probe.found);
+        probe.device
+    })
+}
+
+/// Whether two results say the same: exactly on the CPU, where every image goes the same way in any batch; on a GPU, where
+/// kernels are chosen by size, as far as their rounding allows.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => {
+            let (a, b) = (a.as_f64().expect("a number"), b.as_f64().expect("a number"));
+            let bound = if device() == Device::Cpu { 0.0 } else { 2e-3 * a.abs().max(1.0) };
+            (a - b).abs() <= bound
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+        }
+        (a, b) => a == b,
+    }
 }
 
 fn detector() -> &'static Model {

@@ -5,6 +5,7 @@ mod check;
 mod component;
 mod create;
 mod publish;
+mod registry;
 mod run;
 mod server;
 mod sign;
@@ -34,6 +35,8 @@ pub(crate) fn run(verb: &BlockVerb) -> Result<ExitCode> {
         BlockVerb::Run(options) => run::run(options),
         BlockVerb::Keygen { file } => sign::keygen(file),
         BlockVerb::Publish(options) => publish::publish(options),
+        BlockVerb::Push(options) => registry::push(options),
+        BlockVerb::Pull(options) => registry::pull(options),
         BlockVerb::List { json, server } => publish::list(server, *json),
         BlockVerb::Activate { name, version, server } => publish::activate(server, name, version),
         BlockVerb::Rollback { name, server } => publish::rollback(server, name),

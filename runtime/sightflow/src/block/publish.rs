@@ -16,7 +16,10 @@ pub(super) fn publish(options: &PublishOptions) -> Result<ExitCode> {
     let server = Server::new(&options.server)?;
     let url = target(&server, options)?;
     let sign = |key: &std::path::PathBuf| sign::signature(key, &options.component, &component);
-    let signature = options.sign.as_ref().map(sign).transpose()?;
+    let signature = match &options.signature {
+        Some(file) => Some(sign::read(file)?),
+        None => options.sign.as_ref().map(sign).transpose()?,
+    };
     match block_on(server.upload(url, component, signature))? {
         Answer::Refused { body, .. } if options.json => {
             print(format_args!("{body:#}"))?;

@@ -13,7 +13,7 @@ use crate::cli::block::ComponentOptions;
 use crate::files;
 use crate::logging::{print, say};
 
-/// Bytes of a private key's file, at most.
+/// Bytes of a private key's or a signature's file, at most.
 const MOST: u64 = 4096;
 
 pub(super) fn keygen(file: &Path) -> Result<ExitCode> {
@@ -45,4 +45,11 @@ pub(super) fn signature(key: &Path, options: &ComponentOptions, component: &[u8]
         }
     };
     Ok(key.sign(&identity.name, &identity.version, sightflow_blobs::digest_of(component)).to_string())
+}
+
+/// A signature that was made before.
+pub(super) fn read(file: &Path) -> Result<String> {
+    let text = String::from_utf8(files::read(file, MOST)?).ok().map(|text| text.trim().to_owned());
+    text.filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()))
+        .with_context(|| format!("--signature {}: not a signature", file.display()))
 }

@@ -36,6 +36,10 @@ pub enum BlockVerb {
     },
     /// Publish a component on a server.
     Publish(PublishOptions),
+    /// Store a component in a registry of container images; prints where it can be pulled from for ever.
+    Push(PushOptions),
+    /// Fetch a component from a registry of container images.
+    Pull(PullOptions),
     /// Print the packages of a server, one a line.
     List {
         /// Print the server's answer, one package a line.
@@ -159,6 +163,9 @@ pub struct PublishOptions {
     /// Sign the version with the private key in this file, which `block keygen` made.
     #[arg(long, value_name = "FILE")]
     pub sign: Option<PathBuf>,
+    /// A signature that somebody made before: the file that `block pull` wrote beside the component.
+    #[arg(long, value_name = "FILE", conflicts_with = "sign")]
+    pub signature: Option<PathBuf>,
     /// Publish the version without making it the active one.
     #[arg(long)]
     pub no_activate: bool,
@@ -168,6 +175,31 @@ pub struct PublishOptions {
     /// Print the server's answer.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `block push`. Who may push is what `docker login` or `podman login` stored.
+#[derive(Args)]
+pub struct PushOptions {
+    /// The component.
+    #[command(flatten)]
+    pub component: ComponentOptions,
+    /// Where to: `oci://REGISTRY/REPOSITORY:TAG`. A registry on this machine is asked without TLS.
+    #[arg(long = "to", value_name = "oci://…")]
+    pub reference: String,
+    /// Sign the version with the private key in this file; the signature travels with the component.
+    #[arg(long, value_name = "FILE")]
+    pub sign: Option<PathBuf>,
+}
+
+/// Options of `block pull`.
+#[derive(Args)]
+pub struct PullOptions {
+    /// Where from: `oci://REGISTRY/REPOSITORY:TAG`, or `…@sha256:DIGEST`, which is always the same bytes.
+    #[arg(value_name = "oci://…")]
+    pub reference: String,
+    /// The file to write; a signature goes into `FILE.sig`.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
 }
 
 /// Options of `block new`.

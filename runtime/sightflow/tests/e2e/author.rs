@@ -27,26 +27,26 @@ pub(crate) fn component(package: &str, name: &str, version: &str) -> Vec<u8> {
 }
 
 /// A directory with component files, in which verbs are run.
-struct Desk(TempDir);
+pub(crate) struct Desk(TempDir);
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn put(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
         std::fs::write(self.path(name), bytes).unwrap();
     }
 
-    fn block(&self, arguments: &[&str]) -> Said {
+    pub(crate) fn block(&self, arguments: &[&str]) -> Said {
         self.block_with(arguments, &[])
     }
 
-    fn block_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
+    pub(crate) fn block_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
         let mut command = Command::new(SIGHTFLOW);
         command.arg("block").args(arguments).current_dir(self.0.path()).envs(variables.iter().copied());
         Said::of(&command.output().unwrap())
@@ -55,7 +55,7 @@ impl Desk {
 
 /// What a verb said.
 #[derive(Debug)]
-struct Said {
+pub(crate) struct Said {
     code: Option<i32>,
     out: String,
     err: String,
@@ -68,7 +68,7 @@ impl Said {
     }
 
     #[track_caller]
-    fn ok(self) -> String {
+    pub(crate) fn ok(self) -> String {
         assert_eq!(self.code, Some(0), "{self:?}");
         self.out
     }
@@ -79,7 +79,7 @@ impl Said {
     }
 
     #[track_caller]
-    fn failed(self, part: &str) -> Self {
+    pub(crate) fn failed(self, part: &str) -> Self {
         assert_eq!(self.code, Some(1), "{self:?}");
         assert!(self.out.contains(part) || self.err.contains(part), "`{part}` is missing: {self:?}");
         self

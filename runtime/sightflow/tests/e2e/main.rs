@@ -12,6 +12,7 @@ mod faults;
 mod load;
 mod loops;
 mod packages;
+mod registry;
 mod scenes;
 mod server;
 mod workflows;
