@@ -12,6 +12,47 @@ use super::wasi;
 use crate::LoadError;
 use crate::finding::code;
 
+/// An interface of blocks that packages may import, in one version.
+pub(crate) struct Offered {
+    /// Its name without the version.
+    pub(crate) name: &'static str,
+    /// Its version without the last number: what is added within one takes nothing away.
+    pub(crate) version: &'static str,
+    add: fn(&mut Linker<CallState>) -> wasmtime::Result<()>,
+}
+
+/// Every released version of every interface, side by side: a component finds the one that it was built for.
+pub(crate) const OFFERED: &[Offered] = &[
+    Offered {
+        name: "sightflow:block/images",
+        version: "0.1",
+        add: |linker| images::add_to_linker::<_, HasSelf<CallState>>(linker, |state| state),
+    },
+    Offered {
+        name: "sightflow:block/image-ops",
+        version: "0.1",
+        add: |linker| image_ops::add_to_linker::<_, HasSelf<CallState>>(linker, |state| state),
+    },
+    Offered {
+        name: "sightflow:block/log",
+        version: "0.1",
+        add: |linker| log::add_to_linker::<_, HasSelf<CallState>>(linker, |state| state),
+    },
+    #[cfg(test)]
+    Offered { name: "sightflow:block/log", version: "0.2", add: super::next::add_to_linker },
+];
+
+/// What this host has for an import, for example `sightflow:block/log@0.1.3`.
+pub(crate) fn offered(import: &str) -> Option<&'static Offered> {
+    let (name, version) = import.split_once('@')?;
+    OFFERED.iter().find(|offered| offered.name == name && is_of(version, offered.version))
+}
+
+/// Whether `0.1.3` is a version of `0.1`.
+pub(crate) fn is_of(version: &str, line: &str) -> bool {
+    version.strip_prefix(line).is_some_and(|patch| patch.starts_with('.'))
+}
+
 /// Resolves every import of `component`. An import that is not on the list is an error that names it.
 pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Exports, LoadError> {
     let mut linker: Linker<CallState> = Linker::new(engine);
@@ -27,15 +68,7 @@ pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Exports, Lo
         let (interface, version) = import.split_once('@').ok_or_else(refused)?;
         let ComponentItem::ComponentInstance(instance) = item.ty else { return Err(refused()) };
         let linked = match interface {
-            "sightflow:block/images" if version.starts_with("0.1.") => {
-                images::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)
-            }
-            "sightflow:block/image-ops" if version.starts_with("0.1.") => {
-                image_ops::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)
-            }
-            "sightflow:block/log" if version.starts_with("0.1.") => {
-                log::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)
-            }
+            _ if let Some(offered) = offered(import) => (offered.add)(&mut linker),
             _ if reaches_out && version.starts_with("0.2.") && interface.starts_with("wasi:") => Ok(()),
             _ if version.starts_with("0.2.") && wasi_package(interface) => {
                 link_wasi(engine, &mut linker, import, interface, &instance)

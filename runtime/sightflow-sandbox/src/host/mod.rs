@@ -13,6 +13,8 @@ pub(crate) mod linker;
 mod log;
 mod log_buffer;
 mod names;
+#[cfg(test)]
+mod next;
 mod operation;
 pub(crate) mod pace;
 pub(crate) mod state;

@@ -1,16 +1,15 @@
 //! Which interfaces a package may import and has to export, by name.
 
 use crate::finding::{Findings, code};
+use crate::host::linker::{OFFERED, is_of, offered};
 use crate::host::wasi;
 
-/// Versions of the block interface that this host links.
-pub(crate) const VERSIONS: &str = "0.1";
+/// The version of the interfaces that packages export.
+const VERSIONS: &str = "0.1";
 /// What every package exports.
 const REQUIRED: &str = "sightflow:block/blocks";
 /// What it may export besides.
 const OPTIONAL: [&str; 2] = ["sightflow:block/checks", "sightflow:block/batches"];
-/// What it may import of the block interface.
-const IMPORTS: [&str; 3] = ["sightflow:block/images", "sightflow:block/image-ops", "sightflow:block/log"];
 
 /// What an import is to this host.
 enum Import {
@@ -29,8 +28,8 @@ impl Import {
         let Some((interface, version)) = import.split_once('@') else { return Self::Unknown };
         let package = interface.split_once('/').map_or(interface, |(package, _)| package);
         match package {
-            "sightflow:block" if IMPORTS.contains(&interface) && of_this_host(version) => Self::Given,
-            "sightflow:block" if IMPORTS.contains(&interface) => Self::OtherVersion,
+            "sightflow:block" if offered(import).is_some() => Self::Given,
+            "sightflow:block" if OFFERED.iter().any(|offered| offered.name == interface) => Self::OtherVersion,
             "wasi:http" if version.starts_with("0.2.") => Self::Granted,
             _ if wasi::INTERFACES.contains(&package) && version.starts_with("0.2.") => Self::Given,
             _ => Self::Unknown,
@@ -47,13 +46,13 @@ pub(super) fn check(imports: &[String], exports: &[String], findings: &mut Findi
             Import::Granted => requested.push(import.clone()),
             Import::OtherVersion => findings.add(
                 code::WIT,
-                format!("the package imports `{import}`; this host has version {VERSIONS} of the block interface"),
+                format!("the package imports `{import}`; this host has version {} of it", versions(import)),
             ),
             Import::Unknown => findings.add(
                 code::IMPORT,
                 format!(
                     "the package imports `{import}`, which blocks are not given; allowed are {} and the deny-all `wasi:` interfaces {}",
-                    IMPORTS.map(|interface| format!("`{interface}`")).join(", "),
+                    names().join(", "),
                     wasi::ALLOWED
                 ),
             ),
@@ -88,9 +87,22 @@ pub(super) fn check(imports: &[String], exports: &[String], findings: &mut Findi
     requested
 }
 
-/// Whether this host has the version of the block interface.
-pub(crate) fn of_this_host(version: &str) -> bool {
-    version.strip_prefix(VERSIONS).is_some_and(|patch| patch.starts_with('.'))
+/// Whether this host calls exports of this version.
+fn of_this_host(version: &str) -> bool {
+    is_of(version, VERSIONS)
+}
+
+/// The versions of the interface that this host has.
+fn versions(import: &str) -> String {
+    let versions = OFFERED.iter().filter(|offered| import.split('@').next() == Some(offered.name));
+    versions.map(|offered| offered.version).collect::<Vec<_>>().join(" and ")
+}
+
+/// The interfaces that may be imported, each once.
+fn names() -> Vec<String> {
+    let mut names: Vec<_> = OFFERED.iter().map(|offered| format!("`{}`", offered.name)).collect();
+    names.dedup();
+    names
 }
 
 #[cfg(test)]

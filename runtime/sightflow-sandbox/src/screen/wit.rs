@@ -9,15 +9,23 @@ use wasmparser::{Validator, WasmFeatures};
 
 use super::describe::{Interface, Item, Resources, add_resources};
 use crate::finding::{Findings, code};
+use crate::host::linker::is_of;
 
 /// The block interface 0.1, encoded as a component type by the build script.
 pub(crate) const ENCODED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/interface_v0_1.wasm"));
 
-/// The same, read.
-static HOST: LazyLock<Types> = LazyLock::new(|| {
-    let mut validator = Validator::new_with_features(WasmFeatures::all());
-    // Our own build made it, and a test reads it.
-    validator.validate_all(ENCODED).expect("the encoded block interface is valid")
+/// Each version that this host has, read.
+static HOST: LazyLock<Vec<(&str, Types)>> = LazyLock::new(|| {
+    let read = |encoded: &[u8]| {
+        let mut validator = Validator::new_with_features(WasmFeatures::all());
+        // Our own build made it, and a test reads it.
+        validator.validate_all(encoded).expect("the encoded block interface is valid")
+    };
+    Vec::from([
+        ("0.1", read(ENCODED)),
+        #[cfg(test)]
+        ("0.2", read(include_bytes!(concat!(env!("OUT_DIR"), "/interface_v0_2.wasm")))),
+    ])
 });
 
 /// Adds what differs between the component's interfaces of blocks and this host's.
@@ -54,15 +62,16 @@ fn instances<'a, 'n>(
     names.iter().filter_map(|name| Some((name.as_str(), instance(name)?))).collect()
 }
 
-/// Does something with this host's interface of the same name and its version, if there is one.
+/// Does something with this host's interface of the same name and version, if there is one.
 fn with_ours(name: &str, work: impl FnOnce(&Interface<'_>, &str)) {
-    let types = HOST.as_ref();
+    let Some((name, version)) = name.split_once('@') else { return };
+    let Some((_, types)) = HOST.iter().find(|(line, _)| is_of(version, line)) else { return };
+    let types = types.as_ref();
     let component = |interface: &str| match types.component_item_for_export(interface)?.ty {
         ComponentEntityType::Type { created: ComponentAnyTypeId::Component(id), .. } => types.get(id),
         _ => None,
     };
-    let interface = name.split_once('@').and_then(|(name, _)| name.strip_prefix("sightflow:block/"));
-    let Some(component) = interface.and_then(component) else { return };
+    let Some(component) = name.strip_prefix("sightflow:block/").and_then(component) else { return };
     let instance = |item: &ComponentItem| match item.ty {
         ComponentEntityType::Instance(id) => types.get(id),
         _ => None,
