@@ -22,6 +22,8 @@ mod sandbox;
 mod screen;
 mod text;
 mod ticker;
+#[cfg(test)]
+mod versions;
 
 pub use call::{CallConditions, GuestOutcome, GuestPayload, Level, LogLine, Logs, Profile};
 pub use compile::compile_component;
