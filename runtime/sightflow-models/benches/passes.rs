@@ -27,8 +27,7 @@ fn main() {
 
 fn measure(name: &str, device: Device) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../examples/models/{name}.onnx"));
-    let bytes = std::fs::read(&path).or_else(|_| std::fs::read(format!("examples/models/{name}.onnx")));
-    let bytes = bytes.expect("a starter model");
+    let bytes = std::fs::read(path).expect("a starter model");
     let spec = inspect(&bytes, &Hints::default()).expect("described").spec;
     let started = Instant::now();
     let model = Model::load(&bytes, &spec, device).expect("loads");

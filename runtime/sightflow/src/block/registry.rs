@@ -167,7 +167,7 @@ fn component_layer(manifest: &OciImageManifest) -> Result<&OciDescriptor> {
     bail!("the component has {} bytes; at most {MAX_PACKAGE_BYTES} are accepted", layer.size)
 }
 
-/// The layer's bytes, which have the digest that the manifest says; no more of them than it says.
+/// The layer's bytes, which have the digest that the manifest says; no more of them than a package may have.
 async fn download(client: &Client, reference: &Reference, layer: &OciDescriptor) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut stream = client.pull_blob_stream(reference, layer).await?.stream;

@@ -36,7 +36,7 @@ pub enum BlockVerb {
     },
     /// Publish a component on a server.
     Publish(PublishOptions),
-    /// Store a component in a registry of container images; prints where it can be pulled from for ever.
+    /// Store a component in a registry of container images; prints its address by digest.
     Push(PushOptions),
     /// Fetch a component from a registry of container images.
     Pull(PullOptions),
